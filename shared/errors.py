@@ -1,13 +1,13 @@
 """Categories of refusal. What is wrong, never which HTTP status says so: that is `shared.web.problems`.
 
-Each error is a named dataclass in the room that raises it, with a stable snake_case `code` and its facts as fields:
+Each error is a named dataclass in the room that raises it, with a stable snake_case `code` and its facts
+as fields:
 
     @dataclass(eq=False)
     class InsufficientFunds(Unaffordable):
         code = "insufficient_funds"
         title = "Not enough money"
         available: int
-        detail = property(lambda self: ...)
 
 Callers rely on `code` and on the facts; the words may change.
 """

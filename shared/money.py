@@ -33,7 +33,7 @@ class Money:
 
     @classmethod
     def from_rupees(cls, text: str) -> Money:
-        """Read `200.00` or `200` exactly; anything else (exponents, three decimals, spaces) is a ValueError."""
+        """Read `200.00` or `200` exactly; anything else (exponents, three decimals) is a ValueError."""
         found = _RUPEES.fullmatch(text)
         if found is None:
             raise ValueError(f"not an amount in rupees: {text!r}")
