@@ -1,0 +1,65 @@
+"""Where money is: an account with a cached balance that its entries can always prove."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shared.db.base import Base
+
+KINDS = ("wallet", "merchant", "pot", "bank_settlement", "funding", "suspense", "fees")
+
+
+class Account(Base):
+    """Credit-positive: a credit adds, a debit takes away. All balances together are always zero."""
+
+    __tablename__ = "accounts"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    owner_id: Mapped[UUID | None] = mapped_column(ForeignKey("owners.id"))
+    kind: Mapped[str]
+    name: Mapped[str]
+    handle: Mapped[str | None] = mapped_column(unique=True)
+    """The wallet id people type, `alice@batua`; only wallets and merchant accounts have one."""
+    currency: Mapped[str]
+    balance: Mapped[int]
+    """Paise, the sum of its entries."""
+    held: Mapped[int]
+    """Paise, the sum of its active holds."""
+    allow_negative: Mapped[bool]
+    seq: Mapped[int]
+    """Entries written so far."""
+    created_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]
+
+    @property
+    def available(self) -> int:
+        """Paise that may move now."""
+        return self.balance - self.held
+
+    __table_args__ = (
+        CheckConstraint(f"kind IN {KINDS}", name="kind"),
+        CheckConstraint("held >= 0", name="held_not_negative"),
+        CheckConstraint("allow_negative OR balance - held >= 0", name="floor"),
+        CheckConstraint("seq >= 0", name="seq_not_negative"),
+        CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
+        CheckConstraint(
+            "(owner_id IS NULL) = (kind IN ('bank_settlement', 'funding', 'suspense', 'fees'))",
+            name="system_has_no_owner",
+        ),
+        CheckConstraint(
+            "(handle IS NOT NULL) = (kind IN ('wallet', 'merchant'))", name="handle_names_wallets"
+        ),
+        Index(
+            "uq_accounts_one_wallet_per_owner",
+            "owner_id",
+            unique=True,
+            postgresql_where=text("kind IN ('wallet', 'merchant')"),
+        ),
+        Index("uq_accounts_pot_name", "owner_id", "name", unique=True, postgresql_where=text("kind = 'pot'")),
+        Index("uq_accounts_system", "kind", "name", unique=True, postgresql_where=text("owner_id IS NULL")),
+        Index("ix_accounts_owner_id", "owner_id"),
+    )

@@ -1,0 +1,25 @@
+"""Whether a bank is worth asking now: one circuit breaker per bank, shared by every worker."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shared.db.base import Base
+
+
+class BankCircuit(Base):
+    """Closed while `open_until` is null; open until then; afterwards one probe at a time."""
+
+    __tablename__ = "bank_circuits"
+
+    bank: Mapped[str] = mapped_column(primary_key=True)
+    failures: Mapped[int]
+    """Failures in a row."""
+    open_until: Mapped[datetime | None]
+    probe_until: Mapped[datetime | None]
+    changed_at: Mapped[datetime]
+
+    __table_args__ = (CheckConstraint("failures >= 0", name="failures_not_negative"),)

@@ -1,0 +1,34 @@
+"""Money put aside: it cannot be spent, but has not moved yet."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shared.db.base import Base
+
+
+class Hold(Base):
+    """Active until it is captured (becomes a transfer) or released, once and for good."""
+
+    __tablename__ = "holds"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"))
+    amount: Mapped[int]
+    """Paise."""
+    status: Mapped[str]
+    transfer_id: Mapped[UUID | None] = mapped_column(ForeignKey("transfers.id"), unique=True)
+    created_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        CheckConstraint("status IN ('active', 'captured', 'released')", name="status"),
+        CheckConstraint("amount > 0", name="amount_positive"),
+        CheckConstraint("(status = 'captured') = (transfer_id IS NOT NULL)", name="captured_has_transfer"),
+        CheckConstraint("(status = 'active') = (closed_at IS NULL)", name="closed_when_not_active"),
+        Index("ix_holds_active", "account_id", postgresql_where=text("status = 'active'")),
+    )

@@ -1,0 +1,52 @@
+"""Money on its way in from a bank."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shared.db.base import Base
+
+
+class OnRamp(Base):
+    """`pending` until the bank's server says `success` or `failure`."""
+
+    __tablename__ = "on_ramps"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    """Also our reference at the bank."""
+    owner_id: Mapped[UUID] = mapped_column(ForeignKey("owners.id"))
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"))
+    bank: Mapped[str]
+    amount: Mapped[int]
+    """Paise."""
+    currency: Mapped[str]
+    status: Mapped[str]
+    idempotency_key: Mapped[str]
+    token: Mapped[str | None]
+    """The bank's name for the netbanking session; null until the bank has answered."""
+    redirect_url: Mapped[str | None]
+    bank_reference: Mapped[str | None]
+    failure_reason: Mapped[str | None]
+    transfer_id: Mapped[UUID | None] = mapped_column(ForeignKey("transfers.id"), unique=True)
+    is_late_success: Mapped[bool]
+    """The bank said success after we had given up: credited all the same, and marked."""
+    is_contradicted: Mapped[bool]
+    """The bank said failure after success: nothing changed, somebody should look."""
+    next_enquiry_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    settled_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        CheckConstraint("status IN ('pending', 'success', 'failure')", name="status"),
+        CheckConstraint("amount > 0", name="amount_positive"),
+        CheckConstraint("(status = 'success') = (transfer_id IS NOT NULL)", name="success_has_transfer"),
+        CheckConstraint("(status = 'pending') = (settled_at IS NULL)", name="settled_when_not_pending"),
+        UniqueConstraint("bank", "token"),
+        Index("ix_on_ramps_owner_id_idempotency_key", "owner_id", "idempotency_key"),
+        Index("ix_on_ramps_owner_id_id", "owner_id", "id"),
+        Index("ix_on_ramps_pending", "next_enquiry_at", postgresql_where=text("status = 'pending'")),
+    )
