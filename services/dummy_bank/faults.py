@@ -1,0 +1,64 @@
+"""How each bank misbehaves now: kept in the file, drawn from a seed so that a run can be repeated."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Iterable
+
+from services.dummy_bank.database import Database, next_number
+from shared.bank.wire import Faults
+
+_STREAMS = ("payout", "enquiry", "session", "notice")
+_TAIL_POWER = 3
+"""How rare the slowest answers are: a uniform draw to this power, so that few come near the full tail."""
+
+
+class FaultBoard:
+    """The chosen faults per bank. Setting them starts every stream of draws anew from the seed."""
+
+    def __init__(self, database: Database, banks: Iterable[str]) -> None:
+        self._database = database
+        self._chosen = {bank: Faults() for bank in banks}
+        for row in database.rows("SELECT bank, chosen FROM faults"):
+            if row["bank"] in self._chosen:
+                self._chosen[row["bank"]] = Faults.model_validate_json(row["chosen"])
+
+    def of(self, bank: str) -> Faults:
+        """What is wrong with `bank` at this moment."""
+        return self._chosen[bank]
+
+    def choose(self, bank: str, faults: Faults) -> None:
+        """Replace the whole set and begin again at the first draw."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO faults (bank, chosen) VALUES (?, ?)"
+                " ON CONFLICT (bank) DO UPDATE SET chosen = excluded.chosen",
+                (bank, faults.model_dump_json()),
+            )
+            for stream in _STREAMS:
+                connection.execute("DELETE FROM counters WHERE bank = ? AND name = ?", (bank, stream))
+        self._chosen[bank] = faults
+
+
+class Dice:
+    """The draws for one call. The n-th call of a stream gets the same draws for the same seed, whatever
+    the rates are and however calls overlap; each draw has its place, so call them in a fixed order."""
+
+    def __init__(self, connection: sqlite3.Connection, bank: str, stream: str, faults: Faults) -> None:
+        number = next_number(connection, bank, stream)
+        # Not for secrets: the point is that it repeats.
+        self._random = random.Random(f"{bank}:{faults.seed}:{stream}:{number}")  # noqa: S311
+
+    def falls(self, rate: float) -> bool:
+        """True in `rate` of all cases."""
+        return self._random.random() < rate
+
+    def latency_seconds(self, faults: Faults) -> float:
+        """The fixed part, and a share of the tail that is mostly small."""
+        tail = faults.latency_tail_ms * self._random.random() ** _TAIL_POWER
+        return (faults.latency_ms + tail) / 1000
+
+    def pick(self, options: tuple[str, ...]) -> str:
+        """One of `options`."""
+        return options[int(self._random.random() * len(options))]

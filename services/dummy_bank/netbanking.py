@@ -1,0 +1,147 @@
+"""Netbanking: the platform opens a session, the person decides in it once, the platform hears of it."""
+
+from __future__ import annotations
+
+import hmac
+import sqlite3
+
+from services.dummy_bank import book, notices
+from services.dummy_bank.database import Row, timestamp
+from services.dummy_bank.errors import BankSaysNo
+from services.dummy_bank.settings import BankProfile
+from shared.bank.wire import Faults, PaymentNotice, SessionRequest, SessionState
+from shared.ids import new_token
+
+
+class WrongCredentials(Exception):
+    """No such customer, or not their password."""
+
+
+class AlreadyDecided(Exception):
+    """The session was approved, declined or ran out before."""
+
+
+def open_session(connection: sqlite3.Connection, bank: str, asked: SessionRequest, lifetime_seconds: float) -> str:
+    """Open a session and return its token. The same request again gets the same session."""
+    found = connection.execute(
+        "SELECT * FROM sessions WHERE bank = ? AND reference = ?", (bank, asked.reference)
+    ).fetchone()
+    if found is not None:
+        if all(found[name] == value for name, value in asked.model_dump().items()):
+            return str(found["token"])
+        raise BankSaysNo(409, "REFERENCE_REUSED", "This reference was used for another session.")
+    token = new_token()
+    connection.execute(
+        "INSERT INTO sessions (token, bank, reference, user_id, amount, return_url, expires_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            token,
+            bank,
+            asked.reference,
+            asked.user_id,
+            asked.amount,
+            asked.return_url,
+            timestamp(lifetime_seconds),
+        ),
+    )
+    return token
+
+
+def find_session(connection: sqlite3.Connection, bank: str, token: str) -> Row:
+    """The session, or 404."""
+    row: Row | None = connection.execute(
+        "SELECT * FROM sessions WHERE bank = ? AND token = ?", (bank, token)
+    ).fetchone()
+    if row is None:
+        raise BankSaysNo(404, "SESSION_NOT_FOUND", "There is no such session.")
+    return row
+
+
+def state_of(row: Row) -> SessionState:
+    """What the platform is told when it asks."""
+    names = SessionState.model_fields.keys() & set(row.keys())
+    return SessionState.model_validate({name: row[name] for name in names}, strict=False)
+
+
+def decide(
+    connection: sqlite3.Connection,
+    profile: BankProfile,
+    faults: Faults,
+    *,
+    token: str,
+    customer_id: str,
+    password: str,
+    approve: bool,
+) -> Row:
+    """Carry out the person's decision, once: who cannot afford it is declined. Returns the session as it
+    was. Raises `AlreadyDecided`, `WrongCredentials`."""
+    session = find_session(connection, profile.code, token)
+    if session["status"] != "pending" or session["expires_at"] <= timestamp():
+        raise AlreadyDecided
+    person = book.CUSTOMERS.get(customer_id)
+    known = person.password if person else ""
+    if not hmac.compare_digest(known.encode(), password.encode("utf-8", "replace")) or person is None:
+        raise WrongCredentials
+    if not approve:
+        _decline(connection, profile, faults, session, "DECLINED_BY_CUSTOMER")
+    elif book.balance(connection, profile.code, person.account) < session["amount"]:
+        _decline(connection, profile, faults, session, "INSUFFICIENT_FUNDS")
+    else:
+        _approve(connection, profile, faults, session, person)
+    return session
+
+
+def expire(connection: sqlite3.Connection, profile: BankProfile, faults: Faults) -> None:
+    """Decline what nobody decided in time, so that nothing stays pending for ever."""
+    late = connection.execute(
+        "SELECT * FROM sessions WHERE status = 'pending' AND bank = ? AND expires_at <= ? LIMIT 100",
+        (profile.code, timestamp()),
+    ).fetchall()
+    for session in late:
+        _decline(connection, profile, faults, session, "EXPIRED")
+
+
+def give_back(connection: sqlite3.Connection, profile: BankProfile, token: str) -> None:
+    """The platform turned the money away: the person has it again. Once; nothing when it was not taken."""
+    session = find_session(connection, profile.code, token)
+    if session["status"] != "approved":
+        return
+    account = book.CUSTOMERS[session["customer"]].account
+    utr = book.next_utr(connection, profile.code, profile.utr_prefix)
+    amount, reference = session["amount"], session["reference"]
+    book.post(connection, profile.code, book.NODAL, account, amount=amount, reference=reference, utr=utr)
+    connection.execute("UPDATE sessions SET status = 'declined', reason = 'GIVEN_BACK' WHERE token = ?", (token,))
+
+
+def _approve(
+    connection: sqlite3.Connection, profile: BankProfile, faults: Faults, session: Row, person: book.Customer
+) -> None:
+    bank_reference = book.next_utr(connection, profile.code, profile.utr_prefix)
+    amount, reference = session["amount"], session["reference"]
+    book.post(
+        connection,
+        profile.code,
+        person.account,
+        book.NODAL,
+        amount=amount,
+        reference=reference,
+        utr=bank_reference,
+    )
+    connection.execute(
+        "UPDATE sessions SET status = 'approved', bank_reference = ?, customer = ? WHERE token = ?",
+        (bank_reference, person.customer_id, session["token"]),
+    )
+    notice = PaymentNotice(profile.code, "success", session["token"], session["user_id"], amount, bank_reference)
+    notices.enqueue(connection, faults, notice)
+
+
+def _decline(connection: sqlite3.Connection, profile: BankProfile, faults: Faults, session: Row, reason: str) -> None:
+    bank_reference = book.next_utr(connection, profile.code, profile.utr_prefix)
+    connection.execute(
+        "UPDATE sessions SET status = 'declined', reason = ?, bank_reference = ? WHERE token = ?",
+        (reason, bank_reference, session["token"]),
+    )
+    notice = PaymentNotice(
+        profile.code, "failure", session["token"], session["user_id"], session["amount"], bank_reference
+    )
+    notices.enqueue(connection, faults, notice)
