@@ -47,9 +47,7 @@ class Settings(BaseSettings):
         weak = [name for name, value in self._secrets() if _is_weak(value)]
         if weak:
             names = ", ".join(f"BATUA_{name.upper()}" for name in sorted(set(weak)))
-            raise ValueError(
-                f"weak in production (use {MIN_SECRET_LENGTH} or more random characters): {names}"
-            )
+            raise ValueError(f"weak in production (use {MIN_SECRET_LENGTH} or more random characters): {names}")
         return self
 
     def _secrets(self) -> list[tuple[str, str]]:
@@ -158,12 +156,8 @@ class BankSettings(Settings):
     def banks(self) -> dict[str, Bank]:
         """Every bank by its code."""
         return {
-            "hdfc": Bank(
-                code="hdfc", name="HDFC Bank", url=self.bank_hdfc_url, api_key=self.bank_hdfc_api_key
-            ),
-            "axis": Bank(
-                code="axis", name="Axis Bank", url=self.bank_axis_url, api_key=self.bank_axis_api_key
-            ),
+            "hdfc": Bank(code="hdfc", name="HDFC Bank", url=self.bank_hdfc_url, api_key=self.bank_hdfc_api_key),
+            "axis": Bank(code="axis", name="Axis Bank", url=self.bank_axis_url, api_key=self.bank_axis_api_key),
         }
 
 
@@ -180,13 +174,9 @@ class WebhookSettings(Settings):
     trusted_proxies: NetworkList = []
     webhook_tolerance_seconds: int = Field(default=300, ge=1)
 
-    _secrets_lists = field_validator("bank_hdfc_webhook_secrets", "bank_axis_webhook_secrets", mode="before")(
-        _split
-    )
+    _secrets_lists = field_validator("bank_hdfc_webhook_secrets", "bank_axis_webhook_secrets", mode="before")(_split)
 
-    @field_validator(
-        "bank_hdfc_webhook_networks", "bank_axis_webhook_networks", "trusted_proxies", mode="before"
-    )
+    @field_validator("bank_hdfc_webhook_networks", "bank_axis_webhook_networks", "trusted_proxies", mode="before")
     @classmethod
     def _networks(cls, value: object) -> object:
         parts = _split(value)

@@ -50,9 +50,7 @@ class Account(Base):
             "(owner_id IS NULL) = (kind IN ('bank_settlement', 'funding', 'suspense', 'fees'))",
             name="system_has_no_owner",
         ),
-        CheckConstraint(
-            "(handle IS NOT NULL) = (kind IN ('wallet', 'merchant'))", name="handle_names_wallets"
-        ),
+        CheckConstraint("(handle IS NOT NULL) = (kind IN ('wallet', 'merchant'))", name="handle_names_wallets"),
         Index(
             "uq_accounts_one_wallet_per_owner",
             "owner_id",

@@ -31,7 +31,5 @@ class OutboxMessage(Base):
     created_at: Mapped[datetime]
 
     __table_args__ = (
-        Index(
-            "ix_outbox_messages_due", "next_attempt_at", postgresql_where=text("next_attempt_at IS NOT NULL")
-        ),
+        Index("ix_outbox_messages_due", "next_attempt_at", postgresql_where=text("next_attempt_at IS NOT NULL")),
     )

@@ -54,15 +54,9 @@ class Withdrawal(Base):
     __table_args__ = (
         CheckConstraint(f"status IN {STATUSES}", name="status"),
         CheckConstraint("amount > 0", name="amount_positive"),
-        CheckConstraint(
-            "(status IN ('succeeded', 'reversed')) = (transfer_id IS NOT NULL)", name="paid_has_transfer"
-        ),
-        CheckConstraint(
-            "(status = 'reversed') = (reversal_transfer_id IS NOT NULL)", name="reversed_has_transfer"
-        ),
-        CheckConstraint(
-            f"(status IN {FINAL_STATUSES}) = (finished_at IS NOT NULL)", name="finished_when_final"
-        ),
+        CheckConstraint("(status IN ('succeeded', 'reversed')) = (transfer_id IS NOT NULL)", name="paid_has_transfer"),
+        CheckConstraint("(status = 'reversed') = (reversal_transfer_id IS NOT NULL)", name="reversed_has_transfer"),
+        CheckConstraint(f"(status IN {FINAL_STATUSES}) = (finished_at IS NOT NULL)", name="finished_when_final"),
         CheckConstraint("(lease_id IS NULL) = (lease_expires_at IS NULL)", name="lease_whole"),
         Index(
             "uq_withdrawals_one_active_per_owner",

@@ -84,9 +84,7 @@ def upgrade() -> None:
             name=op.f("ck_reconciliation_findings_kind"),
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_reconciliation_findings")),
-        sa.UniqueConstraint(
-            "bank", "kind", "reference", name=op.f("uq_reconciliation_findings_bank_kind_reference")
-        ),
+        sa.UniqueConstraint("bank", "kind", "reference", name=op.f("uq_reconciliation_findings_bank_kind_reference")),
     )
     op.create_table(
         "revoked_tokens",
@@ -160,13 +158,9 @@ def upgrade() -> None:
         sa.Column("status", sa.BigInteger(), nullable=True),
         sa.Column("body", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint(
-            "(status IS NULL) = (body IS NULL)", name=op.f("ck_idempotency_keys_answered_whole")
-        ),
+        sa.CheckConstraint("(status IS NULL) = (body IS NULL)", name=op.f("ck_idempotency_keys_answered_whole")),
         sa.CheckConstraint("length(key) BETWEEN 1 AND 255", name=op.f("ck_idempotency_keys_key_length")),
-        sa.ForeignKeyConstraint(
-            ["owner_id"], ["owners.id"], name=op.f("fk_idempotency_keys_owner_id_owners")
-        ),
+        sa.ForeignKeyConstraint(["owner_id"], ["owners.id"], name=op.f("fk_idempotency_keys_owner_id_owners")),
         sa.PrimaryKeyConstraint("owner_id", "key", name=op.f("pk_idempotency_keys")),
     )
     op.create_index("ix_idempotency_keys_created_at", "idempotency_keys", ["created_at"], unique=False)
@@ -187,9 +181,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["owner_id"], ["owners.id"], name=op.f("fk_pin_failures_owner_id_owners")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_pin_failures")),
     )
-    op.create_index(
-        "ix_pin_failures_owner_id_failed_at", "pin_failures", ["owner_id", "failed_at"], unique=False
-    )
+    op.create_index("ix_pin_failures_owner_id_failed_at", "pin_failures", ["owner_id", "failed_at"], unique=False)
     op.create_table(
         "users",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -204,9 +196,7 @@ def upgrade() -> None:
         sa.Column("account_id", sa.Uuid(), nullable=False),
         sa.Column("first_seq", sa.BigInteger(), nullable=False),
         sa.Column("last_seq", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint(
-            "1 <= first_seq AND first_seq <= last_seq", name=op.f("ck_ledger_seal_ranges_range")
-        ),
+        sa.CheckConstraint("1 <= first_seq AND first_seq <= last_seq", name=op.f("ck_ledger_seal_ranges_range")),
         sa.ForeignKeyConstraint(
             ["account_id"], ["accounts.id"], name=op.f("fk_ledger_seal_ranges_account_id_accounts")
         ),
@@ -239,15 +229,11 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["debit_account_id"], ["accounts.id"], name=op.f("fk_transfers_debit_account_id_accounts")
         ),
-        sa.ForeignKeyConstraint(
-            ["initiated_by"], ["owners.id"], name=op.f("fk_transfers_initiated_by_owners")
-        ),
+        sa.ForeignKeyConstraint(["initiated_by"], ["owners.id"], name=op.f("fk_transfers_initiated_by_owners")),
         sa.ForeignKeyConstraint(["reverses"], ["transfers.id"], name=op.f("fk_transfers_reverses_transfers")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_transfers")),
     )
-    op.create_index(
-        "ix_transfers_initiated_by_created_at", "transfers", ["initiated_by", "created_at"], unique=False
-    )
+    op.create_index("ix_transfers_initiated_by_created_at", "transfers", ["initiated_by", "created_at"], unique=False)
     op.create_index(
         "ix_transfers_reverses",
         "transfers",
@@ -268,9 +254,7 @@ def upgrade() -> None:
         sa.CheckConstraint("amount > 0", name=op.f("ck_entries_amount_positive")),
         sa.CheckConstraint("seq > 0", name=op.f("ck_entries_seq_positive")),
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_entries_account_id_accounts")),
-        sa.ForeignKeyConstraint(
-            ["transfer_id"], ["transfers.id"], name=op.f("fk_entries_transfer_id_transfers")
-        ),
+        sa.ForeignKeyConstraint(["transfer_id"], ["transfers.id"], name=op.f("fk_entries_transfer_id_transfers")),
         sa.PrimaryKeyConstraint("account_id", "seq", name=op.f("pk_entries")),
         sa.UniqueConstraint("transfer_id", "direction", name=op.f("uq_entries_transfer_id_direction")),
     )
@@ -286,18 +270,14 @@ def upgrade() -> None:
         sa.Column("transfer_id", sa.Uuid(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint(
-            "(status = 'active') = (closed_at IS NULL)", name=op.f("ck_holds_closed_when_not_active")
-        ),
+        sa.CheckConstraint("(status = 'active') = (closed_at IS NULL)", name=op.f("ck_holds_closed_when_not_active")),
         sa.CheckConstraint(
             "(status = 'captured') = (transfer_id IS NOT NULL)", name=op.f("ck_holds_captured_has_transfer")
         ),
         sa.CheckConstraint("status IN ('active', 'captured', 'released')", name=op.f("ck_holds_status")),
         sa.CheckConstraint("amount > 0", name=op.f("ck_holds_amount_positive")),
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_holds_account_id_accounts")),
-        sa.ForeignKeyConstraint(
-            ["transfer_id"], ["transfers.id"], name=op.f("fk_holds_transfer_id_transfers")
-        ),
+        sa.ForeignKeyConstraint(["transfer_id"], ["transfers.id"], name=op.f("fk_holds_transfer_id_transfers")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_holds")),
         sa.UniqueConstraint("transfer_id", name=op.f("uq_holds_transfer_id")),
     )
@@ -336,21 +316,15 @@ def upgrade() -> None:
         ),
         sa.CheckConstraint("status IN ('pending', 'success', 'failure')", name=op.f("ck_on_ramps_status")),
         sa.CheckConstraint("amount > 0", name=op.f("ck_on_ramps_amount_positive")),
-        sa.ForeignKeyConstraint(
-            ["account_id"], ["accounts.id"], name=op.f("fk_on_ramps_account_id_accounts")
-        ),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_on_ramps_account_id_accounts")),
         sa.ForeignKeyConstraint(["owner_id"], ["owners.id"], name=op.f("fk_on_ramps_owner_id_owners")),
-        sa.ForeignKeyConstraint(
-            ["transfer_id"], ["transfers.id"], name=op.f("fk_on_ramps_transfer_id_transfers")
-        ),
+        sa.ForeignKeyConstraint(["transfer_id"], ["transfers.id"], name=op.f("fk_on_ramps_transfer_id_transfers")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_on_ramps")),
         sa.UniqueConstraint("bank", "token", name=op.f("uq_on_ramps_bank_token")),
         sa.UniqueConstraint("transfer_id", name=op.f("uq_on_ramps_transfer_id")),
     )
     op.create_index("ix_on_ramps_owner_id_id", "on_ramps", ["owner_id", "id"], unique=False)
-    op.create_index(
-        "ix_on_ramps_owner_id_idempotency_key", "on_ramps", ["owner_id", "idempotency_key"], unique=False
-    )
+    op.create_index("ix_on_ramps_owner_id_idempotency_key", "on_ramps", ["owner_id", "idempotency_key"], unique=False)
     op.create_index(
         "ix_on_ramps_pending",
         "on_ramps",
@@ -399,13 +373,9 @@ def upgrade() -> None:
             "status IN ('queued', 'in_flight', 'waiting', 'unknown', 'needs_review', 'succeeded', 'failed', 'cancelled', 'reversed')",
             name=op.f("ck_withdrawals_status"),
         ),
-        sa.CheckConstraint(
-            "(lease_id IS NULL) = (lease_expires_at IS NULL)", name=op.f("ck_withdrawals_lease_whole")
-        ),
+        sa.CheckConstraint("(lease_id IS NULL) = (lease_expires_at IS NULL)", name=op.f("ck_withdrawals_lease_whole")),
         sa.CheckConstraint("amount > 0", name=op.f("ck_withdrawals_amount_positive")),
-        sa.ForeignKeyConstraint(
-            ["account_id"], ["accounts.id"], name=op.f("fk_withdrawals_account_id_accounts")
-        ),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_withdrawals_account_id_accounts")),
         sa.ForeignKeyConstraint(["hold_id"], ["holds.id"], name=op.f("fk_withdrawals_hold_id_holds")),
         sa.ForeignKeyConstraint(["owner_id"], ["owners.id"], name=op.f("fk_withdrawals_owner_id_owners")),
         sa.ForeignKeyConstraint(
@@ -413,9 +383,7 @@ def upgrade() -> None:
             ["transfers.id"],
             name=op.f("fk_withdrawals_reversal_transfer_id_transfers"),
         ),
-        sa.ForeignKeyConstraint(
-            ["transfer_id"], ["transfers.id"], name=op.f("fk_withdrawals_transfer_id_transfers")
-        ),
+        sa.ForeignKeyConstraint(["transfer_id"], ["transfers.id"], name=op.f("fk_withdrawals_transfer_id_transfers")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_withdrawals")),
         sa.UniqueConstraint("hold_id", name=op.f("uq_withdrawals_hold_id")),
         sa.UniqueConstraint("reversal_transfer_id", name=op.f("uq_withdrawals_reversal_transfer_id")),
@@ -457,9 +425,7 @@ def upgrade() -> None:
             "verdict IN ('settled', 'noted', 'duplicate', 'unknown_token', 'unknown_reference', 'amount_mismatch', 'user_mismatch', 'contradiction')",
             name=op.f("ck_webhook_inbox_verdict"),
         ),
-        sa.ForeignKeyConstraint(
-            ["on_ramp_id"], ["on_ramps.id"], name=op.f("fk_webhook_inbox_on_ramp_id_on_ramps")
-        ),
+        sa.ForeignKeyConstraint(["on_ramp_id"], ["on_ramps.id"], name=op.f("fk_webhook_inbox_on_ramp_id_on_ramps")),
         sa.ForeignKeyConstraint(
             ["withdrawal_id"], ["withdrawals.id"], name=op.f("fk_webhook_inbox_withdrawal_id_withdrawals")
         ),
@@ -493,9 +459,7 @@ def downgrade() -> None:
         table_name="withdrawals",
         postgresql_where=sa.text("status IN ('in_flight', 'waiting', 'unknown', 'needs_review')"),
     )
-    op.drop_index(
-        "ix_withdrawals_queued", table_name="withdrawals", postgresql_where=sa.text("status = 'queued'")
-    )
+    op.drop_index("ix_withdrawals_queued", table_name="withdrawals", postgresql_where=sa.text("status = 'queued'"))
     op.drop_index("ix_withdrawals_owner_id_id", table_name="withdrawals")
     op.drop_index(
         "ix_withdrawals_due",
@@ -503,9 +467,7 @@ def downgrade() -> None:
         postgresql_where=sa.text("status IN ('in_flight', 'waiting', 'unknown', 'needs_review')"),
     )
     op.drop_table("withdrawals")
-    op.drop_index(
-        "ix_on_ramps_pending", table_name="on_ramps", postgresql_where=sa.text("status = 'pending'")
-    )
+    op.drop_index("ix_on_ramps_pending", table_name="on_ramps", postgresql_where=sa.text("status = 'pending'"))
     op.drop_index("ix_on_ramps_owner_id_idempotency_key", table_name="on_ramps")
     op.drop_index("ix_on_ramps_owner_id_id", table_name="on_ramps")
     op.drop_table("on_ramps")
@@ -513,9 +475,7 @@ def downgrade() -> None:
     op.drop_table("holds")
     op.drop_index("ix_entries_account_id_created_at_seq", table_name="entries")
     op.drop_table("entries")
-    op.drop_index(
-        "ix_transfers_reverses", table_name="transfers", postgresql_where=sa.text("reverses IS NOT NULL")
-    )
+    op.drop_index("ix_transfers_reverses", table_name="transfers", postgresql_where=sa.text("reverses IS NOT NULL"))
     op.drop_index("ix_transfers_initiated_by_created_at", table_name="transfers")
     op.drop_table("transfers")
     op.drop_table("ledger_seal_ranges")

@@ -1,0 +1,59 @@
+"""What an idempotency key stands for: one owner's one request, and the answer it got."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+SECRET_FIELDS = frozenset({"pin"})
+"""Checked before any of this, and never stored, hashed or logged."""
+
+_HASH_LENGTH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A request under its key. Two claims with one key are the same request if their fingerprints agree."""
+
+    owner_id: UUID
+    key: str
+    fingerprint: str
+    field_hashes: Mapping[str, str]
+
+    @property
+    def name(self) -> tuple[UUID, str]:
+        """The primary key of the stored row."""
+        return (self.owner_id, self.key)
+
+    def differing_fields(self, field_hashes: Mapping[str, str]) -> list[str]:
+        """Names of the body fields whose values are not those of the other request, sorted."""
+        names = self.field_hashes.keys() | field_hashes.keys()
+        return sorted(name for name in names if self.field_hashes.get(name) != field_hashes.get(name))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A finished response, stored beside its key; `is_replayed` when it was given before."""
+
+    status: int
+    body: dict[str, Any]
+    is_replayed: bool = False
+
+    def as_replay(self) -> Answer:
+        """The same answer, marked as given before."""
+        return Answer(self.status, self.body, is_replayed=True)
+
+
+def claim_for(owner_id: UUID, key: str, *, method: str, route: str, body: Mapping[str, Any]) -> Claim:
+    """The claim of a request, from its method, route and body; secrets are left out."""
+    hashes = {name: _hash(value)[:_HASH_LENGTH] for name, value in body.items() if name not in SECRET_FIELDS}
+    return Claim(owner_id, key, _hash([method, route, hashes]), hashes)
+
+
+def _hash(value: Any) -> str:
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+    return hashlib.sha256(canonical.encode()).hexdigest()

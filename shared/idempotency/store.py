@@ -1,0 +1,142 @@
+"""The truth about keys, in Postgres, in the same transaction as the money.
+
+An insert that meets an uncommitted one of the same key waits for it, so of many copies exactly one goes on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import RowMapping, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared import clock
+from shared.errors import BatuaError
+from shared.idempotency.claims import Answer, Claim
+from shared.idempotency.errors import IdempotencyKeyReused, RequestInFlight
+
+ABANDONED_AFTER = timedelta(seconds=30)
+"""A committed key without an answer belongs to a request of several steps; older than this, it died halfway."""
+
+KEPT_FOR = timedelta(days=7)
+PURGE_BATCH = 5000
+
+Name = tuple[UUID, str]
+Claimed = Answer | BatuaError | None
+"""None: the key is now ours. Answer: it was finished before. Error: it is in flight, or another request's."""
+
+_INSERT = text("""
+    INSERT INTO idempotency_keys (owner_id, key, fingerprint, field_hashes, created_at)
+    SELECT owner_id, key, fingerprint, field_hashes, :now
+    FROM unnest(CAST(:owner_ids AS uuid[]), CAST(:keys AS text[]), CAST(:fingerprints AS text[]),
+                CAST(:field_hashes AS jsonb[])) AS asked (owner_id, key, fingerprint, field_hashes)
+    ORDER BY owner_id, key  -- one order for everybody: waits for each other, never in a circle
+    ON CONFLICT (owner_id, key) DO UPDATE SET created_at = EXCLUDED.created_at
+        WHERE idempotency_keys.status IS NULL
+          AND idempotency_keys.fingerprint = EXCLUDED.fingerprint
+          AND idempotency_keys.created_at < :abandoned_before
+    RETURNING owner_id, key
+""")
+_SELECT = text("""
+    SELECT owner_id, key, fingerprint, field_hashes, status, body FROM idempotency_keys
+    WHERE (owner_id, key) IN (SELECT * FROM unnest(CAST(:owner_ids AS uuid[]), CAST(:keys AS text[])))
+""").columns(field_hashes=JSONB, body=JSONB)
+_FINISH = text("""
+    UPDATE idempotency_keys SET status = done.status, body = done.body
+    FROM unnest(CAST(:owner_ids AS uuid[]), CAST(:keys AS text[]), CAST(:statuses AS bigint[]),
+                CAST(:bodies AS jsonb[])) AS done (owner_id, key, status, body)
+    WHERE idempotency_keys.owner_id = done.owner_id AND idempotency_keys.key = done.key
+""")
+_RELEASE = text("""
+    DELETE FROM idempotency_keys
+    WHERE (owner_id, key) IN (SELECT * FROM unnest(CAST(:owner_ids AS uuid[]), CAST(:keys AS text[])))
+""")
+_PURGE = text("""
+    DELETE FROM idempotency_keys WHERE (owner_id, key) IN (
+        SELECT owner_id, key FROM idempotency_keys WHERE created_at < :before LIMIT :batch
+    )
+""")
+
+
+async def claim_all(session: AsyncSession, claims: Sequence[Claim]) -> dict[Name, Claimed]:
+    """Try to take every key at once, in two statements at most. The names must differ from each other."""
+    if not claims:
+        return {}
+    now = clock.now()
+    inserted = await session.execute(
+        _INSERT,
+        {
+            **_names(claims),
+            "fingerprints": [claim.fingerprint for claim in claims],
+            "field_hashes": [_json(claim.field_hashes) for claim in claims],
+            "now": now,
+            "abandoned_before": now - ABANDONED_AFTER,
+        },
+    )
+    ours = {(row.owner_id, row.key) for row in inserted}
+    others = [claim for claim in claims if claim.name not in ours]
+    result: dict[Name, Claimed] = dict.fromkeys(ours)
+    if others:
+        rows = (await session.execute(_SELECT, _names(others))).mappings()
+        stored = {(row["owner_id"], row["key"]): row for row in rows}
+        result |= {claim.name: _judge(claim, stored.get(claim.name)) for claim in others}
+    return result
+
+
+async def claim_one(session: AsyncSession, claim: Claim) -> Answer | None:
+    """Take one key: None when it is ours now, the first answer when it was finished before.
+
+    Raises RequestInFlight, IdempotencyKeyReused.
+    """
+    claimed = (await claim_all(session, [claim]))[claim.name]
+    if isinstance(claimed, BatuaError):
+        raise claimed
+    return claimed
+
+
+async def finish(session: AsyncSession, pairs: Sequence[tuple[Claim, Answer]]) -> None:
+    """Store the answers beside their keys."""
+    if pairs:
+        await session.execute(
+            _FINISH,
+            {
+                **_names([claim for claim, _ in pairs]),
+                "statuses": [answer.status for _, answer in pairs],
+                "bodies": [_json(answer.body) for _, answer in pairs],
+            },
+        )
+
+
+async def release(session: AsyncSession, claims: Sequence[Claim]) -> None:
+    """Free keys whose request was refused, so that the same request may succeed later."""
+    if claims:
+        await session.execute(_RELEASE, _names(claims))
+
+
+async def purge(session: AsyncSession) -> int:
+    """Forget one batch of keys older than KEPT_FOR; how many went."""
+    result = await session.execute(_PURGE, {"before": clock.now() - KEPT_FOR, "batch": PURGE_BATCH})
+    return int(getattr(result, "rowcount", 0))
+
+
+def _judge(claim: Claim, row: RowMapping | None) -> Claimed:
+    if row is None:  # freed between our two statements: the caller may simply ask again
+        return RequestInFlight()
+    if row["fingerprint"] != claim.fingerprint:
+        return IdempotencyKeyReused(claim.differing_fields(row["field_hashes"]))
+    if row["status"] is None:
+        return RequestInFlight()
+    return Answer(row["status"], row["body"], is_replayed=True)
+
+
+def _names(claims: Sequence[Claim]) -> dict[str, Any]:
+    return {"owner_ids": [claim.owner_id for claim in claims], "keys": [claim.key for claim in claims]}
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(dict(value))

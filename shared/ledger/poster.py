@@ -1,0 +1,137 @@
+"""Group commit for money: what comes in while a batch is in flight goes out together in the next one.
+
+No timer: an idle ledger posts at once. A hot account (a shop that everybody pays) costs one lock and one commit
+per batch instead of per payment. Every instruction carries its idempotency key, so a whole batch may be tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from dataclasses import dataclass, field
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from shared.db.engine import SessionMaker
+from shared.ledger.errors import LedgerBusy
+from shared.ledger.posting import accounts_touched
+from shared.ledger.repository import Instruction, InstructionOutcome, carry_out
+
+LANES = 2
+MAX_BATCH = 256
+MAX_WAITING = 4096
+MAX_TRIES = 3
+RETRY_PAUSE_SECONDS = 0.05
+TIMEOUT_SECONDS = 20.0
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    instruction: Instruction
+    outcome: asyncio.Future[InstructionOutcome]
+
+
+@dataclass(slots=True, eq=False)
+class _Lane:
+    queue: deque[_Waiting] = field(default_factory=deque)
+    task: asyncio.Task[None] | None = None
+
+
+class Poster:
+    """Posts keyed instructions of one process, in batches, each in one transaction of its own."""
+
+    def __init__(self, sessionmaker: SessionMaker, *, lanes: int = LANES, max_batch: int = MAX_BATCH) -> None:
+        self._sessionmaker = sessionmaker
+        self._lanes = [_Lane() for _ in range(lanes)]
+        self._max_batch = max_batch
+        self._is_closed = False
+
+    async def post(self, instruction: Instruction) -> InstructionOutcome:
+        """The outcome once its batch is committed. Raises LedgerBusy when the queue is full or the database away.
+
+        After LedgerBusy or a cancellation the movement may still happen: the key tells, when asked again.
+        """
+        if instruction.claim is None:
+            raise ValueError("an instruction that may be tried again needs its idempotency key")
+        lane = self._lane_for(instruction)
+        if self._is_closed or len(lane.queue) >= MAX_WAITING:
+            raise LedgerBusy
+        waiting = _Waiting(instruction, asyncio.get_running_loop().create_future())
+        lane.queue.append(waiting)
+        if lane.task is None:
+            lane.task = asyncio.create_task(self._drain(lane))
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                return await waiting.outcome
+        except TimeoutError:
+            raise LedgerBusy from None
+
+    async def close(self) -> None:
+        """Take nothing more, and wait until what was taken is posted."""
+        self._is_closed = True
+        tasks = [lane.task for lane in self._lanes if lane.task is not None]
+        await asyncio.gather(*tasks)
+
+    def _lane_for(self, instruction: Instruction) -> _Lane:
+        # The receiving account decides, so that all payments to one shop share batches.
+        receiving = accounts_touched(instruction.command)[-1]
+        return self._lanes[receiving.int % len(self._lanes)]
+
+    async def _drain(self, lane: _Lane) -> None:
+        try:
+            while lane.queue:
+                batch = [lane.queue.popleft() for _ in range(min(len(lane.queue), self._max_batch))]
+                await self._post_batch(batch)
+        finally:
+            lane.task = None
+
+    async def _post_batch(self, batch: list[_Waiting]) -> None:
+        batch = [waiting for waiting in batch if not waiting.outcome.done()]
+        if not batch:
+            return
+        for attempt in range(1, MAX_TRIES + 1):
+            try:
+                outcomes = await self._commit([waiting.instruction for waiting in batch])
+            except (SQLAlchemyError, OSError, TimeoutError) as error:
+                _logger.warning("batch of %d failed, try %d: %s", len(batch), attempt, type(error).__name__)
+                if not _is_passing(error):
+                    await self._post_apart(batch, error)
+                    return
+                await asyncio.sleep(RETRY_PAUSE_SECONDS * attempt)
+            except Exception as error:
+                _fail(batch, error)
+                return
+            else:
+                for waiting, outcome in zip(batch, outcomes, strict=True):
+                    if not waiting.outcome.done():
+                        waiting.outcome.set_result(outcome)
+                return
+        _fail(batch, LedgerBusy())
+
+    async def _post_apart(self, batch: list[_Waiting], error: Exception) -> None:
+        if len(batch) == 1:
+            _fail(batch, error)
+            return
+        for waiting in batch:  # one of them is bad: the others must not pay for it
+            await self._post_batch([waiting])
+
+    async def _commit(self, instructions: list[Instruction]) -> list[InstructionOutcome]:
+        async with self._sessionmaker.begin() as session:
+            return await carry_out(session, instructions)
+
+
+def _is_passing(error: BaseException) -> bool:
+    """Whether the whole batch may go through when tried again: a lost connection, a deadlock, a timeout."""
+    if not isinstance(error, DBAPIError):
+        return not isinstance(error, SQLAlchemyError)
+    state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
+    return error.connection_invalidated or state is None or state[:2] in {"08", "40", "55", "57", "53"}
+
+
+def _fail(batch: list[_Waiting], error: Exception) -> None:
+    for waiting in batch:
+        if not waiting.outcome.done():
+            waiting.outcome.set_exception(error)

@@ -1,0 +1,289 @@
+"""The rules of money, pure: no database, no clock. Commands are decided in order, each seeing those before it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, assert_never
+from uuid import UUID
+
+from shared.errors import BatuaError
+from shared.ledger.errors import (
+    AccountClosed,
+    AccountNotFound,
+    CurrencyMismatch,
+    HoldExists,
+    HoldMismatch,
+    HoldNotActive,
+    HoldNotFound,
+    InsufficientFunds,
+    OriginalNotFound,
+    ReversalExceedsOriginal,
+    ReversalMismatch,
+    SameAccount,
+)
+from shared.money import INR
+
+Direction = Literal["DEBIT", "CREDIT"]
+TransferKind = Literal["p2p", "payment", "onramp", "payout", "payout_reversal", "funding", "adjustment", "refund"]
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """An account as it stands. `balance` and `held` in paise; `seq` is the last entry's."""
+
+    id: UUID
+    currency: str = INR
+    balance: int = 0
+    held: int = 0
+    allow_negative: bool = False
+    seq: int = 0
+    is_closed: bool = False
+
+    @property
+    def available(self) -> int:
+        """Paise that may move."""
+        return self.balance - self.held
+
+
+@dataclass(frozen=True, slots=True)
+class HoldState:
+    """A hold as it stands."""
+
+    id: UUID
+    account_id: UUID
+    amount: int
+    is_active: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class OriginalState:
+    """A transfer that something reverses, and how many paise of it were reversed before."""
+
+    id: UUID
+    debit_account_id: UUID
+    credit_account_id: UUID
+    amount: int
+    reversed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Move `amount` paise from the debited account to the credited one."""
+
+    id: UUID
+    kind: TransferKind
+    debit_account_id: UUID
+    credit_account_id: UUID
+    amount: int
+    currency: str = INR
+    note: str | None = None
+    initiated_by: UUID | None = None
+    reverses: UUID | None = None
+
+    def __post_init__(self) -> None:
+        _assert_positive(self.amount)
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceHold:
+    """Put `amount` paise aside: available falls, the balance stays."""
+
+    hold_id: UUID
+    account_id: UUID
+    amount: int
+    currency: str = INR
+
+    def __post_init__(self) -> None:
+        _assert_positive(self.amount)
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureHold:
+    """Turn a hold into `transfer`, which must take exactly what was held: hold and balance fall together."""
+
+    hold_id: UUID
+    transfer: Transfer
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseHold:
+    """Give held money back to its account."""
+
+    hold_id: UUID
+    account_id: UUID
+
+
+Command = Transfer | PlaceHold | CaptureHold | ReleaseHold
+
+
+@dataclass(frozen=True, slots=True)
+class EntryLine:
+    """One line to write on an account's statement."""
+
+    account_id: UUID
+    seq: int
+    transfer_id: UUID
+    direction: Direction
+    amount: int
+    balance_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """The command holds. `entries` are the debit and the credit, or empty for a hold placed or released."""
+
+    command: Command
+    entries: tuple[EntryLine, ...] = ()
+
+    def balance_after(self, account_id: UUID) -> int:
+        """Paise on one of the two accounts once this was posted."""
+        return next(entry.balance_after for entry in self.entries if entry.account_id == account_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The command changes nothing; `error` says why."""
+
+    command: Command
+    error: BatuaError
+
+
+Outcome = Posted | Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """All the state that some commands may touch."""
+
+    accounts: Mapping[UUID, AccountState]
+    holds: Mapping[UUID, HoldState] = field(default_factory=dict)
+    originals: Mapping[UUID, OriginalState] = field(default_factory=dict)
+
+
+def decide(books: Books, commands: Sequence[Command]) -> tuple[list[Outcome], Books]:
+    """Decide the commands one after the other; the outcomes in order, and the books afterwards."""
+    after = _Working(dict(books.accounts), dict(books.holds), dict(books.originals))
+    outcomes = [after.decide(command) for command in commands]
+    return outcomes, Books(after.accounts, after.holds, after.originals)
+
+
+def accounts_touched(command: Command) -> tuple[UUID, ...]:
+    """Every account whose state the command needs."""
+    match command:
+        case Transfer():
+            return (command.debit_account_id, command.credit_account_id)
+        case CaptureHold():
+            return accounts_touched(command.transfer)
+        case PlaceHold() | ReleaseHold():
+            return (command.account_id,)
+        case _:
+            assert_never(command)
+
+
+@dataclass(slots=True)
+class _Working:
+    accounts: dict[UUID, AccountState]
+    holds: dict[UUID, HoldState]
+    originals: dict[UUID, OriginalState]
+
+    def decide(self, command: Command) -> Outcome:
+        try:
+            match command:
+                case Transfer():
+                    return self._transfer(command, command)
+                case PlaceHold():
+                    return self._place(command)
+                case CaptureHold():
+                    return self._capture(command)
+                case ReleaseHold():
+                    return self._release(command)
+                case _:
+                    assert_never(command)
+        except BatuaError as error:
+            return Rejected(command, error)
+
+    def _transfer(self, transfer: Transfer, command: Transfer | CaptureHold, from_hold: int = 0) -> Posted:
+        if transfer.debit_account_id == transfer.credit_account_id:
+            raise SameAccount
+        debit = self._open_account(transfer.debit_account_id, transfer.currency)
+        credit = self._open_account(transfer.credit_account_id, transfer.currency)
+        original = self._reversible(transfer)
+        free = debit.available + from_hold
+        if not debit.allow_negative and free < transfer.amount:
+            raise InsufficientFunds(available=free, amount=transfer.amount)
+
+        if original is not None:
+            self.originals[original.id] = replace(original, reversed=original.reversed + transfer.amount)
+        debit = replace(debit, balance=debit.balance - transfer.amount, held=debit.held - from_hold, seq=debit.seq + 1)
+        credit = replace(credit, balance=credit.balance + transfer.amount, seq=credit.seq + 1)
+        self.accounts |= {debit.id: debit, credit.id: credit}
+        return Posted(command, (_line(debit, transfer, "DEBIT"), _line(credit, transfer, "CREDIT")))
+
+    def _place(self, command: PlaceHold) -> Posted:
+        account = self._open_account(command.account_id, command.currency)
+        if command.hold_id in self.holds:
+            raise HoldExists
+        if not account.allow_negative and account.available < command.amount:
+            raise InsufficientFunds(available=account.available, amount=command.amount)
+        self.accounts[account.id] = replace(account, held=account.held + command.amount)
+        self.holds[command.hold_id] = HoldState(command.hold_id, account.id, command.amount)
+        return Posted(command)
+
+    def _capture(self, command: CaptureHold) -> Posted:
+        hold = self._active_hold(command.hold_id, command.transfer.debit_account_id)
+        if hold.amount != command.transfer.amount:
+            raise HoldMismatch
+        posted = self._transfer(command.transfer, command, from_hold=hold.amount)
+        self.holds[hold.id] = replace(hold, is_active=False)
+        return posted
+
+    def _release(self, command: ReleaseHold) -> Posted:
+        hold = self._active_hold(command.hold_id, command.account_id)
+        account = self.accounts[hold.account_id]
+        self.accounts[account.id] = replace(account, held=account.held - hold.amount)
+        self.holds[hold.id] = replace(hold, is_active=False)
+        return Posted(command)
+
+    def _open_account(self, account_id: UUID, currency: str) -> AccountState:
+        account = self.accounts.get(account_id)
+        if account is None:
+            raise AccountNotFound
+        if account.is_closed:
+            raise AccountClosed
+        if account.currency != currency:
+            raise CurrencyMismatch
+        return account
+
+    def _active_hold(self, hold_id: UUID, account_id: UUID) -> HoldState:
+        hold = self.holds.get(hold_id)
+        if hold is None or hold.account_id != account_id or account_id not in self.accounts:
+            raise HoldNotFound
+        if not hold.is_active:
+            raise HoldNotActive
+        return hold
+
+    def _reversible(self, transfer: Transfer) -> OriginalState | None:
+        if transfer.reverses is None:
+            return None
+        original = self.originals.get(transfer.reverses)
+        if original is None:
+            raise OriginalNotFound
+        if (original.debit_account_id, original.credit_account_id) != (
+            transfer.credit_account_id,
+            transfer.debit_account_id,
+        ):
+            raise ReversalMismatch
+        remaining = original.amount - original.reversed
+        if transfer.amount > remaining:
+            raise ReversalExceedsOriginal(remaining=remaining)
+        return original
+
+
+def _line(account: AccountState, transfer: Transfer, direction: Direction) -> EntryLine:
+    return EntryLine(account.id, account.seq, transfer.id, direction, transfer.amount, account.balance)
+
+
+def _assert_positive(amount: int) -> None:
+    if amount <= 0:
+        raise ValueError(f"an amount is at least one paisa, not {amount}")

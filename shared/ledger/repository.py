@@ -1,0 +1,152 @@
+"""Write a batch of money commands in a fixed number of statements, whatever its size.
+
+Claim idempotency keys, lock accounts in id order, decide, write. A batch of 1 and a batch of 500 take the same path.
+Nothing is committed here: the caller's transaction is the unit that happens or does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared import clock
+from shared.errors import BatuaError
+from shared.idempotency import store
+from shared.idempotency.claims import Answer, Claim
+from shared.idempotency.errors import IdempotencyKeyReused
+from shared.ledger import rows
+from shared.ledger.posting import Command, Outcome, Posted, Rejected, accounts_touched, decide
+from shared.outbox.messages import Message, write
+
+
+def _no_messages(_: Posted) -> Sequence[Message]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Instruction:
+    """A command with what belongs in the same transaction: its key, the answer to keep, the mail to send.
+
+    `answer` and `messages` are pure: they may be called again for the same outcome.
+    """
+
+    command: Command
+    claim: Claim | None = None
+    answer: Callable[[Posted], Answer] | None = None
+    messages: Callable[[Posted], Sequence[Message]] = _no_messages
+
+    def __post_init__(self) -> None:
+        if (self.claim is None) != (self.answer is None):
+            raise ValueError("a claim and the answer to keep beside it come together")
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """The key was used before for the same request; nothing moved now."""
+
+    command: Command
+    answer: Answer
+
+
+InstructionOutcome = Posted | Rejected | Replayed
+
+
+async def post(session: AsyncSession, commands: Sequence[Command]) -> list[Outcome]:
+    """Decide and write the commands, in order, within the caller's transaction. Outcomes in the same order."""
+    if not commands:
+        return []
+    touched = sorted({account_id for command in commands for account_id in accounts_touched(command)})
+    books = await rows.lock_books(session, touched, commands)
+    outcomes, after = decide(books, commands)
+    posted = [outcome for outcome in outcomes if isinstance(outcome, Posted)]
+    await rows.write(session, books, after, posted, at=clock.now())
+    return outcomes
+
+
+async def post_one(session: AsyncSession, command: Command) -> Posted:
+    """Post one command, raising the error it is rejected with."""
+    (outcome,) = await post(session, [command])
+    if isinstance(outcome, Rejected):
+        raise outcome.error
+    return outcome
+
+
+async def carry_out(session: AsyncSession, instructions: Sequence[Instruction]) -> list[InstructionOutcome]:
+    """Post the instructions whose keys are fresh; replay or refuse the others. Outcomes in the same order.
+
+    A key that comes twice in one batch is decided once: its later copies are answered like the first.
+    """
+    first_with_key = _first_with_key(instructions)
+    claims = [instructions[index].claim for index in first_with_key.values()]
+    claimed = await store.claim_all(session, [claim for claim in claims if claim is not None])
+
+    results: dict[int, InstructionOutcome] = {}
+    fresh: list[int] = []
+    for index, instruction in enumerate(instructions):
+        claim = instruction.claim
+        if claim is None:
+            fresh.append(index)
+        elif first_with_key[claim.name] == index:
+            earlier = claimed[claim.name]
+            if earlier is None:
+                fresh.append(index)
+            else:
+                results[index] = _settle_known(instruction, earlier)
+
+    outcomes = await post(session, [instructions[index].command for index in fresh])
+    results |= dict(zip(fresh, outcomes, strict=True))
+    await _finish(session, [(instructions[index], outcome) for index, outcome in zip(fresh, outcomes, strict=True)])
+    for index, instruction in enumerate(instructions):
+        if index not in results and instruction.claim is not None:
+            first = first_with_key[instruction.claim.name]
+            results[index] = _like_the_first(instruction, instructions[first], results[first])
+    return [results[index] for index in range(len(instructions))]
+
+
+async def _finish(session: AsyncSession, done: Sequence[tuple[Instruction, Outcome]]) -> None:
+    answers: list[tuple[Claim, Answer]] = []
+    refused: list[Claim] = []
+    messages: list[Message] = []
+    for instruction, outcome in done:
+        if isinstance(outcome, Posted):
+            messages += instruction.messages(outcome)
+            if instruction.claim is not None and instruction.answer is not None:
+                answers.append((instruction.claim, instruction.answer(outcome)))
+        elif instruction.claim is not None:
+            refused.append(instruction.claim)
+    await store.finish(session, answers)
+    await store.release(session, refused)
+    await write(session, messages)
+
+
+def _first_with_key(instructions: Sequence[Instruction]) -> dict[tuple[UUID, str], int]:
+    first: dict[tuple[UUID, str], int] = {}
+    for index, instruction in enumerate(instructions):
+        if instruction.claim is not None:
+            first.setdefault(instruction.claim.name, index)
+    return first
+
+
+def _settle_known(instruction: Instruction, earlier: Answer | BatuaError) -> InstructionOutcome:
+    if isinstance(earlier, BatuaError):
+        return Rejected(instruction.command, earlier)
+    return Replayed(instruction.command, earlier)
+
+
+def _like_the_first(copy: Instruction, first: Instruction, outcome: InstructionOutcome) -> InstructionOutcome:
+    assert copy.claim is not None
+    assert first.claim is not None
+    if copy.claim.fingerprint != first.claim.fingerprint:
+        fields = copy.claim.differing_fields(first.claim.field_hashes)
+        return Rejected(copy.command, IdempotencyKeyReused(fields))
+    match outcome:
+        case Rejected():
+            return Rejected(copy.command, outcome.error)
+        case Replayed():
+            return Replayed(copy.command, outcome.answer)
+        case Posted():
+            assert first.answer is not None
+            return Replayed(copy.command, first.answer(outcome).as_replay())

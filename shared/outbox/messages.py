@@ -1,0 +1,49 @@
+"""Mail to be sent because of what this transaction did; written in it, delivered later."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared import clock
+from shared.ids import new_id
+
+Kind = Literal["welcome", "money_received", "withdrawal_finished"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What to tell whom. `facts` hold what the template needs, amounts in paise; the address is looked up late."""
+
+    kind: Kind
+    owner_id: UUID
+    facts: dict[str, Any]
+
+
+_INSERT = text("""
+    INSERT INTO outbox_messages (id, kind, owner_id, facts, attempts, next_attempt_at, created_at)
+    SELECT id, kind, owner_id, facts, 0, :now, :now
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:kinds AS text[]), CAST(:owner_ids AS uuid[]), CAST(:facts AS jsonb[]))
+         AS said (id, kind, owner_id, facts)
+""")
+
+
+async def write(session: AsyncSession, messages: Sequence[Message]) -> None:
+    """Put the messages into the outbox, in one statement."""
+    if messages:
+        await session.execute(
+            _INSERT,
+            {
+                "ids": [new_id() for _ in messages],
+                "kinds": [message.kind for message in messages],
+                "owner_ids": [message.owner_id for message in messages],
+                "facts": [json.dumps(message.facts) for message in messages],
+                "now": clock.now(),
+            },
+        )
