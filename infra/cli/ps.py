@@ -1,0 +1,34 @@
+"""`batua ps`: what runs in the local stack."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from infra.local.layout import PROCESSES, Layout
+from infra.local.supervision import ProcessState, Supervisor
+
+
+def _row(layout: Layout, state: ProcessState) -> list[str]:
+    runs = state.state == "RUNNING"
+    uptime = str(timedelta(seconds=max(0, state.now - state.started_at))) if runs else ""
+    port = layout.port(state.name)
+    return [state.name, str(state.pid) if runs else "", state.state.lower(), uptime, str(port or "")]
+
+
+def ps() -> None:
+    """List the processes of the stack in BATUA_HOME: pid, state, uptime and port."""
+    layout = Layout.from_environment()
+    try:
+        states = Supervisor(layout).states()
+    except OSError:
+        typer.echo(f"No stack is running in {layout.home}: start one with `make up`.", err=True)
+        raise typer.Exit(1) from None
+    table = Table("process", "pid", "state", "uptime", "port")
+    for name in PROCESSES:
+        if name in states:
+            table.add_row(*_row(layout, states[name]))
+    Console().print(table)

@@ -1,0 +1,66 @@
+"""What the supervisor starts for each process: note the pid, set the environment, become the process.
+
+Because the process takes this one's place, the pid that is written down is its own, and stays true
+however often it is started again.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from infra.local import postgres, redis
+from infra.local.environment import process_environment
+from infra.local.layout import CHECKOUT, Layout
+from infra.local.privileges import give_up_privileges
+from infra.local.secrets import read_secrets
+
+_CELERY = ["-m", "celery", "-A", "services.withdraw_worker.app:celery_app"]
+_WORKER = ["--pool", "threads", "--concurrency", "8", "--without-gossip", "--without-mingle"]
+_HTTP = ["--no-server-header", "--no-access-log", "--timeout-graceful-shutdown", "10"]
+
+
+def command(process: str, layout: Layout) -> list[str]:
+    """The command line of one process."""
+    port = str(layout.port(process))
+    match process:
+        case "postgres":
+            return postgres.server_command(layout)
+        case "redis":
+            return redis.server_command(layout)
+        case "smtp":
+            arguments = ["-m", "infra.local.smtp", "--port", port, "--directory", str(layout.mail)]
+        case "withdraw_worker":
+            arguments = [*_CELERY, "worker", *_WORKER, "--without-heartbeat", "--loglevel", "INFO"]
+        case "scheduler":
+            schedule = str(layout.run / "beat-schedule")
+            arguments = [*_CELERY, "beat", "--schedule", schedule, "--pidfile=", "--loglevel", "INFO"]
+        case _:
+            application = f"services.{process}.main:create_app"
+            arguments = ["-m", "uvicorn", application, "--factory", "--host", "127.0.0.1", "--port", port, *_HTTP]
+    return [sys.executable, *arguments]
+
+
+def note_pid(layout: Layout, process: str) -> None:
+    """Write our own pid where others look for this process; they never see half of it."""
+    file = layout.pid_file(process)
+    partial = file.with_suffix(".partial")
+    partial.write_text(f"{os.getpid()}\n", encoding="ascii")
+    partial.replace(file)
+
+
+def main(process: str) -> None:
+    """Become the process; returns only by raising."""
+    layout = Layout.from_environment()
+    secrets = read_secrets(layout.secrets_file)
+    environment = process_environment(process, layout=layout, secrets=secrets, outer=os.environ)
+    way = postgres.prepare_start(layout) if process == "postgres" else "unchanged"
+    note_pid(layout, process)
+    os.chdir(CHECKOUT)
+    give_up_privileges(way)
+    arguments = command(process, layout)
+    os.execve(arguments[0], arguments, environment)  # noqa: S606 - our own command line, no shell
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

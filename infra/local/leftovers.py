@@ -1,0 +1,95 @@
+"""What an earlier stack left running because it was killed: found, proven to be ours, and ended.
+
+Proof is the pid file together with what the kernel says of that process: its environment names
+our home and its own name, or its command line lies in our home. Nobody else is ever touched.
+"""
+
+from __future__ import annotations
+
+import signal
+
+import psutil
+
+from infra.local.layout import PROCESSES, Layout
+from infra.local.supervision import remove_socket
+
+SUPERVISOR_STOP_SECONDS = 45
+PROCESS_STOP_SECONDS = 15
+
+
+def read_pid(layout: Layout, process: str) -> int | None:
+    """The pid in the process's file, whether or not it still lives."""
+    try:
+        return int(layout.pid_file(process).read_text(encoding="ascii"))
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _lies_in_home(process: psutil.Process, layout: Layout) -> bool:
+    return any(str(layout.home) + "/" in argument for argument in process.cmdline())
+
+
+def _is_ours(process: psutil.Process, name: str, layout: Layout) -> bool:
+    try:
+        environment = process.environ()
+    except psutil.AccessDenied:
+        return _lies_in_home(process, layout)
+    same_home = environment.get("BATUA_HOME") == str(layout.home)
+    return (same_home and environment.get("BATUA_PROCESS") == name) or _lies_in_home(process, layout)
+
+
+def find(layout: Layout, process: str) -> psutil.Process | None:
+    """The live process behind a pid file, if it is provably this stack's."""
+    pid = read_pid(layout, process)
+    if pid is None:
+        return None
+    try:
+        found = psutil.Process(pid)
+        alive = found.status() != psutil.STATUS_ZOMBIE
+        return found if alive and _is_ours(found, process, layout) else None
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _find_supervisor(layout: Layout) -> psutil.Process | None:
+    pid = read_pid(layout, "supervisord")
+    if pid is None:
+        return None
+    try:
+        found = psutil.Process(pid)
+        return found if str(layout.supervisor_configuration) in found.cmdline() else None
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _end(process: psutil.Process, number: signal.Signals, seconds: float) -> None:
+    try:
+        process.send_signal(number)
+        process.wait(seconds)
+    except psutil.NoSuchProcess:
+        return
+    except psutil.TimeoutExpired:
+        process.kill()
+        process.wait(PROCESS_STOP_SECONDS)
+
+
+def end_leftovers(layout: Layout) -> list[str]:
+    """End what an earlier stack in this home left running; returns the names of what was ended.
+
+    Call it only while holding the home's lock.
+    """
+    ended = []
+    supervisor = _find_supervisor(layout)
+    if supervisor is not None:
+        ended.append("supervisord")
+        _end(supervisor, signal.SIGTERM, SUPERVISOR_STOP_SECONDS)
+    for name in reversed(PROCESSES):
+        process = find(layout, name)
+        if process is not None:
+            ended.append(name)
+            number = signal.SIGINT if name == "postgres" else signal.SIGTERM
+            _end(process, number, PROCESS_STOP_SECONDS)
+        layout.pid_file(name).unlink(missing_ok=True)
+    layout.supervisor_pid_file.unlink(missing_ok=True)
+    remove_socket(layout)
+    return ended

@@ -1,0 +1,62 @@
+"""Whether the stack's ports are free, and who has them if not."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import psutil
+
+from infra.local.layout import Layout
+
+
+@dataclass(eq=False)
+class PortInUse(Exception):
+    """Somebody else listens where one of our processes must."""
+
+    port: int
+    process: str
+    holder: str | None
+
+    def __str__(self) -> str:
+        who = f"by {self.holder}" if self.holder else "by another program"
+        return (
+            f"port {self.port}, which {self.process} needs, is already in use {who}: "
+            "stop it, or set BATUA_PORT_BASE to another number"
+        )
+
+
+def holder_of(port: int) -> str | None:
+    """Name and pid of whoever listens on this port, as far as we may know."""
+    try:
+        connections = psutil.net_connections(kind="tcp")
+    except (psutil.Error, OSError):
+        return None
+    for connection in connections:
+        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            try:
+                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
+            except psutil.Error:
+                return f"pid {connection.pid}"
+    return None
+
+
+def is_free(port: int) -> bool:
+    """Whether we could listen on this port of 127.0.0.1 now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # As every server does: connections that have ended but linger do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def require_free_ports(layout: Layout, processes: Iterable[str]) -> None:
+    """Raises PortInUse for the first of these processes whose port is taken."""
+    for process in processes:
+        port = layout.port(process)
+        if port is not None and not is_free(port):
+            raise PortInUse(port=port, process=process, holder=holder_of(port))

@@ -1,0 +1,160 @@
+"""How to run PostgreSQL for somebody who is root: it refuses to start with root's user id.
+
+The checkout and the home may lie in a directory that only root can enter, and nobody's permissions
+are ours to change. So there are three ways, and the first that works on this machine is taken:
+
+- `plain`: become `nobody`. Works wherever `nobody` can reach the files.
+- `capability`: become `nobody`, keeping one capability: to read and to enter any directory.
+- `namespace`: stay who we are, in a user namespace that shows us as `nobody`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pwd
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from infra.local.layout import CHECKOUT
+
+Way = Literal["unchanged", "plain", "capability", "namespace"]
+WAYS_FOR_ROOT: tuple[Way, ...] = ("plain", "capability", "namespace")
+UNPRIVILEGED_USER = "nobody"
+PROBE_TIMEOUT_SECONDS = 20
+
+_PR_SET_SECUREBITS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 28, 47, 2
+_SECBIT_NO_SETUID_FIXUP = 1 << 2
+_CAPABILITY_VERSION = 0x20080522
+_DAC_OVERRIDE, _DAC_READ_SEARCH = 1, 2
+_CLONE_NEWUSER = 0x10000000
+
+
+@dataclass(eq=False)
+class NoWayToRunPostgres(Exception):
+    """This machine lets root neither change its user nor make a namespace."""
+
+    home: Path
+
+    def __str__(self) -> str:
+        return (
+            "PostgreSQL refuses to run as root, and root may not become another user here; "
+            f"start Batua as a plain user who can reach {self.home}"
+        )
+
+
+class _Header(ctypes.Structure):
+    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+
+class _Capabilities(ctypes.Structure):
+    _fields_ = (
+        ("effective", ctypes.c_uint32),
+        ("permitted", ctypes.c_uint32),
+        ("inheritable", ctypes.c_uint32),
+    )
+
+
+def _check(result: int) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def _become_nobody() -> None:
+    user = pwd.getpwnam(UNPRIVILEGED_USER)
+    os.setgroups([])
+    os.setgid(user.pw_gid)
+    os.setuid(user.pw_uid)
+
+
+def _become_nobody_with(capability: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    # Without this bit the kernel ignores capabilities in access(2), with which PostgreSQL looks for itself.
+    _check(libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0))
+    _become_nobody()
+    mask = 1 << capability
+    data = (_Capabilities * 2)(_Capabilities(mask, mask, mask), _Capabilities(0, 0, 0))
+    _check(libc.capset(ctypes.byref(_Header(_CAPABILITY_VERSION, 0)), ctypes.byref(data)))
+    _check(libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, capability, 0, 0))
+
+
+def _keep_a_capability() -> None:
+    bounding = Path("/proc/self/status").read_text(encoding="ascii").split("CapPrm:", 1)[1].split()[0]
+    may_read_all = int(bounding, 16) & (1 << _DAC_READ_SEARCH)
+    _become_nobody_with(_DAC_READ_SEARCH if may_read_all else _DAC_OVERRIDE)
+
+
+def _enter_namespace() -> None:
+    user, uid, gid = pwd.getpwnam(UNPRIVILEGED_USER), os.geteuid(), os.getegid()
+    libc = ctypes.CDLL(None, use_errno=True)
+    _check(libc.unshare(_CLONE_NEWUSER))
+    Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
+    Path("/proc/self/uid_map").write_text(f"{user.pw_uid} {uid} 1", encoding="ascii")
+    Path("/proc/self/gid_map").write_text(f"{user.pw_gid} {gid} 1", encoding="ascii")
+
+
+def give_up_privileges(way: Way) -> None:
+    """Change this process for good; raises OSError where the machine does not allow it."""
+    match way:
+        case "unchanged":
+            return
+        case "plain":
+            _become_nobody()
+        case "capability":
+            _keep_a_capability()
+        case "namespace":
+            _enter_namespace()
+
+
+def wrapped(way: Way, command: Sequence[str]) -> list[str]:
+    """The command line that runs another one without privileges."""
+    return list(command) if way == "unchanged" else [sys.executable, "-m", __name__, way, *command]
+
+
+def own_directory(way: Way, directory: Path) -> None:
+    """Give the directory and all in it to the user that PostgreSQL will be; nothing if it is so already."""
+    if way == "unchanged":
+        return
+    user = pwd.getpwnam(UNPRIVILEGED_USER)
+    uid, gid = (os.geteuid(), os.getegid()) if way == "namespace" else (user.pw_uid, user.pw_gid)
+    if directory.stat().st_uid == uid:
+        return
+    for path in sorted(directory.rglob("*"), reverse=True):
+        os.chown(path, uid, gid, follow_symlinks=False)
+    os.chown(directory, uid, gid)
+
+
+def find_way(*, directory: Path, program: Path) -> Way:
+    """The first way in which `program` runs and `directory`, handed over to it, can be written.
+
+    `program` must find its own path and exit 0. Raises NoWayToRunPostgres.
+    """
+    if os.geteuid() != 0:
+        return "unchanged"
+    script = 'cd "$0" && : >.probe && rm .probe && exec "$1"'
+    for way in WAYS_FOR_ROOT:
+        try:
+            own_directory(way, directory)
+        except OSError:
+            continue
+        command = wrapped(way, ["/bin/sh", "-c", script, str(directory), str(program)])
+        probe = subprocess.run(  # noqa: S603 - our own interpreter and a program of the installed wheel
+            command,
+            cwd=CHECKOUT,
+            capture_output=True,
+            timeout=PROBE_TIMEOUT_SECONDS,
+            check=False,
+        )
+        if probe.returncode == 0:
+            return way
+    raise NoWayToRunPostgres(directory)
+
+
+if __name__ == "__main__":
+    give_up_privileges(sys.argv[1])  # type: ignore[arg-type] - written by `wrapped`
+    os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606 - the caller names the program, no shell

@@ -1,0 +1,68 @@
+"""A mailbox for a machine without one: an SMTP server on loopback that files what it is given.
+
+Each message becomes one `.eml` file, complete from the moment it can be seen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import signal
+from pathlib import Path
+
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from shared.ids import new_id
+
+MESSAGE_BOUND_BYTES = 1024 * 1024
+_log = logging.getLogger("batua.smtp")
+
+
+class Mailbox:
+    """Writes every message to a directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd names it
+        """File one message; whoever sent it may forget it once this has answered."""
+        name = f"{new_id()}.eml"
+        partial = self._directory / f".{name}"
+        partial.write_bytes(envelope.original_content or b"")
+        partial.rename(self._directory / name)
+        _log.info("filed %s for %s", name, ", ".join(envelope.rcpt_tos))
+        return "250 Message accepted for delivery"
+
+
+async def serve(*, port: int, directory: Path) -> None:
+    """Listen until SIGTERM or SIGINT."""
+    directory.mkdir(parents=True, exist_ok=True)
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    mailbox = Mailbox(directory)
+
+    def new_session() -> SMTP:
+        return SMTP(mailbox, data_size_limit=MESSAGE_BOUND_BYTES, hostname="localhost", enable_SMTPUTF8=True)
+
+    server = await loop.create_server(new_session, "127.0.0.1", port)
+    _log.info("filing mail in %s, listening on 127.0.0.1:%s", directory, port)
+    async with server:
+        await stop.wait()
+
+
+def main() -> None:
+    """`python -m infra.local.smtp --port 8025 --directory var/mail`."""
+    parser = argparse.ArgumentParser(description="An SMTP server that files what it is given")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--directory", type=Path, required=True)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("mail.log").setLevel(logging.WARNING)
+    asyncio.run(serve(port=arguments.port, directory=arguments.directory))
+
+
+if __name__ == "__main__":
+    main()

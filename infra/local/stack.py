@@ -1,0 +1,319 @@
+"""The embedded stack as an object: start it, hurt it, stop it.
+
+    with Stack(home, port_base) as stack:
+        stack.kill("withdraw_worker")
+        stack.wait_until_back("withdraw_worker")
+
+It ends with the thread that started it: should that thread or its process die, the supervisor
+stops everything in order.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TextIO
+
+from infra.local import postgres, redis
+from infra.local.environment import (
+    OWNER,
+    database_url,
+    local_secrets,
+    owns_postgres,
+    owns_redis,
+    process_environment,
+)
+from infra.local.layout import CHECKOUT, PROCESSES, SERVICES, Layout
+from infra.local.leftovers import end_leftovers, find, read_pid
+from infra.local.ports import require_free_ports
+from infra.local.secrets import postgres_password_name
+from infra.local.supervision import ProcessState, Supervisor
+from infra.local.supervision import start as start_supervisor
+from infra.postgres.roles import SERVICE_ROLES, create_owner, grant_service_roles
+
+ALL: Collection[str] = tuple(PROCESSES)
+POLL_SECONDS = 0.05
+READY_SECONDS = 60.0
+MIGRATION_SECONDS = 120
+STOP_SECONDS = 75
+_HTTP_TIMEOUT_SECONDS = 2.0
+_LOG_LINES_SHOWN = 15
+
+
+@dataclass(eq=False)
+class AlreadyRunning(Exception):
+    """Another stack has this home."""
+
+    home: Path
+
+    def __str__(self) -> str:
+        return f"a stack is already running in {self.home}: stop it, or set BATUA_HOME and BATUA_PORT_BASE"
+
+
+@dataclass(eq=False)
+class NotReady(Exception):
+    """A process did not become what it must in time; carries the end of its log."""
+
+    process: str
+    seconds: float
+    log: str
+
+    def __str__(self) -> str:
+        return f"{self.process} was not ready after {self.seconds:.0f} s; its log ends:\n{self.log}"
+
+
+@dataclass(eq=False)
+class MigrationFailed(Exception):
+    """The schema could not be brought up to date; carries what the command said."""
+
+    output: str
+
+    def __str__(self) -> str:
+        return f"the database could not be migrated:\n{self.output.strip()}"
+
+
+def _wait(condition: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+class Stack:
+    """Every process of Batua on this machine; one per home.
+
+    The environment of the calling process is left out of it as far as it begins with `BATUA_` or
+    `DUMMY_BANK_`: pass such settings as `extra_environment`.
+    """
+
+    def __init__(
+        self, home: Path, port_base: int, extra_environment: Mapping[str, str] | None = None
+    ) -> None:
+        ours = ("BATUA_", "DUMMY_BANK_")
+        outer = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+        self.layout = Layout(home.resolve(), port_base)
+        self._outer = outer | dict(extra_environment or {})
+        self._outer |= {"BATUA_HOME": str(self.layout.home), "BATUA_PORT_BASE": str(port_base)}
+        self._secrets: dict[str, str] = {}
+        self._lock: TextIO | None = None
+        self._supervisor_process: subprocess.Popen[bytes] | None = None
+        self._killed_at: dict[str, float] = {}
+
+    @classmethod
+    def from_environment(cls) -> Stack:
+        """The stack that the caller's own `BATUA_*` variables describe. Raises BadPortBase."""
+        layout = Layout.from_environment()
+        ours = {name: value for name, value in os.environ.items() if name.startswith(("BATUA_", "DUMMY_BANK_"))}
+        return cls(layout.home, layout.port_base, ours)
+
+    def __enter__(self) -> Stack:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self, processes: Collection[str] = ALL) -> None:
+        """Start these processes in order and return when they answer; on failure nothing is left.
+
+        Raises AlreadyRunning, PortInUse, NotReady, MigrationFailed, DatabaseNotCreated and
+        NoWayToRunPostgres.
+        """
+        self.layout.make_directories()
+        self._take_lock()
+        try:
+            end_leftovers(self.layout)
+            wanted = self._wanted(processes)
+            require_free_ports(self.layout, wanted)
+            self._secrets = local_secrets(self.layout)
+            if "postgres" in wanted:
+                postgres.create_database(self.layout, self._secrets)
+            self._start_in_order(wanted)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop everything in order, services first and the database last; safe to call twice."""
+        if self._lock is None:
+            return
+        if self._supervisor_process is not None:
+            self._supervisor_process.terminate()
+            try:
+                self._supervisor_process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._supervisor_process.kill()
+                self._supervisor_process.wait()
+            self._supervisor_process = None
+        end_leftovers(self.layout)
+        self._lock.close()
+        self._lock = None
+
+    def is_supervised(self) -> bool:
+        """False once the supervisor itself has died."""
+        return self._supervisor_process is not None and self._supervisor_process.poll() is None
+
+    def environment(self, process: str = "command") -> dict[str, str]:
+        """The environment of a process, or of a command that talks to the stack as the owner."""
+        return process_environment(process, layout=self.layout, secrets=self._secrets, outer=self._outer)
+
+    def database_url(self, role: str = OWNER, database: str = "batua") -> str:
+        """How a role reaches a database of the stack's own server."""
+        return database_url(self.layout, self._secrets, role, database)
+
+    def url(self, process: str) -> str:
+        """Address of an HTTP service, without a trailing slash."""
+        return self.layout.url(process)
+
+    def pid(self, process: str) -> int:
+        """The process's pid, as written down at its newest start. Raises NotReady if it never started."""
+        pid = read_pid(self.layout, process)
+        if pid is None:
+            raise NotReady(process, 0, self.log_end(process))
+        return pid
+
+    def states(self) -> dict[str, ProcessState]:
+        """What the supervisor knows of each process."""
+        return Supervisor(self.layout).states()
+
+    def kill(self, process: str) -> int:
+        """SIGKILL the process; returns the pid it had."""
+        pid = self.pid(process)
+        self._killed_at[process] = time.monotonic()
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def wait_until_back(self, process: str, *, after_pid: int | None = None, seconds: float = 30) -> float:
+        """Wait until a process runs and answers again; returns the seconds since `kill`.
+
+        With `after_pid`, the pid must have changed from it. Raises NotReady.
+        """
+        began = self._killed_at.get(process, time.monotonic())
+        if not _wait(lambda: self.pid(process) != after_pid and self.is_ready(process), seconds):
+            raise NotReady(process, seconds, self.log_end(process))
+        return time.monotonic() - began
+
+    def stop_process(self, process: str) -> None:
+        """Stop one process in an orderly way and keep it stopped."""
+        Supervisor(self.layout).stop(process)
+
+    def start_process(self, process: str, *, seconds: float = READY_SECONDS) -> None:
+        """Start one process and wait until it answers. Raises NotReady."""
+        Supervisor(self.layout).start(process)
+        self._wait_until_ready([process], seconds)
+
+    def is_ready(self, process: str) -> bool:
+        """Whether the process lives and does what it is for."""
+        if find(self.layout, process) is None:
+            return False
+        if process == "postgres":
+            return postgres.accepts_connections(self.layout)
+        if process == "redis":
+            return redis.answers(self.layout)
+        if PROCESSES[process].has_health:
+            return self._is_healthy(process)
+        port = self.layout.port(process)
+        return port is None or self._accepts(port)
+
+    def log_end(self, process: str) -> str:
+        """The last lines of the process's log."""
+        try:
+            text = self.layout.log_file(process).read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return "(no log)"
+        return "\n".join(text.splitlines()[-_LOG_LINES_SHOWN:])
+
+    def _take_lock(self) -> None:
+        lock = self.layout.lock_file.open("a", encoding="ascii")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            raise AlreadyRunning(self.layout.home) from None
+        self._lock = lock
+
+    def _wanted(self, processes: Collection[str]) -> list[str]:
+        lent = set()
+        if not owns_postgres(self._outer):
+            lent.add("postgres")
+        if not owns_redis(self._outer):
+            lent.add("redis")
+        return [name for name in PROCESSES if name in processes and name not in lent]
+
+    def _start_in_order(self, wanted: Collection[str]) -> None:
+        self._supervisor_process = start_supervisor(self.layout, self._outer)
+        supervisor = Supervisor(self.layout)
+        if not _wait(supervisor.is_listening, READY_SECONDS):
+            raise NotReady("supervisord", READY_SECONDS, self.log_end("supervisord"))
+        stores = [name for name in wanted if name not in SERVICES]
+        services = [name for name in wanted if name in SERVICES]
+        for name in stores:
+            supervisor.start(name)
+        self._wait_until_ready(stores, READY_SECONDS)
+        self._prepare_database(with_schema=bool(services), is_ours="postgres" in wanted)
+        for name in services:
+            supervisor.start(name)
+        self._wait_until_ready(services, READY_SECONDS)
+
+    def _prepare_database(self, *, with_schema: bool, is_ours: bool) -> None:
+        if is_ours:
+            superuser = self.database_url(postgres.SUPERUSER, "postgres")
+            create_owner(superuser, owner=OWNER, password=self._secrets[postgres_password_name(OWNER)])
+        if with_schema:
+            self.migrate()
+        if is_ours:
+            passwords = {role: self._secrets[postgres_password_name(role)] for role in SERVICE_ROLES}
+            grant_service_roles(self.database_url(postgres.SUPERUSER), passwords=passwords)
+
+    def migrate(self) -> None:
+        """Bring the schema up to date, as its owner. Raises MigrationFailed."""
+        result = subprocess.run(  # noqa: S603 - our own interpreter and module
+            [sys.executable, "-m", "infra.cli.main", "migrate"],
+            cwd=CHECKOUT,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=MIGRATION_SECONDS,
+            check=False,
+        )
+        if result.returncode != 0:
+            raise MigrationFailed(result.stdout + result.stderr)
+
+    def _wait_until_ready(self, processes: Collection[str], seconds: float) -> None:
+        for name in processes:
+            if not _wait(lambda name=name: self.is_ready(name), seconds):  # type: ignore[misc] - bound at once
+                raise NotReady(name, seconds, self.log_end(name))
+
+    def _is_healthy(self, process: str) -> bool:
+        request = urllib.request.Request(f"{self.url(process)}/healthz")  # noqa: S310 - our own address
+        try:
+            with urllib.request.urlopen(request, timeout=_HTTP_TIMEOUT_SECONDS) as answer:  # noqa: S310
+                return bool(answer.status == 200)  # noqa: PLR2004 - HTTP's own OK
+        except (urllib.error.URLError, OSError):
+            return False
+
+    @staticmethod
+    def _accepts(port: int) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=_HTTP_TIMEOUT_SECONDS):
+                return True
+        except OSError:
+            return False

@@ -1,0 +1,213 @@
+"""The supervisor: its configuration, how it is started, and how to talk to it.
+
+It never gives up on a process: one that ends is started again within about a second, for as long
+as it takes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import http.client
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import xmlrpc.client
+from collections.abc import Mapping
+from configparser import RawConfigParser
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from infra.local.layout import CHECKOUT, PROCESSES, Layout, Process, Tier
+
+TIERS: tuple[Tier, ...] = ("postgres", "redis", "services")
+LOG_BOUND_BYTES = 5 * 1024 * 1024
+LOG_BACKUPS = 2
+_STOP_SECONDS: Mapping[Tier, int] = {"postgres": 30, "redis": 10, "services": 15}
+_LONGEST_SOCKET_PATH = 96
+_CALL_TIMEOUT_SECONDS = 45.0
+_PR_SET_PDEATHSIG = 1
+
+
+def _escape(text: str) -> str:
+    """The supervisor expands % in its configuration."""
+    return text.replace("%", "%%")
+
+
+def _program(process: Process, layout: Layout) -> dict[str, str]:
+    launch = [sys.executable, "-m", "infra.local.launch", process.name]
+    return {
+        "command": _escape(shlex.join(launch)),
+        "directory": _escape(str(CHECKOUT)),
+        "autostart": "false",
+        "autorestart": "true",
+        # Started counts as running at once: there is no number of failures after which it would give up.
+        "startsecs": "0",
+        # PostgreSQL calls this its fast shutdown: it ends sessions instead of waiting for them.
+        "stopsignal": "INT" if process.name == "postgres" else "TERM",
+        "stopwaitsecs": str(_STOP_SECONDS[process.tier]),
+        "stopasgroup": "false",
+        "killasgroup": "true",
+        "redirect_stderr": "true",
+        "stdout_logfile": _escape(str(layout.log_file(process.name))),
+        "stdout_logfile_maxbytes": str(LOG_BOUND_BYTES),
+        "stdout_logfile_backups": str(LOG_BACKUPS),
+    }
+
+
+def _socket_path(layout: Layout) -> Path:
+    beside = layout.run / "supervisor.sock"
+    if len(os.fsencode(beside)) <= _LONGEST_SOCKET_PATH:
+        return beside
+    # The address of a Unix socket is short by law; a directory of our own in /tmp is private too.
+    return Path(tempfile.mkdtemp(prefix="batua-")) / "supervisor.sock"
+
+
+def write_configuration(layout: Layout) -> None:
+    """Write `supervisord.conf`: every process, started by nobody but us, stopped in tiers."""
+    socket_path = _escape(str(_socket_path(layout)))
+    sections: dict[str, dict[str, str]] = {
+        "unix_http_server": {"file": socket_path, "chmod": "0700"},
+        "supervisord": {
+            "nodaemon": "true",
+            "silent": "true",
+            "logfile": _escape(str(layout.log_file("supervisord"))),
+            "logfile_maxbytes": str(LOG_BOUND_BYTES),
+            "logfile_backups": "1",
+            "pidfile": _escape(str(layout.supervisor_pid_file)),
+            "childlogdir": _escape(str(layout.logs)),
+            "minfds": "256",
+        },
+        "rpcinterface:supervisor": {
+            "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
+        },
+    }
+    for priority, tier in enumerate(TIERS):
+        members = [process for process in PROCESSES.values() if process.tier == tier]
+        names = ",".join(process.name for process in members)
+        sections[f"group:{tier}"] = {"programs": names, "priority": str(priority)}
+        sections |= {f"program:{process.name}": _program(process, layout) for process in members}
+    parser = RawConfigParser()
+    parser.read_dict(sections)
+    with layout.supervisor_configuration.open("w", encoding="utf-8") as stream:
+        parser.write(stream)
+
+
+def socket_file(layout: Layout) -> Path:
+    """Where the supervisor listens, as its configuration says."""
+    parser = RawConfigParser()
+    parser.read(layout.supervisor_configuration, encoding="utf-8")
+    return Path(parser.get("unix_http_server", "file").replace("%%", "%"))
+
+
+def remove_socket(layout: Layout) -> None:
+    """Take away the socket, with the directory that was made for it if there was one."""
+    if not layout.supervisor_configuration.exists():
+        return
+    file = socket_file(layout)
+    file.unlink(missing_ok=True)
+    if file.parent != layout.run:
+        shutil.rmtree(file.parent, ignore_errors=True)
+
+
+def start(layout: Layout, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start the supervisor, which stops everything should this process die without a word.
+
+    It has a session of its own: a Ctrl-C at the terminal reaches only us, and we stop it in order.
+    """
+    write_configuration(layout)
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        [sys.executable, "-m", __name__, str(layout.supervisor_configuration), str(os.getpid())],
+        cwd=CHECKOUT,
+        env=dict(environment),
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=_CALL_TIMEOUT_SECONDS)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(_CALL_TIMEOUT_SECONDS)
+        self.sock.connect(str(self._path))
+
+
+class _UnixTransport(xmlrpc.client.Transport):
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:
+        return _UnixConnection(self._path)
+
+
+@dataclass(frozen=True)
+class ProcessState:
+    """What the supervisor knows of one process; times are seconds since the epoch."""
+
+    name: str
+    state: str
+    pid: int
+    started_at: int
+    now: int
+
+
+class Supervisor:
+    """A running supervisor; raises OSError where there is none."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._path = socket_file(layout) if layout.supervisor_configuration.exists() else Path("nowhere")
+
+    def _call(self, method: str, *arguments: object) -> Any:
+        with xmlrpc.client.ServerProxy("http://localhost", transport=_UnixTransport(self._path)) as proxy:
+            return getattr(proxy.supervisor, method)(*arguments)
+
+    def states(self) -> dict[str, ProcessState]:
+        """Every process by its name, running or not."""
+        return {
+            item["name"]: ProcessState(item["name"], item["statename"], item["pid"], item["start"], item["now"])
+            for item in self._call("getAllProcessInfo")
+        }
+
+    def start(self, process: str) -> None:
+        """Start a process; does not wait until it is ready."""
+        self._call("startProcess", f"{PROCESSES[process].tier}:{process}", False)
+
+    def stop(self, process: str) -> None:
+        """Stop a process and leave it so; returns once it has ended."""
+        self._call("stopProcess", f"{PROCESSES[process].tier}:{process}", True)
+
+    def is_listening(self) -> bool:
+        """Whether it takes orders."""
+        try:
+            return bool(self._call("getState")["statename"] == "RUNNING")
+        except (OSError, http.client.HTTPException):
+            return False
+
+
+def _end_with(parent: int) -> None:
+    """Have the kernel send us SIGTERM when the process that started us ends, however it ends."""
+    if not sys.platform.startswith("linux"):
+        return
+    with contextlib.suppress(OSError):
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != parent:
+        sys.exit("whoever started the supervisor has ended already")
+
+
+if __name__ == "__main__":
+    _end_with(int(sys.argv[2]))
+    run = [sys.executable, "-m", "supervisor.supervisord", "--nodaemon", "--configuration", sys.argv[1]]
+    os.execv(run[0], run)  # noqa: S606 - our own command line, no shell

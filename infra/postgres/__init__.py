@@ -1,0 +1,1 @@
+"""The database's roles: who may connect, and what each may do."""
