@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import secrets
+import sys
 from pathlib import Path
 
 POSTGRES_ROLES = ("postgres", "batua", "user_app", "merchant_app", "bank_webhook", "withdraw_worker")
@@ -63,3 +64,9 @@ def _write(file: Path, values: dict[str, str]) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     partial.replace(file)
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1])
+    target.parent.mkdir(parents=True, exist_ok=True)
+    load_or_create_secrets(target)

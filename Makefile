@@ -1,0 +1,83 @@
+# Everything a person or a machine does with Batua. Each target does its own set-up.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+UV_VERSION := 0.13.8
+TEST_PROCESSES ?= auto
+TESTS ?= tests
+COVERED := shared/ledger,shared/onramps,shared/withdrawals
+COVERAGE_AT_LEAST := 95
+COMPOSE ?= docker compose
+
+# The first Python that is new enough; PYTHON=... picks another.
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+	if "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo "$$name"; break; fi; done)
+
+# A virtual environment or a Python path of the caller's is none of our business.
+unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
+
+.PHONY: help install up demo test lint fmt migrate prove lock compose-up clean
+
+help: ## Explain every target
+	@awk 'BEGIN {FS = ":.*## "; print "make <target>:"} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## Create .venv and install the locked packages and the batua command
+
+$(INSTALLED): requirements-dev.lock pyproject.toml
+	@if [ -z "$(PYTHON)" ]; then echo "Batua needs Python 3.11 or newer, and found none: install it, or name it with PYTHON=..." >&2; exit 1; fi
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		"$(PYTHON)" -m venv --clear $(VENV) || \
+		{ echo "$(PYTHON) cannot make a virtual environment: install its venv module (Debian: python3-venv)" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r requirements-dev.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+up: $(INSTALLED) ## Run all of Batua here, without Docker; Ctrl-C stops it
+	@exec $(BIN)/batua up
+
+demo: $(INSTALLED) ## Move money through every service and check each step
+	@exec $(BIN)/batua demo
+
+test: $(INSTALLED) ## Run every test, and measure the coverage of the rooms that move money
+	@rm -f .coverage .coverage.*
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --cov --cov-branch --cov-report= $(TESTS)
+	@echo "Branch coverage of $(COVERED), by pytest-cov over all of $(TESTS):"
+	$(BIN)/python -m coverage report --fail-under=$(COVERAGE_AT_LEAST)
+
+lint: $(INSTALLED) ## Check style, types, import contracts and the shape of the containers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m infra.containers_check
+
+fmt: $(INSTALLED) ## Format the code and fix what can be fixed by itself
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+migrate: $(INSTALLED) ## Bring the schema of the running stack's database up to date
+	@exec $(BIN)/batua migrate
+
+prove: $(INSTALLED) ## Prove that the ledger of the running stack adds up
+	@exec $(BIN)/batua prove
+
+lock: $(INSTALLED) ## Choose newer versions and write both lock files anew
+	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --no-header --no-emit-index-url \
+		--python-version 3.11 pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --no-header --no-emit-index-url \
+		--python-version 3.11 --extra dev --constraint requirements.lock pyproject.toml -o requirements-dev.lock
+
+compose-up: $(INSTALLED) ## Run all of Batua in containers, with the secrets of this checkout
+	$(BIN)/python -m infra.local.secrets var/compose.env
+	$(COMPOSE) --env-file var/compose.env up --build
+
+clean: ## Remove what was installed and built; var/, which holds data, stays
+	rm -rf $(VENV) .coverage .coverage.* htmlcov dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
