@@ -1,0 +1,212 @@
+"""Speak to one bank over HTTP. Every call ends in time, and every failure says whether the bank may have acted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from shared.bank.errors import MayHaveBeenSent, NotSent, Refused
+from shared.bank.wire import (
+    BANK_DOWN,
+    PayoutAnswer,
+    PayoutRequest,
+    Refusal,
+    SessionOpened,
+    SessionRequest,
+    SessionState,
+    Statement,
+    StatementItem,
+    to_wire_time,
+)
+from shared.config import Bank
+
+MAX_CONNECTIONS = 32
+MAX_ANSWER_BYTES = 256 * 1024
+MAX_STATEMENT_BYTES = 64 * 1024 * 1024
+PING_TIMEOUT_SECONDS = 1.0
+STATEMENT_TIMEOUT_FACTOR = 6
+"""A statement is long: it may take this many times the usual timeout."""
+
+_TURNED_AWAY_UNREAD = frozenset({401, 403, 407, 425, 429})
+"""Our key is wrong, or we ask too often: not done, and no judgement on the payout itself."""
+_AMBIGUOUS = frozenset({408, 409})
+"""The bank gave up waiting, or knows the reference as something else: it is not a refusal of this payout."""
+_UNSENT_ERRORS = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+
+_Answer = TypeVar("_Answer", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    status: int
+    body: bytes
+
+
+class BankClient:
+    """One bank's API: netbanking sessions, payouts, statement. Build it inside the loop that uses it; close it.
+
+    `timeout_seconds` bounds a whole call: waiting for a connection, connecting, sending and reading.
+    Every method may raise NotSent or MayHaveBeenSent; those that ask for something new also Refused.
+    """
+
+    def __init__(self, bank: Bank, timeout_seconds: float, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self.bank = bank
+        self._timeout_seconds = timeout_seconds
+        self._http = httpx.AsyncClient(
+            base_url=bank.url.rstrip("/"),
+            headers={"X-Api-Key": bank.api_key.get_secret_value(), "Accept": "application/json"},
+            # Getting a connection ends well before the whole call does, so that when the call as a whole
+            # runs out of time the request is the likely place, and "not sent" is only said when it is certain.
+            timeout=httpx.Timeout(timeout_seconds, connect=timeout_seconds / 2, pool=timeout_seconds / 4),
+            limits=httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS),
+            follow_redirects=False,
+            trust_env=False,
+            transport=transport,
+        )
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def open_session(self, asked: SessionRequest) -> SessionOpened:
+        """Open a netbanking session, or get the same one again for the same reference."""
+        reply = await self._call("POST", "/api/netbanking/sessions", body=asked)
+        self._check(reply)
+        return self._read(SessionOpened, reply)
+
+    async def session_state(self, token: str) -> SessionState | None:
+        """How a session stands; None when the bank does not know it."""
+        reply = await self._call("GET", f"/api/netbanking/sessions/{quote(token, safe='')}")
+        if self._is_not_found(reply):
+            return None
+        self._check(reply)
+        state = self._read(SessionState, reply)
+        if state.token != token:
+            raise self._may_have("the answer is about another session")
+        return state
+
+    async def pay(self, asked: PayoutRequest) -> PayoutAnswer:
+        """Send a payout. Refused is final; after MayHaveBeenSent only `enquire` tells."""
+        reply = await self._call("POST", "/api/transfers", body=asked)
+        self._check(reply)
+        answer = self._payout_answer(reply, asked.reference)
+        if answer.amount not in (None, asked.amount):
+            raise self._may_have("the answer is about another amount")
+        return answer
+
+    async def enquire(self, reference: str) -> PayoutAnswer | None:
+        """What became of a payout; None when the bank says it knows nothing of it."""
+        reply = await self._call("GET", f"/api/transfers/{quote(reference, safe='')}")
+        if self._is_not_found(reply):
+            return None
+        self._check(reply)
+        return self._payout_answer(reply, reference)
+
+    async def statement(self, start: datetime, end: datetime) -> list[StatementItem]:
+        """Every line of our nodal account from `start` to `end`, oldest first."""
+        reply = await self._call(
+            "GET",
+            "/api/statement",
+            query={"from": to_wire_time(start), "to": to_wire_time(end)},
+            timeout_seconds=self._timeout_seconds * STATEMENT_TIMEOUT_FACTOR,
+            limit_bytes=MAX_STATEMENT_BYTES,
+        )
+        self._check(reply)
+        statement = self._read(Statement, reply)
+        if statement.next_cursor is not None:
+            raise self._may_have("the statement is not whole")
+        return statement.items
+
+    async def ping(self) -> bool:
+        """Whether the bank answers at all, within a second."""
+        try:
+            timeout_seconds = min(PING_TIMEOUT_SECONDS, self._timeout_seconds)
+            reply = await self._call("GET", "/api/ping", timeout_seconds=timeout_seconds)
+        except (NotSent, MayHaveBeenSent):
+            return False
+        return httpx.codes.is_success(reply.status)
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: BaseModel | None = None,
+        query: Mapping[str, str] | None = None,
+        timeout_seconds: float | None = None,
+        limit_bytes: int = MAX_ANSWER_BYTES,
+    ) -> _Reply:
+        content = None if body is None else body.model_dump_json(exclude_none=True)
+        headers = None if body is None else {"Content-Type": "application/json"}
+        request = self._http.build_request(method, path, content=content, params=query, headers=headers)
+        try:
+            async with asyncio.timeout(timeout_seconds or self._timeout_seconds):
+                return await self._exchange(request, limit_bytes)
+        except _UNSENT_ERRORS as error:
+            raise NotSent(self.bank.code, type(error).__name__) from error
+        except (httpx.HTTPError, TimeoutError, OSError) as error:
+            raise self._may_have(type(error).__name__) from error
+
+    async def _exchange(self, request: httpx.Request, limit_bytes: int) -> _Reply:
+        response = await self._http.send(request, stream=True)
+        try:
+            received = bytearray()
+            async for chunk in response.aiter_bytes():
+                received += chunk
+                if len(received) > limit_bytes:
+                    raise self._may_have(f"the answer is longer than {limit_bytes} bytes")
+        finally:
+            await response.aclose()
+        return _Reply(response.status_code, bytes(received))
+
+    def _check(self, reply: _Reply) -> None:
+        if httpx.codes.is_success(reply.status):
+            return
+        refusal = _refusal(reply)
+        if reply.status in _TURNED_AWAY_UNREAD:
+            raise NotSent(self.bank.code, f"status {reply.status}")
+        if reply.status == httpx.codes.SERVICE_UNAVAILABLE and refusal is not None and refusal.code == BANK_DOWN:
+            raise NotSent(self.bank.code, BANK_DOWN)
+        if refusal is not None and httpx.codes.is_client_error(reply.status) and reply.status not in _AMBIGUOUS:
+            raise Refused(self.bank.code, refusal.code, refusal.message)
+        raise self._may_have(f"status {reply.status}")
+
+    def _payout_answer(self, reply: _Reply, reference: str) -> PayoutAnswer:
+        answer = self._read(PayoutAnswer, reply)
+        if answer.reference not in (None, reference):
+            raise self._may_have("the answer is about another payout")
+        if answer.status == "SUCCESS" and answer.utr is None:
+            raise self._may_have("paid, but without a UTR")
+        return answer
+
+    def _is_not_found(self, reply: _Reply) -> bool:
+        # A bare 404 may come from something in between; only one in the bank's own form is its word.
+        return reply.status == httpx.codes.NOT_FOUND and _refusal(reply) is not None
+
+    def _read(self, model: type[_Answer], reply: _Reply) -> _Answer:
+        try:
+            return model.model_validate_json(reply.body)
+        except ValidationError as error:
+            fields = sorted({".".join(map(str, problem["loc"])) or "body" for problem in _problems(error)})
+            raise self._may_have(f"unreadable answer: {', '.join(fields)}") from None
+
+    def _may_have(self, reason: str) -> MayHaveBeenSent:
+        return MayHaveBeenSent(self.bank.code, reason)
+
+
+def _refusal(reply: _Reply) -> Refusal | None:
+    try:
+        return Refusal.model_validate_json(reply.body)
+    except ValidationError:
+        return None
+
+
+def _problems(error: ValidationError) -> list[Any]:
+    return list(error.errors(include_url=False, include_context=False, include_input=False))
