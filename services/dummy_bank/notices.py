@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import sqlite3
 from dataclasses import asdict, dataclass
+from typing import Any
 
-from services.dummy_bank.database import Row, timestamp
+from services.dummy_bank.database import Database, Row, timestamp
 from services.dummy_bank.errors import BankSaysNo
 from services.dummy_bank.faults import Dice
 from shared.bank.wire import Faults, Notice, PaymentNotice, PayoutNotice
@@ -131,3 +132,26 @@ def queue_again(connection: sqlite3.Connection, row: Row) -> None:
         " wrong_amount = 0, bad_signature = 0 WHERE id = ?",
         (timestamp(), row["id"]),
     )
+
+
+def newest(database: Database, bank: str, limit: int) -> list[dict[str, Any]]:
+    """The newest notices, each with its deliveries, for people and tests to look at."""
+    rows = database.rows("SELECT * FROM notices WHERE bank = ? ORDER BY id DESC LIMIT ?", bank, limit)
+    made = database.rows(
+        "SELECT * FROM deliveries WHERE notice_id IN"
+        " (SELECT id FROM notices WHERE bank = ? ORDER BY id DESC LIMIT ?) ORDER BY id",
+        bank,
+        limit,
+    )
+    by_notice: dict[int, list[dict[str, Any]]] = {}
+    for delivery in made:
+        shown = {name: delivery[name] for name in ("at", "kind", "status", "answer")}
+        by_notice.setdefault(delivery["notice_id"], []).append(shown)
+    return [
+        {
+            **{name: row[name] for name in ("message_id", "flow", "status", "attempts", "created_at")},
+            "notice": json.loads(row["facts"]),
+            "deliveries": by_notice.get(row["id"], []),
+        }
+        for row in rows
+    ]

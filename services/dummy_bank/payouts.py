@@ -153,7 +153,7 @@ def answer_of(row: Row) -> PayoutAnswer:
 
 def _send_back(connection: sqlite3.Connection, profile: BankProfile, faults: Faults, number: int) -> None:
     row = _by_number(connection, number)
-    book.post(connection, profile.code, book.OUTSIDE, book.NODAL, row["amount"], row["reference"], row["utr"])
+    _move(connection, row, book.OUTSIDE, book.NODAL, row["utr"])
     connection.execute(
         "UPDATE payouts SET status = 'REVERSED', code = 'RETURNED', message = ?, due_at = NULL WHERE id = ?",
         ("The receiving bank sent the money back.", number),

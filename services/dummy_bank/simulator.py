@@ -53,6 +53,16 @@ class Simulator:
         self._faults_changed[bank] = asyncio.Event()
         self.wake()
 
+    async def resend(self, profile: BankProfile, message_id: str) -> None:
+        """Send a notice again: at once when it was delivered before, else as the next in the queue."""
+        with self.database.transaction() as connection:
+            row = notices.find(connection, profile.code, message_id)
+            if row["status"] != "delivered":
+                notices.queue_again(connection, row)
+        if row["status"] == "delivered":
+            await self.courier.resend(profile, row)
+        self.wake()
+
     async def stand_in_line(self, bank: str, stream: str) -> None:
         """What any call but a payout goes through first: down, latency, an error now and then."""
         faults = self.faults.of(bank)

@@ -1,0 +1,73 @@
+"""What a bank does for the platform: netbanking sessions and payouts. Down, slow and wrong as chosen."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Response
+
+from services.dummy_bank import netbanking, payouts
+from services.dummy_bank.errors import bank_is_down
+from services.dummy_bank.payout_call import answer_payout
+from services.dummy_bank.problems import responses
+from services.dummy_bank.routes.dependencies import CallerGoneDep, KeyedBankDep, SimulatorDep
+from shared.bank.wire import PayoutAnswer, PayoutRequest, SessionOpened, SessionRequest, SessionState
+
+router = APIRouter(prefix="/{bank}/api", tags=["bank"], responses=responses(400, 401, 404, 405, 413, 422, 500, 503))
+
+PathText = Annotated[str, Path(min_length=1, max_length=128)]
+
+
+@router.get("/ping")
+async def ping(simulator: SimulatorDep, profile: KeyedBankDep) -> dict[str, str]:
+    """Whether the bank is up, for a caller that wants to know before it sends anything."""
+    if simulator.faults.of(profile.code).down:
+        raise bank_is_down()
+    return {"status": "up", "bank": profile.code}
+
+
+@router.post("/netbanking/sessions", status_code=201, responses=responses(409))
+async def open_session(asked: SessionRequest, simulator: SimulatorDep, profile: KeyedBankDep) -> SessionOpened:
+    """Open a session in which one person may approve or decline one payment to the platform."""
+    await simulator.stand_in_line(profile.code, "session")
+    with simulator.database.transaction() as connection:
+        lifetime_seconds = simulator.settings.session_seconds
+        token = netbanking.open_session(connection, profile.code, asked, lifetime_seconds)
+    url = f"{simulator.settings.public_url.rstrip('/')}/{profile.code}/netbanking/{token}"
+    return SessionOpened(token=token, url=url)
+
+
+@router.get("/netbanking/sessions/{token}")
+async def session_state(token: PathText, simulator: SimulatorDep, profile: KeyedBankDep) -> SessionState:
+    """How a session stands."""
+    await simulator.stand_in_line(profile.code, "session")
+    with simulator.database.transaction() as connection:
+        return netbanking.state_of(netbanking.find_session(connection, profile.code, token))
+
+
+@router.post(
+    "/transfers",
+    responses={
+        202: {"model": PayoutAnswer, "description": "Under way; the outcome follows by notice or enquiry"},
+        **responses(409, 504),
+    },
+)
+async def pay_out(
+    asked: PayoutRequest,
+    response: Response,
+    simulator: SimulatorDep,
+    profile: KeyedBankDep,
+    gone: CallerGoneDep,
+) -> PayoutAnswer:
+    """Pay out of the nodal account: 200 done, 202 under way, 4xx refused for good."""
+    answer = await answer_payout(simulator, profile, asked, gone)
+    response.status_code = 202 if answer.status == "PROCESSING" else 200
+    return answer
+
+
+@router.get("/transfers/{reference}")
+async def enquire(reference: PathText, simulator: SimulatorDep, profile: KeyedBankDep) -> PayoutAnswer:
+    """What became of a payout; 404 when none was ever accepted under this reference."""
+    await simulator.stand_in_line(profile.code, "enquiry")
+    with simulator.database.transaction() as connection:
+        return payouts.enquire(connection, profile.code, reference)
