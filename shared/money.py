@@ -10,7 +10,7 @@ PAISE_PER_RUPEE = 100
 MAX_MOVEMENT_PAISE = 10_000_000_00
 """The most one movement may carry: one crore rupees."""
 
-_RUPEES = re.compile(r"(?P<sign>-?)(?P<rupees>\d{1,12})(?:\.(?P<paise>\d{2}))?")
+_RUPEES = re.compile(r"(?P<sign>-?)(?P<rupees>\d{1,12})(?:\.(?P<paise>\d{2}))?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -1,0 +1,175 @@
+"""One real PostgreSQL and one real Redis for the whole run; a clone of the migrated database per worker."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from redis.asyncio import Redis
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from infra.local.stack import Stack
+from shared.config import DatabaseSettings
+from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
+from shared.ids import new_token
+from shared.migrations import runner
+
+POSTGRES = "BATUA_TESTS_POSTGRES"
+"""Superuser's URL of the server the tests clone databases on; set once by the controlling process."""
+REDIS = "BATUA_TESTS_REDIS"
+TEMPLATE = "batua_template"
+HIGHEST_PORT_OFFSET = 79
+
+_servers = pytest.StashKey[Stack]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the servers before the workers are, unless only pure tests were asked for."""
+    is_worker = hasattr(config, "workerinput")
+    only_pure = all("tests/unit" in argument for argument in config.args)
+    if is_worker or only_pure or POSTGRES in os.environ:
+        return
+    stack = Stack(Path(tempfile.mkdtemp(prefix="batua-tests-")), free_port_base())
+    stack.start({"postgres", "redis"})
+    config.stash[_servers] = stack
+    os.environ[POSTGRES] = stack.database_url("postgres", "postgres")
+    os.environ[REDIS] = stack.environment()["BATUA_REDIS_URL"]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop what was started, and leave no directory behind."""
+    stack = config.stash.get(_servers, None)
+    if stack is not None:
+        stack.stop()
+        shutil.rmtree(stack.layout.home, ignore_errors=True)
+        del os.environ[POSTGRES], os.environ[REDIS]
+
+
+def free_port_base() -> int:
+    """A port base below the ephemeral range whose ports nobody listens on now."""
+    for base in range(20000, 30000, 100):
+        if all(_is_free(base + offset) for offset in (0, 1, 2, 3, 4, 25, 32, HIGHEST_PORT_OFFSET)):
+            return base
+    raise RuntimeError("no hundred free ports between 20000 and 30000")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _on(database: str) -> str:
+    return make_url(os.environ[POSTGRES]).set(database=database).render_as_string(hide_password=False)
+
+
+async def _clone(name: str) -> str:
+    """A new database like the migrated template, which is made first if it is not there; its URL."""
+    administrator = await asyncpg.connect(os.environ[POSTGRES])
+    try:
+        # One worker makes the template, the others wait for it.
+        await administrator.execute("SELECT pg_advisory_lock(1)")
+        if not await administrator.fetchval("SELECT count(*) FROM pg_database WHERE datname = $1", TEMPLATE):
+            await _make_template(administrator)
+        await administrator.execute(f'CREATE DATABASE "{name}" TEMPLATE {TEMPLATE}')
+        await administrator.execute("SELECT pg_advisory_unlock(1)")
+    finally:
+        await administrator.close()
+    return _on(name)
+
+
+async def _make_template(administrator: asyncpg.Connection) -> None:
+
+    await administrator.execute("CREATE DATABASE batua_template_being_made")
+    await asyncio.to_thread(runner.upgrade, _on("batua_template_being_made"))
+    await administrator.execute(f"ALTER DATABASE batua_template_being_made RENAME TO {TEMPLATE}")
+
+
+async def _drop(name: str) -> None:
+    administrator = await asyncpg.connect(os.environ[POSTGRES])
+    try:
+        await administrator.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    finally:
+        await administrator.close()
+
+
+@pytest.fixture(scope="session")
+def database_url(worker_id: str) -> Iterator[str]:
+    """This worker's migrated database. Tests share it, so each makes its own owners and accounts."""
+
+    name = f"batua_{worker_id}_{new_token(4).lower()}"
+    url = asyncio.run(_clone(name))
+    yield url
+    asyncio.run(_drop(name))
+
+
+@pytest.fixture
+async def fresh_database_url(worker_id: str) -> AsyncIterator[str]:
+    """A migrated database for one test alone: for what counts every row, or breaks some."""
+    name = f"fresh_{worker_id}_{new_token(4).lower()}"
+    yield await _clone(name)
+    await _drop(name)
+
+
+@pytest.fixture
+async def empty_database_url(worker_id: str) -> AsyncIterator[str]:
+    """A database without a schema."""
+    name = f"empty_{worker_id}_{new_token(4).lower()}"
+    administrator = await asyncpg.connect(os.environ[POSTGRES])
+    await administrator.execute(f'CREATE DATABASE "{name}"')
+    await administrator.close()
+    yield _on(name)
+    await _drop(name)
+
+
+@pytest.fixture
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    """An engine on the worker's database, with room for a race."""
+    engine = create_engine(
+        DatabaseSettings(database_url=database_url, database_pool_size=20, database_pool_timeout_seconds=30),
+        application_name="tests",
+    )
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+def sessionmaker(engine: AsyncEngine) -> SessionMaker:
+    """Sessions on the worker's database; what a test commits stays."""
+    return create_sessionmaker(engine)
+
+
+@pytest.fixture
+async def fresh_sessionmaker(fresh_database_url: str) -> AsyncIterator[SessionMaker]:
+    """Sessions on a database of this test's own."""
+    engine = create_engine(DatabaseSettings(database_url=fresh_database_url), application_name="tests")
+    yield create_sessionmaker(engine)
+    await engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def redis_url(worker_id: str) -> str:
+    """This worker's own database of the shared Redis."""
+    number = int(worker_id.removeprefix("gw")) + 1 if worker_id.startswith("gw") else 1
+    return make_url(os.environ[REDIS]).set(database=str(number)).render_as_string(hide_password=False)
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    """A client on this worker's Redis database, emptied first."""
+    client = Redis.from_url(redis_url)
+    await client.flushdb()
+    yield client
+    await client.aclose()
