@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 from infra.local import postgres, redis
 from infra.local.environment import process_environment
 from infra.local.layout import CHECKOUT, Layout
 from infra.local.privileges import give_up_privileges
 from infra.local.secrets import read_secrets
+
+SHORT_LIFE_SECONDS = 1.0
+PAUSE_SECONDS = 0.5
 
 _CELERY = ["-m", "celery", "-A", "services.withdraw_worker.app:celery_app"]
 _WORKER = ["--pool", "threads", "--concurrency", "8", "--without-gossip", "--without-mingle"]
@@ -49,9 +53,21 @@ def note_pid(layout: Layout, process: str) -> None:
     partial.replace(file)
 
 
+def pause_after_short_life(layout: Layout, process: str) -> None:
+    """Wait a little if the last start was a moment ago: one that cannot start must not eat the machine."""
+    try:
+        age_seconds = time.time() - layout.pid_file(process).stat().st_mtime
+    except FileNotFoundError:
+        return
+    # The database comes back only at its second try if the first finds its last sessions still ending.
+    if 0 <= age_seconds < SHORT_LIFE_SECONDS and process != "postgres":
+        time.sleep(PAUSE_SECONDS)
+
+
 def main(process: str) -> None:
     """Become the process; returns only by raising."""
     layout = Layout.from_environment()
+    pause_after_short_life(layout, process)
     secrets = read_secrets(layout.secrets_file)
     environment = process_environment(process, layout=layout, secrets=secrets, outer=os.environ)
     way = postgres.prepare_start(layout) if process == "postgres" else "unchanged"

@@ -1,18 +1,14 @@
 """The supervisor: its configuration, how it is started, and how to talk to it.
 
-It never gives up on a process: one that ends is started again within about a second, for as long
-as it takes.
+It never gives up on a process: one that ends is started again at once, for as long as it takes.
 """
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import http.client
 import os
 import shlex
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -32,7 +28,6 @@ LOG_BACKUPS = 2
 _STOP_SECONDS: Mapping[Tier, int] = {"postgres": 30, "redis": 10, "services": 15}
 _LONGEST_SOCKET_PATH = 96
 _CALL_TIMEOUT_SECONDS = 45.0
-_PR_SET_PDEATHSIG = 1
 
 
 def _escape(text: str) -> str:
@@ -123,7 +118,13 @@ def start(layout: Layout, environment: Mapping[str, str]) -> subprocess.Popen[by
     """
     write_configuration(layout)
     return subprocess.Popen(  # noqa: S603 - our own interpreter and module
-        [sys.executable, "-m", __name__, str(layout.supervisor_configuration), str(os.getpid())],
+        [
+            sys.executable,
+            "-m",
+            "infra.local.supervisor_process",
+            str(layout.supervisor_configuration),
+            str(os.getpid()),
+        ],
         cwd=CHECKOUT,
         env=dict(environment),
         start_new_session=True,
@@ -195,19 +196,3 @@ class Supervisor:
             return bool(self._call("getState")["statename"] == "RUNNING")
         except (OSError, http.client.HTTPException):
             return False
-
-
-def _end_with(parent: int) -> None:
-    """Have the kernel send us SIGTERM when the process that started us ends, however it ends."""
-    if not sys.platform.startswith("linux"):
-        return
-    with contextlib.suppress(OSError):
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    if os.getppid() != parent:
-        sys.exit("whoever started the supervisor has ended already")
-
-
-if __name__ == "__main__":
-    _end_with(int(sys.argv[2]))
-    run = [sys.executable, "-m", "supervisor.supervisord", "--nodaemon", "--configuration", sys.argv[1]]
-    os.execv(run[0], run)  # noqa: S606 - our own command line, no shell
