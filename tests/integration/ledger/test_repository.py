@@ -86,7 +86,7 @@ async def test_a_refusal_raises_its_error_and_writes_nothing(sessionmaker: Sessi
     async with sessionmaker.begin() as session:
         alice, bob = await create_user(session, balance=100), await create_user(session)
     async with sessionmaker.begin() as session:
-        with pytest.raises(InsufficientFunds, match="₹2.00 is more than the ₹1.00 available"):
+        with pytest.raises(InsufficientFunds, match=r"₹2\.00 is more than the ₹1\.00 available"):
             await post_one(session, Transfer(new_id(), "p2p", alice.id, bob.id, 200))
         assert await post(session, []) == []
     assert await balances(sessionmaker, alice) == (100, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from uuid import UUID
 
 import pytest
@@ -121,7 +122,7 @@ def test_any_split_into_batches_gives_the_same_result(sequence: list[Command], c
     books = books_with_original()
     whole, after_whole = decide(books, sequence)
     parts, edges = [], sorted({0, len(sequence), *(cut for cut in cuts if cut < len(sequence))})
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         outcomes, books = decide(books, sequence[start:end])
         parts += outcomes
     assert [str(outcome) for outcome in parts] == [str(outcome) for outcome in whole]

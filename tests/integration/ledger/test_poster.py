@@ -1,0 +1,175 @@
+"""Group commit under faults that a real database can show."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from shared.db.engine import SessionMaker
+from shared.idempotency.claims import Answer, claim_for
+from shared.ids import new_id
+from shared.ledger import poster as poster_module
+from shared.ledger.errors import LedgerBusy
+from shared.ledger.poster import Poster
+from shared.ledger.posting import Posted, Transfer
+from shared.ledger.repository import Instruction, Replayed
+from shared.models import Account, Entry
+from shared.testing.factories import create_merchant, create_user
+
+
+def pay(buyer: Account, shop: Account, key: str, *, initiated_by: object = None) -> Instruction:
+    assert buyer.owner_id is not None
+    return Instruction(
+        Transfer(new_id(), "payment", buyer.id, shop.id, 10, initiated_by=initiated_by or buyer.owner_id),  # type: ignore[arg-type]
+        claim_for(buyer.owner_id, key, method="POST", route="/transfers", body={"key": key}),
+        lambda posted: Answer(201, {"balance_after": posted.balance_after(buyer.id)}),
+    )
+
+
+@asynccontextmanager
+async def locked(sessionmaker: SessionMaker, account: Account) -> AsyncIterator[None]:
+    """Somebody else holds the account's row while the block runs."""
+    async with sessionmaker() as session:
+        await session.execute(text("SELECT 1 FROM accounts WHERE id = :id FOR UPDATE"), {"id": account.id})
+        yield
+        await session.rollback()
+
+
+async def commits_so_far(sessionmaker: SessionMaker, shop: Account) -> int:
+    """How many transactions wrote the shop's entries."""
+    async with sessionmaker() as session:
+        counted = select(func.count(func.distinct(text("xmin::text")))).select_from(Entry)
+        return await session.scalar(counted.where(Entry.account_id == shop.id)) or 0
+
+
+async def until_somebody_waits_for_a_lock(sessionmaker: SessionMaker) -> None:
+    async with asyncio.timeout(5), sessionmaker() as session:
+        waiting = text(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        while not await session.scalar(waiting):
+            await asyncio.sleep(0.01)
+
+
+async def test_what_comes_in_while_a_batch_is_in_flight_goes_out_together(sessionmaker: SessionMaker) -> None:
+    async with sessionmaker.begin() as session:
+        buyers = [await create_user(session, balance=100) for _ in range(30)]
+        shop = await create_merchant(session)
+    poster = Poster(sessionmaker)
+    async with locked(sessionmaker, shop):
+        first = asyncio.create_task(poster.post(pay(buyers[0], shop, "first")))
+        await until_somebody_waits_for_a_lock(sessionmaker)
+        rest = [asyncio.create_task(poster.post(pay(buyer, shop, "k"))) for buyer in buyers[1:]]
+        await asyncio.sleep(0)  # let them queue up behind the first
+    outcomes = await asyncio.gather(first, *rest)
+    await poster.close()
+    assert {type(outcome) for outcome in outcomes} == {Posted}
+    assert await commits_so_far(sessionmaker, shop) == 2
+
+
+async def test_one_bad_command_does_not_fail_its_neighbours(sessionmaker: SessionMaker) -> None:
+    async with sessionmaker.begin() as session:
+        buyers = [await create_user(session, balance=100) for _ in range(3)]
+        shop = await create_merchant(session)
+    poster = Poster(sessionmaker, lanes=1)
+    instructions = [
+        pay(buyers[0], shop, "k"),
+        pay(buyers[1], shop, "k", initiated_by=new_id()),  # nobody: the database refuses the row
+        pay(buyers[2], shop, "k"),
+    ]
+    one, bad, other = await asyncio.gather(*map(poster.post, instructions), return_exceptions=True)
+    await poster.close()
+    assert isinstance(one, Posted)
+    assert isinstance(bad, IntegrityError)
+    assert isinstance(other, Posted)
+
+
+async def test_a_lost_connection_is_tried_again_and_moves_money_once(
+    sessionmaker: SessionMaker, engine: AsyncEngine
+) -> None:
+    async with sessionmaker.begin() as session:
+        buyer, shop = await create_user(session, balance=100), await create_merchant(session)
+    poster = Poster(sessionmaker)
+    async with locked(sessionmaker, shop):
+        payment = asyncio.create_task(poster.post(pay(buyer, shop, "k")))
+        await until_somebody_waits_for_a_lock(sessionmaker)
+        async with sessionmaker() as session:
+            await session.execute(
+                text("""
+                    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                    WHERE wait_event_type = 'Lock' AND datname = current_database()
+                """)
+            )
+    assert isinstance(await payment, Posted)
+    assert isinstance(await poster.post(pay(buyer, shop, "k")), Replayed)
+    await poster.close()
+    async with sessionmaker() as session:
+        assert (await session.get_one(Account, shop.id)).balance == 10
+
+
+async def test_a_database_that_stays_away_is_said_so(
+    sessionmaker: SessionMaker, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with sessionmaker.begin() as session:
+        buyer, shop = await create_user(session, balance=100), await create_merchant(session)
+    poster = Poster(sessionmaker)
+    monkeypatch.setattr(poster_module, "TIMEOUT_SECONDS", 0.2)
+    async with locked(sessionmaker, shop):
+        with pytest.raises(LedgerBusy):
+            await poster.post(pay(buyer, shop, "k"))
+    monkeypatch.setattr(poster_module, "TIMEOUT_SECONDS", 10)
+    assert isinstance(await poster.post(pay(buyer, shop, "k")), Posted | Replayed)
+    await poster.close()
+    with pytest.raises(LedgerBusy):
+        await poster.post(pay(buyer, shop, "after closing"))
+
+
+async def test_a_full_queue_turns_people_away(sessionmaker: SessionMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with sessionmaker.begin() as session:
+        buyer, shop = await create_user(session, balance=100), await create_merchant(session)
+    monkeypatch.setattr(poster_module, "MAX_WAITING", 2)
+    poster = Poster(sessionmaker, max_batch=1)
+    tasks = [asyncio.create_task(poster.post(pay(buyer, shop, f"{n}"))) for n in range(5)]
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    await poster.close()
+    assert [type(outcome) for outcome in outcomes] == [Posted, Posted, LedgerBusy, LedgerBusy, LedgerBusy]
+
+
+async def test_an_instruction_that_may_be_repeated_needs_its_key(sessionmaker: SessionMaker) -> None:
+    poster = Poster(sessionmaker)
+    with pytest.raises(ValueError, match="needs its idempotency key"):
+        await poster.post(Instruction(Transfer(new_id(), "p2p", new_id(), new_id(), 1)))
+
+
+async def test_an_answer_that_cannot_be_written_fails_its_caller_alone(sessionmaker: SessionMaker) -> None:
+    async with sessionmaker.begin() as session:
+        buyer, shop = await create_user(session, balance=100), await create_merchant(session)
+    good = pay(buyer, shop, "good")
+    bad = Instruction(good.command, pay(buyer, shop, "bad").claim, lambda _posted: Answer(201, {"amount": object()}))
+    poster = Poster(sessionmaker)
+    with pytest.raises(TypeError):
+        await poster.post(bad)
+    assert isinstance(await poster.post(good), Posted)
+    await poster.close()
+
+
+async def test_a_caller_who_left_does_not_hold_up_the_lane(sessionmaker: SessionMaker) -> None:
+    async with sessionmaker.begin() as session:
+        buyer, shop = await create_user(session, balance=100), await create_merchant(session)
+    poster = Poster(sessionmaker, lanes=1)
+    async with locked(sessionmaker, shop):
+        first = asyncio.create_task(poster.post(pay(buyer, shop, "first")))
+        await until_somebody_waits_for_a_lock(sessionmaker)
+        left = asyncio.create_task(poster.post(pay(buyer, shop, "left")))
+        await asyncio.sleep(0)
+        left.cancel()
+        first.cancel()
+    assert isinstance(await poster.post(pay(buyer, shop, "third")), Posted)
+    assert isinstance(await poster.post(pay(buyer, shop, "first")), Replayed)
+    await poster.close()
