@@ -41,6 +41,8 @@ class Withdrawal(Base):
     failure_reason: Mapped[str | None]
     attempts: Mapped[int]
     """How often the bank may have been asked to pay."""
+    retries: Mapped[int] = mapped_column(server_default=text("0"))
+    """Steps in a row that settled nothing: how far the backoff has grown."""
     lease_id: Mapped[UUID | None]
     lease_expires_at: Mapped[datetime | None]
     """Until then one worker has the row; afterwards anybody treats it as `unknown`."""

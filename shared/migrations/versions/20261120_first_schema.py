@@ -201,9 +201,14 @@ def upgrade() -> None:
             ["account_id"], ["accounts.id"], name=op.f("fk_ledger_seal_ranges_account_id_accounts")
         ),
         sa.ForeignKeyConstraint(
-            ["seal_id"], ["ledger_seals.id"], name=op.f("fk_ledger_seal_ranges_seal_id_ledger_seals")
+            ["seal_id"],
+            ["ledger_seals.id"],
+            name=op.f("fk_ledger_seal_ranges_seal_id_ledger_seals"),
+            initially="DEFERRED",
+            deferrable=True,
         ),
         sa.PrimaryKeyConstraint("seal_id", "account_id", name=op.f("pk_ledger_seal_ranges")),
+        sa.UniqueConstraint("account_id", "first_seq", name=op.f("uq_ledger_seal_ranges_account_id_first_seq")),
     )
     op.create_table(
         "transfers",
@@ -350,6 +355,7 @@ def upgrade() -> None:
         sa.Column("utr", sa.String(), nullable=True),
         sa.Column("failure_reason", sa.String(), nullable=True),
         sa.Column("attempts", sa.BigInteger(), nullable=False),
+        sa.Column("retries", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("lease_id", sa.Uuid(), nullable=True),
         sa.Column("lease_expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("next_attempt_at", sa.DateTime(timezone=True), nullable=True),
