@@ -15,3 +15,12 @@ SETTLEMENT = {
     "axis": UUID("00000000-0000-7000-8000-000000000012"),
 }
 """Per bank: mirrors our money there, so `-balance` is what the bank's own book must say."""
+
+NAMES = {
+    FUNDING: "Batua",
+    SUSPENSE: "Batua",
+    FEES: "Batua",
+    SETTLEMENT["hdfc"]: "HDFC Bank",
+    SETTLEMENT["axis"]: "Axis Bank",
+}
+"""What people read on a statement."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Literal, assert_never
 from uuid import UUID
 
@@ -135,6 +136,8 @@ class Posted:
 
     command: Command
     entries: tuple[EntryLine, ...] = ()
+    at: datetime | None = None
+    """When it was written; None while it is only decided."""
 
     def balance_after(self, account_id: UUID) -> int:
         """Paise on one of the two accounts once this was posted."""

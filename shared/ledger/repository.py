@@ -7,7 +7,7 @@ Nothing is committed here: the caller's transaction is the unit that happens or 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -60,9 +60,11 @@ async def post(session: AsyncSession, commands: Sequence[Command]) -> list[Outco
         return []
     touched = sorted({account_id for command in commands for account_id in accounts_touched(command)})
     books = await rows.lock_books(session, touched, commands)
-    outcomes, after = decide(books, commands)
+    decided, after = decide(books, commands)
+    at = clock.now()
+    outcomes = [replace(outcome, at=at) if isinstance(outcome, Posted) else outcome for outcome in decided]
     posted = [outcome for outcome in outcomes if isinstance(outcome, Posted)]
-    await rows.write(session, books, after, posted, at=clock.now())
+    await rows.write(session, books, after, posted, at=at)
     return outcomes
 
 
