@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey
+from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.db.base import Base
@@ -31,9 +31,16 @@ class LedgerSealRange(Base):
 
     __tablename__ = "ledger_seal_ranges"
 
-    seal_id: Mapped[int] = mapped_column(ForeignKey("ledger_seals.id"), primary_key=True)
+    seal_id: Mapped[int] = mapped_column(
+        # The ranges are fixed first and the seal over them written last: it cannot be updated.
+        ForeignKey("ledger_seals.id", deferrable=True, initially="DEFERRED"),
+        primary_key=True,
+    )
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"), primary_key=True)
     first_seq: Mapped[int]
     last_seq: Mapped[int]
 
-    __table_args__ = (CheckConstraint("1 <= first_seq AND first_seq <= last_seq", name="range"),)
+    __table_args__ = (
+        CheckConstraint("1 <= first_seq AND first_seq <= last_seq", name="range"),
+        UniqueConstraint("account_id", "first_seq"),
+    )

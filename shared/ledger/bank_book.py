@@ -1,0 +1,77 @@
+"""Our side of a bank's book: what the settlement account says, and what is still under way."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.ledger import chart
+from shared.ledger.comparison import Expected, OurLine
+from shared.models.withdrawal import ACTIVE_STATUSES
+
+STREAMED_ROWS = 5000
+"""Rows held at once while a long result is read."""
+
+# A parked credit that was taken back whole is gone, for the bank never knew of it: neither line is one of its book.
+_LINES = text("""
+    SELECT coalesce(CAST(o.id AS text), CAST(w.id AS text), CAST(back.id AS text),
+                    CASE WHEN t.kind = 'adjustment' THEN t.note END, CAST(t.id AS text)) AS reference,
+           CASE e.direction WHEN 'DEBIT' THEN 'CREDIT' ELSE 'DEBIT' END AS direction,
+           e.amount, e.created_at AS at, e.transfer_id,
+           t.kind = 'adjustment' AND t.credit_account_id = :suspense AND t.note IS NOT NULL AS is_parked
+    FROM entries e
+    JOIN transfers t ON t.id = e.transfer_id
+    LEFT JOIN on_ramps o ON o.transfer_id = t.id
+    LEFT JOIN withdrawals w ON w.transfer_id = t.id
+    LEFT JOIN withdrawals back ON back.reversal_transfer_id = t.id
+    WHERE e.account_id = :settlement AND (CAST(:since AS timestamptz) IS NULL OR e.created_at >= :since)
+      AND NOT (t.kind = 'adjustment' AND EXISTS (
+          SELECT 1 FROM transfers other
+          WHERE other.kind = 'adjustment' AND other.amount = t.amount
+            AND (other.reverses = t.id OR other.id = t.reverses)))
+    ORDER BY e.seq
+""")
+_PARKED = text("""
+    SELECT t.note AS reference, 'CREDIT' AS direction, t.amount, t.created_at AS at, t.id AS transfer_id,
+           true AS is_parked
+    FROM entries e JOIN transfers t ON t.id = e.transfer_id
+    WHERE e.account_id = :suspense AND e.direction = 'CREDIT' AND t.kind = 'adjustment'
+      AND t.debit_account_id = :settlement AND t.note IS NOT NULL
+      AND NOT EXISTS (SELECT 1 FROM transfers other WHERE other.reverses = t.id)
+    ORDER BY e.seq
+""")
+_PENDING_ON_RAMPS = text("""
+    SELECT CAST(id AS text) AS reference, amount FROM on_ramps
+    WHERE bank = :bank AND status = 'pending' AND token IS NOT NULL
+""")
+_ACTIVE_WITHDRAWALS = text("""
+    SELECT CAST(id AS text) AS reference, amount, status FROM withdrawals
+    WHERE bank = :bank AND status = ANY(:statuses)
+""")
+
+
+async def our_lines(session: AsyncSession, bank: str, *, since: datetime | None = None) -> list[OurLine]:
+    """The settlement account's entries as the bank should have them, oldest first."""
+    accounts = {"settlement": chart.SETTLEMENT[bank], "suspense": chart.SUSPENSE}
+    rows = await session.stream(_LINES, accounts | {"since": since}, execution_options={"yield_per": STREAMED_ROWS})
+    return [OurLine(**row) async for row in rows.mappings()]
+
+
+async def parked_credits(session: AsyncSession, bank: str) -> list[OurLine]:
+    """Credits of nobody's that wait in suspense, under the bank's references."""
+    accounts = {"settlement": chart.SETTLEMENT[bank], "suspense": chart.SUSPENSE}
+    return [OurLine(**row) for row in (await session.execute(_PARKED, accounts)).mappings()]
+
+
+async def under_way(session: AsyncSession, bank: str) -> list[Expected]:
+    """What the bank may have done already and we do not know yet."""
+    pending = (await session.execute(_PENDING_ON_RAMPS, {"bank": bank})).mappings()
+    expected = [Expected(row["reference"], "CREDIT", row["amount"], "its on-ramp is pending") for row in pending]
+    active = await session.execute(_ACTIVE_WITHDRAWALS, {"bank": bank, "statuses": list(ACTIVE_STATUSES)})
+    for row in active.mappings():
+        reference, amount, reason = row["reference"], row["amount"], f"its withdrawal is {row['status']}"
+        expected.append(Expected(reference, "DEBIT", amount, reason))
+        expected.append(Expected(reference, "CREDIT", amount, reason, follows_its_opposite=True))
+    return expected

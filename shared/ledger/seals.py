@@ -1,0 +1,144 @@
+"""Seal the ledger: chain a hash over every entry written since the last seal.
+
+What is sealed can be edited behind the database's back, triggers and all, but not without being found:
+`verify` hashes it again. Keep a seal's hash elsewhere (it is logged), and not even the chain can be rewritten.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared import clock
+from shared.ledger.bank_book import STREAMED_ROWS
+from shared.models import LedgerSeal
+
+FIRST_PREVIOUS_HASH = "0" * 64
+_LOCK = 0x5EA1
+"""The advisory lock that lets one seal be made at a time."""
+
+_FIX_RANGES = text("""
+    WITH sealed AS (
+        INSERT INTO ledger_seal_ranges (seal_id, account_id, first_seq, last_seq)
+        SELECT :seal_id, account.id, coalesce(last.seq, 0) + 1, account.seq
+        FROM accounts account LEFT JOIN LATERAL (
+            SELECT last_seq AS seq FROM ledger_seal_ranges r WHERE r.account_id = account.id
+            ORDER BY first_seq DESC LIMIT 1
+        ) last ON true
+        WHERE account.seq > coalesce(last.seq, 0)
+        RETURNING last_seq - first_seq + 1 AS entries
+    )
+    SELECT CAST(coalesce(sum(entries), 0) AS bigint) FROM sealed
+""")
+# A JSON array per entry is unambiguous whatever a note contains. The transfer's own facts are sealed with both of
+# its entries; a left join, so that a transfer that was deleted changes the line instead of hiding it.
+_SEALED_LINES = text("""
+    SELECT CAST(json_build_array(
+        e.account_id, e.seq, e.transfer_id, e.direction, e.amount, e.balance_after,
+        to_char(e.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+        t.kind, t.debit_account_id, t.credit_account_id, t.amount, t.currency, t.note, t.initiated_by, t.reverses,
+        to_char(t.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+    ) AS text)
+    FROM ledger_seal_ranges r
+    JOIN entries e ON e.account_id = r.account_id AND e.seq BETWEEN r.first_seq AND r.last_seq
+    LEFT JOIN transfers t ON t.id = e.transfer_id
+    WHERE r.seal_id = :seal_id
+    ORDER BY e.account_id, e.seq
+""")
+_BROKEN_RANGES = text("""
+    SELECT account_id, seal_id, first_seq, last_seq FROM (
+        SELECT r.*, lag(last_seq, 1, CAST(0 AS bigint)) OVER (PARTITION BY account_id ORDER BY first_seq) AS before
+        FROM ledger_seal_ranges r
+    ) ranges
+    WHERE first_seq <> before + 1 ORDER BY seal_id, account_id LIMIT :limit
+""")
+
+_logger = logging.getLogger(__name__)
+
+
+async def seal(session: AsyncSession) -> LedgerSeal | None:
+    """Seal every entry committed so far and not sealed yet; None when there is none. The caller commits.
+
+    One at a time: a second caller waits for the first's transaction. Memory stays bounded whatever there is to seal.
+    """
+    await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    previous = await session.scalar(select(LedgerSeal).order_by(LedgerSeal.id.desc()).limit(1))
+    number = previous.id + 1 if previous else 1
+    entry_count = await session.scalar(_FIX_RANGES, {"seal_id": number}) or 0
+    if not entry_count:
+        return None
+    made = LedgerSeal(
+        id=number,
+        previous_hash=previous.hash if previous else FIRST_PREVIOUS_HASH,
+        hash="",
+        entry_count=entry_count,
+        sealed_at=clock.now(),
+    )
+    made.hash, hashed = await _hash(session, made)
+    if hashed != entry_count:
+        raise RuntimeError(f"{entry_count} entries to seal, but {hashed} are there: run `batua prove`")
+    session.add(made)
+    await session.flush()
+    _logger.info("ledger seal %d over %d entries: %s", made.id, made.entry_count, made.hash)
+    return made
+
+
+async def verify(
+    session: AsyncSession, *, limit: int, entries_done: Callable[[int], None] | None = None
+) -> list[Mapping[str, Any]]:
+    """Hash everything sealed again; the first `limit` seals and ranges that are not what they were."""
+    wrong: list[Mapping[str, Any]] = []
+    expected_previous = FIRST_PREVIOUS_HASH
+    last_id = await session.scalar(select(func.max(LedgerSeal.id))) or 0
+    for number in range(1, last_id + 1):
+        made = await session.get(LedgerSeal, number)
+        if made is None:
+            wrong.append({"seal_id": number, "problem": "the seal is gone"})
+        else:
+            wrong += await _problems(session, made, expected_previous)
+            expected_previous = made.hash
+            session.expunge(made)
+            if entries_done is not None:
+                entries_done(made.entry_count)
+        if len(wrong) >= limit:
+            return wrong[:limit]
+    broken = (await session.execute(_BROKEN_RANGES, {"limit": limit})).mappings()
+    wrong += [{**row, "problem": "the range does not follow the one before"} for row in broken]
+    return wrong[:limit]
+
+
+async def _problems(session: AsyncSession, made: LedgerSeal, expected_previous: str) -> list[Mapping[str, Any]]:
+    problems: list[str] = []
+    if made.previous_hash != expected_previous:
+        problems.append("the chain is broken: the seal before it has another hash")
+    digest, count = await _hash(session, made)
+    if count != made.entry_count:
+        problems.append(f"{made.entry_count} entries were sealed, {count} are there")
+    elif digest != made.hash:
+        problems.append("a sealed entry or its transfer was changed")
+    return [{"seal_id": made.id, "sealed_at": made.sealed_at, "problem": problem} for problem in problems]
+
+
+async def _hash(session: AsyncSession, made: LedgerSeal) -> tuple[str, int]:
+    """The hash that `made` must carry, and how many entries its ranges hold now."""
+    digest = hashlib.sha256(_header(made.id, made.previous_hash, made.entry_count, made.sealed_at))
+    lines = await session.stream_scalars(
+        _SEALED_LINES, {"seal_id": made.id}, execution_options={"yield_per": STREAMED_ROWS}
+    )
+    count = 0
+    async for line in lines:
+        digest.update(line.encode() + b"\n")
+        count += 1
+    return digest.hexdigest(), count
+
+
+def _header(number: int, previous_hash: str, entry_count: int, sealed_at: datetime) -> bytes:
+    at = sealed_at.astimezone(UTC).isoformat(timespec="microseconds")
+    return json.dumps([number, previous_hash, entry_count, at]).encode() + b"\n"
