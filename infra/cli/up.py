@@ -14,10 +14,19 @@ from infra.local.logs import LogFollower
 from infra.local.ports import PortInUse
 from infra.local.postgres import DatabaseNotCreated
 from infra.local.privileges import NoWayToRunPostgres
-from infra.local.stack import AlreadyRunning, MigrationFailed, NotReady, Stack
+from infra.local.readiness import NotReady
+from infra.local.stack import AlreadyRunning, MigrationFailed, Stack
 
 _CHECK_SECONDS = 0.5
-_EXPECTED = (AlreadyRunning, BadPortBase, DatabaseNotCreated, MigrationFailed, NotReady, NoWayToRunPostgres, PortInUse)
+EXPECTED_ERRORS = (
+    AlreadyRunning,
+    BadPortBase,
+    DatabaseNotCreated,
+    MigrationFailed,
+    NotReady,
+    NoWayToRunPostgres,
+    PortInUse,
+)
 _SHOWN = (
     ("Wallets", "user_app", ""),
     ("Shops", "merchant_app", ""),
@@ -69,6 +78,6 @@ def up() -> None:
     except _StopRequested:
         typer.echo("Batua has stopped.")
         return
-    except _EXPECTED as error:
+    except EXPECTED_ERRORS as error:
         typer.echo(f"Batua cannot start: {error}", err=True)
     raise typer.Exit(1)

@@ -13,19 +13,16 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
-from infra.local import postgres, redis
+from infra.local import postgres
 from infra.local.environment import (
     OWNER,
     database_url,
@@ -35,20 +32,18 @@ from infra.local.environment import (
     process_environment,
 )
 from infra.local.layout import CHECKOUT, PROCESSES, SERVICES, Layout
-from infra.local.leftovers import end_leftovers, find, read_pid
+from infra.local.leftovers import end_leftovers, read_pid
 from infra.local.ports import require_free_ports
+from infra.local.readiness import NotReady, is_ready, log_end, wait_until, wait_until_ready
 from infra.local.secrets import postgres_password_name
 from infra.local.supervision import ProcessState, Supervisor
 from infra.local.supervision import start as start_supervisor
 from infra.postgres.roles import SERVICE_ROLES, create_owner, grant_service_roles
 
 ALL: Collection[str] = tuple(PROCESSES)
-POLL_SECONDS = 0.05
 READY_SECONDS = 60.0
 MIGRATION_SECONDS = 120
 STOP_SECONDS = 75
-_HTTP_TIMEOUT_SECONDS = 2.0
-_LOG_LINES_SHOWN = 15
 
 
 @dataclass(eq=False)
@@ -62,18 +57,6 @@ class AlreadyRunning(Exception):
 
 
 @dataclass(eq=False)
-class NotReady(Exception):
-    """A process did not become what it must in time; carries the end of its log."""
-
-    process: str
-    seconds: float
-    log: str
-
-    def __str__(self) -> str:
-        return f"{self.process} was not ready after {self.seconds:.0f} s; its log ends:\n{self.log}"
-
-
-@dataclass(eq=False)
 class MigrationFailed(Exception):
     """The schema could not be brought up to date; carries what the command said."""
 
@@ -83,15 +66,6 @@ class MigrationFailed(Exception):
         return f"the database could not be migrated:\n{self.output.strip()}"
 
 
-def _wait(condition: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(POLL_SECONDS)
-    return True
-
-
 class Stack:
     """Every process of Batua on this machine; one per home.
 
@@ -99,9 +73,7 @@ class Stack:
     `DUMMY_BANK_`: pass such settings as `extra_environment`.
     """
 
-    def __init__(
-        self, home: Path, port_base: int, extra_environment: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, home: Path, port_base: int, extra_environment: Mapping[str, str] | None = None) -> None:
         ours = ("BATUA_", "DUMMY_BANK_")
         outer = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         self.layout = Layout(home.resolve(), port_base)
@@ -113,11 +85,11 @@ class Stack:
         self._killed_at: dict[str, float] = {}
 
     @classmethod
-    def from_environment(cls) -> Stack:
-        """The stack that the caller's own `BATUA_*` variables describe. Raises BadPortBase."""
+    def from_environment(cls, defaults: Mapping[str, str] | None = None) -> Stack:
+        """The stack that the caller's own `BATUA_*` variables describe, over `defaults`. Raises BadPortBase."""
         layout = Layout.from_environment()
         ours = {name: value for name, value in os.environ.items() if name.startswith(("BATUA_", "DUMMY_BANK_"))}
-        return cls(layout.home, layout.port_base, ours)
+        return cls(layout.home, layout.port_base, {**(defaults or {}), **ours})
 
     def __enter__(self) -> Stack:
         self.start()
@@ -207,7 +179,7 @@ class Stack:
         With `after_pid`, the pid must have changed from it. Raises NotReady.
         """
         began = self._killed_at.get(process, time.monotonic())
-        if not _wait(lambda: self.pid(process) != after_pid and self.is_ready(process), seconds):
+        if not wait_until(lambda: self.pid(process) != after_pid and self.is_ready(process), seconds):
             raise NotReady(process, seconds, self.log_end(process))
         return time.monotonic() - began
 
@@ -222,24 +194,11 @@ class Stack:
 
     def is_ready(self, process: str) -> bool:
         """Whether the process lives and does what it is for."""
-        if find(self.layout, process) is None:
-            return False
-        if process == "postgres":
-            return postgres.accepts_connections(self.layout)
-        if process == "redis":
-            return redis.answers(self.layout)
-        if PROCESSES[process].has_health:
-            return self._is_healthy(process)
-        port = self.layout.port(process)
-        return port is None or self._accepts(port)
+        return is_ready(self.layout, process)
 
     def log_end(self, process: str) -> str:
         """The last lines of the process's log."""
-        try:
-            text = self.layout.log_file(process).read_text(encoding="utf-8", errors="replace")
-        except FileNotFoundError:
-            return "(no log)"
-        return "\n".join(text.splitlines()[-_LOG_LINES_SHOWN:])
+        return log_end(self.layout, process)
 
     def _take_lock(self) -> None:
         lock = self.layout.lock_file.open("a", encoding="ascii")
@@ -261,7 +220,7 @@ class Stack:
     def _start_in_order(self, wanted: Collection[str]) -> None:
         self._supervisor_process = start_supervisor(self.layout, self._outer)
         supervisor = Supervisor(self.layout)
-        if not _wait(supervisor.is_listening, READY_SECONDS):
+        if not wait_until(supervisor.is_listening, READY_SECONDS):
             raise NotReady("supervisord", READY_SECONDS, self.log_end("supervisord"))
         stores = [name for name in wanted if name not in SERVICES]
         services = [name for name in wanted if name in SERVICES]
@@ -285,7 +244,7 @@ class Stack:
 
     def migrate(self) -> None:
         """Bring the schema up to date, as its owner. Raises MigrationFailed."""
-        result = subprocess.run(  # noqa: S603 - our own interpreter and module
+        result = subprocess.run(
             [sys.executable, "-m", "infra.cli.main", "migrate"],
             cwd=CHECKOUT,
             env=self.environment(),
@@ -299,21 +258,4 @@ class Stack:
 
     def _wait_until_ready(self, processes: Collection[str], seconds: float) -> None:
         for name in processes:
-            if not _wait(lambda name=name: self.is_ready(name), seconds):  # type: ignore[misc] - bound at once
-                raise NotReady(name, seconds, self.log_end(name))
-
-    def _is_healthy(self, process: str) -> bool:
-        request = urllib.request.Request(f"{self.url(process)}/healthz")  # noqa: S310 - our own address
-        try:
-            with urllib.request.urlopen(request, timeout=_HTTP_TIMEOUT_SECONDS) as answer:  # noqa: S310
-                return bool(answer.status == 200)  # noqa: PLR2004 - HTTP's own OK
-        except (urllib.error.URLError, OSError):
-            return False
-
-    @staticmethod
-    def _accepts(port: int) -> bool:
-        try:
-            with socket.create_connection(("127.0.0.1", port), timeout=_HTTP_TIMEOUT_SECONDS):
-                return True
-        except OSError:
-            return False
+            wait_until_ready(self.layout, name, seconds)

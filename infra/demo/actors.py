@@ -1,0 +1,117 @@
+"""The people and the bank of the demo. Everything they do goes over HTTP, as it would from outside."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import httpx
+
+from shared.ids import new_token
+
+TIMEOUT_SECONDS = 15.0
+PIN = "4812"
+
+_T = TypeVar("_T")
+
+
+class NotSo(Exception):
+    """A step of the story did not come out as it must."""
+
+
+def expect(condition: bool, what: str) -> None:
+    """Go on only if it is so."""
+    if not condition:
+        raise NotSo(what)
+
+
+def wait_for(ask: Callable[[], _T], is_right: Callable[[_T], bool], what: str, *, seconds: float) -> _T:
+    """Ask until the answer is right. Raises NotSo with the last answer after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not is_right(answer := ask()):
+        expect(time.monotonic() < deadline, f"{what} (after {seconds:.0f} s: {answer})")
+        time.sleep(0.1)
+    return answer
+
+
+class Holder:
+    """Somebody with a wallet: a person at user_app or a shop at merchant_app."""
+
+    def __init__(self, base_url: str, **profile: str) -> None:
+        self._http = httpx.Client(base_url=f"{base_url}/api/v1", timeout=TIMEOUT_SECONDS, trust_env=False)
+        unique = new_token(6).lower().replace("_", "-").strip("-")
+        body = {"email": f"demo-{unique}@example.com", "password": new_token(12), "pin": PIN, **profile}
+        registered = self.post("/auth/register", body, expect_status=201).json()
+        self.profile: dict[str, Any] = registered.get("user") or registered["merchant"]
+        self._http.headers["Authorization"] = f"Bearer {registered['token']}"
+
+    @property
+    def wallet_id(self) -> str:
+        """What others type to pay them."""
+        return str(self.profile["wallet_id"])
+
+    def get(self, path: str) -> dict[str, Any]:
+        """Read something of one's own."""
+        answer = self._http.get(path)
+        expect(answer.status_code == httpx.codes.OK, f"GET {path} answered {answer.status_code}: {answer.text}")
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def post(self, path: str, body: dict[str, Any], *, expect_status: int, key: str | None = None) -> httpx.Response:
+        """Do something; the idempotency key is made up unless it is given."""
+        answer = self._http.post(path, json=body, headers={"Idempotency-Key": key or new_token()})
+        expect(answer.status_code == expect_status, f"POST {path} answered {answer.status_code}: {answer.text}")
+        return answer
+
+    def balance(self) -> dict[str, int]:
+        """`balance`, `held` and `available`, in paise."""
+        wallet = self.get("/wallet")
+        return {name: wallet[name] for name in ("balance", "held", "available")}
+
+    def close(self) -> None:
+        """Leave."""
+        self._http.close()
+
+
+class SimulatedBank:
+    """HDFC as the demo's narrator can bend it, and as Alice's browser sees it."""
+
+    def __init__(self, base_url: str, api_key: str) -> None:
+        self._http = httpx.Client(timeout=TIMEOUT_SECONDS, headers={"X-Api-Key": api_key}, trust_env=False)
+        self._browser = httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=False)
+        self._base_url = base_url
+
+    def get(self, path: str) -> dict[str, Any]:
+        """Read the bank's own records."""
+        answer = self._http.get(self._base_url + path)
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def misbehave(self, **faults: Any) -> None:
+        """Set the bank's faults; without arguments it behaves."""
+        self._http.put(f"{self._base_url}/api/faults", json=faults).raise_for_status()
+
+    def approve(self, redirect_url: str) -> str:
+        """What the person does on the netbanking page; returns where the bank sends the browser."""
+        page = self._browser.get(redirect_url)
+        expect(page.status_code == httpx.codes.OK, f"the netbanking page answered {page.status_code}")
+        form = {"customer_id": "demo", "password": "demo", "decision": "approve"}
+        answer = self._browser.post(redirect_url, data=form)
+        expect(answer.status_code == httpx.codes.SEE_OTHER, f"approving answered {answer.status_code}")
+        return answer.headers["location"]
+
+    def calls_for(self, references: set[str]) -> list[dict[str, Any]]:
+        """The payout calls the bank took for these references, oldest first."""
+        return [call for call in self.get("/api/calls")["items"] if call["reference"] in references]
+
+    def paid(self, references: set[str]) -> list[dict[str, Any]]:
+        """The lines of the bank's statement that paid these references."""
+        items = self.get("/api/statement")["items"]
+        return [item for item in items if item["reference"] in references and item["direction"] == "DEBIT"]
+
+    def close(self) -> None:
+        """Hang up."""
+        self._http.close()
+        self._browser.close()

@@ -1,0 +1,194 @@
+"""One day in the life of Batua, told and checked step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import httpx
+from rich.console import Console
+
+from infra.demo.actors import PIN, TIMEOUT_SECONDS, Holder, SimulatedBank, expect, wait_for
+from shared import clock
+from shared.bank.signing import sign
+from shared.bank.wire import ADAPTERS, PaymentNotice
+from shared.ids import new_token
+from shared.money import Money
+
+CLICKS = 5
+PATIENCE_SECONDS = 60.0
+FORGED_SECRET = "whsec_bm90IHRoZSBiYW5rJ3Mgc2VjcmV0LCBub3QgYXQgYWxs"  # noqa: S105 - what a forger would guess
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where the services of the stack answer."""
+
+    user_app: str
+    merchant_app: str
+    bank_webhook: str
+    bank: str
+
+
+class Story:
+    """Alice, Bob and a tea shop. Raises NotSo at the first thing that is not as told."""
+
+    def __init__(self, addresses: Addresses, secrets: Mapping[str, str], console: Console) -> None:
+        self._addresses = addresses
+        self._console = console
+        self._webhook_secret = secrets["BATUA_BANK_HDFC_WEBHOOK_SECRETS"].split(",")[0]
+        self._bank = SimulatedBank(addresses.bank, secrets["BATUA_BANK_HDFC_API_KEY"])
+
+    def tell(self) -> None:
+        """The whole story; the bank behaves again afterwards, whatever happened."""
+        self._bank.misbehave()
+        try:
+            self._everybody_registers()
+            self._alice_adds_money()
+            self._copies_and_forgeries_change_nothing()
+            self._alice_pays_bob_once()
+            self._bob_has_tea()
+            self._the_bank_has_a_bad_day()
+            self._the_shop_counts()
+        finally:
+            self._bank.misbehave()
+            self._bank.close()
+
+    def _chapter(self, title: str) -> None:
+        self._console.print(f"\n[bold]{title}[/bold]")
+
+    def _done(self, text: str) -> None:
+        self._console.print(f"  [green]✓[/green] {text}")
+
+    def _everybody_registers(self) -> None:
+        self._chapter("Alice, Bob and a tea shop join")
+        self._alice = Holder(self._addresses.user_app, first_name="Alice", last_name="Rao")
+        self._bob = Holder(self._addresses.user_app, first_name="Bob", last_name="Khan")
+        self._shop = Holder(self._addresses.merchant_app, business_name="Chai Point", category="food")
+        for holder in (self._alice, self._bob, self._shop):
+            expect(holder.balance()["balance"] >= 0, "a new wallet does not start below zero")
+        self._start = {holder.wallet_id: holder.balance()["balance"] for holder in (self._alice, self._bob)}
+        self._done(f"{self._alice.wallet_id}, {self._bob.wallet_id} and the shop {self._shop.wallet_id}")
+
+    def _alice_adds_money(self) -> None:
+        self._chapter("Alice adds ₹2,000 from HDFC")
+        asked = self._alice.post("/on-ramps", {"bank": "hdfc", "amount": 2000_00}, expect_status=201).json()
+        expect(asked["status"] == "pending", "the on-ramp waits for the bank")
+        self._done("her browser goes to the bank; the money waits for the bank's own word")
+        self._bank.approve(asked["redirect_url"])
+        wait_for(
+            lambda: self._alice.get(f"/on-ramps/{asked['id']}")["status"],
+            lambda status: status == "success",
+            "the bank's server tells our webhook",
+            seconds=PATIENCE_SECONDS,
+        )
+        self._token = asked["redirect_url"].rstrip("/").rpartition("/")[2]
+        self._alice_has(2000_00)
+        self._done("she approves at the bank, the bank's server calls our webhook: ₹2,000.00 are there")
+
+    def _copies_and_forgeries_change_nothing(self) -> None:
+        self._chapter("The webhook arrives again, and somebody forges one")
+        session = self._bank.get(f"/api/netbanking/sessions/{self._token}")
+        notice = PaymentNotice(
+            "hdfc", "success", self._token, session["user_id"], session["amount"], session["bank_reference"]
+        )
+        body = ADAPTERS["hdfc"].encode(notice)
+        copy = self._deliver(body, self._webhook_secret)
+        expect(copy.status_code == httpx.codes.OK, f"a copy answered {copy.status_code}: {copy.text}")
+        expect(copy.json() == {"verdict": "duplicate"}, f"a copy is a duplicate, not {copy.text}")
+        self._done("a copy, properly signed: verdict duplicate")
+        forged = self._deliver(body, FORGED_SECRET)
+        expect(forged.status_code == httpx.codes.UNAUTHORIZED, f"a forged one answered {forged.status_code}")
+        self._done("a forged one: 401")
+        self._alice_has(2000_00)
+        self._done("Alice still has ₹2,000.00")
+
+    def _alice_pays_bob_once(self) -> None:
+        self._chapter("Alice sends ₹500 to Bob, and her phone repeats the request")
+        body = {"to": self._bob.wallet_id, "amount": 500_00, "note": "Concert tickets", "pin": PIN}
+        key = new_token()
+        first = self._alice.post("/transfers", body, expect_status=201, key=key)
+        again = self._alice.post("/transfers", body, expect_status=201, key=key)
+        expect(again.json() == first.json(), "the repeated request gets the first answer")
+        expect(again.headers.get("Idempotent-Replayed") == "true", "and is marked as replayed")
+        self._alice_has(1500_00)
+        self._done("the same key gets the same answer; ₹1,500.00 are left, not ₹1,000.00")
+
+    def _bob_has_tea(self) -> None:
+        self._chapter("Bob pays the tea shop ₹300")
+        body = {"to": self._shop.wallet_id, "amount": 300_00, "note": "Masala chai for all", "pin": PIN}
+        paid = self._bob.post("/transfers", body, expect_status=201).json()
+        expect(paid["kind"] == "payment", f"paying a shop is a payment, not {paid['kind']}")
+        expect(self._bob.balance()["balance"] == self._start[self._bob.wallet_id] + 200_00, "Bob has ₹200 left")
+        self._done("paid; Bob has ₹200.00 of Alice's ₹500.00 left")
+
+    def _the_bank_has_a_bad_day(self) -> None:
+        self._chapter(f"The bank starts timing out after doing the work; Alice clicks withdraw {CLICKS} times")
+        self._bank.misbehave(timeout_after_rate=1.0, idempotency=False, seed=1)
+        withdrawals = [self._withdraw() for _ in range(CLICKS)]
+        references = {withdrawal["id"] for withdrawal in withdrawals}
+        self._done(f"{CLICKS} withdrawals of ₹100 queued; {self._queue()}")
+        self._until_paid(references, 2)
+        self._done(f"two have left, though every answer was lost on the way; {self._queue()}")
+        self._bank.misbehave(down=True)
+        wait_for(
+            lambda: {w["status"] for w in self._alice.get("/withdrawals")["items"]},
+            lambda statuses: bool(statuses & {"waiting", "unknown"}),
+            "a withdrawal waits for the bank",
+            seconds=PATIENCE_SECONDS,
+        )
+        self._done(f"now the bank is down altogether; {self._queue()}")
+        self._bank.misbehave()
+        self._until_paid(references, CLICKS)
+        self._each_left_alone_and_once(references)
+
+    def _withdraw(self) -> dict[str, Any]:
+        body = {
+            "bank": "hdfc",
+            "account_number": "50100012345678",
+            "ifsc": "HDFC0000123",
+            "account_holder": "Alice Rao",
+            "amount": 100_00,
+            "pin": PIN,
+        }
+        queued: dict[str, Any] = self._alice.post("/withdrawals", body, expect_status=202).json()
+        return queued
+
+    def _queue(self) -> str:
+        statuses = [withdrawal["status"] for withdrawal in self._alice.get("/withdrawals")["items"]]
+        counts = {status: statuses.count(status) for status in dict.fromkeys(reversed(statuses))}
+        return ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in counts.items())
+
+    def _until_paid(self, references: set[str], count: int) -> None:
+        wait_for(
+            lambda: [w["status"] for w in self._alice.get("/withdrawals")["items"] if w["id"] in references],
+            lambda statuses: statuses.count("succeeded") >= count,
+            f"{count} withdrawals have succeeded",
+            seconds=PATIENCE_SECONDS,
+        )
+
+    def _each_left_alone_and_once(self, references: set[str]) -> None:
+        paid = [item["reference"] for item in self._bank.paid(references)]
+        expect(sorted(paid) == sorted(references), f"the bank paid each exactly once, not {paid}")
+        calls = self._bank.calls_for(references)
+        for earlier, later in pairwise(calls):
+            expect(later["started_at"] >= (earlier["ended_at"] or "9"), "no two of her payouts overlap at the bank")
+        self._alice_has(1000_00)
+        self._done(f"the bank is back: all {CLICKS} paid, one after the other, each exactly once at the bank")
+
+    def _the_shop_counts(self) -> None:
+        self._chapter("The shop closes")
+        today = self._shop.get("/inflow/summary")["today"]
+        expect((today["amount"], today["count"]) == (300_00, 1), f"today's inflow is ₹300 in one payment, not {today}")
+        self._done("today: ₹300.00 in one payment")
+
+    def _deliver(self, body: bytes, secret: str) -> httpx.Response:
+        headers = sign(secret, f"msg_{new_token()}", clock.now(), body) | {"content-type": "application/json"}
+        url = f"{self._addresses.bank_webhook}/webhooks/hdfc"
+        return httpx.post(url, content=body, headers=headers, timeout=TIMEOUT_SECONDS, trust_env=False)
+
+    def _alice_has(self, amount: int) -> None:
+        has = self._alice.balance()["balance"] - self._start[self._alice.wallet_id]
+        expect(has == amount, f"Alice has {Money(amount)}, not {Money(has)}")
