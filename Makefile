@@ -75,7 +75,7 @@ lock: $(INSTALLED) ## Choose newer versions and write both lock files anew
 		--python-version 3.11 --extra dev --constraint requirements.lock pyproject.toml -o requirements-dev.lock
 
 compose-up: $(INSTALLED) ## Run all of Batua in containers, with the secrets of this checkout
-	$(BIN)/python -m infra.local.secrets var/compose.env
+	$(BIN)/python -m infra.compose_secrets var/compose.env
 	$(COMPOSE) --env-file var/compose.env up --build
 
 clean: ## Remove what was installed and built; var/, which holds data, stays

@@ -25,7 +25,7 @@ def migrate(
 ) -> None:
     """Apply every migration that the database in BATUA_DATABASE_URL does not have yet."""
     load_local_environment()
-    database_url = DatabaseSettings().database_url.get_secret_value()  # type: ignore[call-arg] - from the environment
+    database_url = DatabaseSettings().database_url.get_secret_value()
     runner.upgrade(database_url)
     if service_roles:
         names = {role: postgres_password_name(role) for role in SERVICE_ROLES}

@@ -10,7 +10,7 @@ from typing import Literal
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DEFAULT_PORT_BASE = 8000
-HIGHEST_PORT_BASE = 65535 - 79
+LOWEST_PORT_BASE, HIGHEST_PORT_BASE = 1024, 65535 - 79
 
 Tier = Literal["postgres", "redis", "services"]
 
@@ -50,7 +50,7 @@ class BadPortBase(Exception):
     value: str
 
     def __str__(self) -> str:
-        return f"BATUA_PORT_BASE must be a number from 1024 to {HIGHEST_PORT_BASE}, not {self.value!r}"
+        return f"BATUA_PORT_BASE must be a number from {LOWEST_PORT_BASE} to {HIGHEST_PORT_BASE}, not {self.value!r}"
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Layout:
         values = os.environ if environment is None else environment
         home = Path(values.get("BATUA_HOME") or CHECKOUT / "var").expanduser()
         base = values.get("BATUA_PORT_BASE") or str(DEFAULT_PORT_BASE)
-        if not base.isdecimal() or not 1024 <= int(base) <= HIGHEST_PORT_BASE:
+        if not base.isdecimal() or not LOWEST_PORT_BASE <= int(base) <= HIGHEST_PORT_BASE:
             raise BadPortBase(base)
         return cls(home=home.resolve(), port_base=int(base))
 

@@ -83,7 +83,7 @@ def end_leftovers(layout: Layout) -> list[str]:
     if supervisor is not None:
         ended.append("supervisord")
         _end(supervisor, signal.SIGTERM, SUPERVISOR_STOP_SECONDS)
-    for name in reversed(PROCESSES):
+    for name in reversed(tuple(PROCESSES)):
         process = find(layout, name)
         if process is not None:
             ended.append(name)

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from infra.local.layout import CHECKOUT
 
@@ -156,5 +156,5 @@ def find_way(*, directory: Path, program: Path) -> Way:
 
 
 if __name__ == "__main__":
-    give_up_privileges(sys.argv[1])  # type: ignore[arg-type] - written by `wrapped`
+    give_up_privileges(cast("Way", sys.argv[1]))
     os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606 - the caller names the program, no shell

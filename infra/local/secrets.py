@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import secrets
-import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 POSTGRES_ROLES = ("postgres", "batua", "user_app", "merchant_app", "bank_webhook", "withdraw_worker")
@@ -49,13 +49,14 @@ def load_or_create_secrets(file: Path) -> dict[str, str]:
     known = read_secrets(file) if file.exists() else {}
     values = {**_generate(), **known}
     if values != known:
-        _write(file, values)
+        write_secrets(file, values)
     else:
         file.chmod(_FILE_MODE)
     return values
 
 
-def _write(file: Path, values: dict[str, str]) -> None:
+def write_secrets(file: Path, values: Mapping[str, str]) -> None:
+    """Replace the file in one step; it is never readable by others, not even for a moment."""
     partial = file.with_suffix(".partial")
     partial.unlink(missing_ok=True)
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE)
@@ -64,9 +65,3 @@ def _write(file: Path, values: dict[str, str]) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     partial.replace(file)
-
-
-if __name__ == "__main__":
-    target = Path(sys.argv[1])
-    target.parent.mkdir(parents=True, exist_ok=True)
-    load_or_create_secrets(target)

@@ -25,7 +25,8 @@ class Mailbox:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd names it
+    # aiosmtpd calls it by this name, with these arguments.
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
         """File one message; whoever sent it may forget it once this has answered."""
         name = f"{new_id()}.eml"
         partial = self._directory / f".{name}"
@@ -37,7 +38,6 @@ class Mailbox:
 
 async def serve(*, port: int, directory: Path) -> None:
     """Listen until SIGTERM or SIGINT."""
-    directory.mkdir(parents=True, exist_ok=True)
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -59,6 +59,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--directory", type=Path, required=True)
     arguments = parser.parse_args()
+    arguments.directory.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("mail.log").setLevel(logging.WARNING)
     asyncio.run(serve(port=arguments.port, directory=arguments.directory))

@@ -20,7 +20,7 @@ LOOK_SECONDS = 0.2
 _PR_SET_PDEATHSIG = 1
 
 
-class _FrequentPoller(Poller):  # type: ignore[misc] - the package has no types
+class _FrequentPoller(Poller):  # type: ignore[misc]  # the package has no types
     """Looks for ended processes every fifth of a second; the package's own second is half our promise."""
 
     def poll(self, timeout: float) -> object:

@@ -25,7 +25,7 @@ def _await(coroutine: Coroutine[Any, Any, _Result]) -> _Result:
 async def _run(connection: Any, statement: str, *values: str) -> None:
     """A statement whose `%I` and `%L` the server fills in: roles and passwords cannot be parameters."""
     places = ", ".join(f"${number}::text" for number in range(1, len(values) + 1))
-    quoted = await connection.fetchval(f"SELECT format('{statement}', {places})", *values)  # noqa: S608 - constants only
+    quoted = await connection.fetchval(f"SELECT format('{statement}', {places})", *values)
     await connection.execute(quoted)
 
 

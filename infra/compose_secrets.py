@@ -1,0 +1,25 @@
+"""Write the secrets that `docker-compose.yml` asks for: `python -m infra.compose_secrets <file>`.
+
+They are made once; the simulated bank is told the newest of each bank's webhook secrets.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from infra.local.secrets import load_or_create_secrets, write_secrets
+
+
+def write_compose_secrets(file: Path) -> None:
+    """Make the file, or add what it lacks."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    values = load_or_create_secrets(file)
+    for bank in ("HDFC", "AXIS"):
+        newest = values[f"BATUA_BANK_{bank}_WEBHOOK_SECRETS"].split(",")[0].strip()
+        values[f"DUMMY_BANK_{bank}_WEBHOOK_SECRET"] = newest
+    write_secrets(file, values)
+
+
+if __name__ == "__main__":
+    write_compose_secrets(Path(sys.argv[1]))

@@ -1,0 +1,86 @@
+"""When a process of the local stack is ready: it lives, and it does what it is for."""
+
+from __future__ import annotations
+
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from infra.local import postgres, redis
+from infra.local.layout import PROCESSES, Layout
+from infra.local.leftovers import find
+
+POLL_SECONDS = 0.05
+_ANSWER_SECONDS = 2.0
+_LOG_LINES_SHOWN = 15
+
+
+@dataclass(eq=False)
+class NotReady(Exception):
+    """A process did not become what it must in time; carries the end of its log."""
+
+    process: str
+    seconds: float
+    log: str
+
+    def __str__(self) -> str:
+        return f"{self.process} was not ready after {self.seconds:.0f} s; its log ends:\n{self.log}"
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Ask again and again; False when it was still not so after this many seconds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+def log_end(layout: Layout, process: str) -> str:
+    """The last lines of the process's log."""
+    try:
+        text = layout.log_file(process).read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return "(no log)"
+    return "\n".join(text.splitlines()[-_LOG_LINES_SHOWN:])
+
+
+def _is_healthy(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=_ANSWER_SECONDS) as answer:  # noqa: S310 - our own address
+            return bool(answer.status == HTTPStatus.OK)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _accepts(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=_ANSWER_SECONDS):
+            return True
+    except OSError:
+        return False
+
+
+def is_ready(layout: Layout, process: str) -> bool:
+    """Whether the process lives and does what it is for."""
+    if find(layout, process) is None:
+        return False
+    if process == "postgres":
+        return postgres.accepts_connections(layout)
+    if process == "redis":
+        return redis.answers(layout)
+    if PROCESSES[process].has_health:
+        return _is_healthy(f"{layout.url(process)}/healthz")
+    port = layout.port(process)
+    return port is None or _accepts(port)
+
+
+def wait_until_ready(layout: Layout, process: str, seconds: float) -> None:
+    """Raises NotReady if the process is not ready within this time."""
+    if not wait_until(lambda: is_ready(layout, process), seconds):
+        raise NotReady(process, seconds, log_end(layout, process))
