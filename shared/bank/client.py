@@ -79,7 +79,10 @@ class BankClient:
         """Open a netbanking session, or get the same one again for the same reference."""
         reply = await self._call("POST", "/api/netbanking/sessions", body=asked)
         self._check(reply)
-        return self._read(SessionOpened, reply)
+        opened = self._read(SessionOpened, reply)
+        if not opened.url.startswith(("https://", "http://")):
+            raise self._may_have("the session's address is not one to send a person to")
+        return opened
 
     async def session_state(self, token: str) -> SessionState | None:
         """How a session stands; None when the bank does not know it."""
@@ -199,6 +202,17 @@ class BankClient:
 
     def _may_have(self, reason: str) -> MayHaveBeenSent:
         return MayHaveBeenSent(self.bank.code, reason)
+
+
+def clients_for(banks: Mapping[str, Bank], timeout_seconds: float) -> dict[str, BankClient]:
+    """A client per bank, by its code. Close them all."""
+    return {code: BankClient(bank, timeout_seconds) for code, bank in banks.items()}
+
+
+async def which_are_up(clients: Mapping[str, BankClient]) -> dict[str, bool]:
+    """Whether each bank answers now, all asked at once, within about a second."""
+    answers = await asyncio.gather(*(client.ping() for client in clients.values()))
+    return dict(zip(clients, answers, strict=True))
 
 
 def _refusal(reply: _Reply) -> Refusal | None:

@@ -1,0 +1,132 @@
+"""Ask the bank about on-ramps it never told us about, so that nothing stays pending for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from shared import clock
+from shared.bank.client import BankClient
+from shared.bank.errors import BankFailed, Refused
+from shared.bank.wire import PaymentNotice, SessionState
+from shared.config import OnRampSettings
+from shared.db.engine import SessionMaker
+from shared.models import OnRamp
+from shared.onramps import repository
+from shared.onramps.settlement import DECLINED, fail, settle
+
+MAX_PER_RUN = 100
+MAX_AT_ONCE = 8
+LONGEST_PAUSE_FACTOR = 6
+"""Pauses between enquiries grow with the row's age, up to this many times the first."""
+GIVE_UP_AFTER = timedelta(hours=24)
+MAX_REASON_LENGTH = 200
+
+_logger = logging.getLogger(__name__)
+
+
+async def enquire_due(
+    sessionmaker: SessionMaker, *, clients: Mapping[str, BankClient], settings: OnRampSettings, limit: int = MAX_PER_RUN
+) -> int:
+    """Ask about at most `limit` pending on-ramps that are due; how many were looked at.
+
+    Safe to run in several workers at once: each row is leased for as long as a call may take, and settling twice
+    credits once. No transaction is open while the bank is asked.
+    """
+    now = clock.now()
+    rounds = -(-limit // MAX_AT_ONCE)
+    lease = timedelta(seconds=settings.on_ramps.bank_timeout_seconds * (rounds + 1))
+    async with sessionmaker.begin() as session:
+        due = await repository.take_due(session, now=now, leased_until=now + lease, limit=limit)
+    at_once = asyncio.Semaphore(MAX_AT_ONCE)
+    enquiries = [_enquire(sessionmaker, clients.get(row.bank), settings, row, at_once) for row in due]
+    await asyncio.gather(*enquiries)
+    return len(due)
+
+
+async def _enquire(
+    sessionmaker: SessionMaker,
+    client: BankClient | None,
+    settings: OnRampSettings,
+    on_ramp: OnRamp,
+    at_once: asyncio.Semaphore,
+) -> None:
+    async with at_once:
+        try:
+            if not await _is_settled(sessionmaker, client, on_ramp):
+                await _try_later(sessionmaker, settings, on_ramp.id)
+        except (SQLAlchemyError, OSError) as error:
+            # Its lease ends by itself; the others are asked about all the same.
+            _logger.warning("on-ramp %s: enquiry not noted: %s", on_ramp.id, type(error).__name__)
+
+
+async def _is_settled(sessionmaker: SessionMaker, client: BankClient | None, on_ramp: OnRamp) -> bool:
+    """Whether this enquiry ended the row, or found it ended."""
+    if on_ramp.token is None:
+        await _give_up(sessionmaker, on_ramp.id, "never_opened", only_unopened=True)
+        return True
+    if client is None:
+        _logger.error("on-ramp %s: no client for %s", on_ramp.id, on_ramp.bank)
+        return False
+    try:
+        state = await client.session_state(on_ramp.token)
+    except (BankFailed, Refused) as error:
+        _logger.warning("on-ramp %s: %s does not say: %s", on_ramp.id, on_ramp.bank, error.reason)
+        return False
+    if state is None:
+        await _give_up(sessionmaker, on_ramp.id, "unknown_to_bank")
+        return True
+    if state.reference != str(on_ramp.id):
+        _logger.error("on-ramp %s: %s calls its session another reference", on_ramp.id, on_ramp.bank)
+        return False
+    return await _settle(sessionmaker, on_ramp.bank, state)
+
+
+async def _settle(sessionmaker: SessionMaker, bank: str, state: SessionState) -> bool:
+    if state.status == "pending":
+        return False
+    notice = PaymentNotice(
+        bank=bank,
+        event="success" if state.status == "approved" else "failure",
+        token=state.token,
+        user_id=state.user_id,
+        amount=state.amount,
+        bank_reference=state.bank_reference,
+    )
+    reason = (state.reason or DECLINED).lower()[:MAX_REASON_LENGTH]
+    async with sessionmaker.begin() as session:
+        settlement = await settle(session, notice, reason=reason)
+    if settlement.verdict not in ("settled", "duplicate", "contradiction"):
+        _logger.error("on-ramp %s: %s disagrees with us: %s", settlement.on_ramp_id, bank, settlement.verdict)
+        return False
+    return True
+
+
+async def _give_up(sessionmaker: SessionMaker, on_ramp_id: UUID, reason: str, *, only_unopened: bool = False) -> None:
+    async with sessionmaker.begin() as session:
+        on_ramp = await repository.lock_by_id(session, on_ramp_id)
+        if on_ramp.status == "pending" and not (only_unopened and on_ramp.token is not None):
+            fail(on_ramp, reason)
+
+
+async def _try_later(sessionmaker: SessionMaker, settings: OnRampSettings, on_ramp_id: UUID) -> None:
+    async with sessionmaker.begin() as session:
+        on_ramp = await repository.lock_by_id(session, on_ramp_id)
+        if on_ramp.status != "pending":
+            return
+        now = clock.now()
+        if now - on_ramp.created_at >= GIVE_UP_AFTER:
+            fail(on_ramp, "expired")
+        else:
+            on_ramp.next_enquiry_at = now + _pause(now - on_ramp.created_at, settings)
+
+
+def _pause(age: timedelta, settings: OnRampSettings) -> timedelta:
+    """As long again as the row is old: asked at 10, 20, 40, 80 minutes and every hour from then on."""
+    first = timedelta(seconds=settings.on_ramps.enquire_after_seconds)
+    return min(max(age, first), first * LONGEST_PAUSE_FACTOR)

@@ -1,0 +1,81 @@
+"""Rows of `on_ramps`: written, found, locked."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Select, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.models import OnRamp
+
+
+async def lock_by_id(session: AsyncSession, on_ramp_id: UUID) -> OnRamp:
+    """The row as it is now, locked until the transaction ends."""
+    return (await session.execute(_locked().where(OnRamp.id == on_ramp_id))).scalar_one()
+
+
+async def lock_by_token(session: AsyncSession, bank: str, token: str) -> OnRamp | None:
+    """The row of one netbanking session as it is now, locked until the transaction ends."""
+    return (await session.execute(_locked().where(OnRamp.bank == bank, OnRamp.token == token))).scalar_one_or_none()
+
+
+async def find_unopened(session: AsyncSession, *, owner_id: UUID, key: str, bank: str, amount: int) -> OnRamp | None:
+    """The pending row that an earlier try of the same request left behind before the bank had answered.
+
+    Not locked: whoever holds the request's idempotency key is the only one to ask.
+    """
+    statement = (
+        select(OnRamp)
+        .where(
+            OnRamp.owner_id == owner_id,
+            OnRamp.idempotency_key == key,
+            OnRamp.bank == bank,
+            OnRamp.amount == amount,
+            OnRamp.status == "pending",
+            OnRamp.token.is_(None),
+        )
+        .order_by(OnRamp.id.desc())
+        .limit(1)
+    )
+    return (await session.execute(statement)).scalar_one_or_none()
+
+
+async def find_owned(session: AsyncSession, *, owner_id: UUID, on_ramp_id: UUID) -> OnRamp | None:
+    """One of the owner's own."""
+    statement = select(OnRamp).where(OnRamp.id == on_ramp_id, OnRamp.owner_id == owner_id)
+    return (await session.execute(statement)).scalar_one_or_none()
+
+
+async def newest_owned(session: AsyncSession, *, owner_id: UUID, limit: int, before: UUID | None) -> list[OnRamp]:
+    """The owner's, newest first, older than `before`."""
+    statement = select(OnRamp).where(OnRamp.owner_id == owner_id).order_by(OnRamp.id.desc()).limit(limit)
+    if before is not None:
+        statement = statement.where(OnRamp.id < before)
+    return list((await session.execute(statement)).scalars())
+
+
+async def take_due(session: AsyncSession, *, now: datetime, leased_until: datetime, limit: int) -> list[OnRamp]:
+    """Pending rows whose enquiry is due, the longest due first; nobody else gets them before `leased_until`."""
+    due = (
+        select(OnRamp.id)
+        .where(OnRamp.status == "pending", OnRamp.next_enquiry_at <= now)
+        .order_by(OnRamp.next_enquiry_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True, key_share=True)
+    )
+    # A CTE, so that the rows are picked and locked once, whatever plan the UPDATE gets.
+    picked = due.cte("picked")
+    statement = (
+        update(OnRamp)
+        .where(OnRamp.id.in_(select(picked.c.id)))
+        .values(next_enquiry_at=leased_until)
+        .returning(OnRamp)
+        .execution_options(synchronize_session=False)
+    )
+    return list((await session.execute(statement)).scalars())
+
+
+def _locked() -> Select[OnRamp]:
+    return select(OnRamp).with_for_update(key_share=True).execution_options(populate_existing=True)

@@ -1,0 +1,102 @@
+"""The one place an on-ramp ends: by the bank's own server, by our asking it, or by nobody answering.
+
+Whatever repeats, arrives late or out of order, the money is credited exactly once.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared import clock
+from shared.bank.wire import PaymentNotice
+from shared.ids import new_id
+from shared.ledger import chart
+from shared.ledger.posting import Transfer
+from shared.ledger.repository import post_one
+from shared.models import OnRamp
+from shared.onramps import repository
+from shared.outbox.messages import Message, write
+
+Verdict = Literal["settled", "duplicate", "contradiction", "unknown_token", "amount_mismatch", "user_mismatch"]
+
+DECLINED = "declined"
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What was made of a notice. `on_ramp_id` is None when the token is unknown."""
+
+    verdict: Verdict
+    on_ramp_id: UUID | None = None
+
+
+async def settle(session: AsyncSession, notice: PaymentNotice, *, reason: str = DECLINED) -> Settlement:
+    """Do what `notice` says, once; status, ledger transfer and mail belong to the caller's transaction.
+
+    `reason` is kept with a failure. A success after a failure is still money received: credited and marked.
+    A failure after a success changes nothing and is flagged. Nothing is credited on any mismatch.
+    """
+    on_ramp = await repository.lock_by_token(session, notice.bank, notice.token)
+    if on_ramp is None:
+        return Settlement("unknown_token")
+    verdict = await _judge(session, on_ramp, notice, reason)
+    _logger.info("on-ramp %s: %s says %s, %s", on_ramp.id, notice.bank, notice.event, verdict)
+    return Settlement(verdict, on_ramp.id)
+
+
+def fail(on_ramp: OnRamp, reason: str) -> None:
+    """Give a pending, locked row up: nothing was credited. A later success still would be."""
+    on_ramp.status = "failure"
+    on_ramp.failure_reason = reason
+    on_ramp.next_enquiry_at = None
+    on_ramp.settled_at = clock.now()
+
+
+async def _judge(session: AsyncSession, on_ramp: OnRamp, notice: PaymentNotice, reason: str) -> Verdict:
+    if notice.amount != on_ramp.amount:
+        return "amount_mismatch"
+    if notice.user_id != str(on_ramp.owner_id):
+        return "user_mismatch"
+    match on_ramp.status, notice.event:
+        case (("pending" | "failure"), "success"):
+            await _credit(session, on_ramp, notice)
+            return "settled"
+        case "pending", "failure":
+            on_ramp.bank_reference = notice.bank_reference
+            fail(on_ramp, reason)
+            return "settled"
+        case "success", "failure":
+            on_ramp.is_contradicted = True
+            return "contradiction"
+        case _:
+            return "duplicate"
+
+
+async def _credit(session: AsyncSession, on_ramp: OnRamp, notice: PaymentNotice) -> None:
+    transfer = Transfer(
+        id=new_id(),
+        kind="onramp",
+        debit_account_id=chart.SETTLEMENT[on_ramp.bank],
+        credit_account_id=on_ramp.account_id,
+        amount=on_ramp.amount,
+        currency=on_ramp.currency,
+        initiated_by=on_ramp.owner_id,
+    )
+    await post_one(session, transfer)
+    on_ramp.is_late_success = on_ramp.status == "failure"
+    on_ramp.status = "success"
+    on_ramp.failure_reason = None
+    on_ramp.bank_reference = notice.bank_reference
+    on_ramp.transfer_id = transfer.id
+    on_ramp.next_enquiry_at = None
+    on_ramp.settled_at = clock.now()
+    facts = {"amount": on_ramp.amount, "currency": on_ramp.currency, "kind": "onramp", "bank": on_ramp.bank}
+    message = Message("money_received", on_ramp.owner_id, {**facts, "transfer_id": str(transfer.id)})
+    await write(session, [message])
