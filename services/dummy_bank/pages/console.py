@@ -76,6 +76,8 @@ def _bank(simulator: Simulator, profile: BankProfile) -> dict[str, Any]:
 def _fields(faults: Faults) -> list[dict[str, Any]]:
     """How to ask for each fault in a form."""
     asked: list[dict[str, Any]] = []
+    kind: str
+    bounds: dict[str, str]
     for name, value in faults.model_dump().items():
         if name in _SWITCHES:
             kind, bounds = "switch", {}

@@ -41,7 +41,7 @@ async def decide(request: Request, token: Token, simulator: SimulatorDep, profil
     customer_id = form.get("customer_id", "")[:64]
     approve = _DECISIONS.get(form.get("decision", ""))
     if approve is None:
-        return _form(request, profile, session, 422, "Choose Approve or Decline.", customer_id)
+        return _form(request, profile, session, status=422, wrong="Choose Approve or Decline.", customer_id=customer_id)
     try:
         with simulator.database.transaction() as connection:
             netbanking.decide(
@@ -54,10 +54,10 @@ async def decide(request: Request, token: Token, simulator: SimulatorDep, profil
                 approve=approve,
             )
     except netbanking.AlreadyDecided:
-        return _form(request, profile, _find(simulator, profile, token) or session, 409)
+        return _form(request, profile, _find(simulator, profile, token) or session, status=409)
     except netbanking.WrongCredentials:
         words = "That customer ID and password do not go together. Please try again."
-        return _form(request, profile, session, 401, words, customer_id)
+        return _form(request, profile, session, status=401, wrong=words, customer_id=customer_id)
     simulator.wake()
     return RedirectResponse(session["return_url"], status_code=303)
 
@@ -85,10 +85,11 @@ def _sorry(request: Request, profile: BankProfile, simulator: Simulator) -> Resp
     )
 
 
-def _form(  # noqa: PLR0917 - one call site each, in the order of the page
+def _form(
     request: Request,
     profile: BankProfile,
     session: Row,
+    *,
     status: int = 200,
     wrong: str | None = None,
     customer_id: str = "",
