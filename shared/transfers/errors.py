@@ -1,0 +1,61 @@
+"""Why money is not sent, or a pot not opened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.errors import Conflict, Forbidden, NotFound
+
+
+@dataclass(eq=False)
+class RecipientNotFound(NotFound):
+    """Nobody has this wallet id, and none of one's own accounts has this id."""
+
+    code = "recipient_not_found"
+    title = "No such recipient"
+
+    @property
+    def detail(self) -> str:
+        """What a recipient looks like."""
+        return "Nobody has this wallet id. Check the spelling: it looks like name@batua."
+
+
+@dataclass(eq=False)
+class TransferNotFound(NotFound):
+    """No such transfer, or the caller has no part in it."""
+
+    code = "transfer_not_found"
+    title = "No such transfer"
+
+
+@dataclass(eq=False)
+class SystemUserOnly(Forbidden):
+    """Initial funds come from the platform's own user."""
+
+    code = "system_user_only"
+    title = "Only the platform's own user may do this"
+
+
+@dataclass(eq=False)
+class PotNameTaken(Conflict):
+    """One owner's pots have different names."""
+
+    name: str
+
+    code = "pot_name_taken"
+    title = "You already have a pot with this name"
+
+
+@dataclass(eq=False)
+class TooManyPots(Conflict):
+    """`limit` pots is as many as one owner may have."""
+
+    limit: int
+
+    code = "too_many_pots"
+    title = "No more pots can be opened"
+
+    @property
+    def detail(self) -> str:
+        """How many one may have."""
+        return f"You have {self.limit} pots, which is as many as one may have."

@@ -1,0 +1,140 @@
+"""Sending money: to a friend, to a shop, between one's own accounts; and the platform's initial funds.
+
+The PIN was checked by the caller, before any of this. Amounts in paise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.idempotency.claims import Answer, Claim
+from shared.ids import new_id
+from shared.ledger import chart
+from shared.ledger.accounts import account_of, wallet_of
+from shared.ledger.parties import Holder, holder_of_wallet, holders
+from shared.ledger.poster import Poster
+from shared.ledger.posting import Posted, Rejected, Transfer, TransferKind
+from shared.ledger.repository import Instruction, Replayed
+from shared.outbox.messages import Message
+from shared.transfers.errors import RecipientNotFound, SystemUserOnly
+from shared.transfers.receipts import Ends, receipt_for
+
+CREATED = 201
+
+
+async def plan_transfer(
+    session: AsyncSession,
+    *,
+    owner_id: UUID,
+    to: str,
+    amount: int,
+    claim: Claim,
+    note: str | None = None,
+    from_account: UUID | None = None,
+) -> Instruction:
+    """What to post so that `owner_id` pays `to`: a wallet id in any case, or the id of one of the owner's accounts.
+
+    Reads only, so its session can be given back before the money moves. Raises RecipientNotFound, and
+    AccountNotFound when `from_account` is not the owner's.
+    """
+    if from_account is None:
+        source = await wallet_of(session, owner_id)
+    else:
+        source = await account_of(session, owner_id, from_account)
+    recipient = await _recipient(session, owner_id, to)
+    payer = (await holders(session, [source.id]))[source.id]
+    kind: TransferKind = "payment" if recipient.kind == "merchant" else "p2p"
+    return _instruction(Ends(payer, recipient), kind=kind, amount=amount, note=note, initiated_by=owner_id, claim=claim)
+
+
+async def plan_initial_funds(
+    session: AsyncSession, *, caller_id: UUID, is_system: bool, to: str, amount: int, claim: Claim, note: str | None
+) -> Instruction:
+    """What to post so that the platform funds the wallet `to`. Raises SystemUserOnly, RecipientNotFound."""
+    if not is_system:
+        raise SystemUserOnly
+    recipient = await holder_of_wallet(session, to)
+    if recipient is None:
+        raise RecipientNotFound
+    platform = (await holders(session, [chart.FUNDING]))[chart.FUNDING]
+    ends = Ends(platform, recipient)
+    return _instruction(ends, kind="funding", amount=amount, note=note, initiated_by=caller_id, claim=claim)
+
+
+async def carry_out(poster: Poster, instruction: Instruction) -> Answer:
+    """Move the money and answer with the receipt; a repeated key gets its first answer.
+
+    Raises InsufficientFunds, SameAccount, AccountClosed, IdempotencyKeyReused,
+    RequestInFlight, LedgerBusy; whatever is raised, nothing moved.
+    """
+    outcome = await poster.post(instruction)
+    match outcome:
+        case Replayed():
+            return outcome.answer
+        case Rejected():
+            raise outcome.error
+        case Posted():
+            assert instruction.answer is not None
+            return instruction.answer(outcome)
+
+
+async def _recipient(session: AsyncSession, owner_id: UUID, to: str) -> Holder:
+    account_id = _as_id(to)
+    if account_id is None:
+        found = await holder_of_wallet(session, to)
+    else:  # an id names one's own accounts only: those of others are reached by wallet id
+        found = (await holders(session, [account_id])).get(account_id)
+        found = found if found is not None and found.owner_id == owner_id else None
+    if found is None:
+        raise RecipientNotFound
+    return found
+
+
+def _as_id(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def _instruction(
+    ends: Ends, *, kind: TransferKind, amount: int, note: str | None, initiated_by: UUID, claim: Claim
+) -> Instruction:
+    transfer = Transfer(
+        id=new_id(),
+        kind=kind,
+        debit_account_id=ends.debit.account_id,
+        credit_account_id=ends.credit.account_id,
+        amount=amount,
+        note=note,
+        initiated_by=initiated_by,
+    )
+    return Instruction(
+        transfer,
+        claim,
+        answer=partial(_answer, ends, initiated_by),
+        messages=partial(_messages, ends),
+    )
+
+
+def _answer(ends: Ends, reader: UUID, posted: Posted) -> Answer:
+    return Answer(CREATED, receipt_for(posted, ends, reader).body())
+
+
+def _messages(ends: Ends, posted: Posted) -> Sequence[Message]:
+    recipient = ends.credit.owner_id
+    transfer = posted.command
+    assert isinstance(transfer, Transfer)
+    if recipient is None or ends.is_internal:
+        return ()
+    facts = {
+        "amount": transfer.amount,
+        "from_name": ends.seen_by(recipient)[0].name,
+        "note": transfer.note,
+        "transfer_id": str(transfer.id),
+    }
+    return (Message("money_received", recipient, facts),)
