@@ -1,0 +1,84 @@
+"""Finding and locking withdrawals. A withdrawal's row is locked before any account."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Select, and_, func, or_, select, union_all
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.models import Withdrawal
+from shared.models.withdrawal import ACTIVE_STATUSES
+from shared.withdrawals.errors import WithdrawalNotFound
+
+
+async def lock(session: AsyncSession, withdrawal_id: UUID) -> Withdrawal | None:
+    """The row as it is now, locked until the transaction ends."""
+    return await _locked(session, select(Withdrawal).where(Withdrawal.id == withdrawal_id))
+
+
+async def lock_own(session: AsyncSession, owner_id: UUID, withdrawal_id: UUID) -> Withdrawal:
+    """The owner's own row, locked. Raises WithdrawalNotFound, for those of others too."""
+    statement = select(Withdrawal).where(Withdrawal.id == withdrawal_id, Withdrawal.owner_id == owner_id)
+    withdrawal = await _locked(session, statement)
+    if withdrawal is None:
+        raise WithdrawalNotFound
+    return withdrawal
+
+
+async def lock_active(session: AsyncSession, owner_id: UUID) -> Withdrawal | None:
+    """The one of the owner's that the bank may know of, locked."""
+    statement = select(Withdrawal).where(Withdrawal.owner_id == owner_id, Withdrawal.status.in_(ACTIVE_STATUSES))
+    return await _locked(session, statement)
+
+
+async def lock_first_queued(session: AsyncSession, owner_id: UUID) -> Withdrawal | None:
+    """The head of the owner's queue, locked."""
+    statement = (
+        select(Withdrawal)
+        .where(Withdrawal.owner_id == owner_id, Withdrawal.status == "queued")
+        .order_by(Withdrawal.id)
+        .limit(1)
+    )
+    return await _locked(session, statement)
+
+
+async def owners_due(session: AsyncSession, now: datetime, limit: int) -> list[UUID]:
+    """Owners for whom something can be done now, the longest waiting first; at most `limit`.
+
+    Either their active withdrawal is due (a live lease makes it due when the lease ends), or they have none
+    and somebody waits in their queue.
+    """
+    active = select(Withdrawal.owner_id, Withdrawal.next_attempt_at.label("since")).where(
+        Withdrawal.status.in_(ACTIVE_STATUSES),
+        or_(Withdrawal.next_attempt_at.is_(None), Withdrawal.next_attempt_at <= now),
+    )
+    other = select(Withdrawal).subquery()
+    queued = (
+        select(Withdrawal.owner_id, func.min(Withdrawal.created_at).label("since"))
+        .where(
+            Withdrawal.status == "queued",
+            ~select(other.c.id)
+            .where(and_(other.c.owner_id == Withdrawal.owner_id, other.c.status.in_(ACTIVE_STATUSES)))
+            .exists(),
+        )
+        .group_by(Withdrawal.owner_id)
+    )
+    due = union_all(active, queued).subquery()
+    statement = select(due.c.owner_id).order_by(due.c.since.nulls_first()).limit(limit)
+    return list((await session.execute(statement)).scalars())
+
+
+async def next_due_at(session: AsyncSession, owner_id: UUID) -> datetime | None:
+    """When the owner's active withdrawal is to be looked at again, or None without one."""
+    statement = select(Withdrawal.next_attempt_at).where(
+        Withdrawal.owner_id == owner_id, Withdrawal.status.in_(ACTIVE_STATUSES)
+    )
+    return (await session.scalars(statement)).one_or_none()
+
+
+async def _locked(session: AsyncSession, statement: Select[Withdrawal]) -> Withdrawal | None:
+    # The lock may have been waited for: what the session remembered of the row is then old.
+    statement = statement.with_for_update().execution_options(populate_existing=True)
+    return (await session.scalars(statement)).one_or_none()

@@ -1,0 +1,85 @@
+"""What happened to a withdrawal, step by step, as its owner reads it. Append-only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared import clock
+from shared.bank.wire import to_wire_time
+from shared.ledger import chart
+from shared.models import WithdrawalEvent
+
+MAX_SHOWN = 500
+"""Of a longer timeline, the newest lines."""
+
+# The withdrawal's row is locked by whoever appends, so the number is free.
+_APPEND = text("""
+    INSERT INTO withdrawal_events (withdrawal_id, seq, status, kind, facts, at)
+    SELECT :withdrawal_id, coalesce(max(seq), 0) + 1, :status, :kind, CAST(:facts AS jsonb), :at
+    FROM withdrawal_events WHERE withdrawal_id = :withdrawal_id
+""")
+
+_WORDS = {
+    "queued": "In the queue",
+    "cancelled": "Cancelled",
+    "sending": "Being sent to {bank}",
+    "bank_down": "{bank} cannot be reached; nothing was sent, another attempt follows",
+    "delayed": "Held up on our side; nothing was sent, another attempt follows",
+    "bank_shut": "{bank} is not answering at the moment; another attempt follows",
+    "bank_slow": "{bank} did not answer in time; asking whether it was done",
+    "processing": "{bank} is working on it",
+    "no_answer": "{bank} did not answer the question; asking again",
+    "not_found": "{bank} does not know of it yet; asking once more before sending it again",
+    "never_arrived": "It never arrived at {bank}; it is sent again",
+    "interrupted": "Interrupted on our side; asking {bank} whether it was done",
+    "paid": "Paid out by {bank}",
+    "refused": "Refused by {bank}; the money is available again",
+    "returned": "Sent back by the receiving bank; the money is in the wallet again",
+    "amount_mismatch": "{bank} speaks of another amount; a person is looking into it",
+    "needs_review": "Not settled for too long; a person is looking into it",
+    "contradiction": "{bank} said something that does not fit; a person is looking into it",
+    "resolved_paid": "Looked into: it was paid out",
+    "resolved_failed": "Looked into: it was not paid out; the money is available again",
+}
+
+
+async def append(
+    session: AsyncSession, withdrawal_id: UUID, *, status: str, kind: str, facts: Mapping[str, Any] | None = None
+) -> None:
+    """Add a line. The caller holds the lock on the withdrawal's row, or has just made it."""
+    values = {"withdrawal_id": withdrawal_id, "status": status, "kind": kind, "facts": json.dumps(dict(facts or {}))}
+    await session.execute(_APPEND, {**values, "at": clock.now()})
+
+
+async def read(session: AsyncSession, withdrawal_id: UUID, bank: str) -> list[dict[str, Any]]:
+    """The newest MAX_SHOWN lines, oldest first: `{at, status, kind, message, facts}`."""
+    statement = (
+        select(WithdrawalEvent)
+        .where(WithdrawalEvent.withdrawal_id == withdrawal_id)
+        .order_by(WithdrawalEvent.seq.desc())
+        .limit(MAX_SHOWN)
+    )
+    events: Sequence[WithdrawalEvent] = (await session.scalars(statement)).all()
+    return [line(event, bank) for event in reversed(events)]
+
+
+def line(event: WithdrawalEvent, bank: str) -> dict[str, Any]:
+    """One line as shown; the words may change, `kind` may not."""
+    return {
+        "at": to_wire_time(event.at),
+        "status": event.status,
+        "kind": event.kind,
+        "message": _WORDS[event.kind].format(bank=bank_name(bank)),
+        "facts": event.facts,
+    }
+
+
+def bank_name(code: str) -> str:
+    """The bank as people call it."""
+    return chart.NAMES[chart.SETTLEMENT[code]]
