@@ -1,0 +1,53 @@
+"""Serve the webhook: `python -m services.bank_webhook --host 127.0.0.1 --port 8003 --reuse-port`.
+
+With `--reuse-port` several processes share one port, so one can be replaced while the others go on.
+On SIGTERM a process takes no new connections, finishes the requests it has, and ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import socket
+
+import uvicorn
+
+from services.bank_webhook.main import create_app
+
+BACKLOG = 2048
+DRAIN_SECONDS = 20
+"""Longer than one delivery may take to be committed."""
+
+
+def bind(host: str, port: int, *, reuse_port: bool) -> socket.socket:
+    """A socket bound to the address, shareable with other processes of ours if asked for."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if reuse_port:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    bound.bind((host, port))
+    return bound
+
+
+def main() -> None:
+    """Read the command line and serve until told to stop."""
+    parser = argparse.ArgumentParser(prog="python -m services.bank_webhook", description="Serve the bank webhook.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8003)
+    parser.add_argument("--reuse-port", action="store_true", help="share the port with other processes of ours")
+    arguments = parser.parse_args()
+    bound = bind(arguments.host, arguments.port, reuse_port=arguments.reuse_port)
+    config = uvicorn.Config(
+        create_app,
+        factory=True,
+        backlog=BACKLOG,
+        proxy_headers=False,
+        server_header=False,
+        access_log=False,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
+    uvicorn.Server(config).run(sockets=[bound])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""Keep an authentic delivery and do what it says, in one transaction: both, or neither."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from dataclasses import asdict
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.bank_webhook.errors import NotCommitted
+from services.bank_webhook.gate import Delivery
+from shared import clock
+from shared.bank.wire import PaymentNotice
+from shared.db.engine import SessionMaker
+from shared.ids import new_id
+from shared.models import WebhookDelivery
+from shared.onramps.settlement import settle
+from shared.withdrawals.notices import apply_payout_notice
+
+MAX_TRIES = 3
+RETRY_PAUSE_SECONDS = 0.05
+
+FINAL_VERDICTS = frozenset({"settled", "noted", "duplicate", "contradiction"})
+"""A copy of such a delivery is answered without another look. Any other verdict is judged again: what was missing
+when it came first may be there now."""
+
+_logger = logging.getLogger(__name__)
+
+
+async def take_in(sessionmaker: SessionMaker, delivery: Delivery, *, within_seconds: float) -> str:
+    """Commit the delivery and return its verdict; a copy of a finished one is `duplicate`.
+
+    Tries a bounded number of times, because deadlocks and lost connections pass; every try is safe, whatever became
+    of the one before. Raises NotCommitted when the database cannot do it in time.
+    """
+    try:
+        async with asyncio.timeout(within_seconds):
+            for attempt in range(1, MAX_TRIES + 1):
+                try:
+                    async with sessionmaker.begin() as session:
+                        return await _record(session, delivery)
+                except (SQLAlchemyError, OSError) as error:
+                    _logger.warning("delivery not committed, try %d: %s", attempt, _cause(error))
+                # Jitter, so that two copies that met do not meet again.
+                await asyncio.sleep(RETRY_PAUSE_SECONDS * attempt * (1 + secrets.randbelow(100) / 100))
+    except TimeoutError:
+        _logger.warning("delivery not committed within %s seconds", within_seconds)
+    raise NotCommitted
+
+
+async def _record(session: AsyncSession, delivery: Delivery) -> str:
+    """Lock order: the inbox row, then the flow's row, then accounts. Copies queue up at the first."""
+    row_id = await _insert(session, delivery)
+    if row_id is None:
+        earlier = await _lock_earlier(session, delivery)
+        if earlier.payload != asdict(delivery.notice):
+            _logger.warning("%s used webhook id of %s for another message", earlier.bank, earlier.id)
+        if earlier.verdict in FINAL_VERDICTS:
+            return "duplicate"
+        row = earlier
+    else:
+        row = await session.get_one(WebhookDelivery, row_id)
+    row.payload = asdict(delivery.notice)
+    row.verdict = await _judge(session, row, delivery)
+    return row.verdict
+
+
+async def _judge(session: AsyncSession, row: WebhookDelivery, delivery: Delivery) -> str:
+    notice = delivery.notice
+    if isinstance(notice, PaymentNotice):
+        settlement = await settle(session, notice)
+        row.on_ramp_id = settlement.on_ramp_id
+        return settlement.verdict
+    outcome = await apply_payout_notice(session, notice)
+    return str(outcome)
+
+
+async def _insert(session: AsyncSession, delivery: Delivery) -> UUID | None:
+    """A new row's id, or None when this delivery was here before. Waits for a copy that is being taken in."""
+    statement = (
+        insert(WebhookDelivery)
+        .values(
+            id=new_id(),
+            bank=delivery.notice.bank,
+            webhook_id=delivery.webhook_id,
+            payload=asdict(delivery.notice),
+            verdict="noted",  # until it is judged, in this same transaction
+            received_at=clock.now(),
+        )
+        .on_conflict_do_nothing(index_elements=["bank", "webhook_id"])
+        .returning(WebhookDelivery.id)
+    )
+    return (await session.execute(statement)).scalar_one_or_none()
+
+
+async def _lock_earlier(session: AsyncSession, delivery: Delivery) -> WebhookDelivery:
+    statement = (
+        select(WebhookDelivery)
+        .where(WebhookDelivery.bank == delivery.notice.bank, WebhookDelivery.webhook_id == delivery.webhook_id)
+        .with_for_update()
+    )
+    return (await session.execute(statement)).scalar_one()
+
+
+def _cause(error: BaseException) -> str:
+    """The error's name, and the driver's beneath it; never the statement, which holds the message."""
+    beneath = getattr(error, "orig", None)
+    return type(error).__name__ if beneath is None else f"{type(error).__name__} ({type(beneath).__name__})"

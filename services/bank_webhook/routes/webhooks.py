@@ -1,0 +1,95 @@
+"""Where banks call: one route, a bank each."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+
+from services.bank_webhook import errors
+from services.bank_webhook.inbox import take_in
+from services.bank_webhook.refusals import DELIVERIES
+from services.bank_webhook.state import WebhookState
+from shared.bank.signing import SignatureInvalid
+from shared.errors import BatuaError
+from shared.web.errors import BodyTooLarge, JsonRequired
+from shared.web.problems import problem_responses
+
+router = APIRouter(tags=["webhooks"])
+
+_TURNED_AWAY: dict[str, type[BatuaError]] = {
+    "unknown_token": errors.UnknownToken,
+    "unknown_reference": errors.UnknownReference,
+    "amount_mismatch": errors.AmountMismatch,
+    "user_mismatch": errors.UserMismatch,
+}
+_REFUSALS = (
+    errors.BankNotFound,
+    errors.SourceNotAllowed,
+    BodyTooLarge,
+    JsonRequired,
+    errors.BodyIncomplete,
+    SignatureInvalid,
+    errors.NoticeUnreadable,
+    *_TURNED_AWAY.values(),
+    errors.NotCommitted,
+)
+
+
+class Accepted(BaseModel):
+    """What became of the notice. `noted`: kept, but it changed nothing, and somebody will look at it."""
+
+    verdict: Literal["settled", "duplicate", "noted"]
+
+
+def _header(name: str, description: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": False, "schema": {"type": "string"}, "description": description}
+
+
+_DOCUMENTED: dict[str, Any] = {
+    "parameters": [
+        _header("webhook-id", "The bank's name for the notice, the same for every copy"),
+        _header("webhook-timestamp", "Seconds since 1970, within the tolerance of now"),
+        _header("webhook-signature", "Standard Webhooks: `v1,` and the base64 HMAC-SHA256 of `id.timestamp.body`"),
+    ],
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"type": "object"},
+                "examples": {
+                    "hdfc": {
+                        "value": {
+                            "event": "payment.success",
+                            "token": "tok_1",
+                            "user_id": "0197",
+                            "amount": 20000,
+                            "bank_reference": "HDFC1",
+                        }
+                    },
+                    "axis": {
+                        "value": {
+                            "type": "TXN_CREDIT_OK",
+                            "data": {"txn_token": "tok_1", "customer_ref": "0197", "amount_rupees": "200.00"},
+                        }
+                    },
+                },
+            }
+        },
+    },
+}
+
+
+@router.post("/webhooks/{bank}", responses=problem_responses(*_REFUSALS), openapi_extra=_DOCUMENTED)
+async def receive_notice(bank: str, request: Request) -> Accepted:
+    """Take in one notice. Answered only after it is committed, so what the bank hears is what we have."""
+    state: WebhookState = request.app.state.webhook
+    delivery = await state.gate.admit(bank, request)
+    verdict = await take_in(
+        state.sessionmaker, delivery, within_seconds=state.settings.webhook_commit_seconds
+    )
+    DELIVERIES.labels(delivery.notice.bank, verdict).inc()
+    if verdict in _TURNED_AWAY:
+        raise _TURNED_AWAY[verdict]()
+    return Accepted.model_validate({"verdict": "noted" if verdict == "contradiction" else verdict})
