@@ -77,8 +77,8 @@ class Stack:
         ours = ("BATUA_", "DUMMY_BANK_")
         outer = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         self.layout = Layout(home.resolve(), port_base)
-        self._outer = outer | dict(extra_environment or {})
-        self._outer |= {"BATUA_HOME": str(self.layout.home), "BATUA_PORT_BASE": str(port_base)}
+        self.outer_environment = outer | dict(extra_environment or {})
+        self.outer_environment |= {"BATUA_HOME": str(self.layout.home), "BATUA_PORT_BASE": str(port_base)}
         self._secrets: dict[str, str] = {}
         self._lock: TextIO | None = None
         self._supervisor_process: subprocess.Popen[bytes] | None = None
@@ -145,7 +145,7 @@ class Stack:
 
     def environment(self, process: str = "command") -> dict[str, str]:
         """The environment of a process, or of a command that talks to the stack as the owner."""
-        return process_environment(process, layout=self.layout, secrets=self._secrets, outer=self._outer)
+        return process_environment(process, layout=self.layout, secrets=self._secrets, outer=self.outer_environment)
 
     def database_url(self, role: str = OWNER, database: str = "batua") -> str:
         """How a role reaches a database of the stack's own server."""
@@ -211,14 +211,14 @@ class Stack:
 
     def _wanted(self, processes: Collection[str]) -> list[str]:
         lent = set()
-        if not owns_postgres(self._outer):
+        if not owns_postgres(self.outer_environment):
             lent.add("postgres")
-        if not owns_redis(self._outer):
+        if not owns_redis(self.outer_environment):
             lent.add("redis")
         return [name for name in PROCESSES if name in processes and name not in lent]
 
     def _start_in_order(self, wanted: Collection[str]) -> None:
-        self._supervisor_process = start_supervisor(self.layout, self._outer)
+        self._supervisor_process = start_supervisor(self.layout, self.outer_environment)
         supervisor = Supervisor(self.layout)
         if not wait_until(supervisor.is_listening, READY_SECONDS):
             raise NotReady("supervisord", READY_SECONDS, self.log_end("supervisord"))

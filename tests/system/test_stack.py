@@ -1,0 +1,211 @@
+"""The embedded stack as a whole: started, hurt and stopped for real."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from infra.local.environment import local_secrets
+from infra.local.layout import CHECKOUT, PROCESSES, Layout
+from infra.local.leftovers import find
+from infra.local.ports import is_free
+from infra.local.postgres import program
+from infra.local.readiness import is_ready, wait_until
+from infra.local.stack import AlreadyRunning, Stack
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+READY_SECONDS = 60
+BACK_SECONDS = 5
+"""Two are promised; on a machine busy with other tests even a Python that does nothing starts slowly."""
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory, free_port_base) -> Iterator[Stack]:
+    stack = Stack(tmp_path_factory.mktemp("stack"), free_port_base(), {"BATUA_BCRYPT_ROUNDS": "4"})
+    with stack:
+        yield stack
+
+
+def all_ports(layout: Layout) -> list[int]:
+    return [port for process in PROCESSES if (port := layout.port(process)) is not None]
+
+
+class CommandLine:
+    """`batua up` as somebody types it."""
+
+    def __init__(self, home: Path, port_base: int, log: Path) -> None:
+        self.layout = Layout(home, port_base)
+        self.log = log
+        settings = {"BATUA_HOME": str(home), "BATUA_PORT_BASE": str(port_base)}
+        outer = {name: value for name, value in os.environ.items() if not name.startswith("BATUA_")}
+        with log.open("wb") as stream:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "infra.cli.main", "up"],
+                cwd=CHECKOUT,
+                env=outer | settings,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+            )
+
+    def output(self) -> str:
+        return self.log.read_text(encoding="utf-8")
+
+    def wait_until_up(self) -> None:
+        assert wait_until(lambda: "Batua is up" in self.output(), READY_SECONDS), self.output()
+
+    def end(self) -> None:
+        self.process.terminate()
+        self.process.wait(READY_SECONDS)
+
+
+@pytest.fixture
+def command_line(tmp_path, free_port_base):
+    started = []
+
+    def _start(port_base: int | None = None, name: str = "home") -> CommandLine:
+        log = tmp_path / f"{name}{len(started)}.log"
+        started.append(CommandLine(tmp_path / name, port_base or free_port_base(), log))
+        return started[-1]
+
+    yield _start
+    for command in started:
+        command.end()
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_a_killed_process_is_back_in_moments(stack, process, record_property):
+    pid = stack.kill(process)
+    seconds = stack.wait_until_back(process, after_pid=pid, seconds=READY_SECONDS)
+    record_property("seconds", seconds)
+    print(f"{process} was back after {seconds:.2f} s")
+    assert seconds < BACK_SECONDS
+    assert stack.pid(process) != pid
+
+
+def test_every_pid_file_names_the_process_that_runs(stack):
+    for name, state in stack.states().items():
+        assert state.state == "RUNNING"
+        assert stack.pid(name) == state.pid
+    listening = {
+        connection.laddr[1]: connection.pid
+        for connection in psutil.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert {name: listening[stack.layout.port(name)] for name in PROCESSES if stack.layout.port(name)} == {
+        name: stack.pid(name) for name in PROCESSES if stack.layout.port(name)
+    }
+
+
+def test_nothing_listens_beyond_this_machine(stack):
+    ports = all_ports(stack.layout)
+    addresses = {
+        connection.laddr[0]
+        for connection in psutil.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN and connection.laddr[1] in ports
+    }
+    assert addresses == {"127.0.0.1"}
+
+
+def test_a_stopped_process_stays_stopped_until_it_is_started(stack):
+    stack.stop_process("merchant_app")
+    assert not stack.is_ready("merchant_app")
+    assert stack.states()["merchant_app"].state == "STOPPED"
+    stack.start_process("merchant_app")
+    assert stack.is_ready("merchant_app")
+
+
+def test_a_second_stack_in_the_same_home_is_refused(stack, free_port_base):
+    with pytest.raises(AlreadyRunning):
+        Stack(stack.layout.home, free_port_base()).start({"redis"})
+    assert stack.is_ready("redis")
+
+
+def test_up_shows_every_process_and_sigterm_stops_it_and_nothing_else(command_line, stack):
+    command = command_line()
+    command.wait_until_up()
+    pids = [psutil.Process(int(command.layout.pid_file(name).read_text())) for name in PROCESSES]
+    command.process.send_signal(signal.SIGTERM)
+    assert command.process.wait(READY_SECONDS) == 0
+    gone, alive = psutil.wait_procs(pids, timeout=0)
+    assert alive == []
+    assert all(is_free(port) for port in all_ports(command.layout))
+    assert not list(command.layout.run.glob("*.pid"))
+    assert f"{'postgres':<15} | " in command.output()
+    assert f"{'user_app':<15} | " in command.output()
+    assert all(stack.is_ready(name) for name in PROCESSES), "the stack beside it goes on"
+
+
+def test_after_a_killed_up_the_next_one_just_starts(command_line, free_port_base):
+    base = free_port_base()
+    first = command_line(base)
+    first.wait_until_up()
+    first.process.kill()
+    first.process.wait()
+    second = command_line(base)
+    second.wait_until_up()
+    assert all(is_ready(second.layout, name) for name in PROCESSES)
+
+
+def test_when_the_supervisor_is_killed_up_ends_and_leaves_nothing(command_line):
+    command = command_line()
+    command.wait_until_up()
+    os.kill(int(command.layout.supervisor_pid_file.read_text()), signal.SIGKILL)
+    assert command.process.wait(READY_SECONDS) == 1
+    assert all(is_free(port) for port in all_ports(command.layout))
+
+
+def test_a_port_in_use_is_one_clear_line_and_nothing_is_left_running(command_line, stack):
+    command = command_line(stack.layout.port_base, name="another")
+    assert command.process.wait(READY_SECONDS) == 1
+    lines = command.output().splitlines()
+    assert len(lines) == 1
+    assert f"port {stack.layout.port('postgres')}" in lines[0]
+    assert f"(pid {stack.pid('postgres')})" in lines[0]
+    assert not [name for name in PROCESSES if find(command.layout, name)]
+    assert stack.is_ready("postgres")
+
+
+def test_given_servers_are_used_and_none_of_our_own_is_started(stack, tmp_path, free_port_base):
+    secrets = local_secrets(stack.layout)
+    given = {
+        "BATUA_DATABASE_URL": stack.database_url(),
+        "BATUA_REDIS_URL": stack.environment()["BATUA_REDIS_URL"],
+        "BATUA_PIN_PEPPER": secrets["BATUA_PIN_PEPPER"],
+    }
+    with Stack(tmp_path / "home", free_port_base(), given) as guest:
+        running = {name for name, state in guest.states().items() if state.state == "RUNNING"}
+        assert running == set(PROCESSES) - {"postgres", "redis"}
+        assert guest.is_ready("user_app")
+    assert stack.is_ready("postgres")
+    assert stack.is_ready("redis")
+
+
+def test_services_may_add_to_the_record_but_never_change_it(stack):
+    for role in ("user_app", "merchant_app", "bank_webhook", "withdraw_worker"):
+        for table in ("transfers", "entries", "withdrawal_events", "ledger_seals", "ledger_seal_ranges"):
+            assert privileges(stack, role, table) == {"SELECT", "INSERT"}
+        assert privileges(stack, role, "accounts") == {"SELECT", "INSERT", "UPDATE", "DELETE"}
+
+
+def privileges(stack: Stack, role: str, table: str) -> set[str]:
+    kinds = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE")
+    return {kind for kind in kinds if ask(stack, role, f"SELECT has_table_privilege('{table}', '{kind}')") == "t"}
+
+
+def ask(stack: Stack, role: str, query: str) -> str:
+    answer = subprocess.run(
+        [str(program("psql")), stack.database_url(role), "-Atc", query],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    return answer.stdout.strip()

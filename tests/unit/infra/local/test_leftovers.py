@@ -1,0 +1,59 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from infra.local.layout import Layout
+from infra.local.leftovers import end_leftovers, find
+from infra.local.readiness import wait_until
+
+_SLEEP = [sys.executable, "-c", "import signal; signal.pause()"]
+
+
+@pytest.fixture
+def layout(tmp_path) -> Layout:
+    layout = Layout(tmp_path / "home", 11000)
+    layout.make_directories()
+    return layout
+
+
+@pytest.fixture
+def start(layout):
+    started = []
+
+    def _start(**environment: str) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(_SLEEP, env={**os.environ, **environment})
+        started.append(process)
+        return process
+
+    yield _start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def test_a_process_that_says_it_is_this_homes_is_ended(layout, start):
+    process = start(BATUA_HOME=str(layout.home), BATUA_PROCESS="smtp")
+    layout.pid_file("smtp").write_text(f"{process.pid}\n", encoding="ascii")
+    # Between fork and exec the child still shows our own environment.
+    assert wait_until(lambda: find(layout, "smtp") is not None, 5)
+    assert end_leftovers(layout) == ["smtp"]
+    assert process.poll() is not None
+    assert not layout.pid_file("smtp").exists()
+
+
+@pytest.mark.parametrize(
+    "environment", [{}, {"BATUA_HOME": "/another/home", "BATUA_PROCESS": "smtp"}, {"BATUA_PROCESS": "smtp"}]
+)
+def test_a_stranger_who_was_given_the_pid_of_a_dead_process_is_left_alone(layout, start, environment):
+    process = start(**environment)
+    layout.pid_file("smtp").write_text(f"{process.pid}\n", encoding="ascii")
+    assert end_leftovers(layout) == []
+    assert process.poll() is None
+
+
+def test_a_pid_file_that_holds_nonsense_is_only_taken_away(layout):
+    layout.pid_file("redis").write_text("half", encoding="ascii")
+    assert end_leftovers(layout) == []
+    assert not layout.pid_file("redis").exists()

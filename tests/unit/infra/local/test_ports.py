@@ -1,0 +1,36 @@
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from infra.local.layout import Layout
+from infra.local.ports import PortInUse, is_free, require_free_ports
+
+
+@pytest.fixture
+def taken_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+def test_a_port_in_use_is_named_with_the_process_that_needs_it_and_the_one_that_has_it(taken_port):
+    layout = Layout(Path("/anywhere"), taken_port - 1)
+    with pytest.raises(PortInUse) as refusal:
+        require_free_ports(layout, ["withdraw_worker", "user_app"])
+    message = str(refusal.value)
+    assert f"port {taken_port}, which user_app needs" in message
+    assert f"pid {os.getpid()}" in message
+    assert "BATUA_PORT_BASE" in message
+    assert "\n" not in message
+
+
+def test_a_port_nobody_has_is_free(taken_port):
+    assert not is_free(taken_port)
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    assert is_free(port)
+    require_free_ports(Layout(Path("/anywhere"), port - 1), ["user_app"])
