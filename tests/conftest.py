@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import asyncpg
@@ -51,6 +51,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         stack.stop()
         shutil.rmtree(stack.layout.home, ignore_errors=True)
         del os.environ[POSTGRES], os.environ[REDIS]
+
+
+@pytest.fixture(scope="session", name="free_port_base")
+def free_port_base_fixture() -> Callable[[], int]:
+    """Finds room for one more stack."""
+    return free_port_base
 
 
 def free_port_base() -> int:

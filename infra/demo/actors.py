@@ -41,15 +41,21 @@ class Holder:
     def __init__(self, base_url: str, **profile: str) -> None:
         self._http = httpx.Client(base_url=f"{base_url}/api/v1", timeout=TIMEOUT_SECONDS, trust_env=False)
         unique = new_token(6).lower().replace("_", "-").strip("-")
-        body = {"email": f"demo-{unique}@example.com", "password": new_token(12), "pin": PIN, **profile}
+        self.password = new_token(12)
+        body = {"email": f"demo-{unique}@example.com", "password": self.password, "pin": PIN, **profile}
         registered = self.post("/auth/register", body, expect_status=201).json()
         self.profile: dict[str, Any] = registered.get("user") or registered["merchant"]
-        self._http.headers["Authorization"] = f"Bearer {registered['token']}"
+        self.token: str = registered["token"]
+        self._http.headers["Authorization"] = f"Bearer {self.token}"
 
     @property
     def wallet_id(self) -> str:
         """What others type to pay them."""
         return str(self.profile["wallet_id"])
+
+    def request(self, method: str, path: str, **how: Any) -> httpx.Response:
+        """Any request at all, whatever the answer."""
+        return self._http.request(method, path, **how)
 
     def get(self, path: str) -> dict[str, Any]:
         """Read something of one's own."""
@@ -80,7 +86,7 @@ class SimulatedBank:
     def __init__(self, base_url: str, api_key: str) -> None:
         self._http = httpx.Client(timeout=TIMEOUT_SECONDS, headers={"X-Api-Key": api_key}, trust_env=False)
         self._browser = httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=False)
-        self._base_url = base_url
+        self._base_url = base_url.rstrip("/")
 
     def get(self, path: str) -> dict[str, Any]:
         """Read the bank's own records."""

@@ -1,0 +1,197 @@
+"""Withdrawals against a bank that is slow, down or forgetful, and a worker that is killed."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from infra.demo.actors import PIN, Holder, SimulatedBank, wait_for
+from infra.local.stack import Stack
+
+FINAL = {"succeeded", "failed", "cancelled", "reversed"}
+
+
+def withdraw(holder: Holder, amount: int = 10_00) -> str:
+    body = {
+        "bank": "hdfc",
+        "account_number": "50100012345678",
+        "ifsc": "HDFC0000123",
+        "account_holder": "Asha Rao",
+        "amount": amount,
+        "pin": PIN,
+    }
+    return str(holder.post("/withdrawals", body, expect_status=202).json()["id"])
+
+
+def statuses(holder: Holder) -> dict[str, str]:
+    return {item["id"]: item["status"] for item in holder.get("/withdrawals?limit=100")["items"]}
+
+
+def until_finished(holders: Iterable[Holder], *, seconds: float = 90) -> None:
+    for holder in holders:
+        wait_for(
+            lambda holder=holder: Counter(statuses(holder).values()),  # type: ignore[misc]
+            lambda counts: set(counts) <= FINAL,
+            "every withdrawal is finished",
+            seconds=seconds,
+        )
+
+
+def calls_by_user(bank: SimulatedBank, references: set[str]) -> dict[str, list[dict[str, Any]]]:
+    by_user = defaultdict(list)
+    for call in bank.calls_for(references):
+        by_user[call["user_ref"]].append(call)
+    return by_user
+
+
+def assert_paid_exactly_once(bank: SimulatedBank, references: set[str]) -> None:
+    paid = Counter(item["reference"] for item in bank.paid(references))
+    assert paid == dict.fromkeys(references, 1)
+
+
+def test_twenty_clicks_leave_one_after_another(
+    bank: SimulatedBank, person: Callable[..., Holder], prove: Callable[[], None]
+) -> None:
+    asha = person()
+    bank.misbehave(latency_ms=60)
+    with ThreadPoolExecutor(20) as clicks:
+        references = set(clicks.map(lambda _: withdraw(asha), range(20)))
+    assert len(references) == 20
+    until_finished([asha])
+    (calls,) = calls_by_user(bank, references).values()
+    assert len(calls) == 20
+    for earlier, later in pairwise(calls):
+        assert later["started_at"] >= earlier["ended_at"]
+    assert [call["reference"] for call in calls] == sorted(references), "first come, first served"
+    assert_paid_exactly_once(bank, references)
+    assert asha.balance() == {"balance": 800_00, "held": 0, "available": 800_00}
+    prove()
+
+
+def test_people_do_not_wait_for_each_other(bank: SimulatedBank, person: Callable[..., Holder]) -> None:
+    people = [person() for _ in range(8)]
+    bank.misbehave(latency_ms=600)
+    with ThreadPoolExecutor(8) as clicks:
+        references = set(clicks.map(withdraw, people))
+    until_finished(people)
+    calls = bank.calls_for(references)
+    starts = [datetime.fromisoformat(call["started_at"]) for call in calls]
+    ends = [datetime.fromisoformat(call["ended_at"]) for call in calls]
+    assert max(starts) < min(ends), "all eight were at the bank at the same time"
+
+
+def test_two_hundred_withdrawals_with_lost_answers_are_paid_exactly_once(
+    bank: SimulatedBank, person: Callable[..., Holder], prove: Callable[[], None]
+) -> None:
+    with ThreadPoolExecutor(8) as clicks:
+        people = list(clicks.map(lambda _: person(), range(20)))
+        bank.misbehave(timeout_after_rate=0.5, idempotency=False, seed=20261120)
+        references = set(clicks.map(withdraw, people * 10))
+    assert len(references) == 200
+    until_finished(people, seconds=150)
+    for holder in people:
+        assert set(statuses(holder).values()) == {"succeeded"}
+        assert holder.balance() == {"balance": 900_00, "held": 0, "available": 900_00}
+    assert_paid_exactly_once(bank, references)
+    for calls in calls_by_user(bank, references).values():
+        for earlier, later in pairwise(calls):
+            assert later["started_at"] >= earlier["ended_at"]
+    bank.misbehave()
+    prove()
+
+
+@pytest.mark.parametrize("point", ["before_work", "after_work"])
+def test_a_worker_killed_while_the_bank_works_finishes_after_its_restart(
+    point: str, stack: Stack, bank: SimulatedBank, person: Callable[..., Holder], prove: Callable[[], None]
+) -> None:
+    asha = person()
+    bank.misbehave(hold_at=point, idempotency=False)
+    reference = withdraw(asha)
+    wait_for(lambda: bank.calls_for({reference}), bool, "the bank has the payout", seconds=20)
+    pid = stack.kill("withdraw_worker")
+    stack.wait_until_back("withdraw_worker", after_pid=pid)
+    bank.misbehave(idempotency=False)
+    until_finished([asha])
+    assert statuses(asha) == {reference: "succeeded"}
+    assert_paid_exactly_once(bank, {reference})
+    assert asha.balance()["balance"] == 990_00
+    prove()
+
+
+def test_a_worker_killed_at_any_moment_loses_nothing_and_pays_nothing_twice(
+    stack: Stack, bank: SimulatedBank, person: Callable[..., Holder], prove: Callable[[], None]
+) -> None:
+    dice = random.Random(7)
+    people = [person() for _ in range(4)]
+    bank.misbehave(latency_ms=30, latency_tail_ms=100, timeout_after_rate=0.2, idempotency=False, seed=7)
+    references: set[str] = set()
+    for _ in range(4):
+        references |= {withdraw(holder) for holder in people for _ in range(2)}
+        time.sleep(dice.uniform(0, 0.5))  # not to wait for anything: to fall on a random moment
+        pid = stack.kill("withdraw_worker")
+        stack.wait_until_back("withdraw_worker", after_pid=pid)
+    until_finished(people)
+    assert {status for holder in people for status in statuses(holder).values()} == {"succeeded"}
+    assert_paid_exactly_once(bank, references)
+    bank.misbehave()
+    prove()
+
+
+def test_a_bank_that_is_down_delays_and_loses_nothing(
+    bank: SimulatedBank, person: Callable[..., Holder], prove: Callable[[], None]
+) -> None:
+    asha = person()
+    bank.misbehave(down=True)
+    first, second = withdraw(asha), withdraw(asha)
+    wait_for(
+        lambda: statuses(asha)[first],
+        lambda status: status in {"waiting", "unknown"},
+        "the first waits for the bank",
+        seconds=20,
+    )
+    assert statuses(asha)[second] == "queued"
+    assert asha.balance() == {"balance": 1000_00, "held": 20_00, "available": 980_00}
+    timeline = asha.get(f"/withdrawals/{first}")["timeline"]
+    assert len(timeline) >= 2
+    bank.misbehave()
+    until_finished([asha])
+    assert set(statuses(asha).values()) == {"succeeded"}
+    assert_paid_exactly_once(bank, {first, second})
+    prove()
+
+
+def test_a_refused_payout_gives_the_money_back(bank: SimulatedBank, person: Callable[..., Holder]) -> None:
+    asha = person()
+    bank.misbehave(refuse_rate=1.0)
+    reference = withdraw(asha)
+    until_finished([asha])
+    assert statuses(asha) == {reference: "failed"}
+    assert asha.balance() == {"balance": 1000_00, "held": 0, "available": 1000_00}
+
+
+def test_a_bank_that_answers_later_or_takes_it_back_is_followed(
+    bank: SimulatedBank, person: Callable[..., Holder], prove: Callable[[], None]
+) -> None:
+    asha, bela = person(), person()
+    bank.misbehave(async_rate=1.0, async_delay_ms=500)
+    later = withdraw(asha)
+    until_finished([asha])
+    assert statuses(asha) == {later: "succeeded"}
+    bank.misbehave(reversal_rate=1.0)
+    taken_back = withdraw(bela)
+    wait_for(
+        lambda: statuses(bela)[taken_back],
+        lambda status: status == "reversed",
+        "the money comes back",
+        seconds=30,
+    )
+    assert bela.balance() == {"balance": 1000_00, "held": 0, "available": 1000_00}
+    prove()
