@@ -1,0 +1,38 @@
+"""`celery -A services.withdraw_worker.app:celery_app worker` (or `beat`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import signals
+
+from services.withdraw_worker.resources import open_resources
+from services.withdraw_worker.schedule import beat_schedule
+from services.withdraw_worker.settings import WorkerSettings
+from services.withdraw_worker.tasks import register
+from shared.tasks.application import create_celery
+from shared.tasks.hints import Hints
+from shared.tasks.runner import Runner
+from shared.web.logs import configure_logging
+
+_settings = WorkerSettings()  # type: ignore[call-arg]  # from the environment
+_redis_url = _settings.redis_url.get_secret_value()
+_runner = Runner(lambda: open_resources(_settings))
+# The worker's threads may wait a little longer than a person's request.
+_hints = Hints(_redis_url, timeout_seconds=1.0)
+
+celery_app = create_celery(_redis_url, "batua")
+celery_app.conf.beat_schedule = beat_schedule(_settings)
+register(celery_app, _runner, _settings, _hints)
+
+
+@signals.setup_logging.connect  # type: ignore[untyped-decorator]  # celery's signals carry no types
+def _log_as_json(**_: Any) -> None:
+    """Connecting here keeps Celery from setting up logging of its own."""
+    configure_logging(_settings.log_level)
+
+
+@signals.worker_shutdown.connect  # type: ignore[untyped-decorator]  # celery's signals carry no types
+def _let_go(**_: Any) -> None:
+    _hints.close()
+    _runner.close()

@@ -1,0 +1,65 @@
+"""Work nobody waits for: forgetting what has expired, sealing the ledger, comparing with the bank."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+
+from sqlalchemy import delete
+
+from shared import clock
+from shared.bank.client import BankClient
+from shared.config import MailSettings
+from shared.db.engine import SessionMaker
+from shared.idempotency import store
+from shared.ledger.seals import seal
+from shared.models import PinFailure, RevokedToken
+
+_logger = logging.getLogger(__name__)
+
+PIN_FAILURES_KEPT = timedelta(days=1)
+"""Far longer than any lockout window."""
+MAX_ROUNDS = 1000
+
+
+async def deliver_mail(sessionmaker: SessionMaker, settings: MailSettings) -> None:
+    """Send what the outbox holds and is due."""
+    await importlib.import_module("shared.outbox.delivery").deliver_due(sessionmaker, settings)
+
+
+async def reconcile_all(sessionmaker: SessionMaker, clients: Mapping[str, BankClient]) -> None:
+    """Compare every bank's statement with our books."""
+    for bank, client in clients.items():
+        await importlib.import_module("shared.reconciliation.run").reconcile(sessionmaker, bank=bank, client=client)
+
+
+async def purge_keys(sessionmaker: SessionMaker) -> int:
+    """Forget idempotency keys that are too old to be repeated, batch by batch; how many went."""
+    total = 0
+    for _ in range(MAX_ROUNDS):
+        async with sessionmaker.begin() as session:
+            purged = await store.purge(session)
+        total += purged
+        if purged < store.PURGE_BATCH:
+            break
+    return total
+
+
+async def purge_tokens(sessionmaker: SessionMaker) -> None:
+    """Forget sign-outs of tokens that have expired by themselves, and wrong PINs that count no more."""
+    now = clock.now()
+    async with sessionmaker.begin() as session:
+        await session.execute(delete(RevokedToken).where(RevokedToken.expires_at < now))
+        await session.execute(delete(PinFailure).where(PinFailure.failed_at < now - PIN_FAILURES_KEPT))
+
+
+async def seal_all(sessionmaker: SessionMaker) -> int:
+    """Seal every entry committed so far; how many seals that took."""
+    for sealed in range(MAX_ROUNDS):
+        async with sessionmaker.begin() as session:
+            if await seal(session) is None:
+                return sealed
+    _logger.warning("the ledger grew faster than it could be sealed; the rest comes with the next run")
+    return MAX_ROUNDS

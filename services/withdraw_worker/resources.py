@@ -1,0 +1,45 @@
+"""What the worker's tasks use, all of it living on the runner's loop."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from services.withdraw_worker.settings import WorkerSettings
+from shared.bank.client import BankClient
+from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
+from shared.withdrawals.engine import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerResources:
+    """Built once per process, after it has started."""
+
+    settings: WorkerSettings
+    sessionmaker: SessionMaker
+    payouts: Engine
+    on_ramp_clients: Mapping[str, BankClient]
+
+
+@asynccontextmanager
+async def open_resources(settings: WorkerSettings) -> AsyncIterator[WorkerResources]:
+    """The engine and one client per bank and kind of call; closed in the end."""
+    async with AsyncExitStack() as stack:
+        engine = create_engine(settings, application_name="withdraw_worker")
+        stack.push_async_callback(engine.dispose)
+        sessionmaker = create_sessionmaker(engine)
+        payout_clients = _clients(stack, settings, settings.withdrawals.bank_timeout_seconds)
+        yield WorkerResources(
+            settings=settings,
+            sessionmaker=sessionmaker,
+            payouts=Engine(sessionmaker, payout_clients, settings.withdrawals),
+            on_ramp_clients=_clients(stack, settings, settings.on_ramps.bank_timeout_seconds),
+        )
+
+
+def _clients(stack: AsyncExitStack, settings: WorkerSettings, timeout_seconds: float) -> dict[str, BankClient]:
+    clients = {code: BankClient(bank, timeout_seconds) for code, bank in settings.banks.items()}
+    for client in clients.values():
+        stack.push_async_callback(client.aclose)
+    return clients

@@ -1,0 +1,37 @@
+"""What the scheduler asks for, and how often. Every request goes stale before its next: a worker that was
+away finds a handful of them, not a day's worth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery.schedules import crontab
+
+from services.withdraw_worker.settings import WorkerSettings
+from shared.tasks import names
+
+OUTBOX_SECONDS = 3.0
+HOUR_SECONDS = 3600.0
+SHORTEST_EXPIRY_SECONDS = 5.0
+
+
+def beat_schedule(settings: WorkerSettings) -> dict[str, Any]:
+    """Celery beat's table. Daily work is done at night, Indian time (the hours here are UTC)."""
+    on_ramp_seconds = min(settings.on_ramps.enquire_after_seconds / 4, 60.0)
+    return {
+        "sweep": _every(names.SWEEP_WITHDRAWALS, settings.withdrawals.sweep_seconds),
+        "enquire": _every(names.ENQUIRE_ON_RAMPS, on_ramp_seconds),
+        "mail": _every(names.DELIVER_OUTBOX, OUTBOX_SECONDS),
+        "purge keys": _every(names.PURGE_IDEMPOTENCY, HOUR_SECONDS),
+        "purge tokens": _every(names.PURGE_TOKENS, HOUR_SECONDS),
+        "seal": _daily(names.SEAL_LEDGER, hour=20, minute=30),
+        "reconcile": _daily(names.RECONCILE, hour=21, minute=0),
+    }
+
+
+def _every(task: str, seconds: float) -> dict[str, Any]:
+    return {"task": task, "schedule": seconds, "options": {"expires": max(seconds, SHORTEST_EXPIRY_SECONDS)}}
+
+
+def _daily(task: str, *, hour: int, minute: int) -> dict[str, Any]:
+    return {"task": task, "schedule": crontab(hour=hour, minute=minute), "options": {"expires": 6 * HOUR_SECONDS}}

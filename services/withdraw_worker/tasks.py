@@ -1,0 +1,78 @@
+"""The worker's tasks: each takes its message, runs one function of a flow, and says what it did."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+from uuid import UUID
+
+from celery import Celery
+
+from services.withdraw_worker import housekeeping
+from services.withdraw_worker.resources import WorkerResources
+from services.withdraw_worker.settings import WorkerSettings
+from shared import clock
+from shared.onramps.enquiry import enquire_due
+from shared.tasks import names
+from shared.tasks.hints import Hints
+from shared.tasks.runner import Runner
+from shared.withdrawals.sweep import owners_to_hint
+
+_logger = logging.getLogger(__name__)
+
+TASK_SECONDS = 120.0
+"""More than any run takes; short enough for a stuck one to end long before its message is handed out again."""
+LONG_TASK_SECONDS = 540.0
+HINTED_AT_ONCE = 500
+
+
+Task = Callable[..., None]
+
+
+def register(celery: Celery, runner: Runner[WorkerResources], settings: WorkerSettings, hints: Hints) -> None:
+    """Bind every task to the application. Arguments are ids, never money."""
+    for name, task in {**_withdrawals(runner, settings, hints), **_everything_else(runner)}.items():
+        celery.task(name=name)(task)
+
+
+def _withdrawals(runner: Runner[WorkerResources], settings: WorkerSettings, hints: Hints) -> dict[str, Task]:
+    def advance(owner_id: str) -> None:
+        owner = UUID(owner_id)
+        advanced = runner.run(lambda use: use.payouts.advance(owner), timeout_seconds=TASK_SECONDS)
+        if advanced.again_at is None:
+            return
+        # Only a run that did something asks to be run again, so copies of a hint die out by themselves.
+        delay_seconds = max(0.0, (advanced.again_at - clock.now()).total_seconds())
+        if delay_seconds < settings.withdrawals.sweep_seconds:
+            hints.send(owner, delay_seconds=delay_seconds)
+
+    def sweep() -> None:
+        owners = runner.run(lambda use: owners_to_hint(use.sessionmaker, HINTED_AT_ONCE), timeout_seconds=TASK_SECONDS)
+        for owner in owners:
+            # The next sweep says it again, so an older hint need not outlive it: the queue stays bounded.
+            if not hints.send(owner, expires_seconds=settings.withdrawals.sweep_seconds):
+                break
+        if owners:
+            _logger.info("sweep: %d owners have something due", len(owners))
+
+    return {names.ADVANCE_WITHDRAWALS: advance, names.SWEEP_WITHDRAWALS: sweep}
+
+
+def _everything_else(runner: Runner[WorkerResources]) -> dict[str, Task]:
+    def of(work: Callable[[WorkerResources], Coroutine[Any, Any, object]]) -> Task:
+        def run() -> None:
+            runner.run(work, timeout_seconds=LONG_TASK_SECONDS)
+
+        return run
+
+    return {
+        names.ENQUIRE_ON_RAMPS: of(
+            lambda use: enquire_due(use.sessionmaker, clients=use.on_ramp_clients, settings=use.settings)
+        ),
+        names.DELIVER_OUTBOX: of(lambda use: housekeeping.deliver_mail(use.sessionmaker, use.settings)),
+        names.PURGE_IDEMPOTENCY: of(lambda use: housekeeping.purge_keys(use.sessionmaker)),
+        names.PURGE_TOKENS: of(lambda use: housekeeping.purge_tokens(use.sessionmaker)),
+        names.SEAL_LEDGER: of(lambda use: housekeeping.seal_all(use.sessionmaker)),
+        names.RECONCILE: of(lambda use: housekeeping.reconcile_all(use.sessionmaker, use.on_ramp_clients)),
+    }

@@ -1,0 +1,73 @@
+"""Tell the worker that somebody's withdrawal is worth a look now. Best effort: the sweep finds it anyway."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import BoundedSemaphore
+from uuid import UUID
+
+from shared.tasks.application import create_celery
+from shared.tasks.names import ADVANCE_WITHDRAWALS
+
+_logger = logging.getLogger(__name__)
+
+TIMEOUT_SECONDS = 0.25
+COOL_DOWN_SECONDS = 2.0
+"""After a failure nobody tries, so that a lost broker costs one caller a moment, not every caller."""
+MAX_PENDING = 100
+EXPIRES_SECONDS = 60.0
+"""A hint nobody took for this long is stale; the sweep has made newer ones."""
+
+
+class Hints:
+    """Publishes hints from one thread of its own. Never raises; waits at most `timeout_seconds`."""
+
+    def __init__(self, redis_url: str, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        self._celery = create_celery(redis_url, "batua.hints", socket_timeout_seconds=timeout_seconds)
+        self._timeout_seconds = timeout_seconds
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hints")
+        self._room = BoundedSemaphore(MAX_PENDING)
+        self._silent_until = 0.0
+
+    async def withdrawal(self, owner_id: UUID) -> None:
+        """Call it after the commit: the owner has a withdrawal to carry out."""
+        if not self._is_worth_trying():
+            return
+        publishing = asyncio.get_running_loop().run_in_executor(self._thread, self._publish_pending, owner_id)
+        await asyncio.wait([publishing], timeout=self._timeout_seconds)
+
+    def send(self, owner_id: UUID, *, delay_seconds: float = 0.0, expires_seconds: float = EXPIRES_SECONDS) -> bool:
+        """Publish from a thread that may wait. False when the broker could not take it; nothing is lost by that."""
+        if time.monotonic() < self._silent_until:
+            return False
+        try:
+            self._celery.send_task(
+                ADVANCE_WITHDRAWALS,
+                args=[str(owner_id)],
+                countdown=delay_seconds or None,
+                expires=delay_seconds + expires_seconds,
+                retry=False,
+                ignore_result=True,
+            )
+        except Exception as error:  # whatever the broker or its driver raises, a hint is only a hint
+            self._silent_until = time.monotonic() + COOL_DOWN_SECONDS
+            _logger.warning("hint not sent, the sweep will find it: %s", type(error).__name__)
+            return False
+        return True
+
+    def close(self) -> None:
+        """Drop what is pending and let go of the broker."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+        self._celery.close()
+
+    def _is_worth_trying(self) -> bool:
+        return time.monotonic() >= self._silent_until and self._room.acquire(blocking=False)
+
+    def _publish_pending(self, owner_id: UUID) -> None:
+        try:
+            self.send(owner_id)
+        finally:
+            self._room.release()

@@ -1,0 +1,14 @@
+"""What tasks are called on the wire: senders name them, only the worker imports them."""
+
+from __future__ import annotations
+
+ADVANCE_WITHDRAWALS = "batua.withdrawals.advance"
+SWEEP_WITHDRAWALS = "batua.withdrawals.sweep"
+ENQUIRE_ON_RAMPS = "batua.on_ramps.enquire"
+DELIVER_OUTBOX = "batua.outbox.deliver"
+PURGE_IDEMPOTENCY = "batua.idempotency.purge"
+PURGE_TOKENS = "batua.tokens.purge"
+SEAL_LEDGER = "batua.ledger.seal"
+RECONCILE = "batua.reconcile"
+
+QUEUE = "batua"

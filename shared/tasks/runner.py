@@ -1,0 +1,90 @@
+"""One event loop per worker process, on a thread of its own, with the resources that live on it.
+
+Celery's threads hand their coroutines over and wait. The loop and everything on it (engine, bank clients) are
+built in the process that uses them, at first use, and never inherited.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import CancelledError
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Generic, TypeVar
+
+_logger = logging.getLogger(__name__)
+
+START_TIMEOUT_SECONDS = 30.0
+STOP_TIMEOUT_SECONDS = 30.0
+
+Resources = TypeVar("Resources")
+Result = TypeVar("Result")
+
+
+class Runner(Generic[Resources]):
+    """Runs coroutines for threads. `open_resources` is entered on the loop and left when it is closed."""
+
+    def __init__(self, open_resources: Callable[[], AbstractAsyncContextManager[Resources]]) -> None:
+        self._open_resources = open_resources
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._context: AbstractAsyncContextManager[Resources] | None = None
+        self._resources: Resources | None = None
+
+    def run(self, work: Callable[[Resources], Coroutine[Any, Any, Result]], *, timeout_seconds: float) -> Result:
+        """Run `work` on the loop and wait for it. TimeoutError after `timeout_seconds`: the coroutine is cancelled."""
+        loop, resources = self._started()
+        future = asyncio.run_coroutine_threadsafe(_bounded(work(resources), timeout_seconds), loop)
+        try:
+            return future.result()
+        except CancelledError:
+            raise TimeoutError("the worker is stopping") from None
+
+    def close(self) -> None:
+        """Let go of the resources and the loop. What still runs is cancelled; leases see to the rest."""
+        with self._lock:
+            if self._loop is None or self._thread is None:
+                return
+            asyncio.run_coroutine_threadsafe(self._leave(), self._loop).result(STOP_TIMEOUT_SECONDS)
+            self._stop_loop(self._loop, self._thread)
+            self._loop = self._thread = self._context = self._resources = None
+
+    def _started(self) -> tuple[asyncio.AbstractEventLoop, Resources]:
+        with self._lock:
+            if self._loop is None or self._resources is None:
+                loop = asyncio.new_event_loop()
+                thread = threading.Thread(target=loop.run_forever, name="runner", daemon=True)
+                thread.start()
+                try:
+                    entering = asyncio.run_coroutine_threadsafe(self._enter(), loop)
+                    self._resources = entering.result(START_TIMEOUT_SECONDS)
+                except BaseException:
+                    self._stop_loop(loop, thread)
+                    raise
+                self._loop, self._thread = loop, thread
+            return self._loop, self._resources
+
+    async def _enter(self) -> Resources:
+        self._context = self._open_resources()
+        return await self._context.__aenter__()
+
+    async def _leave(self) -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        assert self._context is not None
+        await self._context.__aexit__(None, None, None)
+
+    def _stop_loop(self, loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(STOP_TIMEOUT_SECONDS)
+        loop.close()
+
+
+async def _bounded(coroutine: Coroutine[Any, Any, Result], timeout_seconds: float) -> Result:
+    async with asyncio.timeout(timeout_seconds):
+        return await coroutine
