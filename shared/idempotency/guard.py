@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from shared.idempotency.claims import Answer, Claim
+from shared.idempotency.cooldown import CoolDown
 from shared.idempotency.errors import IdempotencyKeyReused, RequestInFlight
 
 IN_FLIGHT_SECONDS = 30
@@ -27,12 +28,15 @@ class Guard:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._cool_down = CoolDown()  # a dead Redis costs one request a moment, not every one
 
     async def run(self, claim: Claim, work: Callable[[], Awaitable[Answer]]) -> Answer:
         """Do `work` unless the key is known: then its first answer, RequestInFlight or IdempotencyKeyReused.
 
         A refused or failed `work` frees the key here; in Postgres its own transaction did that.
         """
+        if not self._cool_down.is_over:
+            return await work()
         known = await self._enter(claim)
         if known is not None:
             return known
@@ -51,6 +55,7 @@ class Guard:
                 return None
             stored = await self._redis.get(name)
         except (RedisError, OSError, TimeoutError) as error:
+            self._cool_down.start()
             _logger.warning("idempotency guard is away, Postgres decides alone: %s", error)
             return None
         return _judge(claim, json.loads(stored)) if stored else None
@@ -59,6 +64,7 @@ class Guard:
         try:
             await command
         except (RedisError, OSError, TimeoutError) as error:
+            self._cool_down.start()
             _logger.warning("idempotency guard is away: %s", error)
 
 

@@ -26,6 +26,8 @@ class Owner(Base):
     pin_hash: Mapped[str]
     tokens_valid_after: Mapped[datetime | None]
     """Session tokens issued before this moment are refused (set by a password change)."""
+    kept_token_id: Mapped[UUID | None]
+    """Except this one: the session that changed the password stays signed in."""
     created_at: Mapped[datetime]
 
     __table_args__ = (

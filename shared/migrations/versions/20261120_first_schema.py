@@ -62,6 +62,7 @@ def upgrade() -> None:
         sa.Column("password_hash", sa.String(), nullable=False),
         sa.Column("pin_hash", sa.String(), nullable=False),
         sa.Column("tokens_valid_after", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("kept_token_id", sa.Uuid(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("kind IN ('user', 'merchant')", name=op.f("ck_owners_kind")),
         sa.CheckConstraint("email = lower(email)", name=op.f("ck_owners_email_lowercase")),

@@ -1,0 +1,38 @@
+"""The application factory of merchant_app: `uvicorn services.merchant_app.main:create_app --factory`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from services.merchant_app.routes import ROUTERS
+from services.merchant_app.settings import MerchantAppSettings
+from shared.web.application import create_application
+from shared.web.health import POSTGRES, REDIS
+from shared.web.logs import configure_logging
+from shared.web.resources import open_resources
+
+VERSION = "1.0.0"
+
+
+def create_app(settings: MerchantAppSettings | None = None) -> FastAPI:
+    """merchant_app with the given settings, or those of the environment."""
+    chosen = settings or MerchantAppSettings()
+    configure_logging(chosen.log_level)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_resources(chosen, audience="merchant_app") as resources:
+            app.state.resources = resources
+            yield
+
+    return create_application(
+        title="merchant_app",
+        version=VERSION,
+        settings=chosen,
+        lifespan=lifespan,
+        routers=ROUTERS,
+        readiness=(POSTGRES, REDIS),
+    )

@@ -1,0 +1,110 @@
+"""Signing up and signing in as a shop."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict
+
+from shared.auth import profiles, registration
+from shared.auth.errors import EmailTaken, HashingBusy
+from shared.auth.registration import Credentials
+from shared.web import sessions
+from shared.web.dependencies import CurrentResources, ReadSession, WriteSession
+from shared.web.fields import Body, Email, Name, Password, Pin, Timezone
+from shared.web.problems import problem_responses
+from shared.web.sessions import ClientAddress, LoginBody, SessionAnswer
+
+DEFAULT_TIMEZONE = "Asia/Kolkata"
+
+router = APIRouter(tags=["sessions"])
+
+
+class RegisterBody(Body):
+    """A new shop."""
+
+    email: Email
+    password: Password
+    pin: Pin
+    business_name: Name
+    category: Name | None = None
+    timezone: Timezone = DEFAULT_TIMEZONE
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "email": "shop@example.com",
+                    "password": "correct horse",
+                    "pin": "1234",
+                    "business_name": "Chai Point",
+                    "category": "tea",
+                    "timezone": "Asia/Kolkata",
+                }
+            ]
+        }
+    )
+
+
+class MerchantAnswer(BaseModel):
+    """A shop as it sees itself."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    email: str
+    business_name: str
+    category: str | None
+    wallet_id: str
+    timezone: str
+
+
+class MerchantSessionAnswer(SessionAnswer):
+    """A session and whose it is."""
+
+    merchant: MerchantAnswer
+
+
+@router.post("/auth/register", status_code=201, responses=problem_responses(EmailTaken, HashingBusy))
+async def register(
+    body: RegisterBody, response: Response, resources: CurrentResources, session: WriteSession
+) -> MerchantSessionAnswer:
+    """Sign up: a shop and its account with a balance of zero, or neither."""
+    credentials = Credentials(
+        email=body.email,
+        password_hash=await resources.hasher.hash_password(body.password.get_secret_value()),
+        pin_hash=await resources.hasher.hash_pin(body.pin.get_secret_value()),
+    )
+    merchant, account = await registration.register_merchant(
+        session,
+        credentials=credentials,
+        business_name=body.business_name,
+        category=body.category,
+        timezone=body.timezone,
+    )
+    assert account.handle is not None
+    issued = sessions.start_session(response, resources, merchant.id)
+    answer = MerchantAnswer(
+        id=merchant.id,
+        email=credentials.email,
+        business_name=merchant.business_name,
+        category=merchant.category,
+        wallet_id=account.handle,
+        timezone=merchant.timezone,
+    )
+    return MerchantSessionAnswer(merchant=answer, token=issued.token, expires_at=issued.expires_at)
+
+
+@router.post("/auth/login", responses=sessions.LOGIN_RESPONSES)
+async def login(
+    body: LoginBody, address: ClientAddress, response: Response, resources: CurrentResources, session: ReadSession
+) -> MerchantSessionAnswer:
+    """Sign in. An unknown email and a wrong password are answered alike."""
+    owner_id = await sessions.sign_in(resources, body, address)
+    merchant = MerchantAnswer.model_validate(await profiles.merchant_profile(session, owner_id))
+    issued = sessions.start_session(response, resources, owner_id)
+    return MerchantSessionAnswer(merchant=merchant, token=issued.token, expires_at=issued.expires_at)
+
+
+router.include_router(sessions.router)

@@ -1,0 +1,50 @@
+"""A shop's own profile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import ConfigDict
+
+from services.merchant_app.routes.auth import MerchantAnswer
+from shared.auth import profiles
+from shared.web.dependencies import Caller, ReadSession, WriteSession
+from shared.web.fields import Name, Timezone
+from shared.web.problems import problem_responses
+from shared.web.secrets_change import SECRET_ERRORS, CurrentSecretsChange, SecretsBody
+
+router = APIRouter(tags=["profile"])
+
+
+class ProfileBody(SecretsBody):
+    """What changes; everything else stays. A `category` of null takes it away."""
+
+    business_name: Name | None = None
+    category: Name | None = None
+    timezone: Timezone | None = None
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"timezone": "Asia/Dubai"}]})
+
+    def changes(self) -> dict[str, Any]:
+        """The columns to write."""
+        given = {"business_name": self.business_name, "timezone": self.timezone}
+        wanted = {name: value for name, value in given.items() if value is not None}
+        return wanted | ({"category": self.category} if "category" in self.model_fields_set else {})
+
+
+@router.get("/merchants/me")
+async def read(caller: Caller, session: ReadSession) -> MerchantAnswer:
+    """The caller's own profile."""
+    return MerchantAnswer.model_validate(await profiles.merchant_profile(session, caller.owner_id))
+
+
+@router.patch("/merchants/me", responses=problem_responses(*SECRET_ERRORS))
+async def change(
+    body: ProfileBody, caller: Caller, secrets: CurrentSecretsChange, session: WriteSession
+) -> MerchantAnswer:
+    """Change the shop's details, password or PIN. A new password signs out every other session."""
+    prepared = await secrets.prepare(body)
+    await profiles.update_merchant(session, caller.owner_id, body.changes())
+    await secrets.store(session, prepared)
+    return MerchantAnswer.model_validate(await profiles.merchant_profile(session, caller.owner_id))

@@ -1,0 +1,11 @@
+"""The JSON API of user_app: one module per subject, each with its own router."""
+
+from fastapi import APIRouter
+
+from services.user_app.routes import auth, profile
+
+ROUTERS: tuple[APIRouter, ...] = (
+    auth.router,
+    profile.router,
+)
+"""Adding a router is one line."""

@@ -1,0 +1,106 @@
+"""Signing up and signing in as a person."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict
+
+from services.user_app.settings import UserAppSettings
+from shared.auth import profiles, registration
+from shared.auth.errors import EmailTaken, HashingBusy
+from shared.auth.registration import Credentials
+from shared.web import sessions
+from shared.web.dependencies import CurrentResources, ReadSession, WriteSession
+from shared.web.fields import Body, Email, Name, Password, Pin
+from shared.web.problems import problem_responses
+from shared.web.sessions import ClientAddress, LoginBody, SessionAnswer
+
+router = APIRouter(tags=["sessions"])
+
+
+class RegisterBody(Body):
+    """Somebody new."""
+
+    email: Email
+    password: Password
+    pin: Pin
+    first_name: Name
+    last_name: Name
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "email": "alice@example.com",
+                    "password": "correct horse",
+                    "pin": "1234",
+                    "first_name": "Alice",
+                    "last_name": "Rao",
+                }
+            ]
+        }
+    )
+
+
+class UserAnswer(BaseModel):
+    """A person as they see themselves."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    email: str
+    first_name: str
+    last_name: str
+    wallet_id: str
+
+
+class UserSessionAnswer(SessionAnswer):
+    """A session and whose it is."""
+
+    user: UserAnswer
+
+
+@router.post("/auth/register", status_code=201, responses=problem_responses(EmailTaken, HashingBusy))
+async def register(
+    body: RegisterBody, request: Request, response: Response, resources: CurrentResources, session: WriteSession
+) -> UserSessionAnswer:
+    """Sign up: a person and a wallet with a balance of zero, or neither."""
+    settings: UserAppSettings = request.app.state.settings
+    credentials = Credentials(
+        email=body.email,
+        password_hash=await resources.hasher.hash_password(body.password.get_secret_value()),
+        pin_hash=await resources.hasher.hash_pin(body.pin.get_secret_value()),
+    )
+    user, account = await registration.register_user(
+        session,
+        credentials=credentials,
+        first_name=body.first_name,
+        last_name=body.last_name,
+        welcome_balance_paise=settings.welcome_balance_paise,
+    )
+    assert account.handle is not None
+    issued = sessions.start_session(response, resources, user.id)
+    answer = UserAnswer(
+        id=user.id,
+        email=credentials.email,
+        first_name=user.first_name,
+        last_name=user.last_name,
+        wallet_id=account.handle,
+    )
+    return UserSessionAnswer(user=answer, token=issued.token, expires_at=issued.expires_at)
+
+
+@router.post("/auth/login", responses=sessions.LOGIN_RESPONSES)
+async def login(
+    body: LoginBody, address: ClientAddress, response: Response, resources: CurrentResources, session: ReadSession
+) -> UserSessionAnswer:
+    """Sign in. An unknown email and a wrong password are answered alike."""
+    owner_id = await sessions.sign_in(resources, body, address)
+    user = UserAnswer.model_validate(await profiles.user_profile(session, owner_id))
+    issued = sessions.start_session(response, resources, owner_id)
+    return UserSessionAnswer(user=user, token=issued.token, expires_at=issued.expires_at)
+
+
+router.include_router(sessions.router)

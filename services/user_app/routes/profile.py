@@ -1,0 +1,40 @@
+"""A person's own profile."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from pydantic import ConfigDict
+
+from services.user_app.routes.auth import UserAnswer
+from shared.auth import profiles
+from shared.web.dependencies import Caller, ReadSession, WriteSession
+from shared.web.fields import Name
+from shared.web.problems import problem_responses
+from shared.web.secrets_change import SECRET_ERRORS, CurrentSecretsChange, SecretsBody
+
+router = APIRouter(tags=["profile"])
+
+
+class ProfileBody(SecretsBody):
+    """What changes; everything else stays."""
+
+    first_name: Name | None = None
+    last_name: Name | None = None
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"first_name": "Alicia"}]})
+
+
+@router.get("/users/me")
+async def read(caller: Caller, session: ReadSession) -> UserAnswer:
+    """The caller's own profile."""
+    return UserAnswer.model_validate(await profiles.user_profile(session, caller.owner_id))
+
+
+@router.patch("/users/me", responses=problem_responses(*SECRET_ERRORS))
+async def change(body: ProfileBody, caller: Caller, secrets: CurrentSecretsChange, session: WriteSession) -> UserAnswer:
+    """Change names, password or PIN. A new password signs out every other session."""
+    prepared = await secrets.prepare(body)
+    names = {"first_name": body.first_name, "last_name": body.last_name}
+    await profiles.update_user(session, caller.owner_id, {key: name for key, name in names.items() if name is not None})
+    await secrets.store(session, prepared)
+    return UserAnswer.model_validate(await profiles.user_profile(session, caller.owner_id))

@@ -1,0 +1,122 @@
+"""Signing up: owner, profile, wallet, welcome mail and welcome balance, all in the caller's one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared import clock
+from shared.auth import handles
+from shared.auth.errors import EmailTaken
+from shared.ids import new_id
+from shared.ledger import repository
+from shared.ledger.accounts import open_account
+from shared.ledger.chart import FUNDING
+from shared.ledger.posting import Transfer
+from shared.models import Account, Merchant, Owner, User
+from shared.outbox.messages import Message, write
+
+_EMAIL_CONSTRAINT = "uq_owners_kind_email"
+_HANDLE_CONSTRAINT = "uq_accounts_handle"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """What an owner will prove themselves with. `email` is lowercase; the secrets are hashed already."""
+
+    email: str
+    password_hash: str
+    pin_hash: str
+
+
+async def register_user(
+    session: AsyncSession,
+    *,
+    credentials: Credentials,
+    first_name: str,
+    last_name: str,
+    welcome_balance_paise: int = 0,
+    is_system: bool = False,
+) -> tuple[User, Account]:
+    """A person and their wallet. Raises EmailTaken."""
+    owner_id = await _add_owner(session, "user", credentials, is_system=is_system)
+    user = User(id=owner_id, first_name=first_name, last_name=last_name)
+    session.add(user)
+    base = handles.base_of(first_name, otherwise="wallet")
+    account = await _open_wallet(session, owner_id, kind="wallet", name="Wallet", base=base)
+    await _welcome(session, account, first_name, welcome_balance_paise)
+    return user, account
+
+
+async def register_merchant(
+    session: AsyncSession,
+    *,
+    credentials: Credentials,
+    business_name: str,
+    category: str | None,
+    timezone: str,
+) -> tuple[Merchant, Account]:
+    """A shop and its account. Raises EmailTaken."""
+    owner_id = await _add_owner(session, "merchant", credentials, is_system=False)
+    merchant = Merchant(id=owner_id, business_name=business_name, category=category, timezone=timezone)
+    session.add(merchant)
+    base = handles.base_of(business_name, otherwise="shop")
+    account = await _open_wallet(session, owner_id, kind="merchant", name=business_name, base=base)
+    await _welcome(session, account, business_name, 0)
+    return merchant, account
+
+
+async def _add_owner(
+    session: AsyncSession, kind: Literal["user", "merchant"], credentials: Credentials, *, is_system: bool
+) -> UUID:
+    owner = Owner(
+        id=new_id(),
+        kind=kind,
+        is_system=is_system,
+        email=credentials.email,
+        password_hash=credentials.password_hash,
+        pin_hash=credentials.pin_hash,
+        tokens_valid_after=None,
+        kept_token_id=None,
+        created_at=clock.now(),
+    )
+    session.add(owner)
+    try:
+        await session.flush()
+    except IntegrityError as error:
+        if _EMAIL_CONSTRAINT in str(error.orig):
+            raise EmailTaken from None
+        raise
+    return owner.id
+
+
+async def _open_wallet(
+    session: AsyncSession, owner_id: UUID, *, kind: Literal["wallet", "merchant"], name: str, base: str
+) -> Account:
+    wanted = list(handles.candidates(base))
+    taken = set(await session.scalars(select(Account.handle).where(Account.handle.in_(wanted))))
+    free = [handle for handle in wanted if handle not in taken]
+    for handle in free:
+        try:
+            async with session.begin_nested():  # somebody may take it between our look and our insert
+                return await open_account(session, owner_id=owner_id, kind=kind, name=name, handle=handle)
+        except IntegrityError as error:
+            if _HANDLE_CONSTRAINT not in str(error.orig) or handle == free[-1]:
+                raise
+    raise LookupError(f"none of {len(wanted)} handles for {base!r} is free")
+
+
+async def _welcome(session: AsyncSession, account: Account, name: str, balance_paise: int) -> None:
+    assert account.owner_id is not None
+    if balance_paise > 0:
+        gift = Transfer(
+            id=new_id(), kind="funding", debit_account_id=FUNDING, credit_account_id=account.id, amount=balance_paise
+        )
+        await repository.post_one(session, gift)
+    facts = {"name": name, "wallet_id": account.handle}
+    await write(session, [Message("welcome", account.owner_id, facts)])

@@ -1,0 +1,179 @@
+"""Session tokens: JWTs signed with HS256, good for one app, revocable.
+
+Whether a token still counts is asked of Postgres each time, in one statement: a sign-out survives anything that
+happens to Redis.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+from uuid import UUID
+
+import jwt
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared import clock
+from shared.auth.errors import PinTokenInvalid, TokenExpired, TokenInvalid, TokenRevoked
+from shared.config import TokenSettings
+from shared.ids import new_id
+from shared.models import Owner, RevokedToken
+
+Audience = Literal["user_app", "merchant_app"]
+Kind = Literal["user", "merchant"]
+
+KIND_OF_AUDIENCE: Mapping[Audience, Kind] = {"user_app": "user", "merchant_app": "merchant"}
+ALGORITHM = "HS256"
+ISSUER = "batua"
+MAX_TOKEN_LENGTH = 4096
+_SESSION, _PIN = "session", "pin"
+_KEY_ID_LENGTH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who is calling, and through which session (the token's `jti`)."""
+
+    owner_id: UUID
+    kind: Kind
+    session_id: UUID
+    is_system: bool
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedToken:
+    """A token to hand out, and when it ends (UTC)."""
+
+    token: str
+    expires_at: datetime
+
+
+class Tokens:
+    """Issues and verifies the tokens of one app. The first key signs, all verify, so that keys can be rotated."""
+
+    def __init__(self, settings: TokenSettings, audience: Audience) -> None:
+        secrets = [key.get_secret_value().encode() for key in settings.token_keys]
+        # HMAC keys of any length are derived to 32 bytes.
+        self._keys = {_key_id(secret): hashlib.sha256(b"batua-token:" + secret).digest() for secret in secrets}
+        self._signing_key_id = _key_id(secrets[0])
+        self._audience = audience
+        self._lifetime = timedelta(seconds=settings.token_lifetime_seconds)
+        self._pin_lifetime = timedelta(seconds=settings.pin_token_lifetime_seconds)
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of owner that signs in to this app."""
+        return KIND_OF_AUDIENCE[self._audience]
+
+    def issue(self, owner_id: UUID) -> IssuedToken:
+        """A new session for an owner who has just proved who they are."""
+        return self._sign(_SESSION, owner_id, self._lifetime, {"jti": str(new_id())})
+
+    def issue_pin_token(self, identity: Identity) -> IssuedToken:
+        """Stands for the PIN for a few minutes, in this session only."""
+        return self._sign(_PIN, identity.owner_id, self._pin_lifetime, {"jti": str(identity.session_id)})
+
+    async def verify(self, session: AsyncSession, token: str) -> Identity:
+        """Who the token speaks for. Raises TokenInvalid, TokenExpired, TokenRevoked."""
+        claims = self._read(token, _SESSION)
+        statement = (
+            select(Owner.is_system, Owner.tokens_valid_after, Owner.kept_token_id, RevokedToken.id)
+            .outerjoin(RevokedToken, RevokedToken.id == claims.token_id)
+            .where(Owner.id == claims.owner_id, Owner.kind == self.kind)
+        )
+        row = (await session.execute(statement)).one_or_none()
+        if row is None:
+            raise TokenInvalid
+        is_system, valid_after, kept_token_id, revoked = row
+        is_too_old = valid_after is not None and claims.issued_at <= valid_after and claims.token_id != kept_token_id
+        if revoked is not None or is_too_old:
+            raise TokenRevoked
+        return Identity(claims.owner_id, self.kind, claims.token_id, is_system, claims.expires_at)
+
+    def verify_pin_token(self, token: str, identity: Identity) -> None:
+        """Raises PinTokenInvalid unless the token stands for the PIN of this owner in this session, now."""
+        try:
+            claims = self._read(token, _PIN)
+        except (TokenInvalid, TokenExpired):
+            raise PinTokenInvalid from None
+        if (claims.owner_id, claims.token_id) != (identity.owner_id, identity.session_id):
+            raise PinTokenInvalid
+
+    def _sign(self, purpose: str, owner_id: UUID, lifetime: timedelta, more: Mapping[str, Any]) -> IssuedToken:
+        issued_at = clock.now()
+        expires_at = datetime.fromtimestamp(int((issued_at + lifetime).timestamp()), UTC)
+        claims = {
+            "iss": ISSUER,
+            "aud": self._audience,
+            "sub": str(owner_id),
+            "purpose": purpose,
+            "iat": issued_at.timestamp(),
+            "exp": int(expires_at.timestamp()),
+            **more,
+        }
+        key_id = self._signing_key_id
+        return IssuedToken(jwt.encode(claims, self._keys[key_id], ALGORITHM, headers={"kid": key_id}), expires_at)
+
+    def _read(self, token: str, purpose: str) -> _Claims:
+        if len(token) > MAX_TOKEN_LENGTH:
+            raise TokenInvalid
+        try:
+            key_id = jwt.get_unverified_header(token).get("kid")
+            key = self._keys.get(key_id) if isinstance(key_id, str) else None
+            if key is None:
+                raise TokenInvalid
+            payload = jwt.decode(
+                token,
+                key,
+                algorithms=[ALGORITHM],
+                audience=self._audience,
+                issuer=ISSUER,
+                # The clock of this project tells the time, not the library's.
+                options={
+                    "require": ["iss", "aud", "sub", "jti", "iat", "exp"],
+                    "strict_aud": True,
+                    "verify_exp": False,
+                    "verify_iat": False,
+                },
+            )
+            claims = _Claims.of(payload)
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError, UnicodeError):
+            raise TokenInvalid from None
+        if payload.get("purpose") != purpose:
+            raise TokenInvalid
+        if claims.expires_at <= clock.now():
+            raise TokenExpired
+        return claims
+
+
+@dataclass(frozen=True, slots=True)
+class _Claims:
+    owner_id: UUID
+    token_id: UUID
+    issued_at: datetime
+    expires_at: datetime
+
+    @classmethod
+    def of(cls, payload: Mapping[str, Any]) -> _Claims:
+        return cls(
+            UUID(payload["sub"]),
+            UUID(payload["jti"]),
+            datetime.fromtimestamp(payload["iat"], UTC),
+            datetime.fromtimestamp(payload["exp"], UTC),
+        )
+
+
+async def revoke(session: AsyncSession, identity: Identity) -> None:
+    """Sign this session out, for good and everywhere. Doing it twice is fine."""
+    statement = insert(RevokedToken).values(id=identity.session_id, expires_at=identity.expires_at)
+    await session.execute(statement.on_conflict_do_nothing())
+
+
+def _key_id(secret: bytes) -> str:
+    return hashlib.sha256(b"batua-key-id:" + secret).hexdigest()[:_KEY_ID_LENGTH]

@@ -1,0 +1,170 @@
+"""Types of the fields people send: bounded, trimmed and free of what Postgres or a page could not show."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache
+from typing import Annotated, Any
+from uuid import UUID
+from zoneinfo import available_timezones
+
+from email_validator import EmailNotValidError, validate_email
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, StrictBool
+from pydantic_core import PydanticCustomError
+
+from shared.money import MAX_MOVEMENT_PAISE
+
+MAX_EMAIL_LENGTH = 254
+MIN_PASSWORD_BYTES, MAX_PASSWORD_BYTES = 8, 72
+HANDLE_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,62}@batua$"
+IDEMPOTENCY_KEY_PATTERN = r"^[\x21-\x7e]{1,255}$"
+
+# Cc are control characters, Cs half surrogate pairs; Zl and Zp break lines. The others turn text around.
+_FORBIDDEN_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
+_TURN_TEXT_AROUND = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_PRINTABLE_PATTERN = r"^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x20\x7f-\xa0][^\x00-\x1f\x7f-\x9f]*$"
+_PIN = re.compile(r"[0-9]{4,6}")
+_HANDLE = re.compile(HANDLE_PATTERN)
+
+
+class Body(BaseModel):
+    """A request body: fields it does not know are refused, numbers are not read out of strings."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+def _printable(value: str) -> str:
+    if any(unicodedata.category(each) in _FORBIDDEN_CATEGORIES or each in _TURN_TEXT_AROUND for each in value):
+        raise PydanticCustomError("unprintable", "must not contain control characters")
+    return value
+
+
+def _stripped(value: Any) -> Any:
+    return value.strip() if isinstance(value, str) else value
+
+
+_PRINTABLE = {"pattern": _PRINTABLE_PATTERN}
+
+Text = Annotated[
+    str,
+    BeforeValidator(_stripped),
+    Field(min_length=1, max_length=200, json_schema_extra=dict(_PRINTABLE)),
+    AfterValidator(_printable),
+]
+"""One line of 1 to 200 characters, trimmed."""
+Name = Annotated[
+    str,
+    BeforeValidator(_stripped),
+    Field(min_length=1, max_length=100, json_schema_extra=dict(_PRINTABLE)),
+    AfterValidator(_printable),
+]
+"""One line of 1 to 100 characters, trimmed."""
+SearchText = Annotated[
+    str,
+    BeforeValidator(_stripped),
+    Field(min_length=1, max_length=64, json_schema_extra=dict(_PRINTABLE)),
+    AfterValidator(_printable),
+]
+"""What somebody types to find something: 1 to 64 characters, trimmed."""
+
+
+def _email(value: str) -> str:
+    try:
+        parts = validate_email(value, check_deliverability=False, allow_smtputf8=False, globally_deliverable=False)
+    except EmailNotValidError as error:
+        raise PydanticCustomError("email", "not an email address") from error
+    address = (parts.ascii_email or "").lower()
+    if "." not in (parts.ascii_domain or "") or len(address) > MAX_EMAIL_LENGTH:
+        raise PydanticCustomError("email", "not an email address")
+    return address
+
+
+Email = Annotated[
+    str,
+    BeforeValidator(_stripped),
+    Field(max_length=MAX_EMAIL_LENGTH, json_schema_extra={"format": "email"}, examples=["alice@example.com"]),
+    AfterValidator(_email),
+]
+"""A mail address by its syntax alone, lowercased."""
+
+
+def _password(value: SecretStr) -> SecretStr:
+    secret = value.get_secret_value()
+    if not MIN_PASSWORD_BYTES <= len(secret.encode()) <= MAX_PASSWORD_BYTES:
+        raise PydanticCustomError("password", "must be 8 to 72 bytes long")
+    if "\x00" in secret:
+        raise PydanticCustomError("password", "must not contain a NUL character")
+    return value
+
+
+def _pin(value: SecretStr) -> SecretStr:
+    if not _PIN.fullmatch(value.get_secret_value()):
+        raise PydanticCustomError("pin", "must be 4 to 6 digits")
+    return value
+
+
+_PASSWORD_SCHEMA = {"minLength": MIN_PASSWORD_BYTES, "maxLength": MAX_PASSWORD_BYTES, "pattern": r"^[^\x00]*$"}
+_PIN_SCHEMA = {"minLength": 4, "maxLength": 6, "pattern": "^[0-9]{4,6}$"}
+
+Password = Annotated[
+    SecretStr, Field(json_schema_extra=dict(_PASSWORD_SCHEMA), examples=["correct horse"]), AfterValidator(_password)
+]
+"""8 to 72 bytes, what bcrypt reads; kept out of every repr and log."""
+GivenPassword = Annotated[SecretStr, Field(min_length=1, max_length=256, examples=["correct horse"])]
+"""A password somebody claims to have: compared, never stored."""
+Pin = Annotated[SecretStr, Field(json_schema_extra=dict(_PIN_SCHEMA), examples=["1234"]), AfterValidator(_pin)]
+"""4 to 6 digits; kept out of every repr and log."""
+
+Paise = Annotated[int, Field(strict=True, ge=1, le=MAX_MOVEMENT_PAISE, examples=[20000])]
+"""The amount of one movement: a JSON integer, in paise."""
+Flag = StrictBool
+
+
+def _lower(value: Any) -> Any:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def _handle(value: str) -> str:
+    if not _HANDLE.fullmatch(value):
+        raise PydanticCustomError("wallet_id", "not a wallet id such as alice@batua")
+    return value
+
+
+Handle = Annotated[
+    str,
+    BeforeValidator(_lower),
+    Field(max_length=70, json_schema_extra={"pattern": HANDLE_PATTERN}, examples=["alice@batua"]),
+    AfterValidator(_handle),
+]
+"""A wallet id, `alice@batua`, in whatever case it was typed."""
+
+
+def _recipient(value: str) -> str:
+    if _HANDLE.fullmatch(value):
+        return value
+    try:
+        return str(UUID(value))
+    except ValueError:
+        raise PydanticCustomError("recipient", "neither a wallet id such as alice@batua nor an account id") from None
+
+
+Recipient = Annotated[
+    str, BeforeValidator(_lower), Field(max_length=70, examples=["alice@batua"]), AfterValidator(_recipient)
+]
+"""Where money goes: a wallet id, or the id of an account of one's own (in canonical form)."""
+
+
+@cache
+def _timezones() -> frozenset[str]:
+    return frozenset(available_timezones() - {"localtime", "Factory", "posixrules"})
+
+
+def _timezone(value: str) -> str:
+    if value not in _timezones():
+        raise PydanticCustomError("timezone", "not an IANA time zone such as Asia/Kolkata")
+    return value
+
+
+Timezone = Annotated[str, Field(max_length=64, examples=["Asia/Kolkata"]), AfterValidator(_timezone)]
+"""An IANA time zone name."""

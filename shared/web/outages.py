@@ -1,0 +1,31 @@
+"""Which exceptions mean that the database is away or too slow, rather than that we made a mistake."""
+
+from __future__ import annotations
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+# Lost connection, serialization or deadlock, out of resources, lock not available, cancelled or shutting down.
+_PASSING_STATES = {"08", "40", "53", "55", "57"}
+_CONNECTION_ERRORS = (
+    OperationalError,
+    InterfaceError,
+    PoolTimeout,
+    ConnectionError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+)
+
+
+def is_outage(error: BaseException) -> bool:
+    """True when asking again later may well succeed."""
+    if isinstance(error, _CONNECTION_ERRORS):
+        return True
+    if isinstance(error, DBAPIError):
+        state = getattr(error.orig, "sqlstate", None) or ""
+        return error.connection_invalidated or state[:2] in _PASSING_STATES
+    # A refused connection to several addresses at once is a bare OSError; one about a file is ours.
+    return isinstance(error, OSError) and error.filename is None
