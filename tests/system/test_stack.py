@@ -134,7 +134,7 @@ def test_up_shows_every_process_and_sigterm_stops_it_and_nothing_else(command_li
     pids = [psutil.Process(int(command.layout.pid_file(name).read_text())) for name in PROCESSES]
     command.process.send_signal(signal.SIGTERM)
     assert command.process.wait(READY_SECONDS) == 0
-    gone, alive = psutil.wait_procs(pids, timeout=0)
+    _gone, alive = psutil.wait_procs(pids, timeout=0)
     assert alive == []
     assert all(is_free(port) for port in all_ports(command.layout))
     assert not list(command.layout.run.glob("*.pid"))
