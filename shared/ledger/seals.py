@@ -21,18 +21,26 @@ from shared.ledger.bank_book import STREAMED_ROWS
 from shared.models import LedgerSeal
 
 FIRST_PREVIOUS_HASH = "0" * 64
+ENTRIES_PER_SEAL = 250_000
+"""About the most one seal covers (never twice as many), so that none takes long."""
 _LOCK = 0x5EA1
 """The advisory lock that lets one seal be made at a time."""
 
 _FIX_RANGES = text("""
-    WITH sealed AS (
-        INSERT INTO ledger_seal_ranges (seal_id, account_id, first_seq, last_seq)
-        SELECT :seal_id, account.id, coalesce(last.seq, 0) + 1, account.seq
+    WITH unsealed AS (
+        SELECT account.id, coalesce(last.seq, 0) + 1 AS first_seq,
+               least(account.seq, coalesce(last.seq, 0) + CAST(:most AS bigint)) AS last_seq
         FROM accounts account LEFT JOIN LATERAL (
             SELECT last_seq AS seq FROM ledger_seal_ranges r WHERE r.account_id = account.id
             ORDER BY first_seq DESC LIMIT 1
         ) last ON true
         WHERE account.seq > coalesce(last.seq, 0)
+    ), counted AS (
+        SELECT *, sum(last_seq - first_seq + 1) OVER (ORDER BY id) AS entries_so_far FROM unsealed
+    ), sealed AS (
+        INSERT INTO ledger_seal_ranges (seal_id, account_id, first_seq, last_seq)
+        SELECT :seal_id, id, first_seq, last_seq FROM counted
+        WHERE entries_so_far - (last_seq - first_seq + 1) < CAST(:most AS bigint)
         RETURNING last_seq - first_seq + 1 AS entries
     )
     SELECT CAST(coalesce(sum(entries), 0) AS bigint) FROM sealed
@@ -64,14 +72,15 @@ _logger = logging.getLogger(__name__)
 
 
 async def seal(session: AsyncSession) -> LedgerSeal | None:
-    """Seal every entry committed so far and not sealed yet; None when there is none. The caller commits.
+    """Seal entries committed so far and not sealed yet; None when there is none. The caller commits.
 
-    One at a time: a second caller waits for the first's transaction. Memory stays bounded whatever there is to seal.
+    Call it again, in a new transaction, until it says None: one seal covers a bounded number of entries.
+    One seal at a time: a second caller waits for the first's transaction.
     """
     await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
     previous = await session.scalar(select(LedgerSeal).order_by(LedgerSeal.id.desc()).limit(1))
     number = previous.id + 1 if previous else 1
-    entry_count = await session.scalar(_FIX_RANGES, {"seal_id": number}) or 0
+    entry_count = await session.scalar(_FIX_RANGES, {"seal_id": number, "most": ENTRIES_PER_SEAL}) or 0
     if not entry_count:
         return None
     made = LedgerSeal(

@@ -1,0 +1,169 @@
+"""Prove the ledger: every rule that must hold, checked in one snapshot, naming the first rows that break it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared import clock
+from shared.bank.wire import StatementItem
+from shared.db.engine import SessionMaker
+from shared.ledger import bank_proof, seals
+from shared.ledger.comparison import Explained
+from shared.ledger.proof_checks import CHECKS, COUNTS, NEXT_CHUNK, Check
+
+MAX_OFFENDERS = 20
+"""How many broken rows a check names."""
+CHUNK_ROWS = 20_000
+
+Statements = Mapping[str, Sequence[StatementItem]]
+StatementSource = Callable[[], Awaitable[Statements]]
+Progress = Callable[[str, int, int], None]
+"""Told what is being checked, how many of its rows are done, and of how many."""
+
+_BEFORE_ALL = UUID(int=0)
+_STATEMENT_TIMEOUT = "300s"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """One rule, and the first rows that break it."""
+
+    name: str
+    offenders: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether the rule holds."""
+        return not self.offenders
+
+
+@dataclass(slots=True)
+class ProofReport:
+    """What was looked at and what was found. `explained` are lines of a bank's book that are still under way."""
+
+    checks: list[CheckResult] = field(default_factory=list)
+    explained: dict[str, list[Explained]] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Whether every rule holds."""
+        return all(check.ok for check in self.checks)
+
+    @property
+    def failed(self) -> list[CheckResult]:
+        """The rules that do not hold."""
+        return [check for check in self.checks if not check.ok]
+
+
+def _ignore_progress(_what: str, _done: int, _total: int) -> None:
+    """Nobody watches."""
+
+
+async def prove(
+    sessionmaker: SessionMaker,
+    *,
+    statements: Statements | StatementSource | None = None,
+    progress: Progress | None = None,
+) -> ProofReport:
+    """Check everything in one snapshot; nothing is written and nobody is held up.
+
+    `statements` are the banks' whole statements, by bank. On a system that is running give a function that fetches
+    them: it is called once the snapshot stands, so that every line of ours is in them already.
+    """
+    began = time.monotonic()
+    report = ProofReport()
+    tell = progress or _ignore_progress
+    async with sessionmaker() as session:
+        snapshot_at = await _begin_snapshot(session)
+        report.rows = dict((await session.execute(COUNTS)).mappings().one())
+        fetched, cut = (await statements(), snapshot_at) if callable(statements) else (statements, None)
+        for domain, checks in groupby(CHECKS, key=lambda check: check.domain):
+            report.checks += await _check_domain(session, domain, list(checks), report.rows, tell)
+        report.checks.append(await _check_seals(session, report.rows["entries"], tell))
+        for bank, items in (fetched or {}).items():
+            found = await bank_proof.check_bank(session, bank, items, cut=cut)
+            report.checks += [CheckResult(name, rows[:MAX_OFFENDERS]) for name, rows in found.offenders.items()]
+            report.explained[bank] = found.explained
+            tell(f"{bank} statement", len(items), len(items))
+        await session.rollback()
+    report.seconds = time.monotonic() - began
+    return report
+
+
+async def _begin_snapshot(session: AsyncSession) -> datetime:
+    """Open the transaction; the snapshot itself is taken by the first query, after the time this returns."""
+    await session.connection(execution_options={"isolation_level": "REPEATABLE READ", "postgresql_readonly": True})
+    await session.execute(text(f"SET LOCAL statement_timeout = '{_STATEMENT_TIMEOUT}'"))
+    # While the banks are asked for their statements the transaction is idle, for as long as their timeouts allow.
+    await session.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = '{_STATEMENT_TIMEOUT}'"))
+    return clock.now()
+
+
+async def _check_domain(
+    session: AsyncSession, domain: str, checks: Sequence[Check], rows: Mapping[str, int], tell: Progress
+) -> list[CheckResult]:
+    offenders: dict[str, list[Mapping[str, Any]]] = {check.name: [] for check in checks}
+    total, done = rows.get(domain, 0), 0
+    after: dict[str, Any] = _first_bound(domain)
+    while (chunk := await _next_chunk(session, domain, after)) is not None:
+        for check in checks:
+            found = offenders[check.name]
+            if len(found) < MAX_OFFENDERS:
+                values = {**chunk.bounds, "limit": MAX_OFFENDERS - len(found)}
+                found += [dict(row) for row in (await session.execute(text(check.sql), values)).mappings()]
+        done += chunk.rows
+        tell(domain.replace("_", "-"), done, total)
+        if chunk.next_after is None:
+            break
+        after = chunk.next_after
+    return [CheckResult(name, rows_found) for name, rows_found in offenders.items()]
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    bounds: dict[str, Any]
+    next_after: dict[str, Any] | None
+    rows: int
+
+
+def _first_bound(domain: str) -> dict[str, Any]:
+    if domain == "entries":
+        return {"after_account": _BEFORE_ALL, "after_seq": 0}
+    return {"after": _BEFORE_ALL}
+
+
+async def _next_chunk(session: AsyncSession, domain: str, after: dict[str, Any]) -> _Chunk | None:
+    if domain == "ledger":  # looked at as a whole
+        return _Chunk({}, None, 0)
+    row = (await session.execute(NEXT_CHUNK[domain], {**after, "size": CHUNK_ROWS})).mappings().one_or_none()
+    if row is None:
+        return None
+    upto = {name: value for name, value in row.items() if name != "rows"}
+    return _Chunk({**after, **upto}, dict(_as_after(upto)), row["rows"])
+
+
+def _as_after(upto: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    return ((name.replace("upto", "after"), value) for name, value in upto.items())
+
+
+async def _check_seals(session: AsyncSession, entries: int, tell: Progress) -> CheckResult:
+    done = 0
+
+    def count(sealed: int) -> None:
+        nonlocal done
+        done += sealed
+        tell("seals", done, entries)
+
+    wrong = await seals.verify(session, limit=MAX_OFFENDERS, entries_done=count)
+    return CheckResult("every seal still matches what it sealed", wrong)
