@@ -7,7 +7,7 @@ import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, BeforeValidator
 
 from services.dummy_bank import notices
 from services.dummy_bank.book import NODAL
@@ -19,8 +19,17 @@ from shared.bank.wire import MAX_LIST_ITEMS, CallLog, Faults, Statement, to_wire
 
 router = APIRouter(prefix="/{bank}/api", tags=["records"], responses=responses(400, 401, 404, 405, 413, 422, 500))
 
-From = Annotated[AwareDatetime | None, Query(alias="from", description="RFC 3339, inclusive")]
-To = Annotated[AwareDatetime | None, Query(description="RFC 3339, exclusive")]
+
+def _only_rfc_3339(value: object) -> object:
+    """Pydantic would also read a bare number, as seconds since 1970; nobody means that here."""
+    if isinstance(value, str) and "T" not in value.upper():
+        raise ValueError("not a time in RFC 3339")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_only_rfc_3339)]
+From = Annotated[Moment | None, Query(alias="from", description="RFC 3339, inclusive")]
+To = Annotated[Moment | None, Query(description="RFC 3339, exclusive")]
 MessageId = Annotated[str, Path(min_length=1, max_length=128)]
 
 _BEGINNING, _END = "0001-01-01", "9999-12-31"

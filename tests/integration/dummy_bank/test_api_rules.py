@@ -82,7 +82,9 @@ def test_putting_faults_replaces_them_all(hdfc: BankClient) -> None:
     assert (chosen["seed"], chosen["error_rate"], chosen["idempotency"]) == (4, 0, True)
 
 
-@pytest.mark.parametrize("moment", ["yesterday", "2026-10-16T00:00:00", "0001-01-01T00:00:00+05:30"])
+@pytest.mark.parametrize(
+    "moment", ["yesterday", "0.5", "1790000000", "2026-10-16T00:00:00", "0001-01-01T00:00:00+05:30"]
+)
 def test_an_unfit_range_is_refused(hdfc: BankClient, moment: str) -> None:
     assert hdfc.http.get("/api/statement", params={"from": moment}).status_code == 422
 

@@ -112,6 +112,22 @@ def test_a_payout_cut_off_by_a_kill_is_finished_and_told(settings: BankSimulator
         assert len(client.paid_out("payout-1")) == 1
 
 
+def test_a_call_under_way_at_a_kill_has_ended_in_the_log_after_it(settings: BankSimulatorSettings) -> None:
+    with process(settings) as (running, client), ThreadPoolExecutor(1) as pool:
+        client.faults(hold_at="after_work")
+        paying = pool.submit(client.pay)
+        eventually(lambda: client.items("statement"))
+        running.send_signal(signal.SIGKILL)
+        assert isinstance(paying.exception(), httpx.TransportError)
+    with process(settings) as (running, client):
+        [call] = client.items("calls")
+        assert (call["outcome"], len(client.paid_out("payout-1"))) == ("interrupted", 1)
+        assert call["ended_at"] > call["started_at"]
+        client.faults()
+        assert client.pay().json()["status"] == "SUCCESS"
+        assert len(client.paid_out("payout-1")) == 1
+
+
 def test_sigterm_ends_it_soon_even_with_a_call_that_hangs(settings: BankSimulatorSettings) -> None:
     with process(settings) as (running, client), ThreadPoolExecutor(1) as pool:
         client.faults(timeout_after_rate=1)
