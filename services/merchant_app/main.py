@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
 from fastapi import FastAPI
 
 from services.merchant_app.routes import ROUTERS
 from services.merchant_app.settings import MerchantAppSettings
+from shared.tasks.hints import Hints
 from shared.web.application import create_application
 from shared.web.health import POSTGRES, REDIS
 from shared.web.logs import configure_logging
@@ -25,8 +26,10 @@ def create_app(settings: MerchantAppSettings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_resources(chosen, audience="merchant_app") as resources:
-            app.state.resources = resources
-            yield
+            with closing(Hints(chosen.redis_url.get_secret_value())) as hints:
+                app.state.resources = resources
+                app.state.hint_withdrawal = hints.withdrawal
+                yield
 
     return create_application(
         title="merchant_app",

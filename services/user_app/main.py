@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
 from fastapi import FastAPI
 
+from services.user_app.banks import open_banks
 from services.user_app.routes import ROUTERS
 from services.user_app.settings import UserAppSettings
+from shared.tasks.hints import Hints
 from shared.web.application import create_application
 from shared.web.health import POSTGRES, REDIS
 from shared.web.logs import configure_logging
@@ -24,9 +26,15 @@ def create_app(settings: UserAppSettings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_resources(chosen, audience="user_app") as resources:
-            app.state.resources = resources
-            yield
+        async with (
+            open_resources(chosen, audience="user_app") as resources,
+            open_banks(chosen.banks, chosen.on_ramps.bank_timeout_seconds) as banks,
+        ):
+            with closing(Hints(chosen.redis_url.get_secret_value())) as hints:
+                app.state.resources = resources
+                app.state.banks = banks
+                app.state.hint_withdrawal = hints.withdrawal
+                yield
 
     return create_application(
         title="user_app",

@@ -66,7 +66,7 @@ def days(first: date | None, last: date | None, *, today: date) -> list[date]:
 
     Raises RangeReversed, RangeTooLong, RangeOutOfReach.
     """
-    _check_reach(first, last)
+    _check_reach(*(day.year for day in (first, last) if day is not None))
     last = last or max(today, first or today)
     first = first or last - (DEFAULT_DAYS - 1) * _DAY
     if first > last:
@@ -82,7 +82,7 @@ def months(first: Month | None, last: Month | None, *, today: date) -> list[Mont
 
     Raises RangeReversed, RangeTooLong, RangeOutOfReach.
     """
-    _check_reach(*(None if month is None else month.first_day for month in (first, last)))
+    _check_reach(*(month.year for month in (first, last) if month is not None))
     present = Month.of(today)
     last = last or max(present, first or present)
     first = first or last.plus(1 - DEFAULT_MONTHS)
@@ -99,6 +99,6 @@ def average(amount: int, count: int) -> int:
     return (2 * amount + count) // (2 * count) if count else 0
 
 
-def _check_reach(*ends: date | None) -> None:
-    if any(end is not None and not FIRST_YEAR <= end.year <= LAST_YEAR for end in ends):
+def _check_reach(*years: int) -> None:
+    if any(not FIRST_YEAR <= year <= LAST_YEAR for year in years):
         raise RangeOutOfReach(FIRST_YEAR, LAST_YEAR)

@@ -22,18 +22,19 @@ class Person:
 
 
 async def find_people(
-    session: AsyncSession, *, asked_by: UUID, text: str, limit: int, after: str | None = None
+    session: AsyncSession, *, asked_by: UUID, text: str, limit: int, after: UUID | None = None
 ) -> list[Person]:
-    """People whose name or wallet id contains `text`, in any case, by wallet id; everybody when it is empty.
+    """People whose name or wallet id contains `text`, in any case; everybody when it is empty.
 
-    Shops, the platform's own user and the person asking are not among them. `after` is the wallet id to go on from.
+    Shops, the platform's own user and the person asking are not among them. Oldest member first,
+    those after the person `after`.
     """
     statement = (
         select(User.id, User.first_name, User.last_name, Account.handle)
         .join(Owner, Owner.id == User.id)
         .join(Account, Account.owner_id == User.id)
         .where(Account.kind == "wallet", Account.closed_at.is_(None), Owner.is_system.is_(False), User.id != asked_by)
-        .order_by(Account.handle)
+        .order_by(User.id)
         .limit(limit)
     )
     words = " ".join(text.split())
@@ -45,6 +46,6 @@ async def find_people(
             or_(full_name.icontains(words, autoescape=True), wallet_id.icontains(words, autoescape=True))
         )
     if after is not None:
-        statement = statement.where(Account.handle > after)
+        statement = statement.where(User.id > after)
     rows = (await session.execute(statement)).all()
     return [Person(row.id, row.first_name, row.last_name, row.handle) for row in rows]

@@ -51,12 +51,16 @@ async def plan_transfer(
     return _instruction(Ends(payer, recipient), kind=kind, amount=amount, note=note, initiated_by=owner_id, claim=claim)
 
 
-async def plan_initial_funds(
-    session: AsyncSession, *, caller_id: UUID, is_system: bool, to: str, amount: int, claim: Claim, note: str | None
-) -> Instruction:
-    """What to post so that the platform funds the wallet `to`. Raises SystemUserOnly, RecipientNotFound."""
+def require_system_user(*, is_system: bool) -> None:
+    """Raises SystemUserOnly. Before any other work, so that nobody else learns which wallets there are."""
     if not is_system:
         raise SystemUserOnly
+
+
+async def plan_initial_funds(
+    session: AsyncSession, *, caller_id: UUID, to: str, amount: int, claim: Claim, note: str | None = None
+) -> Instruction:
+    """What to post so that the platform funds the wallet `to`. Raises RecipientNotFound."""
     recipient = await holder_of_wallet(session, to)
     if recipient is None:
         raise RecipientNotFound

@@ -2,10 +2,21 @@
 
 from fastapi import APIRouter
 
-from services.merchant_app.routes import auth, profile
+from services.merchant_app.routes import (
+    auth,
+    inflow,
+    profile,
+    transactions,
+    wallet,
+    withdrawals,
+)
 
 ROUTERS: tuple[APIRouter, ...] = (
     auth.router,
     profile.router,
+    inflow.router,
+    transactions.router,
+    wallet.router,
+    withdrawals.router,
 )
 """Adding a router is one line."""

@@ -2,10 +2,31 @@
 
 from fastapi import APIRouter
 
-from services.user_app.routes import auth, profile
+from services.user_app.routes import (
+    accounts,
+    auth,
+    banks,
+    on_ramps,
+    profile,
+    system,
+    transactions,
+    transfers,
+    users,
+    wallet,
+    withdrawals,
+)
 
 ROUTERS: tuple[APIRouter, ...] = (
     auth.router,
     profile.router,
+    accounts.router,
+    banks.router,
+    on_ramps.router,
+    system.router,
+    transactions.router,
+    transfers.router,
+    users.router,
+    wallet.router,
+    withdrawals.router,
 )
 """Adding a router is one line."""

@@ -1,0 +1,125 @@
+"""What the shop took in, by its own days and months."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.inflow import service
+from shared.inflow.calendar import Month
+from shared.inflow.errors import RangeOutOfReach, RangeReversed, RangeTooLong
+from shared.inflow.service import Taken
+from shared.web.dependencies import Caller, ReadSession
+from shared.web.problems import problem_responses
+
+router = APIRouter(prefix="/inflow", tags=["inflow"])
+
+MONTH_PATTERN = "^[0-9]{4}-(0[1-9]|1[0-2])$"
+RANGE_ERRORS = (RangeReversed, RangeTooLong, RangeOutOfReach)
+
+
+class TakenOut(BaseModel):
+    """What came in: paise, payments, and paise per payment (half a paisa rounded up; 0 for none)."""
+
+    amount: int
+    count: int
+    average: int
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"amount": 30000, "count": 2, "average": 15000}]})
+
+
+class SummaryOut(BaseModel):
+    """The shop's present days and months, in its own time zone, each so far."""
+
+    timezone: str
+    today: TakenOut
+    yesterday: TakenOut
+    this_month: TakenOut
+    last_month: TakenOut
+
+
+class DayOut(BaseModel):
+    """One day; amount in paise."""
+
+    date: dt.date
+    amount: int
+    count: int
+
+
+class DailyOut(BaseModel):
+    """Every day of the range, oldest first; one without a payment is zero."""
+
+    timezone: str = Field(examples=["Asia/Kolkata"])
+    items: list[DayOut]
+
+
+class MonthOut(BaseModel):
+    """One month; amount in paise."""
+
+    month: str = Field(pattern=MONTH_PATTERN, examples=["2026-11"])
+    amount: int
+    count: int
+
+
+class MonthlyOut(BaseModel):
+    """Every month of the range, oldest first; one without a payment is zero."""
+
+    timezone: str = Field(examples=["Asia/Kolkata"])
+    items: list[MonthOut]
+
+
+@router.get("/summary")
+async def get_summary(caller: Caller, session: ReadSession) -> SummaryOut:
+    """Payments of today, yesterday, this month and last month."""
+    summary = await service.summary(session, caller.owner_id)
+    return SummaryOut(
+        timezone=summary.timezone,
+        today=_shown(summary.today),
+        yesterday=_shown(summary.yesterday),
+        this_month=_shown(summary.this_month),
+        last_month=_shown(summary.last_month),
+    )
+
+
+@router.get("/daily", responses=problem_responses(*RANGE_ERRORS))
+async def get_daily(
+    caller: Caller,
+    session: ReadSession,
+    first: Annotated[dt.date | None, Query(alias="from", description="30 days up to `to` by default")] = None,
+    last: Annotated[dt.date | None, Query(alias="to", description="Included; today by default")] = None,
+) -> DailyOut:
+    """Payments by day; at most 366 days at once."""
+    daily = await service.daily(session, caller.owner_id, first=first, last=last)
+    items = [DayOut(date=day, amount=taken.amount, count=taken.count) for day, taken in daily.items]
+    return DailyOut(timezone=daily.timezone, items=items)
+
+
+@router.get("/monthly", responses=problem_responses(*RANGE_ERRORS))
+async def get_monthly(
+    caller: Caller,
+    session: ReadSession,
+    first: Annotated[
+        str | None, Query(alias="from", pattern=MONTH_PATTERN, description="`2026-11`; 12 months up to `to` by default")
+    ] = None,
+    last: Annotated[
+        str | None, Query(alias="to", pattern=MONTH_PATTERN, description="Included; this month by default")
+    ] = None,
+) -> MonthlyOut:
+    """Payments by month; at most 60 months at once."""
+    monthly = await service.monthly(session, caller.owner_id, first=_month(first), last=_month(last))
+    items = [MonthOut(month=str(month), amount=taken.amount, count=taken.count) for month, taken in monthly.items]
+    return MonthlyOut(timezone=monthly.timezone, items=items)
+
+
+def _month(text: str | None) -> Month | None:
+    if text is None:
+        return None
+    year, _, number = text.partition("-")
+    return Month(int(year), int(number))
+
+
+def _shown(taken: Taken) -> TakenOut:
+    return TakenOut(amount=taken.amount, count=taken.count, average=taken.average)

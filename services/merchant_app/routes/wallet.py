@@ -1,0 +1,7 @@
+"""The wallet, as in every app with a wallet."""
+
+from __future__ import annotations
+
+from shared.web.routes.wallet import router
+
+__all__ = ["router"]

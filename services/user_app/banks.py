@@ -1,0 +1,53 @@
+"""The banks this app talks to, kept open for the life of the process, and whether they are up."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from shared.bank.client import BankClient, clients_for, which_are_up
+from shared.config import Bank
+
+FRESH_SECONDS = 2.0
+
+
+class Banks:
+    """A client per bank. What a ping said is believed for two seconds, and only one is under way at a time."""
+
+    def __init__(self, clients: Mapping[str, BankClient]) -> None:
+        self.clients = clients
+        self._lock = asyncio.Lock()
+        self._up: dict[str, bool] = {}
+        self._asked_at = float("-inf")
+
+    async def up(self) -> dict[str, bool]:
+        """Whether each bank answers, by code; takes about a second at most."""
+        async with self._lock:
+            if time.monotonic() - self._asked_at >= FRESH_SECONDS:
+                self._up = await which_are_up(self.clients)
+                self._asked_at = time.monotonic()
+            return self._up
+
+
+@asynccontextmanager
+async def open_banks(banks: Mapping[str, Bank], timeout_seconds: float) -> AsyncIterator[Banks]:
+    """Clients for these banks, closed at the end."""
+    clients = clients_for(banks, timeout_seconds)
+    async with AsyncExitStack() as stack:
+        for client in clients.values():
+            stack.push_async_callback(client.aclose)
+        yield Banks(clients)
+
+
+def current_banks(request: Request) -> Banks:
+    """What the lifespan opened."""
+    banks: Banks = request.app.state.banks
+    return banks
+
+
+CurrentBanks = Annotated[Banks, Depends(current_banks)]

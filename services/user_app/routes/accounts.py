@@ -1,0 +1,140 @@
+"""One's own accounts: the wallet and pots to put money aside."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Query, status
+from pydantic import BaseModel, ConfigDict
+
+from shared.ledger import statement
+from shared.ledger.accounts import account_of
+from shared.ledger.errors import AccountNotFound
+from shared.models import Account
+from shared.transfers.errors import PotNameTaken, TooManyPots
+from shared.transfers.pots import accounts_of, open_pot
+from shared.web.dependencies import Caller, ReadSession, WriteSession
+from shared.web.fields import Body, Name
+from shared.web.pagination import Page, PageQuery, cursor_of
+from shared.web.problems import problem_responses
+from shared.web.queries import Moment
+
+router = APIRouter(prefix="/accounts", tags=["accounts"])
+
+_EXAMPLE_ID = "0199f0c2-6f2c-7a55-9c07-2f6a4f6d1f10"
+
+
+class PotIn(Body):
+    """A new pot."""
+
+    name: Name
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Goa trip"}]})
+
+
+class AccountOut(BaseModel):
+    """An account. Amounts in paise; only the wallet has a `wallet_id`."""
+
+    id: UUID
+    kind: Literal["wallet", "pot"]
+    name: str
+    wallet_id: str | None
+    balance: int
+    held: int
+    available: int
+    currency: str
+    created_at: datetime
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": _EXAMPLE_ID,
+                    "kind": "pot",
+                    "name": "Goa trip",
+                    "wallet_id": None,
+                    "balance": 25000,
+                    "held": 0,
+                    "available": 25000,
+                    "currency": "INR",
+                    "created_at": "2026-11-20T09:30:00.123456Z",
+                }
+            ]
+        }
+    )
+
+
+class BalanceOut(BaseModel):
+    """A balance in paise. `at` is null for the present one; `derived` says that entries were added up for it."""
+
+    account_id: UUID
+    balance: int
+    currency: str
+    at: datetime | None
+    derived: bool
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"account_id": _EXAMPLE_ID, "balance": 25000, "currency": "INR", "at": None, "derived": False}]
+        }
+    )
+
+
+@router.get("")
+async def list_accounts(caller: Caller, session: ReadSession, page: PageQuery) -> Page[AccountOut]:
+    """The caller's wallet and pots, oldest first."""
+    found = await accounts_of(session, caller.owner_id, limit=page.limit + 1, after=page.after_id())
+    items = found[: page.limit]
+    next_cursor = cursor_of(items[-1].id) if len(found) > page.limit else None
+    return Page(items=[_shown(account) for account in items], next_cursor=next_cursor)
+
+
+@router.post("", status_code=status.HTTP_201_CREATED, responses=problem_responses(PotNameTaken, TooManyPots))
+async def create_pot(caller: Caller, session: WriteSession, body: PotIn) -> AccountOut:
+    """Open a pot. Money gets there by a transfer to its id."""
+    return _shown(await open_pot(session, owner_id=caller.owner_id, name=body.name))
+
+
+@router.get("/{account_id}", responses=problem_responses(AccountNotFound))
+async def get_account(caller: Caller, session: ReadSession, account_id: UUID) -> AccountOut:
+    """One of the caller's accounts."""
+    return _shown(await account_of(session, caller.owner_id, account_id))
+
+
+@router.get("/{account_id}/balance", responses=problem_responses(AccountNotFound))
+async def get_balance(
+    caller: Caller,
+    session: ReadSession,
+    account_id: UUID,
+    at: Annotated[
+        Moment | None, Query(description="The balance as of this moment; a date is its start, in UTC")
+    ] = None,
+    derived: Annotated[bool, Query(description="Add up every entry instead of believing the cached number")] = False,
+) -> BalanceOut:
+    """The balance, now or as of a moment in the past."""
+    account = await account_of(session, caller.owner_id, account_id)
+    if derived:
+        balance = await statement.derived_balance(session, account.id, at)
+    elif at is not None:
+        balance = await statement.balance_at(session, account.id, at)
+    else:
+        balance = account.balance
+    return BalanceOut(account_id=account.id, balance=balance, currency=account.currency, at=at, derived=derived)
+
+
+def _shown(account: Account) -> AccountOut:
+    return AccountOut.model_validate(
+        {
+            "id": account.id,
+            "kind": account.kind,
+            "name": account.name,
+            "wallet_id": account.handle,
+            "balance": account.balance,
+            "held": account.held,
+            "available": account.available,
+            "currency": account.currency,
+            "created_at": account.created_at,
+        }
+    )

@@ -1,0 +1,55 @@
+"""What only the platform's own user may do."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, status
+from fastapi.responses import JSONResponse
+from pydantic import ConfigDict
+
+from services.user_app.routes.transfers import Note, TransferOut
+from shared.idempotency.claims import Answer
+from shared.ledger.errors import AccountClosed, LedgerBusy
+from shared.transfers import service
+from shared.transfers.errors import RecipientNotFound, SystemUserOnly
+from shared.web.dependencies import Caller, CurrentResources, IdempotencyKey, respond
+from shared.web.fields import Body, Handle, Paise
+from shared.web.keyed import KEY_ERRORS, REPLAY_HEADERS, claim_of
+from shared.web.problems import problem_responses
+
+router = APIRouter(prefix="/system", tags=["system"])
+
+
+class InitialFundsIn(Body):
+    """Money for a wallet, out of the platform's `funding` account."""
+
+    to: Handle
+    amount: Paise
+    note: Note = None
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"to": "alice@batua", "amount": 100000}]})
+
+
+@router.post(
+    "/initial-funds",
+    status_code=status.HTTP_201_CREATED,
+    response_model=TransferOut,
+    responses={
+        201: REPLAY_HEADERS,
+        **problem_responses(SystemUserOnly, RecipientNotFound, AccountClosed, LedgerBusy, *KEY_ERRORS),
+    },
+)
+async def give_initial_funds(
+    caller: Caller, key: IdempotencyKey, resources: CurrentResources, body: InitialFundsIn
+) -> JSONResponse:
+    """Fund a wallet. `balance_after` is null: no account of the caller's took part."""
+    service.require_system_user(is_system=caller.is_system)
+    claim = claim_of(caller.owner_id, key, route="/api/v1/system/initial-funds", body=body)
+
+    async def work() -> Answer:
+        async with resources.read_sessionmaker() as session:
+            instruction = await service.plan_initial_funds(
+                session, caller_id=caller.owner_id, to=body.to, amount=body.amount, note=body.note, claim=claim
+            )
+        return await service.carry_out(resources.poster, instruction)
+
+    return respond(await resources.guard.run(claim, work))

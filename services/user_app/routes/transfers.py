@@ -1,0 +1,119 @@
+"""Sending money: to friends, to shops, between one's own accounts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, status
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from shared.idempotency.claims import Answer
+from shared.ledger.errors import (
+    AccountClosed,
+    AccountNotFound,
+    CurrencyMismatch,
+    InsufficientFunds,
+    LedgerBusy,
+    SameAccount,
+)
+from shared.ledger.posting import TransferKind
+from shared.transfers import receipts, service
+from shared.transfers.errors import RecipientNotFound, TransferNotFound
+from shared.web.dependencies import Caller, CurrentResources, IdempotencyKey, PinCheck, ReadSession, respond
+from shared.web.fields import Body, Paise, Pin, Recipient, Text
+from shared.web.keyed import KEY_ERRORS, PIN_ERRORS, REPLAY_HEADERS, claim_of
+from shared.web.problems import problem_responses
+from shared.web.queries import none_if_blank
+from shared.web.routes.transactions import PartyOut
+
+router = APIRouter(prefix="/transfers", tags=["transfers"])
+
+Note = Annotated[Text | None, BeforeValidator(none_if_blank)]
+MOVEMENT_ERRORS = (InsufficientFunds, SameAccount, AccountClosed, CurrencyMismatch, RecipientNotFound, LedgerBusy)
+
+
+class TransferIn(Body):
+    """What to send to whom; without `pin` an `X-Pin-Token` is needed."""
+
+    to: Recipient
+    amount: Paise
+    note: Note = None
+    pin: Pin | None = None
+    from_account: UUID | None = Field(default=None, description="Pay from this pot instead of the wallet")
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"to": "bob@batua", "amount": 50000, "note": "rent", "pin": "1234"}]}
+    )
+
+
+class TransferOut(BaseModel):
+    """A receipt. Amounts in paise; `balance_after` is the reader's own."""
+
+    id: UUID
+    kind: TransferKind
+    amount: int
+    currency: str
+    sender: PartyOut = Field(alias="from")
+    recipient: PartyOut = Field(alias="to")
+    note: str | None
+    balance_after: int | None
+    created_at: datetime
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "0199f0c2-6f2c-7a55-9c07-2f6a4f6d1f10",
+                    "kind": "p2p",
+                    "amount": 50000,
+                    "currency": "INR",
+                    "from": {"wallet_id": "alice@batua", "name": "Alice Rao"},
+                    "to": {"wallet_id": "bob@batua", "name": "Bob Sen"},
+                    "note": "rent",
+                    "balance_after": 150000,
+                    "created_at": "2026-11-20T09:30:00.123456Z",
+                }
+            ]
+        }
+    )
+
+
+@router.post(
+    "",
+    status_code=status.HTTP_201_CREATED,
+    response_model=TransferOut,
+    responses={
+        201: REPLAY_HEADERS,
+        **problem_responses(*MOVEMENT_ERRORS, AccountNotFound, *KEY_ERRORS, *PIN_ERRORS),
+    },
+)
+async def send_money(
+    caller: Caller, key: IdempotencyKey, check_pin: PinCheck, resources: CurrentResources, body: TransferIn
+) -> JSONResponse:
+    """Send money to a friend (`p2p`) or a shop (`payment`), or move it between one's own accounts."""
+    await check_pin(body.pin)
+    claim = claim_of(caller.owner_id, key, route="/api/v1/transfers", body=body)
+
+    async def work() -> Answer:
+        async with resources.read_sessionmaker() as session:
+            instruction = await service.plan_transfer(
+                session,
+                owner_id=caller.owner_id,
+                to=body.to,
+                amount=body.amount,
+                note=body.note,
+                from_account=body.from_account,
+                claim=claim,
+            )
+        return await service.carry_out(resources.poster, instruction)
+
+    return respond(await resources.guard.run(claim, work))
+
+
+@router.get("/{transfer_id}", responses=problem_responses(TransferNotFound))
+async def get_transfer(caller: Caller, session: ReadSession, transfer_id: UUID) -> TransferOut:
+    """A transfer, for either party."""
+    return TransferOut.model_validate((await receipts.get(session, caller.owner_id, transfer_id)).body())

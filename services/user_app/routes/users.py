@@ -1,0 +1,60 @@
+"""Finding friends."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict
+
+from shared.transfers.people import find_people
+from shared.web.dependencies import Caller, ReadSession
+from shared.web.pagination import Page, PageQuery, cursor_of
+from shared.web.queries import OptionalSearch
+
+router = APIRouter(prefix="/users", tags=["users"])
+
+
+class PersonOut(BaseModel):
+    """Somebody one can send money to."""
+
+    id: UUID
+    first_name: str
+    last_name: str
+    wallet_id: str
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "0199f0c2-6f2c-7a55-9c07-2f6a4f6d1f10",
+                    "first_name": "Bob",
+                    "last_name": "Sen",
+                    "wallet_id": "bob@batua",
+                }
+            ]
+        }
+    )
+
+
+@router.get("")
+async def search_users(
+    caller: Caller,
+    session: ReadSession,
+    page: PageQuery,
+    text: Annotated[
+        OptionalSearch, Query(alias="filter", description="Part of a name or wallet id, in any case")
+    ] = None,
+) -> Page[PersonOut]:
+    """People by name or wallet id, never by email and never oneself; everybody when nothing is asked for."""
+    found = await find_people(
+        session, asked_by=caller.owner_id, text=text or "", limit=page.limit + 1, after=page.after_id()
+    )
+    shown = found[: page.limit]
+    next_cursor = cursor_of(shown[-1].id) if len(found) > page.limit else None
+    items = [
+        PersonOut(id=each.id, first_name=each.first_name, last_name=each.last_name, wallet_id=each.wallet_id)
+        for each in shown
+    ]
+    return Page(items=items, next_cursor=next_cursor)
