@@ -18,9 +18,11 @@ from services.bank_webhook.gate import Delivery
 from shared import clock
 from shared.bank.wire import PaymentNotice
 from shared.db.engine import SessionMaker
+from shared.errors import BatuaError
 from shared.ids import new_id
 from shared.models import WebhookDelivery
 from shared.onramps.settlement import settle
+from shared.web.outages import is_outage
 from shared.withdrawals.notices import apply_payout_notice
 
 MAX_TRIES = 3
@@ -47,6 +49,13 @@ async def take_in(sessionmaker: SessionMaker, delivery: Delivery, *, within_seco
                         return await _record(session, delivery)
                 except (SQLAlchemyError, OSError) as error:
                     _logger.warning("delivery not committed, try %d: %s", attempt, _cause(error))
+                    if not is_outage(error):
+                        _logger.error("delivery cannot be committed: %s", _cause(error))
+                        break
+                except BatuaError as error:
+                    # The ledger refuses the bank's money: ours to look at, and the bank has to come again.
+                    _logger.error("delivery cannot be settled: %s", error)
+                    raise NotCommitted from error
                 # Jitter, so that two copies that met do not meet again.
                 await asyncio.sleep(RETRY_PAUSE_SECONDS * attempt * (1 + secrets.randbelow(100) / 100))
     except TimeoutError:
@@ -78,7 +87,8 @@ async def _judge(session: AsyncSession, row: WebhookDelivery, delivery: Delivery
         row.on_ramp_id = settlement.on_ramp_id
         return settlement.verdict
     outcome = await apply_payout_notice(session, notice)
-    return str(outcome)
+    row.withdrawal_id = outcome.withdrawal_id
+    return outcome.verdict
 
 
 async def _insert(session: AsyncSession, delivery: Delivery) -> UUID | None:

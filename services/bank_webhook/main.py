@@ -9,34 +9,34 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
-from sqlalchemy import text
 from starlette.responses import Response
 
-from services.bank_webhook.gate import Gate
+from services.bank_webhook.gate import MAX_BODY_BYTES, Gate
 from services.bank_webhook.routes import webhooks
 from services.bank_webhook.settings import BankWebhookSettings
-from services.bank_webhook.state import WebhookState
+from services.bank_webhook.state import WebhookResources
 from shared.bank.signing import SignatureInvalid
-from shared.db.engine import create_engine, create_sessionmaker
 from shared.web.application import create_application
+from shared.web.health import POSTGRES
+from shared.web.logs import configure_logging
 from shared.web.problems import problem
+from shared.web.resources import open_database
 
 VERSION = "1.0.0"
 
 
 def create_app(settings: BankWebhookSettings | None = None) -> FastAPI:
-    """Build the app; without `settings` they are read from `BATUA_*`. Nothing is connected to yet."""
+    """Build the app; without `settings` they are read from `BATUA_*`. Starts whatever is or is not running."""
     chosen = settings or BankWebhookSettings()
-    engine = create_engine(chosen, application_name="bank_webhook")
+    configure_logging(chosen.log_level)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        await engine.dispose()
-
-    async def database() -> None:
-        async with engine.connect() as connection:
-            await connection.execute(text("SELECT 1"))
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_database(chosen, application_name="bank_webhook") as database:
+            app.state.resources = WebhookResources(
+                database.engine, database.sessionmaker, database.read_sessionmaker, chosen, Gate(chosen)
+            )
+            yield
 
     app = create_application(
         title="Batua bank webhook",
@@ -44,9 +44,12 @@ def create_app(settings: BankWebhookSettings | None = None) -> FastAPI:
         settings=chosen,
         lifespan=lifespan,
         routers=[webhooks.router],
-        readiness={"postgres": database},
+        readiness=[POSTGRES],
+        prefix="",
+        # The gate checks type and size itself, after the caller's address; this limit is only a second fence.
+        json_only=False,
+        body_limit_bytes=2 * MAX_BODY_BYTES,
     )
-    app.state.webhook = WebhookState(chosen, Gate(chosen), engine, create_sessionmaker(engine))
     app.add_exception_handler(SignatureInvalid, _ask_for_signature)
     return app
 

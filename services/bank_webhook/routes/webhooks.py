@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from services.bank_webhook import errors
 from services.bank_webhook.inbox import take_in
 from services.bank_webhook.refusals import DELIVERIES
-from services.bank_webhook.state import WebhookState
+from services.bank_webhook.state import WebhookResources
 from shared.bank.signing import SignatureInvalid
 from shared.errors import BatuaError
 from shared.web.errors import BodyTooLarge, JsonRequired
@@ -84,11 +84,10 @@ _DOCUMENTED: dict[str, Any] = {
 @router.post("/webhooks/{bank}", responses=problem_responses(*_REFUSALS), openapi_extra=_DOCUMENTED)
 async def receive_notice(bank: str, request: Request) -> Accepted:
     """Take in one notice. Answered only after it is committed, so what the bank hears is what we have."""
-    state: WebhookState = request.app.state.webhook
-    delivery = await state.gate.admit(bank, request)
-    verdict = await take_in(
-        state.sessionmaker, delivery, within_seconds=state.settings.webhook_commit_seconds
-    )
+    resources: WebhookResources = request.app.state.resources
+    delivery = await resources.gate.admit(bank, request)
+    within_seconds = resources.settings.webhook_commit_seconds
+    verdict = await take_in(resources.sessionmaker, delivery, within_seconds=within_seconds)
     DELIVERIES.labels(delivery.notice.bank, verdict).inc()
     if verdict in _TURNED_AWAY:
         raise _TURNED_AWAY[verdict]()
