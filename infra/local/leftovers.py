@@ -7,11 +7,12 @@ our home and its own name, or its command line lies in our home. Nobody else is 
 from __future__ import annotations
 
 import signal
+from contextlib import suppress
 
 import psutil
 
 from infra.local.layout import PROCESSES, Layout
-from infra.local.supervision import remove_socket
+from infra.local.supervision import TIERS, remove_socket
 
 SUPERVISOR_STOP_SECONDS = 45
 PROCESS_STOP_SECONDS = 15
@@ -62,34 +63,35 @@ def _find_supervisor(layout: Layout) -> psutil.Process | None:
         return None
 
 
-def _end(process: psutil.Process, number: signal.Signals, seconds: float) -> None:
-    try:
-        process.send_signal(number)
-        process.wait(seconds)
-    except psutil.NoSuchProcess:
-        return
-    except psutil.TimeoutExpired:
-        process.kill()
-        process.wait(PROCESS_STOP_SECONDS)
+def _end(processes: list[psutil.Process], number: signal.Signals, seconds: float) -> None:
+    """Signal them all, and kill whichever is still there after this time."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+    _gone, alive = psutil.wait_procs(processes, timeout=seconds)
+    for process in alive:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(alive, timeout=PROCESS_STOP_SECONDS)
 
 
 def end_leftovers(layout: Layout) -> list[str]:
     """End what an earlier stack in this home left running; returns the names of what was ended.
 
-    Call it only while holding the home's lock.
+    Services end before Redis, and Redis before the database. Call it only while holding the
+    home's lock.
     """
     ended = []
     supervisor = _find_supervisor(layout)
     if supervisor is not None:
         ended.append("supervisord")
-        _end(supervisor, signal.SIGTERM, SUPERVISOR_STOP_SECONDS)
-    for name in reversed(tuple(PROCESSES)):
-        process = find(layout, name)
-        if process is not None:
-            ended.append(name)
-            number = signal.SIGINT if name == "postgres" else signal.SIGTERM
-            _end(process, number, PROCESS_STOP_SECONDS)
+        _end([supervisor], signal.SIGTERM, SUPERVISOR_STOP_SECONDS)
+    for tier in reversed(TIERS):
+        names = [name for name, process in PROCESSES.items() if process.tier == tier]
+        found = {name: process for name in names if (process := find(layout, name)) is not None}
+        ended += found
+        _end(list(found.values()), signal.SIGINT if tier == "postgres" else signal.SIGTERM, PROCESS_STOP_SECONDS)
+    for name in (*PROCESSES, "supervisord"):
         layout.pid_file(name).unlink(missing_ok=True)
-    layout.supervisor_pid_file.unlink(missing_ok=True)
     remove_socket(layout)
     return ended
