@@ -1,0 +1,80 @@
+"""`batua users`: people that no sign-up page makes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from infra.local.environment import load_local_environment
+from shared.auth.errors import EmailTaken
+from shared.auth.passwords import Hasher
+from shared.auth.registration import Credentials, register_user
+from shared.config import DatabaseSettings, PasswordSettings
+from shared.db.engine import create_engine, create_sessionmaker
+from shared.web.fields import Body, Email, Password, Pin
+
+app = typer.Typer(help="People that no sign-up page makes.", no_args_is_help=True)
+
+FIRST_NAME, LAST_NAME = "Batua", "System"
+
+
+class SystemUserSettings(DatabaseSettings, PasswordSettings):
+    """Where the user is kept and how the secrets are hashed."""
+
+
+class NewSystemUser(Body):
+    """The same rules as for everybody who signs up."""
+
+    email: Email
+    password: Password
+    pin: Pin
+
+
+@app.callback()
+def users() -> None:
+    """Keeps `create-system` a command of a group while it is the only one."""
+
+
+@app.command("create-system")
+def create_system(
+    email: Annotated[str, typer.Option(prompt=True)],
+    password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)],
+    pin: Annotated[str, typer.Option(prompt="PIN", hide_input=True, confirmation_prompt=True)],
+) -> None:
+    """Create the platform's own user, who may hand out initial funds; what is not given is asked for."""
+    load_local_environment()
+    try:
+        settings = SystemUserSettings()
+        asked = NewSystemUser.model_validate({"email": email, "password": password, "pin": pin})
+    except ValidationError as error:
+        for problem in error.errors(include_input=False, include_url=False):
+            typer.echo(f"{problem['loc'][0]}: {problem['msg']}", err=True)
+        raise typer.Exit(2) from None
+    try:
+        wallet_id = asyncio.run(_create(settings, asked))
+    except EmailTaken as error:
+        typer.echo(error.title, err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"{asked.email} may hand out initial funds. Wallet id: {wallet_id}")
+
+
+async def _create(settings: SystemUserSettings, asked: NewSystemUser) -> str:
+    hasher = Hasher(settings)
+    engine = create_engine(settings, application_name="batua users")
+    try:
+        credentials = Credentials(
+            email=asked.email,
+            password_hash=await hasher.hash_password(asked.password.get_secret_value()),
+            pin_hash=await hasher.hash_pin(asked.pin.get_secret_value()),
+        )
+        async with create_sessionmaker(engine).begin() as session:
+            _, account = await register_user(
+                session, credentials=credentials, first_name=FIRST_NAME, last_name=LAST_NAME, is_system=True
+            )
+    finally:
+        hasher.close()
+        await engine.dispose()
+    return account.handle or ""
