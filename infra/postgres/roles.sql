@@ -4,6 +4,8 @@
 -- Services share the group batua_service. It reads and inserts everywhere, and changes everything but
 -- the records of what happened: those can be added to and nothing else, by grant here and by
 -- trigger in the schema. Nobody but the owner may TRUNCATE, and nobody alters a table.
+--
+-- Only the two apps, where people sign in, can read how passwords and PINs are hashed.
 
 DO $$
 DECLARE
@@ -30,6 +32,7 @@ DO $$
 DECLARE
     owner name := (SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database());
     append_only text;
+    harmless text;
 BEGIN
     EXECUTE format('GRANT CONNECT ON DATABASE %I TO batua_service', current_database());
     EXECUTE format('REVOKE CONNECT, TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
@@ -46,6 +49,14 @@ BEGIN
     END LOOP;
     IF to_regclass('public.alembic_version') IS NOT NULL THEN
         REVOKE INSERT, UPDATE, DELETE ON public.alembic_version FROM batua_service;
+    END IF;
+    IF to_regclass('public.owners') IS NOT NULL THEN
+        SELECT string_agg(quote_ident(attname), ', ') INTO harmless FROM pg_attribute
+        WHERE attrelid = 'public.owners'::regclass AND attnum > 0 AND NOT attisdropped
+          AND attname NOT IN ('password_hash', 'pin_hash');
+        REVOKE ALL ON public.owners FROM batua_service;
+        GRANT SELECT, INSERT, UPDATE, DELETE ON public.owners TO user_app, merchant_app;
+        EXECUTE format('GRANT SELECT (%s) ON public.owners TO bank_webhook, withdraw_worker', harmless);
     END IF;
 END
 $$;

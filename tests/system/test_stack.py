@@ -195,6 +195,14 @@ def test_services_may_add_to_the_record_but_never_change_it(stack):
         assert privileges(stack, role, "accounts") == {"SELECT", "INSERT", "UPDATE", "DELETE"}
 
 
+@pytest.mark.parametrize("role", ["bank_webhook", "withdraw_worker"])
+def test_where_nobody_signs_in_no_hash_of_a_password_or_pin_can_be_read(stack, role):
+    assert ask(stack, role, "SELECT count(email) FROM owners") == "0"
+    for column in ("password_hash", "pin_hash"):
+        assert ask(stack, role, f"SELECT has_column_privilege('owners', '{column}', 'SELECT')") == "f"
+        assert ask(stack, "user_app", f"SELECT has_column_privilege('owners', '{column}', 'SELECT')") == "t"
+
+
 def privileges(stack: Stack, role: str, table: str) -> set[str]:
     kinds = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE")
     return {kind for kind in kinds if ask(stack, role, f"SELECT has_table_privilege('{table}', '{kind}')") == "t"}
