@@ -40,7 +40,7 @@ class World:
             await session.execute(text("SET LOCAL session_replication_role = replica"))
             for statement in statements:
                 result = await session.execute(text(statement), {"alice": self.alice.id, "bob": self.bob.id})
-                assert result.rowcount > 0, f"changed nothing: {statement}"  # type: ignore[attr-defined] - a DML result
+                assert result.rowcount > 0, f"changed nothing: {statement}"  # type: ignore[attr-defined]  # a DML result
 
 
 @pytest.fixture

@@ -1,0 +1,166 @@
+"""`batua prove`: check that the ledger holds, and that the banks agree."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import TypeAdapter, ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from infra.local.environment import load_local_environment
+from shared.bank.client import BankClient
+from shared.bank.errors import BankFailed, Refused
+from shared.bank.wire import Statement, StatementItem
+from shared.clock import now
+from shared.config import BANKS, BankSettings, DatabaseSettings
+from shared.db.engine import create_engine, create_sessionmaker
+from shared.ledger.proof import CheckResult, ProofReport, Statements
+from shared.ledger.proof import prove as prove_ledger
+
+BROKEN = 1
+NOT_KNOWN = 2
+"""The exit code when the proof could not be made: a bank or the database away, a file that cannot be read."""
+STATEMENT_SECONDS = 300.0
+BANK_TIMEOUT_SECONDS = 10.0
+BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+_FILE = TypeAdapter(Statement | list[StatementItem])
+
+
+class _Banks:
+    """Asks every bank for its whole statement, and remembers which gave none."""
+
+    def __init__(self, settings: BankSettings) -> None:
+        self._settings = settings
+        self.silent: dict[str, str] = {}
+
+    async def statements(self) -> Statements:
+        found: dict[str, Sequence[StatementItem]] = {}
+        for code, bank in self._settings.banks.items():
+            client = BankClient(bank, BANK_TIMEOUT_SECONDS)
+            try:
+                found[code] = await client.statement(BEGINNING, now() + timedelta(days=1))
+            except (BankFailed, Refused) as error:
+                self.silent[bank.name] = error.reason
+            finally:
+                await client.aclose()
+        return found
+
+
+def prove(
+    bank_statement: Annotated[
+        Path | None, typer.Option(help="A bank's whole statement as JSON, instead of asking the banks.", dir_okay=False)
+    ] = None,
+    bank: Annotated[str | None, typer.Option(help="Whose statement the file is: hdfc or axis.")] = None,
+    no_bank: Annotated[bool, typer.Option("--no-bank", help="Look at our own books only.")] = False,
+) -> None:
+    """Check every rule of the ledger in one snapshot. Exit 0: it holds; 1: it does not; 2: it could not be checked."""
+    load_local_environment()
+    console = Console()
+    given = _read_statement(bank_statement, bank)
+    banks = None if given is not None or no_bank else _banks(console)
+    with _bars(console) as bars:
+        try:
+            report = asyncio.run(_prove(given, banks, bars))
+        except OSError as error:
+            raise _not_known(f"The database cannot be reached: {error}") from None
+    for check in report.failed:
+        console.print(_table(check))
+    _summarise(console, report)
+    if not report.ok:
+        raise typer.Exit(BROKEN)
+    if banks is not None and banks.silent:
+        silent = ", ".join(f"{name} ({reason})" for name, reason in banks.silent.items())
+        raise _not_known(f"No statement from {silent}: try again, or use --no-bank to leave the banks out.")
+
+
+async def _prove(given: Statements | None, banks: _Banks | None, bars: Progress) -> ProofReport:
+    tasks: dict[str, Any] = {}
+
+    def show(what: str, done: int, total: int) -> None:
+        if what not in tasks:
+            tasks[what] = bars.add_task(what, total=total)
+        bars.update(tasks[what], completed=done, total=max(total, done))
+
+    settings = DatabaseSettings(  # type: ignore[call-arg]  # the address comes from the environment
+        database_pool_size=1, database_statement_timeout_seconds=STATEMENT_SECONDS
+    )
+    engine = create_engine(settings, application_name="batua-prove")
+    try:
+        source = given if given is not None or banks is None else banks.statements
+        return await prove_ledger(create_sessionmaker(engine), statements=source, progress=show)
+    finally:
+        await engine.dispose()
+
+
+def _read_statement(path: Path | None, bank: str | None) -> Statements | None:
+    if path is None:
+        return None
+    if bank not in BANKS:
+        raise typer.BadParameter(f"say whose statement it is: --bank {' or '.join(BANKS)}")
+    try:
+        read = _FILE.validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        reason = error.errors(include_input=False)[0]["msg"] if isinstance(error, ValidationError) else error
+        raise _not_known(f"{path} is not a statement: {reason}") from None
+    return {bank: read.items if isinstance(read, Statement) else read}
+
+
+def _banks(console: Console) -> _Banks | None:
+    if not any(name.startswith("BATUA_BANK_") and name.endswith("_URL") for name in os.environ):
+        console.print("No bank is configured (BATUA_BANK_*): only our own books are looked at.")
+        return None
+    try:
+        return _Banks(BankSettings())  # type: ignore[call-arg]  # from the environment
+    except ValidationError as error:
+        names = ", ".join(f"BATUA_{'_'.join(map(str, problem['loc'])).upper()}" for problem in error.errors())
+        raise _not_known(f"The banks' settings are not whole ({names}); use --no-bank to leave them out.") from None
+
+
+def _bars(console: Console) -> Progress:
+    columns = (TextColumn("{task.description:<16}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console, transient=True)
+
+
+def _table(check: CheckResult) -> Table:
+    table = Table(title=f"Broken: {check.name}", title_justify="left", title_style="bold red")
+    names = list(dict.fromkeys(name for row in check.offenders for name in row))
+    for name in names:
+        table.add_column(name, overflow="fold")
+    for row in check.offenders:
+        table.add_row(*[_cell(row, name) for name in names])
+    return table
+
+
+def _cell(row: Mapping[str, Any], name: str) -> str:
+    value = row.get(name)
+    return "" if value is None else str(value)
+
+
+def _summarise(console: Console, report: ProofReport) -> None:
+    for bank, lines in report.explained.items():
+        for line in lines:
+            console.print(
+                f"Under way at {bank}: {line.direction} {line.amount} paise, {line.reference}: {line.reason}",
+                markup=False,
+                highlight=False,
+            )
+    rows = report.rows
+    looked_at = f"{rows['accounts']} accounts, {rows['transfers']} transfers, {rows['entries']} entries"
+    kept = sum(check.ok for check in report.checks)
+    verdict = "The ledger holds" if report.ok else "The ledger does NOT hold"
+    console.print(
+        f"{verdict}: {kept} of {len(report.checks)} rules, {looked_at}, {report.seconds:.1f} s.", highlight=False
+    )
+
+
+def _not_known(message: str) -> typer.Exit:
+    typer.echo(message, err=True)
+    return typer.Exit(NOT_KNOWN)

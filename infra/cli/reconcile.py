@@ -1,0 +1,91 @@
+"""`batua reconcile`: file every difference between a bank's book and ours."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from infra.local.environment import load_local_environment
+from shared.bank.client import BankClient
+from shared.bank.errors import BankFailed, Refused
+from shared.clock import now
+from shared.config import BANKS, BankSettings, DatabaseSettings
+from shared.db.engine import create_engine, create_sessionmaker
+from shared.money import Money
+from shared.reconciliation.service import Report, reconcile_bank
+
+DIFFERENT = 1
+NOT_KNOWN = 2
+BANK_TIMEOUT_SECONDS = 10.0
+STATEMENT_SECONDS = 60.0
+USUAL_RANGE = timedelta(days=2)
+_DAY = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
+
+
+def reconcile(
+    bank: Annotated[str, typer.Option(help="Which bank: hdfc or axis.")],
+    since: Annotated[datetime | None, typer.Option(formats=_DAY, help="UTC; two days ago when not given.")] = None,
+    until: Annotated[datetime | None, typer.Option(formats=_DAY, help="UTC; now when not given.")] = None,
+    grace_seconds: Annotated[int, typer.Option(min=0, help="Leave lines younger than this alone.")] = 600,
+) -> None:
+    """Compare the bank's statement with our on-ramps and payouts. Exit 0: equal; 1: they differ; 2: not known."""
+    if bank not in BANKS:
+        raise typer.BadParameter(f"--bank is {' or '.join(BANKS)}")
+    load_local_environment()
+    end = until.replace(tzinfo=UTC) if until else now()
+    start = since.replace(tzinfo=UTC) if since else end - USUAL_RANGE
+    if start >= end:
+        raise typer.BadParameter("--since must lie before --until")
+    try:
+        report = asyncio.run(_reconcile(bank, start, end, timedelta(seconds=grace_seconds)))
+    except (BankFailed, Refused) as error:
+        typer.echo(f"No statement from {bank}: {error.reason}. Nothing was changed.", err=True)
+        raise typer.Exit(NOT_KNOWN) from None
+    except (OSError, ValidationError) as error:
+        reason = str(error) if isinstance(error, OSError) else _missing(error)
+        typer.echo(f"Cannot reconcile: {reason}", err=True)
+        raise typer.Exit(NOT_KNOWN) from None
+    _show(report)
+    if not report.ok:
+        raise typer.Exit(DIFFERENT)
+
+
+async def _reconcile(bank: str, since: datetime, until: datetime, grace: timedelta) -> Report:
+    banks = BankSettings()  # type: ignore[call-arg]  # from the environment
+    database = DatabaseSettings(  # type: ignore[call-arg]  # the address comes from the environment
+        database_pool_size=1, database_statement_timeout_seconds=STATEMENT_SECONDS
+    )
+    engine = create_engine(database, application_name="batua-reconcile")
+    client = BankClient(banks.banks[bank], BANK_TIMEOUT_SECONDS)
+    try:
+        sessionmaker = create_sessionmaker(engine)
+        return await reconcile_bank(sessionmaker, client, bank, since=since, until=until, grace=grace)
+    finally:
+        await client.aclose()
+        await engine.dispose()
+
+
+def _missing(error: ValidationError) -> str:
+    names = ["BATUA_" + "_".join(map(str, problem["loc"])).upper() for problem in error.errors(include_input=False)]
+    return f"settings missing or wrong: {', '.join(names)}"
+
+
+def _show(report: Report) -> None:
+    console = Console()
+    if report.differences:
+        table = Table("kind", "reference", "direction", "ours", "bank's", "at")
+        for found in report.differences:
+            amounts = ["" if paise is None else str(Money(paise)) for paise in (found.our_amount, found.bank_amount)]
+            table.add_row(found.kind, found.reference, found.direction, *amounts, f"{found.at:%Y-%m-%d %H:%M:%S}")
+        console.print(table)
+    typer.echo(
+        f"{report.bank}: {report.matched} lines match, {len(report.differences)} differences "
+        f"({report.filed} new, {report.resolved} resolved), {Money(report.parked)} parked in suspense, "
+        f"{Money(report.unparked)} taken back from it."
+    )
