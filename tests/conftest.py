@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import shutil
 import socket
 import tempfile
@@ -61,7 +62,9 @@ def free_port_base_fixture() -> Callable[[], int]:
 
 def free_port_base() -> int:
     """A port base below the ephemeral range whose ports nobody listens on now."""
-    for base in range(20000, 30000, 100):
+    bases = list(range(20000, 30000, 100))
+    random.SystemRandom().shuffle(bases)  # another run beside this one looks for a base at the same time
+    for base in bases:
         if all(_is_free(base + offset) for offset in (0, 1, 2, 3, 4, 25, 32, HIGHEST_PORT_OFFSET)):
             return base
     raise RuntimeError("no hundred free ports between 20000 and 30000")
