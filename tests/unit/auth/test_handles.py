@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import re
+from itertools import islice
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.auth.handles import base_of, candidates
+from shared.web.fields import HANDLE_PATTERN
+
+
+def test_a_wallet_is_called_like_its_owner() -> None:
+    assert list(islice(candidates(base_of("Alice", otherwise="wallet")), 3)) == [
+        "alice@batua",
+        "alice2@batua",
+        "alice3@batua",
+    ]
+    assert base_of("Chai Point", otherwise="shop") == "chaipoint"
+    assert base_of("José-María", otherwise="wallet") == "josemaria"
+    assert base_of("चाय", otherwise="shop") == "shop"
+
+
+def test_nobody_is_called_like_the_platform() -> None:
+    assert "support@batua" not in list(candidates("support"))
+
+
+@given(st.text(max_size=100))
+def test_every_name_makes_a_bounded_number_of_valid_handles(name: str) -> None:
+    made = list(candidates(base_of(name, otherwise="wallet")))
+    assert 1 <= len(made) <= 20
+    assert all(re.fullmatch(HANDLE_PATTERN, handle) for handle in made)

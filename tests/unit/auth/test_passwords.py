@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Iterator
+
+import bcrypt
+import pytest
+from pydantic import SecretStr
+
+from shared.auth import passwords
+from shared.auth.errors import HashingBusy
+from shared.auth.passwords import Hasher
+from shared.config import PasswordSettings
+
+
+def settings(pepper: str = "a pepper") -> PasswordSettings:
+    return PasswordSettings(pin_pepper=SecretStr(pepper), bcrypt_rounds=4)
+
+
+@pytest.fixture
+def hasher() -> Iterator[Hasher]:
+    made = Hasher(settings())
+    yield made
+    made.close()
+
+
+async def matches(hasher: Hasher, password: str, password_hash: str | None) -> bool:
+    async with hasher.turn() as turn:
+        return await turn.verify(password, password_hash)
+
+
+async def test_only_the_right_password_matches(hasher: Hasher) -> None:
+    stored = await hasher.hash_password("correct horse")
+    assert await matches(hasher, "correct horse", stored)
+    assert not await matches(hasher, "wrong horse", stored)
+    assert not await matches(hasher, "x" * 300, stored)
+    assert not await matches(hasher, "with a \x00 inside", stored)
+
+
+async def test_a_password_of_72_bytes_is_compared_to_its_end(hasher: Hasher) -> None:
+    stored = await hasher.hash_password("x" * 72)
+    assert await matches(hasher, "x" * 72, stored)
+    assert not await matches(hasher, "x" * 71 + "y", stored)
+    assert not await matches(hasher, "x" * 73, stored)
+
+
+async def test_nobody_costs_as_many_rounds_as_somebody(hasher: Hasher, monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[bytes] = []
+
+    def counting(password: bytes, hashed: bytes) -> bool:
+        compared.append(hashed)
+        return check(password, hashed)
+
+    check = bcrypt.checkpw
+    monkeypatch.setattr(bcrypt, "checkpw", counting)
+    stored = await hasher.hash_password("correct horse")
+    for password, password_hash in (("guess", stored), ("guess", None), ("x" * 100, stored)):
+        assert not await matches(hasher, password, password_hash)
+    assert [each[:7] for each in compared] == [b"$2b$04$"] * 3
+
+
+async def test_a_pin_is_worthless_without_the_pepper(hasher: Hasher) -> None:
+    stored = await hasher.hash_pin("1234")
+    other = Hasher(settings("another pepper"))
+    assert await hasher.verify_pin("1234", stored)
+    assert not await other.verify_pin("1234", stored)
+    assert not await matches(hasher, "1234", stored)
+    other.close()
+
+
+async def test_hashing_never_takes_more_threads_than_cores(hasher: Hasher, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock, running, most = threading.Lock(), 0, 0
+    hash_it = bcrypt.hashpw
+
+    def watching(password: bytes, salt: bytes) -> bytes:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        try:
+            return hash_it(password, salt)
+        finally:
+            with lock:
+                running -= 1
+
+    monkeypatch.setattr(bcrypt, "hashpw", watching)
+    await asyncio.gather(*(hasher.hash_password("correct horse") for _ in range(40)))
+    assert 1 <= most <= (os.cpu_count() or 1)
+
+
+async def test_the_queue_has_an_end(hasher: Hasher, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "MAX_WAITING", 3)
+    results = await asyncio.gather(*(hasher.hash_password("correct horse") for _ in range(40)), return_exceptions=True)
+    assert any(isinstance(result, HashingBusy) for result in results)
+    assert await hasher.hash_password("correct horse")
