@@ -27,7 +27,9 @@ MAX_REASON_LENGTH = 200
 
 async def apply_step(session: AsyncSession, withdrawal: Withdrawal, step: Step) -> None:
     """Take `step` with a locked withdrawal, giving up whoever's lease. Raises what the ledger raises."""
-    await _move_money(session, withdrawal, step.money)
+    made = await _move_money(session, withdrawal, step.money)
+    # All at once: a row that is half changed breaks its own constraints as soon as it is written.
+    withdrawal.transfer_id, withdrawal.reversal_transfer_id = made
     withdrawal.status = step.status
     withdrawal.lease_id = withdrawal.lease_expires_at = None
     withdrawal.next_attempt_at = step.next_attempt_at
@@ -68,18 +70,24 @@ def alert(withdrawal: Withdrawal, why: str) -> None:
     _logger.error("withdrawal %s needs a person: %s", withdrawal.id, why, extra={"facts": facts})
 
 
-async def _move_money(session: AsyncSession, withdrawal: Withdrawal, moves: Sequence[MoneyMove]) -> None:
+async def _move_money(
+    session: AsyncSession, withdrawal: Withdrawal, moves: Sequence[MoneyMove]
+) -> tuple[UUID | None, UUID | None]:
+    """Carry the moves out; the ids of the payout and of its reversal, as far as there are any by now."""
+    payout_id, reversal_id = withdrawal.transfer_id, withdrawal.reversal_transfer_id
     for move in moves:
         if move == "capture":
             payout = _transfer(withdrawal, new_id())
             await post_one(session, CaptureHold(withdrawal.hold_id, payout))
-            withdrawal.transfer_id = payout.id
+            payout_id = payout.id
         elif move == "release":
             await post_one(session, ReleaseHold(withdrawal.hold_id, withdrawal.account_id))
         else:
-            reversal = _reversal(withdrawal, new_id())
+            assert payout_id is not None, "only what was paid out can come back"
+            reversal = _reversal(withdrawal, new_id(), payout_id)
             await post_one(session, reversal)
-            withdrawal.reversal_transfer_id = reversal.id
+            reversal_id = reversal.id
+    return payout_id, reversal_id
 
 
 def _transfer(withdrawal: Withdrawal, transfer_id: UUID) -> Transfer:
@@ -95,7 +103,7 @@ def _transfer(withdrawal: Withdrawal, transfer_id: UUID) -> Transfer:
     )
 
 
-def _reversal(withdrawal: Withdrawal, transfer_id: UUID) -> Transfer:
+def _reversal(withdrawal: Withdrawal, transfer_id: UUID, payout_id: UUID) -> Transfer:
     return Transfer(
         id=transfer_id,
         kind="payout_reversal",
@@ -104,7 +112,7 @@ def _reversal(withdrawal: Withdrawal, transfer_id: UUID) -> Transfer:
         amount=withdrawal.amount,
         currency=withdrawal.currency,
         note=f"Sent back from {mask(withdrawal.account_number)}",
-        reverses=withdrawal.transfer_id,
+        reverses=payout_id,
     )
 
 

@@ -1,0 +1,351 @@
+"""Payouts against a real bank over HTTP and a real Postgres: what leaves, what is held, what the bank's book says."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from shared import clock
+from shared.bank.client import BankClient
+from shared.config import Bank
+from shared.ids import new_id
+from shared.models import BankCircuit
+from shared.withdrawals.engine import Engine, Job
+from shared.withdrawals.states import InProgress, MayBeDone, NotDone, Paid, TurnedDown
+from tests.integration.withdrawals.world import FAST, World, past
+
+
+async def test_a_withdrawal_is_paid_once_and_captured(world: World) -> None:
+    wallet = await world.person(1_000_00)
+    withdrawal = await world.ask(wallet, 300_00)
+    assert await world.money(wallet) == (1_000_00, 300_00)
+    advanced = await world.engine.advance(wallet.owner_id)
+    row = await world.row(withdrawal)
+    assert (row.status, row.attempts, advanced.jobs, advanced.again_at) == ("succeeded", 1, 1, None)
+    assert row.utr is not None
+    assert row.utr.startswith("HDFC")
+    assert await world.money(wallet) == (700_00, 0)
+    assert await world.kinds(withdrawal) == ["queued", "sending", "paid"]
+    assert world.paid_out(withdrawal) == 300_00
+    (mail,) = await world.mail(wallet)
+    assert (mail["status"], mail["amount"], mail["account_number"]) == ("succeeded", 300_00, "XXXXXX1234")
+
+
+async def test_twenty_clicks_leave_one_after_another(world: World) -> None:
+    wallet = await world.person(2_000_00)
+    world.bank.faults(latency_ms=20)
+    clicked = [await world.ask(wallet, 100_00) for _ in range(20)]
+    await asyncio.gather(*(world.engine.advance(wallet.owner_id, max_jobs=30) for _ in range(5)))
+    await world.work_until_status(clicked, "succeeded")
+    calls = world.bank.items("calls")
+    assert [call["reference"] for call in calls] == [str(withdrawal) for withdrawal in clicked]
+    spans = [(datetime.fromisoformat(call["started_at"]), datetime.fromisoformat(call["ended_at"])) for call in calls]
+    assert all(ended <= started for (_, ended), (started, _) in zip(spans, spans[1:], strict=False))
+    assert await world.money(wallet) == (0, 0)
+
+
+async def test_other_people_are_not_held_up(world: World) -> None:
+    world.bank.faults(latency_ms=150)
+    wallets = [await world.person() for _ in range(4)]
+    withdrawals = [await world.ask(wallet) for wallet in wallets]
+    await asyncio.gather(*(world.engine.advance(wallet.owner_id) for wallet in wallets))
+    calls = [call for withdrawal in withdrawals for call in world.calls(withdrawal)]
+    assert len(calls) == 4
+    assert max(call["started_at"] for call in calls) < min(call["ended_at"] for call in calls)
+
+
+async def test_a_run_is_bounded_and_says_that_more_is_due(world: World) -> None:
+    wallet = await world.person()
+    withdrawals = [await world.ask(wallet, 1_00) for _ in range(3)]
+    advanced = await world.engine.advance(wallet.owner_id, max_jobs=2)
+    assert advanced.jobs == 2
+    assert advanced.again_at is not None
+    assert [(await world.row(withdrawal)).status for withdrawal in withdrawals] == ["succeeded", "succeeded", "queued"]
+
+
+async def test_nothing_to_do_asks_for_nothing(world: World) -> None:
+    wallet = await world.person()
+    advanced = await world.engine.advance(wallet.owner_id)
+    assert (advanced.jobs, advanced.again_at) == (0, None)
+
+
+async def test_a_refusal_releases_the_hold(world: World) -> None:
+    wallet = await world.person(500_00)
+    world.bank.faults(refuse_rate=1)
+    withdrawal = await world.ask(wallet, 200_00)
+    await world.engine.advance(wallet.owner_id)
+    row = await world.row(withdrawal)
+    assert (row.status, row.transfer_id) == ("failed", None)
+    assert row.failure_reason in ("ACCOUNT_CLOSED", "ACCOUNT_NOT_FOUND", "NAME_MISMATCH")
+    assert await world.money(wallet) == (500_00, 0)
+    assert world.paid_out(withdrawal) == 0
+
+
+async def test_a_time_out_after_the_work_is_asked_about_not_repeated(world: World) -> None:
+    wallet = await world.person()
+    world.bank.faults(timeout_after_rate=1, idempotency=False)
+    withdrawal = await world.ask(wallet, 100_00)
+    await world.work_until_status([withdrawal], "succeeded")
+    assert len(world.calls(withdrawal)) == 1
+    assert world.paid_out(withdrawal) == 100_00
+    assert await world.kinds(withdrawal) == ["queued", "sending", "bank_slow", "paid"]
+
+
+async def test_what_never_arrived_is_sent_again_only_after_two_enquiries_a_grace_period_apart(world: World) -> None:
+    wallet = await world.person()
+    world.bank.faults(error_rate=1, idempotency=False)
+    withdrawal = await world.ask(wallet, 100_00)
+    await world.engine.advance(wallet.owner_id)
+    row = await world.row(withdrawal)
+    assert row.status == "unknown"
+    # The faults end before anybody asks again, so the enquiries are answered.
+    world.bank.faults(idempotency=False)
+    await world.work_until_status([withdrawal], "succeeded")
+    first, second = world.calls(withdrawal)
+    waited = datetime.fromisoformat(second["started_at"]) - datetime.fromisoformat(first["ended_at"])
+    assert waited.total_seconds() >= FAST.not_found_grace_seconds
+    kinds = await world.kinds(withdrawal)
+    assert [kind for kind in kinds if kind in ("not_found", "never_arrived")] == ["not_found", "never_arrived"]
+    assert (await world.row(withdrawal)).attempts == 2
+    assert world.paid_out(withdrawal) == 100_00
+
+
+async def test_a_bank_that_is_down_is_waited_for(world: World) -> None:
+    wallet = await world.person()
+    world.bank.faults(down=True)
+    withdrawal = await world.ask(wallet, 100_00)
+    await world.engine.advance(wallet.owner_id)
+    assert (await world.row(withdrawal)).status == "waiting"
+    assert await world.money(wallet) == (1_000_00, 100_00)
+    world.bank.faults()
+    await world.work_until_status([withdrawal], "succeeded")
+    assert world.paid_out(withdrawal) == 100_00
+
+
+async def test_a_refused_connection_is_certainly_not_sent(world: World) -> None:
+    wallet = await world.person()
+    withdrawal = await world.ask(wallet)
+    nobody = Bank(code="hdfc", name="HDFC", url="http://127.0.0.1:1", api_key="no key")
+    client = BankClient(nobody, 0.3)
+    await Engine(world.sessionmaker, {"hdfc": client}, FAST).advance(wallet.owner_id, max_jobs=1)
+    await client.aclose()
+    assert (await world.row(withdrawal)).status == "waiting"
+    assert await world.kinds(withdrawal) == ["queued", "sending", "bank_down"]
+
+
+@pytest.mark.parametrize("refuse_rate", [0, 1])
+async def test_a_promise_is_followed_up(world: World, refuse_rate: int) -> None:
+    wallet = await world.person(1_000_00)
+    world.bank.faults(async_rate=1, async_delay_ms=300, refuse_rate=refuse_rate)
+    withdrawal = await world.ask(wallet, 100_00)
+    await world.engine.advance(wallet.owner_id, max_jobs=1)
+    assert (await world.row(withdrawal)).status == "unknown"
+    assert await world.money(wallet) == (1_000_00, 100_00)
+    await world.work_until_status([withdrawal], "failed" if refuse_rate else "succeeded")
+    assert await world.money(wallet) == ((1_000_00, 0) if refuse_rate else (900_00, 0))
+    assert len(world.calls(withdrawal)) == 1
+    assert (await world.kinds(withdrawal)).count("processing") <= 3
+
+
+async def test_money_found_to_have_come_back_leaves_and_returns_in_our_books_too(world: World) -> None:
+    wallet = await world.person(1_000_00)
+    world.bank.faults(timeout_after_rate=1, reversal_rate=1)
+    withdrawal = await world.ask(wallet, 100_00)
+    await world.engine.advance(wallet.owner_id, max_jobs=1)
+    await world.change(withdrawal, next_attempt_at=past(-1.0))
+    await world.work_until_status([withdrawal], "reversed")
+    row = await world.row(withdrawal)
+    assert None not in (row.transfer_id, row.reversal_transfer_id, row.utr)
+    assert await world.transfers(wallet) == ["payout", "payout_reversal"]
+    assert await world.money(wallet) == (1_000_00, 0)
+
+
+async def test_a_crash_before_the_call_is_asked_about_first(world: World) -> None:
+    wallet = await world.person()
+    withdrawal = await world.ask(wallet, 100_00)
+    assert await world.engine.take(wallet.owner_id) is not None  # and the worker dies
+    assert await world.engine.take(wallet.owner_id) is None
+    await world.work_until_status([withdrawal], "succeeded")
+    kinds = await world.kinds(withdrawal)
+    assert kinds[:4] == ["queued", "sending", "interrupted", "not_found"]
+    assert kinds[-3:] == ["never_arrived", "sending", "paid"]
+    assert world.paid_out(withdrawal) == 100_00
+
+
+async def test_a_crash_after_the_call_pays_nobody_twice(world: World) -> None:
+    wallet = await world.person()
+    world.bank.faults(idempotency=False)
+    withdrawal = await world.ask(wallet, 100_00)
+    job = await world.engine.take(wallet.owner_id)
+    assert job is not None
+    assert isinstance(await world.engine.perform(job), Paid)  # and the worker dies
+    await world.work_until_status([withdrawal], "succeeded")
+    assert len(world.calls(withdrawal)) == 1
+    assert await world.money(wallet) == (900_00, 0)
+
+
+async def test_a_worker_that_overslept_its_lease_does_not_send(world: World) -> None:
+    wallet = await world.person()
+    withdrawal = await world.ask(wallet)
+    job = await taken(world, wallet.owner_id)
+    await asyncio.sleep(FAST.lease_seconds - FAST.bank_timeout_seconds)
+    fact = await world.engine.perform(job)
+    assert fact == NotDone("our own delay", is_about_bank=False)
+    assert world.calls(withdrawal) == []
+    await world.engine.record(job, fact)
+    assert (await world.row(withdrawal)).status == "waiting"
+    assert await world.kinds(withdrawal) == ["queued", "sending", "delayed"]
+
+
+async def taken(world: World, owner_id: Any) -> Job:
+    job = await world.engine.take(owner_id)
+    assert job is not None
+    return job
+
+
+@pytest.mark.parametrize("fact", [TurnedDown("ACCOUNT_CLOSED"), NotDone("x"), MayBeDone("x"), InProgress()])
+async def test_an_outcome_without_its_lease_is_dropped(world: World, fact: Any) -> None:
+    wallet = await world.person(1_000_00)
+    withdrawal = await world.ask(wallet, 100_00)
+    job = await taken(world, wallet.owner_id)
+    await world.change(withdrawal, lease_id=new_id())
+    await world.engine.record(job, fact)
+    assert (await world.row(withdrawal)).status == "in_flight"
+    assert await world.money(wallet) == (1_000_00, 100_00)
+
+
+async def test_that_it_was_paid_is_believed_without_a_lease(world: World) -> None:
+    wallet = await world.person(1_000_00)
+    withdrawal = await world.ask(wallet, 100_00)
+    job = await taken(world, wallet.owner_id)
+    await world.change(withdrawal, lease_id=new_id(), status="unknown")
+    await world.engine.record(job, Paid("UTR1"))
+    await world.engine.record(job, Paid("UTR1"))
+    assert (await world.row(withdrawal)).status == "succeeded"
+    assert await world.transfers(wallet) == ["payout"]
+
+
+async def test_another_amount_at_the_bank_needs_a_person(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    wallet = await world.person()
+    withdrawal = await world.ask(wallet, 100_00)
+    job = await taken(world, wallet.owner_id)
+    changed = {"reference": str(withdrawal), "amount": 200_00, "account_number": "1234567890"}
+    assert world.bank.pay(**changed).status_code == 200
+    await world.change(withdrawal, lease_id=None, lease_expires_at=None, status="unknown", next_attempt_at=past(0))
+    await world.engine.advance(job.owner_id, max_jobs=1)
+    row = await world.row(withdrawal)
+    assert (row.status, await world.money(wallet)) == ("needs_review", (1_000_00, 100_00))
+    assert any("amount_mismatch" in record.getMessage() for record in caplog.records if record.levelname == "ERROR")
+
+
+async def test_unresolved_for_too_long_needs_a_person_and_a_late_answer_still_settles_it(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    wallet = await world.person()
+    world.bank.faults(async_rate=1, async_delay_ms=30_000)
+    withdrawal = await world.ask(wallet)
+    await world.engine.advance(wallet.owner_id, max_jobs=1)
+    await world.change(withdrawal, active_since=past(FAST.review_after_seconds), next_attempt_at=past(0))
+    await world.engine.advance(wallet.owner_id, max_jobs=1)
+    assert (await world.row(withdrawal)).status == "needs_review"
+    assert await world.money(wallet) == (1_000_00, 100_00)
+    assert [record.levelname for record in caplog.records if "needs a person" in record.getMessage()] == ["ERROR"]
+    await world.work_until(lambda: asyncio.sleep(FAST.retry_cap_seconds, result=True))
+    assert (await world.kinds(withdrawal)).count("needs_review") == 1
+    assert (await world.hear(withdrawal, "success")).verdict == "settled"
+    assert (await world.row(withdrawal)).status == "succeeded"
+
+
+async def test_five_failures_open_the_circuit_and_then_nobody_waits_for_the_bank(world: World) -> None:
+    world.bank.faults(down=True)
+    wallets = [await world.person() for _ in range(7)]
+    withdrawals = [await world.ask(wallet) for wallet in wallets]
+    for wallet in wallets[:5]:
+        await world.engine.advance(wallet.owner_id, max_jobs=1)
+    async with world.sessionmaker.begin() as session:
+        circuit = await session.get_one(BankCircuit, "hdfc")
+        assert circuit.failures == 5
+        circuit.open_until = past(-60)
+    calls_so_far = len(world.bank.items("calls"))
+    await world.engine.advance(wallets[5].owner_id)
+    row = await world.row(withdrawals[5])
+    assert (row.status, row.attempts) == ("waiting", 0)
+    assert await world.kinds(withdrawals[5]) == ["queued", "bank_shut"]
+    assert len(world.bank.items("calls")) == calls_so_far
+
+
+async def test_an_open_circuit_lets_one_probe_out_and_its_answer_frees_everybody(world: World) -> None:
+    wallets = [await world.person() for _ in range(3)]
+    withdrawals = [await world.ask(wallet) for wallet in wallets]
+    async with world.sessionmaker.begin() as session:
+        session.add(BankCircuit(bank="hdfc", failures=5, open_until=past(1), changed_at=clock.now()))
+    probe = await world.engine.take(wallets[0].owner_id)
+    assert probe is not None
+    assert probe.is_probe
+    assert [await world.engine.take(wallet.owner_id) for wallet in wallets[1:]] == [None, None]
+    assert (await world.row(withdrawals[1])).status == "waiting"
+    await world.engine.record(probe, await world.engine.perform(probe))
+    await world.work_until_status(withdrawals, "succeeded", seconds=2)
+    async with world.sessionmaker() as session:
+        closed = await session.get_one(BankCircuit, "hdfc")
+        assert (closed.failures, closed.open_until, closed.probe_until) == (0, None, None)
+
+
+async def test_a_failed_probe_keeps_the_circuit_open_for_longer(world: World) -> None:
+    wallet = await world.person()
+    await world.ask(wallet)
+    world.bank.faults(down=True)
+    async with world.sessionmaker.begin() as session:
+        session.add(BankCircuit(bank="hdfc", failures=9, open_until=past(1), changed_at=clock.now()))
+    await world.engine.advance(wallet.owner_id, max_jobs=1)
+    async with world.sessionmaker() as session:
+        circuit = await session.get_one(BankCircuit, "hdfc")
+    assert circuit.failures == 10
+    assert circuit.open_until is not None
+    assert circuit.open_until > clock.now()
+
+
+async def test_a_call_let_out_before_the_circuit_opened_does_not_lengthen_it(world: World) -> None:
+    wallet = await world.person()
+    await world.ask(wallet)
+    job = await taken(world, wallet.owner_id)
+    async with world.sessionmaker.begin() as session:
+        session.add(BankCircuit(bank="hdfc", failures=5, open_until=past(-60), changed_at=clock.now()))
+    await world.engine.record(job, NotDone("ConnectError"))
+    async with world.sessionmaker() as session:
+        assert (await session.get_one(BankCircuit, "hdfc")).failures == 5
+
+
+async def test_an_enquiry_waits_for_the_circuit_too_and_stays_unknown(world: World) -> None:
+    wallet = await world.person()
+    withdrawal = await world.ask(wallet)
+    job = await taken(world, wallet.owner_id)
+    await world.engine.record(job, MayBeDone("ReadTimeout"))
+    async with world.sessionmaker.begin() as session:
+        (await session.get_one(BankCircuit, "hdfc")).open_until = past(-60)
+    assert await world.engine.take(wallet.owner_id) is None
+    assert (await world.row(withdrawal)).status == "unknown"
+
+
+async def test_one_banks_trouble_leaves_the_other_alone(world: World) -> None:
+    world.bank.faults(down=True)
+    unlucky = [await world.person() for _ in range(6)]
+    stuck = [await world.ask(wallet) for wallet in unlucky]
+    lucky = await world.person()
+    paid = await world.ask(lucky, bank="axis")
+    await world.work_until_status([paid], "succeeded", seconds=2)
+    assert all([(await world.row(withdrawal)).status == "waiting" for withdrawal in stuck])
+
+
+async def test_only_the_one_active_rule_means_that_the_owner_is_busy(world: World) -> None:
+    wallet = await world.person()
+    await world.ask(wallet)
+    async with world.sessionmaker.begin() as session:
+        await session.execute(text("ALTER TABLE withdrawals ADD CONSTRAINT no_attempts CHECK (attempts = 0)"))
+    with pytest.raises(IntegrityError):
+        await world.engine.take(wallet.owner_id)

@@ -1,0 +1,150 @@
+"""People with money, a bank that can be hurt, and the engine between them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select, update
+
+from shared import clock
+from shared.bank.wire import PayoutNotice
+from shared.config import WithdrawalTimings
+from shared.db.engine import SessionMaker
+from shared.idempotency.claims import claim_for
+from shared.ids import new_token
+from shared.models import Account, OutboxMessage, Withdrawal, WithdrawalEvent
+from shared.models import Transfer as TransferRow
+from shared.testing.factories import create_user
+from shared.withdrawals.engine import Engine
+from shared.withdrawals.notices import NoticeVerdict, apply_payout_notice
+from shared.withdrawals.requests import request_withdrawal
+from shared.withdrawals.sweep import owners_to_hint
+from tests.integration.dummy_bank.scene import BankClient as BankConsole
+
+ACCOUNT_NUMBER = "50100123451234"
+FAST = WithdrawalTimings(
+    bank_timeout_seconds=0.3,
+    lease_seconds=1.0,
+    retry_base_seconds=0.02,
+    retry_cap_seconds=0.2,
+    not_found_grace_seconds=0.35,
+    sweep_seconds=0.05,
+)
+
+
+@dataclass
+class World:
+    sessionmaker: SessionMaker
+    engine: Engine
+    consoles: dict[str, BankConsole]
+
+    @property
+    def bank(self) -> BankConsole:
+        """HDFC, which the tests use unless they need two."""
+        return self.consoles["hdfc"]
+
+    async def person(self, balance: int = 1_000_00) -> Account:
+        async with self.sessionmaker.begin() as session:
+            return await create_user(session, balance=balance)
+
+    async def ask(self, wallet: Account, amount: int = 100_00, bank: str = "hdfc") -> UUID:
+        """Ask for a withdrawal, as the API does; its id."""
+        assert wallet.owner_id is not None
+        claim = claim_for(wallet.owner_id, new_token(), method="POST", route="/withdrawals", body={"amount": amount})
+        async with self.sessionmaker.begin() as session:
+            answer = await request_withdrawal(
+                session,
+                owner_id=wallet.owner_id,
+                claim=claim,
+                bank=bank,
+                account_number=ACCOUNT_NUMBER,
+                ifsc="ICIC0001234",
+                account_holder="Asha Rao",
+                amount=amount,
+            )
+        return UUID(answer.body["id"])
+
+    async def row(self, withdrawal_id: UUID) -> Withdrawal:
+        async with self.sessionmaker() as session:
+            return await session.get_one(Withdrawal, withdrawal_id)
+
+    async def change(self, withdrawal_id: UUID, **values: Any) -> None:
+        """Put a row where a crash, or a long time, would have left it."""
+        async with self.sessionmaker.begin() as session:
+            await session.execute(update(Withdrawal).where(Withdrawal.id == withdrawal_id).values(**values))
+
+    async def kinds(self, withdrawal_id: UUID) -> list[str]:
+        """What the timeline tells, in order."""
+        statement = select(WithdrawalEvent.kind).where(WithdrawalEvent.withdrawal_id == withdrawal_id)
+        async with self.sessionmaker() as session:
+            return list(await session.scalars(statement.order_by(WithdrawalEvent.seq)))
+
+    async def money(self, wallet: Account) -> tuple[int, int]:
+        """Balance and held, in paise."""
+        async with self.sessionmaker() as session:
+            account = await session.get_one(Account, wallet.id)
+            return account.balance, account.held
+
+    async def transfers(self, wallet: Account) -> list[str]:
+        """Kinds of the transfers that took part in the person's withdrawals."""
+        statement = (
+            select(TransferRow.kind)
+            .where(TransferRow.kind.in_(["payout", "payout_reversal"]))
+            .where((TransferRow.debit_account_id == wallet.id) | (TransferRow.credit_account_id == wallet.id))
+            .order_by(TransferRow.id)
+        )
+        async with self.sessionmaker() as session:
+            return list(await session.scalars(statement))
+
+    async def mail(self, wallet: Account) -> list[dict[str, Any]]:
+        statement = select(OutboxMessage.facts).where(
+            OutboxMessage.owner_id == wallet.owner_id, OutboxMessage.kind == "withdrawal_finished"
+        )
+        async with self.sessionmaker() as session:
+            return list(await session.scalars(statement.order_by(OutboxMessage.id)))
+
+    async def hear(self, withdrawal_id: UUID, event: Any, **changed: Any) -> NoticeVerdict:
+        """Let the bank tell about a payout by itself."""
+        withdrawal = await self.row(withdrawal_id)
+        facts = {"bank": "hdfc", "reference": str(withdrawal_id), "utr": "UTR1", "amount": withdrawal.amount}
+        notice = PayoutNotice(**{**facts, "event": event, "reason": "ACCOUNT_CLOSED", **changed})
+        async with self.sessionmaker.begin() as session:
+            return await apply_payout_notice(session, notice)
+
+    async def work_until(self, is_done: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
+        """Be the worker: sweep and advance whoever is due, all at once, until it is done."""
+        deadline = time.monotonic() + seconds
+        while not await is_done():
+            assert time.monotonic() < deadline, f"not within {seconds} s"
+            owners = await owners_to_hint(self.sessionmaker, 100)
+            await asyncio.gather(*(self.engine.advance(owner) for owner in owners))
+            await asyncio.sleep(0.005)
+
+    async def work_until_status(self, withdrawal_ids: Sequence[UUID], *statuses: str, seconds: float = 20) -> None:
+        async def all_there() -> bool:
+            rows = [await self.row(withdrawal_id) for withdrawal_id in withdrawal_ids]
+            return all(row.status in statuses for row in rows)
+
+        await self.work_until(all_there, seconds)
+
+    def paid_out(self, withdrawal_id: UUID) -> int:
+        """Paise the bank's own book says left for this withdrawal, less what came back."""
+        signs = {"DEBIT": 1, "CREDIT": -1}
+        lines = [line for console in self.consoles.values() for line in console.paid_out(str(withdrawal_id))]
+        return sum(signs[line["direction"]] * line["amount"] for line in lines)
+
+    def calls(self, withdrawal_id: UUID) -> list[dict[str, Any]]:
+        """The payout calls the banks received for this withdrawal."""
+        calls = [call for console in self.consoles.values() for call in console.items("calls")]
+        return [call for call in calls if call["reference"] == str(withdrawal_id)]
+
+
+def past(seconds: float) -> Any:
+    """A moment ago, for a column."""
+    return clock.now() - timedelta(seconds=seconds)

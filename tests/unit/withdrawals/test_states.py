@@ -1,0 +1,258 @@
+"""The state machine without a database: what follows from what is known, and that nobody is paid twice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.config import WithdrawalTimings
+from shared.models.withdrawal import ACTIVE_STATUSES, FINAL_STATUSES
+from shared.withdrawals.backoff import delay_seconds
+from shared.withdrawals.states import (
+    Abandoned,
+    BankShut,
+    Conclusion,
+    Fact,
+    InProgress,
+    MayBeDone,
+    Moment,
+    NoAnswer,
+    NotDone,
+    NotKnownThere,
+    Paid,
+    SentBack,
+    Standing,
+    Step,
+    TurnedDown,
+    Uncertainty,
+    WrongAmount,
+    decide,
+    judge,
+)
+
+START = datetime(2026, 11, 20, 12, tzinfo=UTC)
+TIMINGS = WithdrawalTimings()
+GRACE = timedelta(seconds=TIMINGS.not_found_grace_seconds)
+UNCERTAIN: list[Uncertainty] = [
+    InProgress(),
+    NotDone("ConnectError"),
+    MayBeDone("ReadTimeout"),
+    NotKnownThere(),
+    NoAnswer("ReadTimeout"),
+    BankShut(START),
+    WrongAmount(1),
+]
+CONCLUSIONS: list[Conclusion] = [Paid("UTR1"), TurnedDown("ACCOUNT_CLOSED"), SentBack("UTR1", "RETURNED")]
+
+
+def after(seconds: float = 0, jitter: float = 0.5, timings: WithdrawalTimings = TIMINGS) -> Moment:
+    return Moment(START + timedelta(seconds=seconds), timings, jitter)
+
+
+def standing(status: str = "in_flight", retries: int = 0, first_not_found_at: datetime | None = None) -> Standing:
+    return Standing(status, START, retries, first_not_found_at)
+
+
+def named(value: object) -> str:
+    return type(value).__name__
+
+
+@pytest.mark.parametrize("status", ACTIVE_STATUSES)
+@pytest.mark.parametrize(
+    ("fact", "expected", "money"),
+    [
+        (Paid("UTR1"), "succeeded", ("capture",)),
+        (TurnedDown("ACCOUNT_CLOSED"), "failed", ("release",)),
+        (SentBack("UTR1", "RETURNED"), "reversed", ("capture", "reverse")),
+    ],
+)
+def test_a_conclusion_ends_whatever_is_active(
+    status: str, fact: Conclusion, expected: str, money: tuple[str, ...]
+) -> None:
+    step = decide(standing(status), fact, after())
+    assert (step.status, step.money, step.next_attempt_at) == (expected, money, None)
+
+
+@pytest.mark.parametrize(
+    ("fact", "expected"),
+    [
+        (NotDone("ConnectError"), "waiting"),
+        (NotDone("our own delay", is_about_bank=False), "waiting"),
+        (MayBeDone("ReadTimeout"), "unknown"),
+        (InProgress(), "unknown"),
+        (Abandoned(), "unknown"),
+        (WrongAmount(1), "needs_review"),
+    ],
+    ids=named,
+)
+def test_after_a_send_only_certainty_that_it_did_not_happen_leads_back_to_sending(fact: Fact, expected: str) -> None:
+    step = decide(standing("in_flight"), fact, after())
+    assert (step.status, step.money) == (expected, ())
+
+
+@pytest.mark.parametrize("fact", [NoAnswer("ReadTimeout"), InProgress(), NotKnownThere()], ids=named)
+def test_an_unhelpful_answer_to_an_enquiry_leaves_it_unknown(fact: Fact) -> None:
+    assert decide(standing("unknown"), fact, after()).status == "unknown"
+
+
+def test_one_not_found_is_not_enough() -> None:
+    first = decide(standing("unknown"), NotKnownThere(), after(0))
+    assert (first.status, first.first_not_found_at, first.next_attempt_at) == ("unknown", START, START + GRACE)
+
+
+def test_a_second_not_found_within_the_grace_period_does_not_count() -> None:
+    again = decide(standing("unknown", 1, START), NotKnownThere(), after(GRACE.total_seconds() - 0.001))
+    assert (again.status, again.first_not_found_at, again.next_attempt_at) == ("unknown", START, START + GRACE)
+    assert not again.is_told
+
+
+def test_a_second_not_found_a_grace_period_later_allows_sending_again() -> None:
+    step = decide(standing("unknown", 1, START), NotKnownThere(), after(GRACE.total_seconds()))
+    assert (step.status, step.kind, step.first_not_found_at) == ("waiting", "never_arrived", None)
+
+
+def test_the_grace_period_is_never_shorter_than_a_call() -> None:
+    timings = WithdrawalTimings(not_found_grace_seconds=1, bank_timeout_seconds=5)
+    step = decide(standing("unknown", 1, START), NotKnownThere(), after(4.9, timings=timings))
+    assert step.status == "unknown"
+
+
+def test_a_bank_that_has_it_after_all_starts_the_grace_period_anew() -> None:
+    assert decide(standing("unknown", 1, START), InProgress(), after(1)).first_not_found_at is None
+
+
+def test_no_answer_keeps_the_first_not_found() -> None:
+    assert decide(standing("unknown", 1, START), NoAnswer("ReadTimeout"), after(1)).first_not_found_at == START
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"), [("queued", "waiting"), ("waiting", "waiting"), ("unknown", "unknown")]
+)
+def test_an_open_circuit_only_puts_off(status: str, expected: str) -> None:
+    until = START + timedelta(seconds=60)
+    step = decide(standing(status, 3), BankShut(until), after())
+    assert (step.status, step.retries, step.is_told) == (expected, 3, status != expected)
+    assert step.next_attempt_at is not None
+    assert step.next_attempt_at >= until
+
+
+@pytest.mark.parametrize("fact", UNCERTAIN, ids=named)
+def test_past_the_review_time_a_person_looks_and_the_hold_stays(fact: Uncertainty) -> None:
+    step = decide(standing("unknown"), fact, after(TIMINGS.review_after_seconds))
+    assert (step.status, step.money, step.is_told) == ("needs_review", (), True)
+    assert step.next_attempt_at == START + timedelta(seconds=TIMINGS.review_after_seconds + TIMINGS.retry_cap_seconds)
+
+
+def test_a_crash_long_ago_is_asked_about_before_a_person_is_bothered() -> None:
+    assert decide(standing("in_flight"), Abandoned(), after(TIMINGS.review_after_seconds)).status == "unknown"
+
+
+@pytest.mark.parametrize("fact", UNCERTAIN, ids=named)
+def test_what_is_under_review_is_never_sent_again_and_told_once(fact: Uncertainty) -> None:
+    step = decide(standing("needs_review", 1, START - 2 * GRACE), fact, after())
+    assert (step.status, step.money, step.is_told) == ("needs_review", (), False)
+
+
+def test_only_a_wrong_amount_is_reviewed_at_once() -> None:
+    early = {named(fact): decide(standing("unknown"), fact, after()).status for fact in UNCERTAIN}
+    assert [name for name, status in early.items() if status == "needs_review"] == ["WrongAmount"]
+    assert decide(standing(), WrongAmount(7), after()).kind == "amount_mismatch"
+
+
+@given(st.integers(0, 10_000), st.floats(0, 1, exclude_max=True))
+def test_a_delay_is_never_above_the_cap_nor_above_its_doubling(retries: int, jitter: float) -> None:
+    delay = delay_seconds(TIMINGS, retries, jitter)
+    assert 0 <= delay <= min(TIMINGS.retry_cap_seconds, TIMINGS.retry_base_seconds * 2 ** min(retries, 60))
+
+
+def test_retries_back_off() -> None:
+    delays = [delay_seconds(TIMINGS, retries, 0.999) for retries in range(12)]
+    assert delays == sorted(delays)
+    assert delays[0] < TIMINGS.retry_base_seconds
+    assert delays[-1] > 0.99 * TIMINGS.retry_cap_seconds
+
+
+@pytest.mark.parametrize(
+    ("status", "fact", "verdict"),
+    [
+        *[(status, fact, "settled") for status in ACTIVE_STATUSES for fact in CONCLUSIONS],
+        ("succeeded", Paid("UTR1"), "duplicate"),
+        ("succeeded", Paid(None), "duplicate"),
+        ("succeeded", Paid("UTR2"), "contradiction"),
+        ("succeeded", TurnedDown("x"), "contradiction"),
+        ("succeeded", SentBack("UTR1", "x"), "settled"),
+        ("succeeded", SentBack(None, "x"), "settled"),
+        ("succeeded", SentBack("UTR2", "x"), "contradiction"),
+        ("reversed", Paid("UTR1"), "duplicate"),
+        ("reversed", SentBack("UTR1", "x"), "duplicate"),
+        ("reversed", SentBack("UTR2", "x"), "contradiction"),
+        ("reversed", TurnedDown("x"), "contradiction"),
+        ("failed", TurnedDown("x"), "duplicate"),
+        ("failed", Paid("UTR1"), "contradiction"),
+        ("failed", SentBack("UTR1", "x"), "contradiction"),
+        *[(status, fact, "contradiction") for status in ("queued", "cancelled") for fact in CONCLUSIONS],
+    ],
+)
+def test_a_late_word_of_the_bank(status: str, fact: Conclusion, verdict: str) -> None:
+    found, step = judge(status, None if status in ACTIVE_STATUSES else "UTR1", fact)
+    assert found == verdict
+    assert (step is not None) == (verdict == "settled")
+
+
+def test_a_paid_withdrawal_that_comes_back_is_credited_and_not_captured_again() -> None:
+    _, step = judge("succeeded", "UTR1", SentBack("UTR1", "RETURNED"))
+    assert step is not None
+    assert (step.status, step.money) == ("reversed", ("reverse",))
+
+
+@dataclass
+class ForgetfulBank:
+    """Pays every request it gets, anew, and sometimes only some time after its caller has hung up."""
+
+    paid_at: list[float] = field(default_factory=list)
+    sends: int = 0
+
+    def pay(self, now: float, mood: str, delay: float) -> Fact:
+        self.sends += 1
+        if mood == "lost":
+            return MayBeDone("ReadTimeout")
+        if mood == "unreachable":
+            return NotDone("ConnectError")
+        if mood in ("late", "crash"):
+            self.paid_at.append(now + delay)
+            return Abandoned() if mood == "crash" else MayBeDone("ReadTimeout")
+        self.paid_at.append(now)
+        return {"paid": Paid("UTR1"), "hung": MayBeDone("ReadTimeout")}.get(mood, InProgress())
+
+    def enquire(self, now: float, is_answering: bool) -> Fact:
+        if not is_answering:
+            return NoAnswer("ReadTimeout")
+        return Paid("UTR1") if any(at <= now for at in self.paid_at) else NotKnownThere()
+
+
+MOODS = st.sampled_from(["lost", "unreachable", "late", "crash", "paid", "hung", "promised"])
+
+
+@given(st.lists(st.tuples(MOODS, st.floats(0, 34.9), st.booleans(), st.floats(0, 1, exclude_max=True)), max_size=40))
+def test_a_bank_without_idempotency_never_pays_twice(story: list[tuple[str, float, bool, float]]) -> None:
+    """Whatever happens on the way, as long as a request is dead a grace period after its caller hung up."""
+    bank, now = ForgetfulBank(), 0.0
+    current, retries, missing = "waiting", 0, None
+    for mood, delay, is_answering, jitter in story:
+        if current == "waiting":
+            fact = bank.pay(now, mood, delay)
+            now += TIMINGS.lease_seconds if mood == "crash" else TIMINGS.bank_timeout_seconds
+            current, missing = "in_flight", None
+        else:
+            fact = bank.enquire(now, is_answering)
+        step: Step = decide(standing(current, retries, missing), fact, after(now, jitter))
+        if step.status in FINAL_STATUSES:
+            break
+        assert step.next_attempt_at is not None
+        current, retries, missing = step.status, step.retries, step.first_not_found_at
+        now = max(now, (step.next_attempt_at - START).total_seconds())
+    assert len(bank.paid_at) <= 1
