@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -45,7 +46,7 @@ async def test_twenty_clicks_leave_one_after_another(world: World) -> None:
     calls = world.bank.items("calls")
     assert [call["reference"] for call in calls] == [str(withdrawal) for withdrawal in clicked]
     spans = [(datetime.fromisoformat(call["started_at"]), datetime.fromisoformat(call["ended_at"])) for call in calls]
-    assert all(ended <= started for (_, ended), (started, _) in zip(spans, spans[1:], strict=False))
+    assert all(ended <= started for (_, ended), (started, _) in pairwise(spans))
     assert await world.money(wallet) == (0, 0)
 
 

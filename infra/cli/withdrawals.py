@@ -1,0 +1,91 @@
+"""`batua withdrawals`: see and decide what the engine has given up on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
+from uuid import UUID
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from infra.local.environment import load_local_environment
+from shared.bank.wire import to_wire_time
+from shared.config import DatabaseSettings
+from shared.db.engine import create_engine, create_sessionmaker
+from shared.errors import BatuaError
+from shared.models import Withdrawal
+from shared.money import Money
+from shared.withdrawals.review import list_review
+from shared.withdrawals.review import resolve as resolve_withdrawal
+from shared.withdrawals.states import Paid, TurnedDown
+from shared.withdrawals.views import mask
+
+app = typer.Typer(name="withdrawals", help="Withdrawals that need a person.", no_args_is_help=True)
+
+Result = TypeVar("Result")
+
+
+@app.command("list-review")
+def list_review_command() -> None:
+    """List the withdrawals under review, the longest active first."""
+    found = _in_transaction(list_review)
+    if not found:
+        typer.echo("No withdrawal needs review.")
+        return
+    table = Table("id", "bank", "amount", "account", "active since", "attempts")
+    for withdrawal in found:
+        table.add_row(*_cells(withdrawal))
+    Console(soft_wrap=True).print(table)
+
+
+@app.command("resolve")
+def resolve_command(
+    withdrawal_id: Annotated[UUID, typer.Argument(help="The withdrawal's id, from list-review.")],
+    paid: Annotated[bool, typer.Option("--paid", help="The bank did pay: needs --utr.")] = False,
+    utr: Annotated[str | None, typer.Option(help="The bank's own number of the payout.")] = None,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="The bank did not and will not pay: needs --reason.")
+    ] = False,
+    reason: Annotated[str | None, typer.Option(help="Why, in words its owner may read.")] = None,
+) -> None:
+    """Decide a withdrawal under review, once you have asked the bank by other means."""
+    fact = _decision(paid, utr, failed, reason)
+    try:
+        withdrawal = _in_transaction(
+            lambda session: resolve_withdrawal(session, withdrawal_id=withdrawal_id, fact=fact)
+        )
+    except BatuaError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"{withdrawal.id} is {withdrawal.status}.")
+
+
+def _decision(paid: bool, utr: str | None, failed: bool, reason: str | None) -> Paid | TurnedDown:
+    if paid and utr and not failed and reason is None:
+        return Paid(utr)
+    if failed and reason and not paid and utr is None:
+        return TurnedDown(reason)
+    raise typer.BadParameter("give either --paid --utr UTR, or --failed --reason REASON")
+
+
+def _cells(withdrawal: Withdrawal) -> tuple[str, ...]:
+    since = "" if withdrawal.active_since is None else to_wire_time(withdrawal.active_since)
+    amount, account = str(Money(withdrawal.amount)), mask(withdrawal.account_number)
+    return (str(withdrawal.id), withdrawal.bank, amount, account, since, str(withdrawal.attempts))
+
+
+def _in_transaction(work: Callable[[AsyncSession], Awaitable[Result]]) -> Result:
+    async def run() -> Result:
+        engine = create_engine(DatabaseSettings(), application_name="batua withdrawals")
+        try:
+            async with create_sessionmaker(engine).begin() as session:
+                return await work(session)
+        finally:
+            await engine.dispose()
+
+    load_local_environment()
+    return asyncio.run(run())
