@@ -1,0 +1,88 @@
+"""A simulated bank over HTTP whose notices reach nobody: what we know of it, we have asked."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from services.dummy_bank.main import create_app
+from services.dummy_bank.settings import BankSimulatorSettings
+from shared.bank.client import BankClient, clients_for
+from shared.config import Bank, OnRampSettings, OnRampTimings
+from shared.testing.onramps import AXIS_SECRET, HDFC_SECRET
+from shared.testing.serving import listening, serving
+
+API_KEY = "an-api-key-of-the-tests"
+NOBODY = "http://127.0.0.1:1/webhooks"
+
+
+@pytest.fixture(scope="module")
+def bank_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where the simulator answers."""
+    with listening() as bound:
+        settings = BankSimulatorSettings(
+            database=Path(tmp_path_factory.mktemp("bank")) / "bank.sqlite",
+            public_url=f"http://127.0.0.1:{bound.getsockname()[1]}",
+            hdfc_api_key=API_KEY,
+            hdfc_webhook_secret=HDFC_SECRET,
+            hdfc_webhook_url=f"{NOBODY}/hdfc",
+            axis_api_key=API_KEY,
+            axis_webhook_secret=AXIS_SECRET,
+            axis_webhook_url=f"{NOBODY}/axis",
+        )
+        with serving(create_app(settings), bound) as url:
+            yield url
+
+
+@pytest.fixture
+async def clients(bank_url: str) -> AsyncIterator[dict[str, BankClient]]:
+    """Our clients of both banks, which are well at the beginning of each test."""
+    banks = {
+        code: Bank(code=code, name=code.title(), url=f"{bank_url}/{code}", api_key=SecretStr(API_KEY))
+        for code in ("hdfc", "axis")
+    }
+    found = clients_for(banks, timeout_seconds=1)
+    yield found
+    for code, client in found.items():
+        await put_faults(bank_url, code, {})
+        await client.aclose()
+
+
+@pytest.fixture
+def settings() -> OnRampSettings:
+    """The usual timings, but for a bank that gets one second to answer."""
+    return OnRampSettings(on_ramps=OnRampTimings(bank_timeout_seconds=1), user_app_url="https://batua.example/")
+
+
+async def put_faults(bank_url: str, bank: str, faults: dict[str, object]) -> None:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        answer = await client.put(f"{bank_url}/{bank}/api/faults", json=faults, headers={"X-Api-Key": API_KEY})
+        answer.raise_for_status()
+
+
+@pytest.fixture
+def misbehave(bank_url: str) -> object:
+    """Chooses a bank's faults."""
+
+    async def choose(bank: str, **faults: object) -> None:
+        await put_faults(bank_url, bank, faults)
+
+    return choose
+
+
+@pytest.fixture
+def visit(bank_url: str) -> object:
+    """The person's part: approve or decline at the bank's page."""
+
+    async def decide(redirect_url: str, decision: str) -> httpx.Response:
+        form = {"customer_id": "demo", "password": "demo", "decision": decision}
+        async with httpx.AsyncClient(trust_env=False) as browser:
+            answer = await browser.post(redirect_url, data=form)
+        assert answer.status_code == 303, answer.text
+        return answer
+
+    return decide

@@ -1,0 +1,303 @@
+"""Opening an on-ramp at a bank that answers, does not, or did so after we had gone."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import select, text
+
+from shared import clock
+from shared.bank.client import BankClient
+from shared.bank.errors import BankUnavailable
+from shared.config import Bank, OnRampSettings
+from shared.db.engine import SessionMaker
+from shared.idempotency import store
+from shared.idempotency.claims import Answer, Claim, claim_for
+from shared.idempotency.errors import IdempotencyKeyReused, RequestInFlight
+from shared.ids import new_token
+from shared.models import Account, OnRamp
+from shared.onramps import service
+from shared.onramps.errors import OnRampNotFound, UnknownBank
+from shared.testing.factories import create_user
+from shared.testing.onramps import create_on_ramp
+
+Clients = dict[str, BankClient]
+Misbehave = Callable[..., Awaitable[None]]
+
+
+async def a_wallet(sessionmaker: SessionMaker) -> Account:
+    async with sessionmaker.begin() as session:
+        return await create_user(session)
+
+
+def claim_of(wallet: Account, *, key: str | None = None, **body: Any) -> Claim:
+    assert wallet.owner_id is not None
+    asked = {"bank": "hdfc", "amount": 20000, **body}
+    return claim_for(wallet.owner_id, key or new_token(), method="POST", route="/on-ramps", body=asked)
+
+
+async def rows_of(sessionmaker: SessionMaker, wallet: Account) -> list[OnRamp]:
+    async with sessionmaker() as session:
+        found = await session.execute(select(OnRamp).where(OnRamp.account_id == wallet.id).order_by(OnRamp.id))
+        return list(found.scalars())
+
+
+@pytest.fixture
+def start(sessionmaker: SessionMaker, clients: Clients, settings: OnRampSettings) -> Callable[..., Awaitable[Answer]]:
+    async def start(claim: Claim, *, bank: str = "hdfc", through: Clients | None = None) -> Answer:
+        return await service.start(
+            sessionmaker, clients=through or clients, settings=settings, claim=claim, bank=bank, amount=20000
+        )
+
+    return start
+
+
+async def test_the_answer_sends_the_person_to_the_banks_page(
+    sessionmaker: SessionMaker, clients: Clients, start: Any
+) -> None:
+    wallet = await a_wallet(sessionmaker)
+    before = clock.now()
+    answer = await start(claim_of(wallet))
+    (row,) = await rows_of(sessionmaker, wallet)
+    assert (answer.status, answer.is_replayed) == (201, False)
+    assert answer.body | {"id": str(row.id), "status": "pending", "bank": "hdfc", "amount": 20000} == answer.body
+    assert answer.body["redirect_url"] == row.redirect_url
+    assert row.next_enquiry_at is not None
+    assert timedelta(seconds=600) <= row.next_enquiry_at - before < timedelta(seconds=605)
+    assert row.token is not None
+    state = await clients["hdfc"].session_state(row.token)
+    assert state is not None
+    assert (state.reference, state.user_id, state.amount) == (str(row.id), str(wallet.owner_id), 20000)
+
+
+async def test_the_same_key_again_gets_the_same_answer_and_no_second_session(
+    sessionmaker: SessionMaker, start: Any
+) -> None:
+    wallet = await a_wallet(sessionmaker)
+    claim = claim_of(wallet)
+    first = await start(claim)
+    again = await start(claim)
+    assert (again.status, again.body, again.is_replayed) == (first.status, first.body, True)
+    assert len(await rows_of(sessionmaker, wallet)) == 1
+    with pytest.raises(IdempotencyKeyReused):
+        await start(claim_of(wallet, key=claim.key, amount=1))
+
+
+async def test_of_ten_at_once_with_one_key_one_opens(sessionmaker: SessionMaker, start: Any) -> None:
+    wallet = await a_wallet(sessionmaker)
+    claim = claim_of(wallet)
+    results = await asyncio.gather(*(start(claim) for _ in range(10)), return_exceptions=True)
+    answers = [result for result in results if isinstance(result, Answer)]
+    assert {type(result) for result in results} <= {Answer, RequestInFlight}
+    assert len({answer.body["id"] for answer in answers}) == 1
+    assert len(await rows_of(sessionmaker, wallet)) == 1
+
+
+async def test_a_bank_we_do_not_know_leaves_no_trace(sessionmaker: SessionMaker, start: Any) -> None:
+    wallet = await a_wallet(sessionmaker)
+    with pytest.raises(UnknownBank) as refused:
+        await start(claim_of(wallet), bank="sbi")
+    assert [error.field for error in refused.value.errors] == ["bank"]
+    assert await rows_of(sessionmaker, wallet) == []
+
+
+@pytest.mark.parametrize("faults", [{"down": True}, {"latency_ms": 1500}])
+async def test_a_bank_that_gives_no_session_fails_the_row_and_frees_the_key(
+    sessionmaker: SessionMaker, misbehave: Misbehave, start: Any, faults: dict[str, Any]
+) -> None:
+    wallet = await a_wallet(sessionmaker)
+    claim = claim_of(wallet)
+    await misbehave("hdfc", **faults)
+    with pytest.raises(BankUnavailable):
+        await start(claim)
+    (row,) = await rows_of(sessionmaker, wallet)
+    assert (row.status, row.failure_reason, row.next_enquiry_at) == ("failure", "bank_unavailable", None)
+    await misbehave("hdfc")
+    assert (await start(claim)).is_replayed is False
+    assert [row.status for row in await rows_of(sessionmaker, wallet)] == ["failure", "pending"]
+
+
+async def test_a_wrong_key_at_the_bank_is_the_banks_unavailability(
+    sessionmaker: SessionMaker, bank_url: str, start: Any
+) -> None:
+    wallet = await a_wallet(sessionmaker)
+    client = BankClient(Bank(code="hdfc", name="HDFC", url=f"{bank_url}/hdfc", api_key=SecretStr("wrong")), 1)
+    with pytest.raises(BankUnavailable) as unavailable:
+        await start(claim_of(wallet), through={"hdfc": client})
+    await client.aclose()
+    assert unavailable.value.retry_after_seconds > 0
+
+
+async def leave_behind(sessionmaker: SessionMaker, wallet: Account, claim: Claim, *, seconds_ago: int) -> OnRamp:
+    """What a process leaves that died while it was asking the bank."""
+    async with sessionmaker.begin() as session:
+        assert await store.claim_one(session, claim) is None
+        on_ramp = await create_on_ramp(session, wallet, is_opened=False)
+        on_ramp.idempotency_key = claim.key
+        await session.execute(
+            text("UPDATE idempotency_keys SET created_at = :then WHERE key = :key"),
+            {"then": clock.now() - timedelta(seconds=seconds_ago), "key": claim.key},
+        )
+    return on_ramp
+
+
+async def test_a_retry_after_a_crash_takes_up_the_row_that_was_left(sessionmaker: SessionMaker, start: Any) -> None:
+    wallet = await a_wallet(sessionmaker)
+    claim = claim_of(wallet)
+    left = await leave_behind(sessionmaker, wallet, claim, seconds_ago=31)
+    answer = await start(claim)
+    assert answer.body["id"] == str(left.id)
+    (row,) = await rows_of(sessionmaker, wallet)
+    assert row.token is not None
+
+
+async def test_a_request_that_may_be_under_way_is_not_taken_up(sessionmaker: SessionMaker, start: Any) -> None:
+    wallet = await a_wallet(sessionmaker)
+    claim = claim_of(wallet)
+    await leave_behind(sessionmaker, wallet, claim, seconds_ago=5)
+    with pytest.raises(RequestInFlight):
+        await start(claim)
+
+
+async def test_two_tries_of_one_request_end_with_one_session(
+    sessionmaker: SessionMaker, misbehave: Misbehave, start: Any
+) -> None:
+    """The first was only slow, the key was taken for abandoned: both get the same session, by its reference."""
+    wallet = await a_wallet(sessionmaker)
+    claim = claim_of(wallet)
+    await misbehave("hdfc", latency_ms=400)
+    slow = asyncio.create_task(start(claim))
+    await until_row(sessionmaker, wallet)
+    async with sessionmaker.begin() as session:
+        await session.execute(
+            text("UPDATE idempotency_keys SET created_at = created_at - interval '1 minute' WHERE key = :key"),
+            {"key": claim.key},
+        )
+    second = await start(claim)
+    first = await slow
+    assert first.body == second.body
+    assert len(await rows_of(sessionmaker, wallet)) == 1
+
+
+async def until_row(sessionmaker: SessionMaker, wallet: Account) -> OnRamp:
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        rows = await rows_of(sessionmaker, wallet)
+        if rows:
+            return rows[0]
+        await asyncio.sleep(0.01)
+    raise AssertionError("no row came")
+
+
+@pytest.mark.parametrize("faults", [{"latency_ms": 300}, {"latency_ms": 1500}])
+async def test_a_caller_who_leaves_leaves_nothing_undone(
+    sessionmaker: SessionMaker, misbehave: Misbehave, start: Any, faults: dict[str, Any]
+) -> None:
+    wallet = await a_wallet(sessionmaker)
+    claim = claim_of(wallet)
+    await misbehave("hdfc", **faults)
+    work = asyncio.create_task(start(claim))
+    row = await until_row(sessionmaker, wallet)
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    (row,) = await rows_of(sessionmaker, wallet)
+    await misbehave("hdfc")
+    if faults["latency_ms"] < 1000:
+        assert row.token is not None
+        assert (await start(claim)).is_replayed
+    else:
+        assert row.status == "failure"
+        assert not (await start(claim)).is_replayed
+
+
+async def test_a_row_given_up_while_the_bank_was_asked_is_not_offered_but_its_token_is_kept(
+    sessionmaker: SessionMaker, misbehave: Misbehave, start: Any
+) -> None:
+    wallet = await a_wallet(sessionmaker)
+    await misbehave("hdfc", latency_ms=400)
+    work = asyncio.create_task(start(claim_of(wallet)))
+    row = await until_row(sessionmaker, wallet)
+    async with sessionmaker.begin() as session:
+        given_up = await session.get_one(OnRamp, row.id)
+        given_up.status, given_up.settled_at = "failure", clock.now()
+    with pytest.raises(BankUnavailable):
+        await work
+    (row,) = await rows_of(sessionmaker, wallet)
+    assert row.status == "failure"
+    assert row.token is not None
+
+
+async def test_a_try_that_fails_after_another_got_the_session_answers_with_it(
+    sessionmaker: SessionMaker, misbehave: Misbehave, start: Any
+) -> None:
+    wallet = await a_wallet(sessionmaker)
+    await misbehave("hdfc", latency_ms=1500)
+    work = asyncio.create_task(start(claim_of(wallet)))
+    row = await until_row(sessionmaker, wallet)
+    async with sessionmaker.begin() as session:
+        opened = await session.get_one(OnRamp, row.id)
+        opened.token, opened.redirect_url = new_token(), "https://bank.example/other"
+    assert (await work).body["redirect_url"] == "https://bank.example/other"
+
+
+async def test_a_token_the_bank_gave_before_is_no_session(sessionmaker: SessionMaker, start: Any) -> None:
+    """The second row would be settled by the first's payment."""
+    wallet = await a_wallet(sessionmaker)
+    first = await start(claim_of(wallet))
+    (row,) = await rows_of(sessionmaker, wallet)
+
+    async def again(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        body = b'{"token": "%s", "url": "https://bank.example/x"}' % (row.token or "").encode()
+        writer.write(b"HTTP/1.1 201 Created\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(again, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    client = BankClient(Bank(code="hdfc", name="HDFC", url=url, api_key=SecretStr("k")), 1)
+    with pytest.raises(BankUnavailable):
+        await start(claim_of(wallet), through={"hdfc": client})
+    await client.aclose()
+    server.close()
+    rows = await rows_of(sessionmaker, wallet)
+    assert [(each.status, each.token) for each in rows] == [("pending", row.token), ("failure", None)]
+    assert first.body["id"] == str(rows[0].id)
+
+
+async def test_nobody_sees_what_is_not_theirs(sessionmaker: SessionMaker) -> None:
+    mine, yours = await a_wallet(sessionmaker), await a_wallet(sessionmaker)
+    assert mine.owner_id is not None
+    assert yours.owner_id is not None
+    async with sessionmaker.begin() as session:
+        on_ramp = await create_on_ramp(session, mine)
+    async with sessionmaker() as session:
+        found = await service.get_on_ramp(session, owner_id=mine.owner_id, on_ramp_id=on_ramp.id)
+        assert found.id == on_ramp.id
+        with pytest.raises(OnRampNotFound):
+            await service.get_on_ramp(session, owner_id=yours.owner_id, on_ramp_id=on_ramp.id)
+        assert await service.list_on_ramps(session, owner_id=yours.owner_id, limit=5) == ([], None)
+
+
+async def test_pages_go_from_the_newest_to_the_oldest_and_end(sessionmaker: SessionMaker) -> None:
+    wallet = await a_wallet(sessionmaker)
+    assert wallet.owner_id is not None
+    async with sessionmaker.begin() as session:
+        made = [(await create_on_ramp(session, wallet)).id for _ in range(5)]
+    seen: list[UUID] = []
+    before: UUID | None = None
+    for size in (2, 2, 1):
+        async with sessionmaker() as session:
+            page, before = await service.list_on_ramps(session, owner_id=wallet.owner_id, limit=2, before=before)
+        assert len(page) == size
+        seen += [row.id for row in page]
+    assert before is None
+    assert seen == made[::-1]
