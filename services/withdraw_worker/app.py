@@ -15,7 +15,7 @@ from shared.tasks.hints import Hints
 from shared.tasks.runner import Runner
 from shared.web.logs import configure_logging
 
-_settings = WorkerSettings()  # type: ignore[call-arg]  # from the environment
+_settings = WorkerSettings()
 _redis_url = _settings.redis_url.get_secret_value()
 _runner = Runner(lambda: open_resources(_settings))
 # The worker's threads may wait a little longer than a person's request.
@@ -26,13 +26,13 @@ celery_app.conf.beat_schedule = beat_schedule(_settings)
 register(celery_app, _runner, _settings, _hints)
 
 
-@signals.setup_logging.connect  # type: ignore[untyped-decorator]  # celery's signals carry no types
+@signals.setup_logging.connect
 def _log_as_json(**_: Any) -> None:
     """Connecting here keeps Celery from setting up logging of its own."""
     configure_logging(_settings.log_level)
 
 
-@signals.worker_shutdown.connect  # type: ignore[untyped-decorator]  # celery's signals carry no types
+@signals.worker_shutdown.connect
 def _let_go(**_: Any) -> None:
     _hints.close()
     _runner.close()
