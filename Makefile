@@ -47,7 +47,7 @@ demo: $(INSTALLED) ## Move money through every service and check each step
 
 test: $(INSTALLED) ## Run every test, and measure the coverage of the rooms that move money
 	@rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --cov --cov-branch --cov-report= $(TESTS)
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup --cov --cov-branch --cov-report= $(TESTS)
 	@echo "Branch coverage of $(COVERED), by pytest-cov over all of $(TESTS):"
 	$(BIN)/python -m coverage report --fail-under=$(COVERAGE_AT_LEAST)
 

@@ -16,12 +16,12 @@ from supervisor.options import ServerOptions
 from supervisor.poller import Poller
 from supervisor.supervisord import Supervisor
 
-LOOK_SECONDS = 0.2
+LOOK_SECONDS = 0.1
 _PR_SET_PDEATHSIG = 1
 
 
 class _FrequentPoller(Poller):  # type: ignore[misc]  # the package has no types
-    """Looks for ended processes every fifth of a second; the package's own second is half our promise."""
+    """Looks for ended processes every tenth of a second; the package's own second is half our promise."""
 
     def poll(self, timeout: float) -> object:
         return super().poll(min(timeout, LOOK_SECONDS))

@@ -17,10 +17,10 @@ from infra.local.layout import CHECKOUT, PROCESSES, Layout
 from infra.local.leftovers import find
 from infra.local.ports import is_free
 from infra.local.postgres import program
-from infra.local.readiness import is_ready, wait_until
+from infra.local.readiness import wait_until
 from infra.local.stack import AlreadyRunning, Stack
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.xdist_group("stack")]
 
 READY_SECONDS = 60
 BACK_SECONDS = 5
@@ -143,15 +143,25 @@ def test_up_shows_every_process_and_sigterm_stops_it_and_nothing_else(command_li
     assert all(stack.is_ready(name) for name in PROCESSES), "the stack beside it goes on"
 
 
-def test_after_a_killed_up_the_next_one_just_starts(command_line, free_port_base):
+def test_after_whoever_started_a_stack_was_killed_the_next_start_just_works(tmp_path, free_port_base):
     base = free_port_base()
-    first = command_line(base)
-    first.wait_until_up()
-    first.process.kill()
-    first.process.wait()
-    second = command_line(base)
-    second.wait_until_up()
-    assert all(is_ready(second.layout, name) for name in PROCESSES)
+    script = (
+        "import pathlib, signal, sys; from infra.local.stack import Stack;"
+        f"Stack(pathlib.Path({str(tmp_path)!r}), {base}).start({{'postgres', 'smtp'}});"
+        "print('started', flush=True); signal.pause()"
+    )
+    first = subprocess.Popen([sys.executable, "-c", script], cwd=CHECKOUT, stdout=subprocess.PIPE)
+    assert first.stdout is not None
+    assert first.stdout.readline() == b"started\n"
+    first.kill()
+    first.wait()
+    first.stdout.close()
+    second = Stack(tmp_path, base)
+    second.start({"postgres", "smtp"})
+    try:
+        assert second.is_ready("postgres")
+    finally:
+        second.stop()
 
 
 def test_when_the_supervisor_is_killed_up_ends_and_leaves_nothing(command_line):
@@ -180,10 +190,14 @@ def test_given_servers_are_used_and_none_of_our_own_is_started(stack, tmp_path, 
         "BATUA_REDIS_URL": stack.environment()["BATUA_REDIS_URL"],
         "BATUA_PIN_PEPPER": secrets["BATUA_PIN_PEPPER"],
     }
-    with Stack(tmp_path / "home", free_port_base(), given) as guest:
+    guest = Stack(tmp_path / "home", free_port_base(), given)
+    guest.start({"postgres", "redis", "user_app"})
+    try:
         running = {name for name, state in guest.states().items() if state.state == "RUNNING"}
-        assert running == set(PROCESSES) - {"postgres", "redis"}
+        assert running == {"user_app"}
         assert guest.is_ready("user_app")
+    finally:
+        guest.stop()
     assert stack.is_ready("postgres")
     assert stack.is_ready("redis")
 
