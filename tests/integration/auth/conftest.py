@@ -1,0 +1,59 @@
+"""user_app and merchant_app on the real Postgres and Redis, with cheap hashes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from pydantic import SecretStr
+from redis.asyncio import Redis
+
+from services.merchant_app import main as merchant_app
+from services.merchant_app.settings import MerchantAppSettings
+from services.user_app import main as user_app
+from services.user_app.settings import UserAppSettings
+from tests.integration.auth.people import running
+
+OLD_KEY, NEW_KEY = SecretStr("oldest-key-0123456789"), SecretStr("newest-key-0123456789")
+
+
+@pytest.fixture
+def user_settings(database_url: str, redis_url: str) -> UserAppSettings:
+    return UserAppSettings(
+        database_url=SecretStr(database_url),
+        redis_url=SecretStr(redis_url),
+        token_keys=[NEW_KEY, OLD_KEY],
+        pin_pepper=SecretStr("a pepper 0123456789"),
+        bcrypt_rounds=4,
+        bank_hdfc_url="http://127.0.0.1:1/hdfc",
+        bank_hdfc_api_key=SecretStr("key"),
+        bank_axis_url="http://127.0.0.1:1/axis",
+        bank_axis_api_key=SecretStr("key"),
+        user_app_url="http://127.0.0.1:1",
+    )
+
+
+@pytest.fixture
+def merchant_settings(database_url: str, redis_url: str) -> MerchantAppSettings:
+    return MerchantAppSettings(
+        database_url=SecretStr(database_url),
+        redis_url=SecretStr(redis_url),
+        token_keys=[NEW_KEY],
+        pin_pepper=SecretStr("a pepper 0123456789"),
+        bcrypt_rounds=4,
+    )
+
+
+@pytest.fixture
+async def users(user_settings: UserAppSettings, redis: Redis) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of user_app; Redis is emptied first."""
+    async with running(user_app.create_app(user_settings)) as client:
+        yield client
+
+
+@pytest.fixture
+async def shops(merchant_settings: MerchantAppSettings, redis: Redis) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of merchant_app; Redis is emptied first."""
+    async with running(merchant_app.create_app(merchant_settings)) as client:
+        yield client
