@@ -89,9 +89,7 @@ async def _prove(given: Statements | None, banks: _Banks | None, bars: Progress)
             tasks[what] = bars.add_task(what, total=total)
         bars.update(tasks[what], completed=done, total=max(total, done))
 
-    settings = DatabaseSettings(  # type: ignore[call-arg]  # the address comes from the environment
-        database_pool_size=1, database_statement_timeout_seconds=STATEMENT_SECONDS
-    )
+    settings = DatabaseSettings(database_pool_size=1, database_statement_timeout_seconds=STATEMENT_SECONDS)
     engine = create_engine(settings, application_name="batua-prove")
     try:
         source = given if given is not None or banks is None else banks.statements
@@ -118,7 +116,7 @@ def _banks(console: Console) -> _Banks | None:
         console.print("No bank is configured (BATUA_BANK_*): only our own books are looked at.")
         return None
     try:
-        return _Banks(BankSettings())  # type: ignore[call-arg]  # from the environment
+        return _Banks(BankSettings())
     except ValidationError as error:
         names = ", ".join(f"BATUA_{'_'.join(map(str, problem['loc'])).upper()}" for problem in error.errors())
         raise _not_known(f"The banks' settings are not whole ({names}); use --no-bank to leave them out.") from None

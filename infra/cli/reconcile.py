@@ -57,10 +57,8 @@ def reconcile(
 
 
 async def _reconcile(bank: str, since: datetime, until: datetime, grace: timedelta) -> Report:
-    banks = BankSettings()  # type: ignore[call-arg]  # from the environment
-    database = DatabaseSettings(  # type: ignore[call-arg]  # the address comes from the environment
-        database_pool_size=1, database_statement_timeout_seconds=STATEMENT_SECONDS
-    )
+    banks = BankSettings()
+    database = DatabaseSettings(database_pool_size=1, database_statement_timeout_seconds=STATEMENT_SECONDS)
     engine = create_engine(database, application_name="batua-reconcile")
     client = BankClient(banks.banks[bank], BANK_TIMEOUT_SECONDS)
     try:

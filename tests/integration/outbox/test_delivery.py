@@ -1,0 +1,242 @@
+"""Delivery against a real SMTP server: once when all goes well, at least once whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from typing import Any
+from uuid import UUID
+
+import pytest
+from aiosmtpd.smtp import SMTP, Envelope
+from sqlalchemy import select, text
+
+from shared import clock
+from shared.config import MailSettings
+from shared.db.engine import SessionMaker
+from shared.ids import new_id
+from shared.models import OutboxMessage, Owner
+from shared.outbox import delivery
+from shared.outbox.delivery import backoff_seconds, deliver_due
+from shared.outbox.messages import Message, write
+from shared.testing.factories import create_merchant, create_user
+
+
+@dataclass(slots=True)
+class Mailbox:
+    """Keeps what it is given, and answers as the test says."""
+
+    received: list[EmailMessage] = field(default_factory=list)
+    recipient_answers: dict[str, str] = field(default_factory=dict)
+    data_answers: list[str] = field(default_factory=list)
+    port: int = 0
+
+    async def handle_RCPT(self, _server: SMTP, _session: Any, envelope: Envelope, address: str, options: Any) -> str:  # noqa: N802 - aiosmtpd calls it so
+        if address in self.recipient_answers:
+            return self.recipient_answers[address]
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, _server: SMTP, _session: Any, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd calls it so
+        mail = message_from_bytes(envelope.original_content or b"", policy=default)
+        assert isinstance(mail, EmailMessage)
+        self.received.append(mail)
+        return self.data_answers.pop(0) if self.data_answers else "250 OK"
+
+    def settings(self, *, timeout_seconds: float = 5.0) -> MailSettings:
+        return MailSettings(smtp_host="127.0.0.1", smtp_port=self.port, smtp_timeout_seconds=timeout_seconds)
+
+
+@asynccontextmanager
+async def listening(mailbox: Mailbox) -> AsyncIterator[Mailbox]:
+    loop = asyncio.get_running_loop()
+    sessions: list[SMTP] = []
+
+    def session() -> SMTP:
+        sessions.append(SMTP(mailbox, hostname="localhost", enable_SMTPUTF8=True))
+        return sessions[-1]
+
+    server = await loop.create_server(session, "127.0.0.1", 0)
+    mailbox.port = server.sockets[0].getsockname()[1]
+    try:
+        yield mailbox
+    finally:
+        server.close()
+        for open_session in sessions:
+            if open_session.transport is not None:
+                open_session.transport.close()
+        await server.wait_closed()
+
+
+@pytest.fixture
+async def mailbox() -> AsyncIterator[Mailbox]:
+    async with listening(Mailbox()) as box:
+        yield box
+
+
+async def put_in(sessionmaker: SessionMaker, count: int = 1, *, name: str = "Alice") -> tuple[UUID, str]:
+    """Messages to one new person; their id and address."""
+    async with sessionmaker.begin() as session:
+        wallet = await create_user(session, first_name=name)
+        assert wallet.owner_id is not None
+        message = Message("welcome", wallet.owner_id, {"first_name": name, "wallet_id": wallet.handle})
+        await write(session, [message] * count)
+        owner = await session.get_one(Owner, wallet.owner_id)
+        return owner.id, owner.email
+
+
+async def rows(sessionmaker: SessionMaker) -> list[OutboxMessage]:
+    async with sessionmaker() as session:
+        return list((await session.scalars(select(OutboxMessage).order_by(OutboxMessage.id))).all())
+
+
+def later(seconds: float) -> datetime:
+    return clock.now() + timedelta(seconds=seconds)
+
+
+async def deliver_at(sessionmaker: SessionMaker, settings: MailSettings, at: datetime) -> int:
+    with clock.reading(lambda: at):
+        return await deliver_due(sessionmaker, settings)
+
+
+async def test_each_message_is_delivered_once(fresh_sessionmaker: SessionMaker, mailbox: Mailbox) -> None:
+    _, email = await put_in(fresh_sessionmaker, 3)
+    assert await deliver_due(fresh_sessionmaker, mailbox.settings()) == 3
+    assert await deliver_at(fresh_sessionmaker, mailbox.settings(), later(7200)) == 0
+    assert [mail["To"] for mail in mailbox.received] == [email] * 3
+    found = await rows(fresh_sessionmaker)
+    assert {mail["Message-ID"] for mail in mailbox.received} == {f"<{row.id}@batua.example>" for row in found}
+    assert all(row.sent_at and row.next_attempt_at is None and row.attempts == 1 for row in found)
+
+
+async def test_a_shop_is_greeted_by_its_name(fresh_sessionmaker: SessionMaker, mailbox: Mailbox) -> None:
+    async with fresh_sessionmaker.begin() as session:
+        shop = await create_merchant(session, business_name="Chai & Co")
+        assert shop.owner_id is not None
+        facts = {"amount": 30000, "from_name": "Bob", "note": None, "transfer_id": str(new_id())}
+        await write(session, [Message("money_received", shop.owner_id, facts)])
+    assert await deliver_due(fresh_sessionmaker, mailbox.settings()) == 1
+    body = mailbox.received[0].get_body(("plain",))
+    assert body is not None
+    assert body.get_content().startswith("Hello Chai & Co,")
+
+
+async def test_many_couriers_share_the_work(fresh_sessionmaker: SessionMaker, mailbox: Mailbox) -> None:
+    await put_in(fresh_sessionmaker, 20)
+    counts = await asyncio.gather(*[deliver_due(fresh_sessionmaker, mailbox.settings()) for _ in range(4)])
+    assert sum(counts) == 20
+    assert len({mail["Message-ID"] for mail in mailbox.received}) == len(mailbox.received) == 20
+
+
+async def test_a_courier_that_dies_before_noting_it_sends_a_copy_with_the_same_message_id(
+    fresh_sessionmaker: SessionMaker, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put_in(fresh_sessionmaker)
+
+    async def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(delivery, "_mark_sent", die)
+        task = asyncio.create_task(_swallowing(deliver_due(fresh_sessionmaker, mailbox.settings())))
+        assert await task == "died"
+    assert await deliver_due(fresh_sessionmaker, mailbox.settings()) == 0  # the lease still stands
+    assert await deliver_at(fresh_sessionmaker, mailbox.settings(), later(60)) == 1
+    first, copy = mailbox.received
+    assert first["Message-ID"] == copy["Message-ID"]
+
+
+async def _swallowing(delivering: Any) -> str:
+    try:
+        await delivering
+    except KeyboardInterrupt:
+        return "died"
+    return "lived"
+
+
+async def test_a_server_that_is_down_costs_no_tries(fresh_sessionmaker: SessionMaker) -> None:
+    await put_in(fresh_sessionmaker, 2)
+    async with listening(Mailbox()) as box:
+        settings = box.settings()
+    assert await deliver_due(fresh_sessionmaker, settings) == 0
+    assert {row.attempts for row in await rows(fresh_sessionmaker)} == {0}
+
+
+async def test_a_passing_refusal_is_tried_again_later(fresh_sessionmaker: SessionMaker, mailbox: Mailbox) -> None:
+    mailbox.data_answers = ["451 try again later"]
+    await put_in(fresh_sessionmaker)
+    assert await deliver_due(fresh_sessionmaker, mailbox.settings()) == 0
+    (row,) = await rows(fresh_sessionmaker)
+    assert (row.attempts, row.last_error) == (1, "SMTPDataError 451")
+    assert row.next_attempt_at is not None
+    assert 10 < (row.next_attempt_at - clock.now()).total_seconds() <= delivery.RETRY_BASE_SECONDS
+    assert await deliver_due(fresh_sessionmaker, mailbox.settings()) == 0
+    assert await deliver_at(fresh_sessionmaker, mailbox.settings(), later(31)) == 1
+    assert (await rows(fresh_sessionmaker))[0].last_error is None
+
+
+async def test_a_refused_recipient_is_given_up_and_holds_nobody_up(
+    fresh_sessionmaker: SessionMaker, mailbox: Mailbox
+) -> None:
+    _, refused = await put_in(fresh_sessionmaker)
+    _, welcome = await put_in(fresh_sessionmaker, name="Bob")
+    mailbox.recipient_answers = {refused: "550 no such mailbox"}
+    assert await deliver_due(fresh_sessionmaker, mailbox.settings()) == 1
+    assert mailbox.received[0]["To"] == welcome
+    for hours in range(1, 6):
+        assert await deliver_at(fresh_sessionmaker, mailbox.settings(), later(hours * 3600)) == 0
+    row = (await rows(fresh_sessionmaker))[0]
+    assert (row.attempts, row.next_attempt_at, row.sent_at) == (delivery.MAX_REFUSALS, None, None)
+    assert row.last_error == "SMTPRecipientsRefused 550"
+    assert refused not in row.last_error
+
+
+async def test_passing_refusals_are_bounded_too(fresh_sessionmaker: SessionMaker, mailbox: Mailbox) -> None:
+    _, refused = await put_in(fresh_sessionmaker)
+    mailbox.recipient_answers = {refused: "450 busy"}
+    for hours in range(1, 25):
+        await deliver_at(fresh_sessionmaker, mailbox.settings(), later(hours * 3601))
+    (row,) = await rows(fresh_sessionmaker)
+    assert (row.attempts, row.next_attempt_at) == (delivery.MAX_TRIES, None)
+
+
+async def test_a_message_that_cannot_be_written_holds_nobody_up(
+    fresh_sessionmaker: SessionMaker, mailbox: Mailbox
+) -> None:
+    owner_id, _ = await put_in(fresh_sessionmaker)
+    async with fresh_sessionmaker.begin() as session:
+        await session.execute(text("UPDATE outbox_messages SET kind = 'unheard_of'"))
+        await write(session, [Message("welcome", new_id(), {"wallet_id": "x"})])  # nobody's
+        await write(session, [Message("welcome", owner_id, {"wallet_id": "x"})])
+    assert await deliver_due(fresh_sessionmaker, mailbox.settings()) == 1
+    errors = [row.last_error for row in await rows(fresh_sessionmaker)]
+    assert errors == ["cannot be written: KeyError", "cannot be written: the owner does not exist", None]
+
+
+async def test_a_server_that_hangs_ends_the_batch_within_its_time(fresh_sessionmaker: SessionMaker) -> None:
+    release = asyncio.Event()
+
+    class Hanging(Mailbox):
+        async def handle_DATA(self, _server: SMTP, _session: Any, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's
+            await release.wait()
+            return "250 OK"
+
+    await put_in(fresh_sessionmaker, 3)
+    async with listening(Hanging()) as box, asyncio.timeout(5):
+        assert await deliver_due(fresh_sessionmaker, box.settings(timeout_seconds=0.3)) == 0
+        release.set()
+    assert sorted(row.attempts for row in await rows(fresh_sessionmaker)) == [0, 0, 1]
+
+
+def test_the_pauses_grow_to_an_hour_and_never_line_up() -> None:
+    for attempts in range(1, delivery.MAX_TRIES + 1):
+        longest = min(delivery.RETRY_CAP_SECONDS, delivery.RETRY_BASE_SECONDS * 2 ** (attempts - 1))
+        drawn = [backoff_seconds(attempts) for _ in range(20)]
+        assert all(longest / 2 <= seconds <= longest for seconds in drawn)
+        assert len(set(drawn)) > 1

@@ -1,0 +1,109 @@
+"""Mails say what happened, and nothing people wrote can become anything but text."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import SMTP, default
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.outbox.mail import Letter, Unrenderable, render
+
+FROM = "Batua <no-reply@batua.example>"
+RECEIVED: dict[str, Any] = {"amount": 50000, "from_name": "Bob Nair", "note": "for chai", "transfer_id": "t-1"}
+
+
+def letter(kind: str, facts: dict[str, Any], *, name: str = "Alice", email: str = "alice@example.test") -> Letter:
+    return Letter(UUID(int=7), kind, facts, email, name, datetime(2026, 11, 20, tzinfo=UTC))
+
+
+def parts(mail: EmailMessage) -> tuple[str, str]:
+    text, html = mail.get_body(("plain",)), mail.get_body(("html",))
+    assert text is not None
+    assert html is not None
+    return text.get_content(), html.get_content()
+
+
+def test_money_received_says_who_how_much_and_why() -> None:
+    mail = render(letter("money_received", {**RECEIVED, "balance_after": 1234567}), mail_from=FROM)
+    assert mail["Subject"] == "Bob Nair sent you ₹500.00"
+    assert (mail["To"], mail["From"]) == ("alice@example.test", FROM)
+    assert mail["Message-ID"] == f"<{UUID(int=7)}@batua.example>"
+    for body in parts(mail):
+        for said in ("Hello Alice", "Bob Nair", "₹500.00", "for chai", "₹12,345.67", "t-1"):
+            assert said in body
+
+
+def test_facts_that_are_optional_may_be_left_out() -> None:
+    text, html = parts(render(letter("money_received", {"amount": 1, "from_name": "Bob"}), mail_from=FROM))
+    assert "None" not in text + html
+    assert "balance" not in text + html
+
+
+def test_the_welcome_names_the_wallet() -> None:
+    facts = {"first_name": "Alice", "wallet_id": "alice@batua"}
+    mail = render(letter("welcome", facts), mail_from=FROM)
+    assert mail["Subject"] == "Welcome to Batua"
+    assert all("alice@batua" in body for body in parts(mail))
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [("succeeded", "has paid out"), ("failed", "did not pay out"), ("reversed", "sent your")],
+)
+def test_a_finished_withdrawal_says_how_it_ended(status: str, said: str) -> None:
+    facts = {"withdrawal_id": "w-1", "amount": 10000, "bank": "hdfc", "status": status, "utr": "HDFCN1", "reason": "NO"}
+    mail = render(letter("withdrawal_finished", facts), mail_from=FROM)
+    for body in parts(mail):
+        assert said in body
+        assert "HDFC Bank" in body
+        assert "₹100.00" in body
+        assert ("The bank says: NO" in body) == (status != "succeeded")
+
+
+def test_names_cannot_start_a_header_or_a_paragraph() -> None:
+    evil = "Bob\r\nBcc: everyone@example.test\r\n\r\nPay here: evil.example\u2028\u202e"
+    mail = render(letter("money_received", {**RECEIVED, "from_name": evil}, name=evil), mail_from=FROM)
+    reread = message_from_bytes(mail.as_bytes(policy=SMTP), policy=default)
+    assert reread["Bcc"] is None
+    assert sorted(reread.keys()) == sorted(mail.keys())
+    text, _ = parts(mail)
+    assert not any(line.startswith(("Bcc", "Pay here")) for line in text.splitlines())
+    assert "\u202e" not in text + mail["Subject"]
+
+
+def test_html_in_a_name_or_a_note_is_text() -> None:
+    evil = "<script>alert(1)</script>"
+    facts = {**RECEIVED, "from_name": evil, "note": evil}
+    mail = render(letter("money_received", facts, name=evil), mail_from=FROM)
+    text, html = parts(mail)
+    assert "<script" not in html
+    assert html.count("&lt;script&gt;") >= 4
+    assert evil in text
+
+
+@given(name=st.text(max_size=300), note=st.text(max_size=300))
+def test_whatever_people_write_the_mail_can_be_sent_and_keeps_its_headers(name: str, note: str) -> None:
+    mail = render(letter("money_received", {**RECEIVED, "from_name": name, "note": note}, name=name), mail_from=FROM)
+    reread = message_from_bytes(mail.as_bytes(policy=SMTP), policy=default)
+    assert sorted(reread.keys()) == sorted(mail.keys())
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        letter("unheard_of", {}),
+        letter("money_received", {"from_name": "Bob"}),
+        letter("money_received", {**RECEIVED, "amount": "50000"}),
+        letter("money_received", RECEIVED, email="alice@example.test\r\nBcc: x@example.test"),
+    ],
+)
+def test_what_cannot_be_written_says_so(broken: Letter) -> None:
+    with pytest.raises(Unrenderable):
+        render(broken, mail_from=FROM)
