@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+import pytest
+
+from tests.integration.auth.people import PASSWORD, PIN, bearing, is_problem, log_in, open_shop, sign_up
+
+NEW = "another horse"
+
+
+async def change(client: httpx.AsyncClient, token: str, **body: object) -> httpx.Response:
+    return await client.patch("/users/me", json=body, headers=bearing(token))
+
+
+async def test_names_change_and_the_rest_stays(users: httpx.AsyncClient) -> None:
+    answer = await sign_up(users)
+    response = await change(users, answer["token"], last_name="Iyer")
+    assert response.json() == answer["user"] | {"last_name": "Iyer"}
+    assert (await users.get("/users/me", headers=bearing(answer["token"]))).json() == response.json()
+    assert (await change(users, answer["token"])).json() == response.json()
+
+
+async def test_a_new_password_signs_out_every_other_session(users: httpx.AsyncClient) -> None:
+    answer = await sign_up(users)
+    email = answer["user"]["email"]
+    other = (await log_in(users, email)).json()["token"]
+    response = await change(users, answer["token"], current_password=PASSWORD, new_password=NEW, first_name="Alicia")
+    assert response.json()["first_name"] == "Alicia"
+    assert (await change(users, answer["token"])).status_code == 200
+    is_problem(await change(users, other), 401, "token_revoked")
+    is_problem(await log_in(users, email, PASSWORD), 401, "bad_credentials")
+    again = (await log_in(users, email, NEW)).json()["token"]
+    assert (await change(users, again, current_password=NEW, new_password=PASSWORD)).status_code == 200
+    is_problem(await change(users, answer["token"]), 401, "token_revoked")
+
+
+async def test_a_new_pin_counts_from_now_on_and_signs_nobody_out(users: httpx.AsyncClient) -> None:
+    answer = await sign_up(users)
+    other = (await log_in(users, answer["user"]["email"])).json()["token"]
+    assert (await change(users, answer["token"], current_password=PASSWORD, new_pin="777777")).status_code == 200
+    old = await users.post("/auth/pin", json={"pin": PIN}, headers=bearing(other))
+    is_problem(old, 403, "pin_incorrect")
+    new = await users.post("/auth/pin", json={"pin": "777777"}, headers=bearing(other))
+    assert new.status_code == 200
+
+
+@pytest.mark.parametrize("secret", [{"new_password": NEW}, {"new_pin": "7777"}])
+async def test_a_secret_changes_only_with_the_current_password(
+    users: httpx.AsyncClient, secret: dict[str, str]
+) -> None:
+    answer = await sign_up(users)
+    missing = await change(users, answer["token"], **secret)
+    is_problem(missing, 422, "invalid_request")
+    assert [each["field"] for each in missing.json()["errors"]] == ["current_password"]
+    wrong = await change(users, answer["token"], current_password="wrong horse", first_name="Mallory", **secret)
+    is_problem(wrong, 403, "current_password_incorrect")
+    assert (await change(users, answer["token"])).json() == answer["user"]
+    assert (await log_in(users, answer["user"]["email"])).status_code == 200
+
+
+async def test_of_two_changes_at_once_one_wins(users: httpx.AsyncClient) -> None:
+    answer = await sign_up(users)
+    other = (await log_in(users, answer["user"]["email"])).json()["token"]
+    responses = await asyncio.gather(
+        change(users, answer["token"], current_password=PASSWORD, new_password="first horse"),
+        change(users, other, current_password=PASSWORD, new_password="second horse"),
+    )
+    codes = sorted(response.status_code for response in responses)
+    assert codes[0] == 200
+    assert codes[1] in {401, 403}
+
+
+@pytest.mark.parametrize("body", [{"first_name": ""}, {"email": "new@example.com"}, {"wallet_id": "x@batua"}])
+async def test_what_cannot_change_is_refused(users: httpx.AsyncClient, body: dict[str, str]) -> None:
+    answer = await sign_up(users)
+    is_problem(await change(users, answer["token"], **body), 422, "invalid_request")
+
+
+async def test_a_shop_changes_its_details(shops: httpx.AsyncClient) -> None:
+    shop = await open_shop(shops, category="tea")
+    headers = bearing(shop["token"])
+    body = {"business_name": "Chai Corner", "timezone": "Asia/Dubai"}
+    changed = (await shops.patch("/merchants/me", json=body, headers=headers)).json()
+    assert changed == shop["merchant"] | body
+    assert (await shops.patch("/merchants/me", json={"category": None}, headers=headers)).json()["category"] is None
+    is_problem(
+        await shops.patch("/merchants/me", json={"timezone": "Mars/Base"}, headers=headers), 422, "invalid_request"
+    )
+    is_problem(
+        await shops.patch("/merchants/me", json={"current_password": "no", "new_pin": "7777"}, headers=headers),
+        403,
+        "current_password_incorrect",
+    )
+    assert (await shops.get("/merchants/me", headers=headers)).json() == changed | {"category": None}

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import bcrypt
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from infra.local.layout import Layout
+from infra.local.redis import answers, server_command
+from services.user_app import main as user_app
+from services.user_app.settings import UserAppSettings
+from shared.config import RateLimits
+from tests.integration.auth.people import bearing, is_problem, log_in, new_email, running, sign_up
+
+STRICT = RateLimits(login_per_email="3/15minutes", login_per_address="8/15minutes")
+WRONG = "wrong horse"
+
+
+@asynccontextmanager
+async def strict(settings: UserAppSettings, **other: object) -> AsyncIterator[httpx.AsyncClient]:
+    async with running(user_app.create_app(settings.model_copy(update={"rate_limits": STRICT, **other}))) as client:
+        yield client
+
+
+async def codes(client: httpx.AsyncClient, email: str, passwords: list[str]) -> list[int]:
+    return [(await log_in(client, email, password)).status_code for password in passwords]
+
+
+@pytest.mark.usefixtures("redis")
+async def test_repeated_failures_are_slowed_down_registered_or_not(user_settings: UserAppSettings) -> None:
+    async with strict(user_settings) as client:
+        known = (await sign_up(client))["user"]["email"]
+        refused = []
+        for email in (known, new_email()):
+            assert await codes(client, email, [WRONG] * 3) == [401] * 3
+            response = await log_in(client, email)
+            is_problem(response, 429, "too_many_attempts")
+            assert 14 * 60 < int(response.headers["retry-after"]) <= 15 * 60 + 1
+            refused.append({name: value for name, value in response.json().items() if name != "retry_after"})
+        assert refused[0] == refused[1]
+
+
+@pytest.mark.usefixtures("redis")
+async def test_only_failures_count(user_settings: UserAppSettings) -> None:
+    async with strict(user_settings) as client:
+        email = (await sign_up(client))["user"]["email"]
+        assert await codes(client, email, ["correct horse"] * 12) == [200] * 12
+        assert await codes(client, email, [WRONG, "correct horse", WRONG, "correct horse"]) == [401, 200, 401, 200]
+
+
+@pytest.mark.usefixtures("redis")
+async def test_one_address_cannot_try_every_email(user_settings: UserAppSettings) -> None:
+    async with strict(user_settings) as client:
+        results = [(await log_in(client, new_email(), WRONG)).status_code for _ in range(10)]
+    assert results == [401] * 8 + [429] * 2
+
+
+@pytest.mark.usefixtures("redis")
+async def test_many_guesses_at_once_gain_next_to_nothing(user_settings: UserAppSettings) -> None:
+    async with strict(user_settings) as client:
+        email = (await sign_up(client))["user"]["email"]
+        responses = await asyncio.gather(*(log_in(client, email, WRONG) for _ in range(40)))
+    counted = Counter(response.status_code for response in responses)
+    assert counted.keys() == {401, 429}
+    # Those being compared at the same moment cannot see one another's failure: no more than there are cores.
+    assert 3 <= counted[401] < 3 + (os.cpu_count() or 1)
+
+
+@pytest.mark.usefixtures("redis")
+async def test_twenty_right_passwords_at_once_all_pass(user_settings: UserAppSettings) -> None:
+    async with strict(user_settings) as client:
+        email = (await sign_up(client))["user"]["email"]
+        responses = await asyncio.gather(*(log_in(client, email) for _ in range(20)))
+    assert {response.status_code for response in responses} == {200}
+
+
+async def test_failures_are_counted_in_memory_while_redis_is_away(user_settings: UserAppSettings) -> None:
+    async with strict(user_settings, redis_url=SecretStr("redis://127.0.0.1:1/0")) as client:
+        email = (await sign_up(client))["user"]["email"]
+        assert await codes(client, email, [WRONG] * 4) == [401, 401, 401, 429]
+
+
+async def test_throttling_can_be_turned_off(user_settings: UserAppSettings) -> None:
+    off = RateLimits(enabled=False, login_per_email="1/15minutes")
+    app = user_app.create_app(user_settings.model_copy(update={"rate_limits": off}))
+    async with running(app) as client:
+        email = (await sign_up(client))["user"]["email"]
+        assert await codes(client, email, [WRONG, WRONG, "correct horse"]) == [401, 401, 200]
+
+
+@pytest.mark.usefixtures("redis")
+async def test_an_unknown_email_costs_the_same_work(users: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = (await sign_up(users))["user"]["email"]
+    worked: list[bytes] = []
+    check = bcrypt.checkpw
+
+    def counting(password: bytes, hashed: bytes) -> bool:
+        worked.append(hashed[:7])
+        return check(password, hashed)
+
+    monkeypatch.setattr(bcrypt, "checkpw", counting)
+    costs = []
+    for email in (known, new_email()):
+        worked.clear()
+        is_problem(await log_in(users, email, WRONG), 401, "bad_credentials")
+        costs.append(list(worked))
+    assert costs[0] == costs[1] == [b"$2b$04$"]
+
+
+@pytest.mark.usefixtures("redis")
+async def test_the_current_password_is_throttled_like_a_sign_in(user_settings: UserAppSettings) -> None:
+    async with strict(user_settings) as client:
+        answer = await sign_up(client)
+        body = {"current_password": WRONG, "new_pin": "7777"}
+        for _ in range(3):
+            response = await client.patch("/users/me", json=body, headers=bearing(answer["token"]))
+            is_problem(response, 403, "current_password_incorrect")
+        response = await client.patch("/users/me", json=body, headers=bearing(answer["token"]))
+        is_problem(response, 429, "too_many_attempts")
+        is_problem(await log_in(client, answer["user"]["email"]), 429, "too_many_attempts")
+
+
+class RedisServer:
+    """A Redis of the test's own, to be stopped and started again."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = server_command(self.layout)
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 10
+        while not answers(self.layout):
+            assert time.monotonic() < deadline
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path, free_port_base: Callable[[], int]) -> Iterator[RedisServer]:
+    layout = Layout(tmp_path, free_port_base())
+    layout.run.mkdir(parents=True, exist_ok=True)
+    server = RedisServer(layout)
+    yield server
+    server.stop()
+
+
+async def test_sign_in_goes_on_while_redis_dies_and_comes_back(
+    user_settings: UserAppSettings, redis_server: RedisServer
+) -> None:
+    redis_server.start()
+    url = SecretStr(f"redis://127.0.0.1:{redis_server.layout.port('redis')}/0")
+    async with strict(user_settings, redis_url=url) as client:
+        email = (await sign_up(client))["user"]["email"]
+        assert await codes(client, email, [WRONG, "correct horse"]) == [401, 200]
+        redis_server.stop()
+        assert await codes(client, email, ["correct horse", WRONG]) == [200, 401]
+        redis_server.start()
+        deadline = time.monotonic() + 10
+        while "failed" in (await client.get("http://batua.test/readyz")).text:
+            assert time.monotonic() < deadline
+        assert await codes(client, email, ["correct horse"]) == [200]
+
+
+async def test_a_dead_redis_costs_one_request_a_moment_and_not_each_of_them(user_settings: UserAppSettings) -> None:
+    async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.read(1))
+        await reader.read()
+        writer.close()
+
+    asked: list[bytes] = []
+    silent = await asyncio.start_server(never_answer, "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    url = SecretStr(f"redis://127.0.0.1:{port}/0")
+    async with silent, strict(user_settings, redis_url=url, redis_timeout_seconds=0.2) as client:
+        email = (await sign_up(client))["user"]["email"]
+        started = time.monotonic()
+        assert await codes(client, email, ["correct horse"] * 5) == [200] * 5
+        assert time.monotonic() - started < 5 * 2 * 0.2
+        assert len(asked) <= 1 + int(time.monotonic() - started)
