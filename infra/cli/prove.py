@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from sqlalchemy.exc import SQLAlchemyError
 
 from infra.local.environment import load_local_environment
 from shared.bank.client import BankClient
@@ -71,6 +72,10 @@ def prove(
             report = asyncio.run(_prove(given, banks, bars))
         except OSError as error:
             raise _not_known(f"The database cannot be reached: {error}") from None
+        except SQLAlchemyError as error:
+            raise _not_known(f"The database does not answer as it should: {_first_line(error)}") from None
+        except ValidationError as error:
+            raise _not_known(f"Settings missing or wrong: {_settings_named(error)}") from None
     for check in report.failed:
         console.print(_table(check))
     _summarise(console, report)
@@ -118,7 +123,7 @@ def _banks(console: Console) -> _Banks | None:
     try:
         return _Banks(BankSettings())
     except ValidationError as error:
-        names = ", ".join(f"BATUA_{'_'.join(map(str, problem['loc'])).upper()}" for problem in error.errors())
+        names = _settings_named(error)
         raise _not_known(f"The banks' settings are not whole ({names}); use --no-bank to leave them out.") from None
 
 
@@ -157,6 +162,14 @@ def _summarise(console: Console, report: ProofReport) -> None:
     console.print(
         f"{verdict}: {kept} of {len(report.checks)} rules, {looked_at}, {report.seconds:.1f} s.", highlight=False
     )
+
+
+def _settings_named(error: ValidationError) -> str:
+    return ", ".join(f"BATUA_{'_'.join(map(str, problem['loc'])).upper()}" for problem in error.errors())
+
+
+def _first_line(error: SQLAlchemyError) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _not_known(message: str) -> typer.Exit:
