@@ -15,7 +15,8 @@ from shared.money import Money
 
 HEADER = ("created_at", "direction", "kind", "amount", "balance_after", "counterparty", "wallet_id", "note", "id")
 LINES_PER_CHUNK = 100
-_STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001 - the wide forms are meant
+_STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""The last four are the full-width forms, which some spreadsheets take for the same."""
 
 
 def csv_response(lines: AsyncIterator[Line]) -> StreamingResponse:

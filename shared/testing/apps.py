@@ -1,0 +1,157 @@
+"""user_app and merchant_app in this process, and people and shops who sign up there and call them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import httpx
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+from services.merchant_app.main import create_app as create_merchant_app
+from services.merchant_app.settings import MerchantAppSettings
+from services.user_app.main import create_app as create_user_app
+from services.user_app.settings import UserAppSettings
+from shared.config import OnRampTimings, RateLimits
+from shared.db.engine import SessionMaker
+from shared.ids import new_token
+from shared.testing.factories import fund
+
+PIN = "4711"
+PASSWORD = "correct horse"  # noqa: S105 - a test's
+API = "/api/v1"
+BANK_API_KEY = "an-api-key-of-the-tests"
+_NOWHERE = "http://127.0.0.1:1"
+
+
+def user_app_settings(database_url: str, redis_url: str, bank_url: str = _NOWHERE, **more: Any) -> UserAppSettings:
+    """Cheap hashes, no throttling, banks that answer within a second or not at all."""
+    return UserAppSettings(
+        **_common(database_url, redis_url),
+        bank_hdfc_url=f"{bank_url}/hdfc",
+        bank_hdfc_api_key=SecretStr(BANK_API_KEY),
+        bank_axis_url=f"{bank_url}/axis",
+        bank_axis_api_key=SecretStr(BANK_API_KEY),
+        on_ramps=OnRampTimings(bank_timeout_seconds=1),
+        user_app_url="https://batua.example",
+        **more,
+    )
+
+
+def merchant_app_settings(database_url: str, redis_url: str) -> MerchantAppSettings:
+    """The same for shops."""
+    return MerchantAppSettings(**_common(database_url, redis_url))
+
+
+def _common(database_url: str, redis_url: str) -> dict[str, Any]:
+    return {
+        "database_url": SecretStr(database_url),
+        "redis_url": SecretStr(redis_url),
+        "token_keys": [SecretStr("newest-key-0123456789")],
+        "pin_pepper": SecretStr("a pepper 0123456789"),
+        "bcrypt_rounds": 4,
+        "rate_limits": RateLimits(enabled=False),
+    }
+
+
+@dataclass
+class Signed:
+    """Somebody signed in: a person or a shop. Each `post` gets a fresh key unless one is given."""
+
+    client: httpx.AsyncClient
+    profile: dict[str, Any]
+    token: str
+
+    @property
+    def id(self) -> UUID:
+        """The owner's id."""
+        return UUID(self.profile["id"])
+
+    @property
+    def wallet_id(self) -> str:
+        """What others send money to."""
+        return str(self.profile["wallet_id"])
+
+    async def get(self, path: str, **parameters: Any) -> httpx.Response:
+        """GET below `/api/v1`."""
+        return await self.client.get(f"{API}{path}", params=parameters, headers=self._headers())
+
+    async def post(
+        self, path: str, *, key: str | None = "", headers: dict[str, str] | None = None, **body: Any
+    ) -> httpx.Response:
+        """POST below `/api/v1`; `key=None` sends none."""
+        sent = self._headers() | (headers or {})
+        if key is not None:
+            sent["Idempotency-Key"] = key or new_token()
+        sent["Content-Type"] = "application/json"
+        # ASCII, so that half a surrogate pair can be sent too.
+        return await self.client.post(f"{API}{path}", content=json.dumps(body), headers=sent)
+
+    async def send(self, to: str, amount: int, *, key: str = "", **more: Any) -> httpx.Response:
+        """Send money, with the right PIN."""
+        return await self.post("/transfers", key=key, **{"to": to, "amount": amount, "pin": PIN, **more})
+
+    async def wallet(self) -> dict[str, Any]:
+        """What one has."""
+        answer = await self.get("/wallet")
+        assert answer.status_code == httpx.codes.OK, answer.text
+        return dict(answer.json())
+
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+
+@dataclass
+class RunningApp:
+    """An app whose lifespan is open."""
+
+    app: FastAPI
+    client: httpx.AsyncClient
+    sessionmaker: SessionMaker
+
+    async def person(self, first_name: str = "Asha", *, balance: int = 0, last_name: str = "Rao") -> Signed:
+        """Somebody who signed up just now and has so many paise."""
+        return await self._sign_up("user", balance, first_name=first_name, last_name=last_name)
+
+    async def shop(self, name: str = "Chai Point", *, timezone: str = "Asia/Kolkata", balance: int = 0) -> Signed:
+        """A shop that signed up just now."""
+        return await self._sign_up("merchant", balance, business_name=name, timezone=timezone)
+
+    async def _sign_up(self, kind: str, balance: int, **names: str) -> Signed:
+        email = f"{new_token(8).lower().strip('-_')}@example.com"
+        body = {"email": email, "password": PASSWORD, "pin": PIN, **names}
+        answer = await self.client.post(f"{API}/auth/register", json=body)
+        self.client.cookies.clear()
+        assert answer.status_code == httpx.codes.CREATED, answer.text
+        signed = Signed(self.client, answer.json()[kind], answer.json()["token"])
+        if balance:
+            account_id = UUID((await signed.wallet())["account_id"])
+            async with self.sessionmaker.begin() as session:
+                await fund(session, account_id, balance)
+        return signed
+
+
+@asynccontextmanager
+async def running(settings: UserAppSettings | MerchantAppSettings) -> AsyncIterator[RunningApp]:
+    """The app that these settings are for, with its lifespan open, called without a socket."""
+    app = create_user_app(settings) if isinstance(settings, UserAppSettings) else create_merchant_app(settings)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://batua.test") as client,
+    ):
+        yield RunningApp(app, client, app.state.resources.sessionmaker)
+
+
+def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """The body of an answer that must be this problem."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = dict(answer.json())
+    assert body["code"] == code, body
+    assert body["status"] == status
+    return body

@@ -1,0 +1,77 @@
+"""user_app on the real Postgres and Redis, with people, a shop and simulated banks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from pydantic import SecretStr
+from redis.asyncio import Redis
+
+from services.dummy_bank.main import create_app as create_bank
+from services.dummy_bank.settings import BankSimulatorSettings
+from shared.testing.apps import BANK_API_KEY, RunningApp, Signed, merchant_app_settings, running, user_app_settings
+from shared.testing.onramps import AXIS_SECRET, HDFC_SECRET
+from shared.testing.serving import listening, serving
+
+NOBODY = "http://127.0.0.1:1/webhooks"
+
+
+@pytest.fixture
+async def user_app(database_url: str, redis_url: str, redis: Redis) -> AsyncIterator[RunningApp]:
+    """Without banks: those are not there."""
+    async with running(user_app_settings(database_url, redis_url)) as app:
+        yield app
+
+
+@pytest.fixture
+async def merchant_app(database_url: str, redis_url: str) -> AsyncIterator[RunningApp]:
+    async with running(merchant_app_settings(database_url, redis_url)) as app:
+        yield app
+
+
+@pytest.fixture
+async def asha(user_app: RunningApp) -> Signed:
+    """Has ₹1,000."""
+    return await user_app.person("Asha", balance=1000_00)
+
+
+@pytest.fixture
+async def ravi(user_app: RunningApp) -> Signed:
+    """Has nothing."""
+    return await user_app.person("Ravi")
+
+
+@pytest.fixture
+async def shop(merchant_app: RunningApp) -> Signed:
+    return await merchant_app.shop("Chai Point")
+
+
+@pytest.fixture(scope="module")
+def bank_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where the simulated banks answer; nobody hears their notices."""
+    with listening() as bound:
+        settings = BankSimulatorSettings(
+            database=Path(tmp_path_factory.mktemp("bank")) / "bank.sqlite",
+            public_url=f"http://127.0.0.1:{bound.getsockname()[1]}",
+            hdfc_api_key=SecretStr(BANK_API_KEY),
+            hdfc_webhook_secret=HDFC_SECRET,
+            hdfc_webhook_url=f"{NOBODY}/hdfc",
+            axis_api_key=SecretStr(BANK_API_KEY),
+            axis_webhook_secret=AXIS_SECRET,
+            axis_webhook_url=f"{NOBODY}/axis",
+        )
+        with serving(create_bank(settings), bound) as url:
+            yield url
+
+
+@pytest.fixture
+async def banked_app(database_url: str, redis_url: str, redis: Redis, bank_url: str) -> AsyncIterator[RunningApp]:
+    """With banks, which are well at the beginning of each test."""
+    async with httpx.AsyncClient(trust_env=False, headers={"X-Api-Key": BANK_API_KEY}) as client:
+        for code in ("hdfc", "axis"):
+            (await client.put(f"{bank_url}/{code}/api/faults", json={})).raise_for_status()
+    async with running(user_app_settings(database_url, redis_url, bank_url)) as app:
+        yield app

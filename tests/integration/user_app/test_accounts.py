@@ -1,0 +1,72 @@
+"""`/accounts` and `/wallet`: what one has, and pots to put money aside."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+
+from shared.testing.apps import Signed, problem
+from shared.transfers.pots import MAX_POTS
+
+
+async def test_the_wallet_shows_what_one_has(asha: Signed) -> None:
+    wallet = await asha.wallet()
+    assert wallet.pop("account_id")
+    assert wallet == {
+        "wallet_id": asha.wallet_id,
+        "balance": 1000_00,
+        "held": 0,
+        "available": 1000_00,
+        "currency": "INR",
+    }
+
+
+async def test_pots_are_opened_empty_and_listed_after_the_wallet(asha: Signed) -> None:
+    answer = await asha.post("/accounts", key=None, name=" Goa trip ")
+    assert answer.status_code == 201
+    pot = answer.json()
+    assert {name: pot[name] for name in ("kind", "name", "wallet_id", "balance", "held", "available", "currency")} == {
+        "kind": "pot",
+        "name": "Goa trip",
+        "wallet_id": None,
+        "balance": 0,
+        "held": 0,
+        "available": 0,
+        "currency": "INR",
+    }
+    assert (await asha.get(f"/accounts/{pot['id']}")).json() == pot
+
+    listed = (await asha.get("/accounts")).json()
+    assert [account["kind"] for account in listed["items"]] == ["wallet", "pot"]
+    assert listed["next_cursor"] is None
+    first = (await asha.get("/accounts", limit=1)).json()
+    second = (await asha.get("/accounts", limit=1, cursor=first["next_cursor"])).json()
+    assert first["items"] + second["items"] == listed["items"]
+
+
+async def test_ones_own_pots_differ_in_name_and_others_may_use_it_too(asha: Signed, ravi: Signed) -> None:
+    assert (await asha.post("/accounts", name="Goa trip")).status_code == 201
+    problem(await asha.post("/accounts", name="Goa trip"), 409, "pot_name_taken")
+    assert (await ravi.post("/accounts", name="Goa trip")).status_code == 201
+
+
+async def test_pots_are_bounded_however_many_are_asked_for_at_once(asha: Signed) -> None:
+    answers = await asyncio.gather(*(asha.post("/accounts", name=f"Pot {n}") for n in range(MAX_POTS + 4)))
+    assert sorted(answer.status_code for answer in answers) == [201] * MAX_POTS + [409] * 4
+    problem(await asha.post("/accounts", name="One more"), 409, "too_many_pots")
+
+
+@pytest.mark.parametrize("body", [{}, {"name": " "}, {"name": "x" * 101}, {"name": 7}, {"name": "a", "balance": 5}])
+async def test_a_pot_needs_a_name_and_nothing_else(asha: Signed, body: dict[str, object]) -> None:
+    problem(await asha.post("/accounts", key=None, headers=None, **body), 422, "invalid_request")
+
+
+async def test_accounts_of_others_are_not_there(asha: Signed, ravi: Signed) -> None:
+    his = (await ravi.wallet())["account_id"]
+    for account_id in (his, str(uuid4())):
+        problem(await asha.get(f"/accounts/{account_id}"), 404, "account_not_found")
+        problem(await asha.get(f"/accounts/{account_id}/balance"), 404, "account_not_found")
+    problem(await asha.get("/accounts/mine"), 422, "invalid_request")
+    assert [account["wallet_id"] for account in (await asha.get("/accounts")).json()["items"]] == [asha.wallet_id]
