@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from celery import signals
@@ -30,6 +31,9 @@ register(celery_app, _runner, _settings, _hints)
 def _log_as_json(**_: Any) -> None:
     """Connecting here keeps Celery from setting up logging of its own."""
     configure_logging(_settings.log_level)
+    # A line for every hint and every call would bury what matters; what came of them is logged by the flows.
+    for chatty in ("celery.worker.strategy", "celery.app.trace", "celery.beat", "httpx"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 @signals.worker_shutdown.connect

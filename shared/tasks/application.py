@@ -9,6 +9,7 @@ from typing import Any
 
 from celery import Celery
 
+from shared.tasks.liveness import NoticesLostAcknowledgements
 from shared.tasks.names import QUEUE
 
 VISIBILITY_SECONDS = 600
@@ -21,6 +22,7 @@ def create_celery(broker_url: str, name: str, *, socket_timeout_seconds: float =
     """A Celery application on Redis: JSON only, no results, late acknowledgement, no wait without an end."""
     celery = Celery(name, broker=broker_url, set_as_current=False)
     celery.conf.update(_settings(socket_timeout_seconds))
+    celery.steps["consumer"].add(NoticesLostAcknowledgements)
     return celery
 
 
