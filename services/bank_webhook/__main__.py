@@ -7,7 +7,9 @@ On SIGTERM a process takes no new connections, finishes the requests it has, and
 from __future__ import annotations
 
 import argparse
+import signal
 import socket
+from types import FrameType
 
 import uvicorn
 
@@ -46,7 +48,13 @@ def main() -> None:
         access_log=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
+    # Once drained, uvicorn raises the signal again for whoever handled it before: here, a clean end.
+    signal.signal(signal.SIGTERM, _end)
     uvicorn.Server(config).run(sockets=[bound])
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import uvicorn
@@ -41,6 +42,19 @@ def serving(app: Any, bound: socket.socket | None = None) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join(STOP_SECONDS)
+        if thread.is_alive():
+            raise RuntimeError("the application did not stop")
+
+
+@asynccontextmanager
+async def serving_beside(app: Any, bound: socket.socket | None = None) -> AsyncIterator[str]:
+    """Like `serving`, for an application that needs this loop to go on while it starts and stops."""
+    context = serving(app, bound)
+    url = await asyncio.to_thread(context.__enter__)
+    try:
+        yield url
+    finally:
+        await asyncio.to_thread(context.__exit__, None, None, None)
 
 
 def _wait_until_started(server: uvicorn.Server, thread: threading.Thread) -> None:

@@ -1,0 +1,67 @@
+"""A wire to a server that a test can cut and mend."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+CHUNK_BYTES = 64 * 1024
+
+
+@dataclass(eq=False)
+class Wire:
+    """Listens on `port` and passes everything on, until it is cut: then whoever calls is hung up on."""
+
+    target_host: str
+    target_port: int
+    port: int = 0
+    is_cut: bool = False
+    _writers: set[asyncio.StreamWriter] = field(default_factory=set)
+
+    def cut(self) -> None:
+        """Break every connection, and each new one at once."""
+        self.is_cut = True
+        for writer in list(self._writers):
+            writer.transport.abort()
+
+    def mend(self) -> None:
+        """Let new connections through again."""
+        self.is_cut = False
+
+    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, both ways, until either side ends it."""
+        if self.is_cut:
+            writer.transport.abort()
+            return
+        there, onward = await asyncio.open_connection(self.target_host, self.target_port)
+        self._writers |= {writer, onward}
+        try:
+            await asyncio.gather(_pump(reader, onward), _pump(there, writer))
+        finally:
+            self._writers -= {writer, onward}
+            writer.transport.abort()
+            onward.transport.abort()
+
+
+@asynccontextmanager
+async def wire_to(host: str, port: int) -> AsyncIterator[Wire]:
+    """A wire to `host:port` on a free port of the loopback."""
+    wire = Wire(host, port)
+    server = await asyncio.start_server(wire.carry, "127.0.0.1", 0)
+    wire.port = server.sockets[0].getsockname()[1]
+    try:
+        yield wire
+    finally:
+        server.close()
+        wire.cut()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError):
+        while data := await reader.read(CHUNK_BYTES):
+            writer.write(data)
+            await writer.drain()
+    # One side has ended: so must the other, or the connection would hang half open.
+    writer.transport.abort()

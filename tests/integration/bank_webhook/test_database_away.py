@@ -1,0 +1,130 @@
+"""Postgres goes away and comes back; no notice is lost and none is believed before it is committed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+
+from services.bank_webhook.main import create_app
+from services.bank_webhook.settings import BankWebhookSettings
+from shared.db.engine import SessionMaker
+from shared.ledger.accounts import wallet_of
+from shared.models import OnRamp
+from shared.testing.factories import create_user
+from shared.testing.networks import Wire, wire_to
+from shared.testing.onramps import SignedRequest, create_on_ramp, payment_notice, signed, webhook_values
+from shared.testing.serving import serving_beside
+
+
+@pytest.fixture
+async def wire(database_url: str) -> AsyncIterator[Wire]:
+    server = make_url(database_url)
+    async with wire_to(server.host or "", server.port or 0) as wire:
+        yield wire
+
+
+@pytest.fixture
+async def bank(database_url: str, wire: Wire) -> AsyncIterator[httpx.AsyncClient]:
+    """Calls a webhook whose database is at the other end of the wire."""
+    through = make_url(database_url).set(host="127.0.0.1", port=wire.port).render_as_string(hide_password=False)
+    values = webhook_values(through, database_lock_timeout_seconds=0.3, webhook_commit_seconds=3)
+    # The wire runs on this loop, so nothing here may block it.
+    async with (
+        serving_beside(create_app(BankWebhookSettings(**values))) as url,
+        httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as client,
+    ):
+        yield client
+
+
+async def an_on_ramp(sessionmaker: SessionMaker) -> OnRamp:
+    async with sessionmaker.begin() as session:
+        return await create_on_ramp(session, await create_user(session))
+
+
+async def send(bank: httpx.AsyncClient, request: SignedRequest) -> httpx.Response:
+    return await bank.post(request.path, content=request.body, headers=request.headers)
+
+
+async def balance_of(sessionmaker: SessionMaker, on_ramp: OnRamp) -> int:
+    async with sessionmaker() as session:
+        return (await wallet_of(session, on_ramp.owner_id)).balance
+
+
+async def test_while_postgres_is_away_the_bank_is_asked_to_come_again(
+    bank: httpx.AsyncClient, wire: Wire, sessionmaker: SessionMaker
+) -> None:
+    before, on_ramp = await an_on_ramp(sessionmaker), await an_on_ramp(sessionmaker)
+    assert (await send(bank, signed(payment_notice(before)))).status_code == 200  # the pool holds a connection now
+    assert (await bank.get("/readyz")).status_code == 200
+    wire.cut()
+    request = signed(payment_notice(on_ramp))
+    refused = await send(bank, request)
+    assert (refused.status_code, refused.json()["code"]) == (503, "not_committed")
+    assert int(refused.headers["retry-after"]) > 0
+    assert (await bank.get("/healthz")).status_code == 200
+    assert (await bank.get("/readyz")).status_code == 503
+    assert await balance_of(sessionmaker, on_ramp) == 0
+    wire.mend()
+    accepted = await send(bank, request)
+    assert (accepted.status_code, accepted.json()) == (200, {"verdict": "settled"})
+    assert await balance_of(sessionmaker, on_ramp) == on_ramp.amount
+
+
+async def test_a_lost_connection_that_can_be_replaced_is_not_the_banks_business(
+    bank: httpx.AsyncClient, sessionmaker: SessionMaker
+) -> None:
+    first, second = await an_on_ramp(sessionmaker), await an_on_ramp(sessionmaker)
+    assert (await send(bank, signed(payment_notice(first)))).status_code == 200
+    async with sessionmaker.begin() as session:
+        await session.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'bank_webhook' AND datname = current_database()"
+            )
+        )
+    assert (await send(bank, signed(payment_notice(second)))).json() == {"verdict": "settled"}
+
+
+async def test_a_row_locked_for_too_long_is_not_waited_for_for_ever(
+    bank: httpx.AsyncClient, sessionmaker: SessionMaker
+) -> None:
+    on_ramp = await an_on_ramp(sessionmaker)
+    request = signed(payment_notice(on_ramp))
+    async with sessionmaker() as blocker:
+        await blocker.get_one(OnRamp, on_ramp.id, with_for_update=True)
+        started = time.monotonic()
+        refused = await send(bank, request)
+        assert (refused.status_code, refused.json()["code"]) == (503, "not_committed")
+        assert time.monotonic() - started < 3.5
+        await blocker.rollback()
+    assert (await send(bank, request)).json() == {"verdict": "settled"}
+
+
+async def test_a_lock_that_goes_in_time_is_waited_for(bank: httpx.AsyncClient, sessionmaker: SessionMaker) -> None:
+    on_ramp = await an_on_ramp(sessionmaker)
+    async with sessionmaker() as blocker:
+        await blocker.get_one(OnRamp, on_ramp.id, with_for_update=True)
+        sent = asyncio.create_task(send(bank, signed(payment_notice(on_ramp))))
+        await until_somebody_waits(sessionmaker)
+        await blocker.rollback()
+    assert (await sent).json() == {"verdict": "settled"}
+
+
+async def until_somebody_waits(sessionmaker: SessionMaker) -> None:
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'bank_webhook'"
+        " AND datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        async with sessionmaker() as session:
+            if await session.scalar(waiting):
+                return
+        await asyncio.sleep(0.01)
+    raise AssertionError("nobody waited")

@@ -1,0 +1,125 @@
+"""The whole way in: our request, the person at the bank's page, the bank's own notice, the money."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import func, select
+
+from services.bank_webhook.main import create_app
+from services.bank_webhook.settings import BankWebhookSettings
+from services.dummy_bank.main import create_app as create_bank
+from services.dummy_bank.settings import BankSimulatorSettings
+from shared.bank.client import BankClient, clients_for
+from shared.config import Bank, OnRampSettings
+from shared.db.engine import SessionMaker
+from shared.idempotency.claims import claim_for
+from shared.ids import new_token
+from shared.ledger.accounts import wallet_of
+from shared.models import Entry, OnRamp
+from shared.onramps import service
+from shared.testing.factories import create_user
+from shared.testing.onramps import AXIS_SECRET, HDFC_SECRET, webhook_values
+from shared.testing.serving import listening, serving
+
+API_KEY = "an-api-key-of-the-tests"
+AMOUNT = 200000
+
+
+@pytest.fixture(scope="module")
+def bank_url(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A webhook, and banks that call it."""
+    with serving(create_app(BankWebhookSettings(**webhook_values(database_url)))) as webhook, listening() as bound:
+        settings = BankSimulatorSettings(
+            database=Path(tmp_path_factory.mktemp("bank")) / "bank.sqlite",
+            public_url=f"http://127.0.0.1:{bound.getsockname()[1]}",
+            hdfc_api_key=API_KEY,
+            hdfc_webhook_secret=HDFC_SECRET,
+            hdfc_webhook_url=f"{webhook}/webhooks/hdfc",
+            axis_api_key=API_KEY,
+            axis_webhook_secret=AXIS_SECRET,
+            axis_webhook_url=f"{webhook}/webhooks/axis",
+            webhook_retry_base_seconds=0.05,
+        )
+        with serving(create_bank(settings), bound) as url:
+            yield url
+
+
+@pytest.fixture
+async def clients(bank_url: str) -> AsyncIterator[dict[str, BankClient]]:
+    """Ours, of both banks."""
+    banks = {
+        code: Bank(code=code, name=code, url=f"{bank_url}/{code}", api_key=SecretStr(API_KEY))
+        for code in ("hdfc", "axis")
+    }
+    found = clients_for(banks, timeout_seconds=5)
+    yield found
+    for client in found.values():
+        await client.aclose()
+
+
+async def choose_faults(bank_url: str, bank: str, faults: dict[str, Any]) -> None:
+    async with httpx.AsyncClient(trust_env=False) as operator:
+        url = f"{bank_url}/{bank}/api/faults"
+        (await operator.put(url, json=faults, headers={"X-Api-Key": API_KEY})).raise_for_status()
+
+
+async def decide(redirect_url: str, decision: str) -> None:
+    async with httpx.AsyncClient(trust_env=False) as browser:
+        form = {"customer_id": "demo", "password": "demo", "decision": decision}
+        assert (await browser.post(redirect_url, data=form)).status_code == 303
+
+
+async def settled(sessionmaker: SessionMaker, on_ramp_id: str) -> OnRamp:
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        async with sessionmaker() as session:
+            row = (await session.execute(select(OnRamp).where(OnRamp.id == on_ramp_id))).scalar_one()
+        if row.status != "pending":
+            return row
+        await asyncio.sleep(0.02)
+    raise AssertionError("the bank's notice did not settle it")
+
+
+@pytest.mark.parametrize("bank", ["hdfc", "axis"])
+@pytest.mark.parametrize("decision", ["approve", "decline"])
+@pytest.mark.parametrize(
+    "faults",
+    [{}, {"webhook_duplicate_rate": 1, "webhook_wrong_amount_rate": 1, "webhook_bad_signature_rate": 1}],
+)
+async def test_what_the_person_decides_at_the_bank_arrives_once(
+    bank_url: str,
+    clients: dict[str, BankClient],
+    sessionmaker: SessionMaker,
+    *,
+    bank: str,
+    decision: str,
+    faults: dict[str, Any],
+) -> None:
+    await choose_faults(bank_url, bank, faults)
+    async with sessionmaker.begin() as session:
+        wallet = await create_user(session)
+    assert wallet.owner_id is not None
+    answer = await service.start(
+        sessionmaker,
+        clients=clients,
+        settings=OnRampSettings(user_app_url="https://batua.example"),
+        claim=claim_for(wallet.owner_id, new_token(), method="POST", route="/on-ramps", body={}),
+        bank=bank,
+        amount=AMOUNT,
+    )
+    await decide(answer.body["redirect_url"], decision)
+    row = await settled(sessionmaker, answer.body["id"])
+    is_paid = decision == "approve"
+    assert row.status == ("success" if is_paid else "failure")
+    async with sessionmaker() as session:
+        balance = (await wallet_of(session, wallet.owner_id)).balance
+        entries = await session.scalar(select(func.count()).select_from(Entry).where(Entry.account_id == wallet.id))
+    assert (balance, entries) == ((AMOUNT, 1) if is_paid else (0, 0))

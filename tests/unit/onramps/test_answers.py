@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+from shared.ids import new_id
+from shared.models import OnRamp
+from shared.onramps.answers import body_of
+from shared.onramps.errors import UnknownBank
+
+MOMENT = datetime(2026, 1, 2, 3, 4, 5, 600, UTC)
+
+
+def an_on_ramp() -> OnRamp:
+    return OnRamp(
+        id=new_id(),
+        owner_id=new_id(),
+        account_id=new_id(),
+        bank="hdfc",
+        amount=20000,
+        currency="INR",
+        status="pending",
+        idempotency_key="k",
+        token="s3cret",
+        redirect_url="https://bank.example/t",
+        created_at=MOMENT,
+    )
+
+
+def test_a_pending_one_is_shown_with_where_to_go() -> None:
+    on_ramp = an_on_ramp()
+    assert body_of(on_ramp) == {
+        "id": str(on_ramp.id),
+        "status": "pending",
+        "bank": "hdfc",
+        "amount": 20000,
+        "currency": "INR",
+        "redirect_url": "https://bank.example/t",
+        "failure_reason": None,
+        "transfer_id": None,
+        "created_at": "2026-01-02T03:04:05.000600Z",
+        "settled_at": None,
+    }
+
+
+def test_a_settled_one_is_shown_with_its_transfer_and_times_in_utc() -> None:
+    on_ramp = an_on_ramp()
+    on_ramp.status, on_ramp.transfer_id = "success", new_id()
+    on_ramp.settled_at = MOMENT.astimezone(timezone(timedelta(hours=5, minutes=30)))
+    shown = body_of(on_ramp)
+    assert shown["transfer_id"] == str(on_ramp.transfer_id)
+    assert shown["settled_at"] == "2026-01-02T03:04:05.000600Z"
+
+
+def test_an_unknown_bank_is_a_complaint_about_one_field() -> None:
+    assert [error.field for error in UnknownBank("sbi").errors] == ["bank"]
