@@ -18,19 +18,21 @@ CHECKS = (
 )
 # Signing out would end the fuzzer's own session; metrics are Prometheus' text, not JSON.
 SKIPPED = r"/auth/logout$|/metrics$"
+PROFILES = {
+    "user_app": {"first_name": "Fuzzy", "last_name": "Rao"},
+    "merchant_app": {"business_name": "Fuzzy Tea"},
+}
 
 
 def authorization(stack: Stack, service: str) -> list[str]:
-    if service == "user_app":
-        token = Holder(stack.url(service), first_name="Fuzzy", last_name="Rao").token
-    elif service == "merchant_app":
-        token = Holder(stack.url(service), business_name="Fuzzy Tea").token
-    elif service == "dummy_bank":
+    if service == "dummy_bank":
         key = read_secrets(stack.layout.secrets_file)["BATUA_BANK_HDFC_API_KEY"]
         return ["--header", f"X-Api-Key: {key}"]
-    else:
+    if service not in PROFILES:
         return []
-    return ["--header", f"Authorization: Bearer {token}"]
+    holder = Holder(stack.url(service), **PROFILES[service])
+    holder.close()
+    return ["--header", f"Authorization: Bearer {holder.token}"]
 
 
 @pytest.mark.parametrize("service", ["user_app", "merchant_app", "bank_webhook", "dummy_bank"])
