@@ -104,6 +104,29 @@ def test_every_pid_file_names_the_process_that_runs(stack):
     }
 
 
+def batua(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "infra.cli.main", *arguments]
+    return subprocess.run(
+        command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_ps_lists_every_process_with_its_pid_and_port(stack):
+    listing = batua(stack.environment(), "ps")
+    assert listing.returncode == 0
+    rows = [line for line in listing.stdout.splitlines() if "running" in line]
+    for row, name in zip(rows, PROCESSES, strict=True):
+        assert name in row
+        assert f" {stack.pid(name)} " in row
+        assert str(stack.layout.port(name) or "") in row
+
+
+def test_ps_says_so_where_nothing_runs(stack, tmp_path):
+    listing = batua(stack.environment() | {"BATUA_HOME": str(tmp_path)}, "ps")
+    assert listing.returncode == 1
+    assert listing.stderr.startswith("No stack is running")
+
+
 def test_nothing_listens_beyond_this_machine(stack):
     ports = all_ports(stack.layout)
     addresses = {
