@@ -21,7 +21,7 @@ PAUSE_SECONDS = 0.5
 
 _CELERY = ["-m", "celery", "-A", "services.withdraw_worker.app:celery_app"]
 _WORKER = ["--pool", "threads", "--concurrency", "8", "--without-gossip", "--without-mingle"]
-_HTTP = ["--no-server-header", "--no-access-log", "--timeout-graceful-shutdown", "10"]
+_HTTP = ["--no-server-header", "--no-access-log", "--no-proxy-headers", "--timeout-graceful-shutdown", "10"]
 
 
 def command(process: str, layout: Layout) -> list[str]:
