@@ -73,7 +73,7 @@ async def current_caller(
         raise AuthenticationRequired
     if bearer is None:
         require_same_origin(request)
-    async with resources.read_sessionmaker() as session:
+    async with resources.asking_sessionmaker() as session:
         return await resources.tokens.verify(session, token)
 
 

@@ -45,7 +45,11 @@ def configure_logging(level: str) -> None:
         handler.name = _HANDLER_NAME
         handler.setFormatter(JsonFormatter())
         root.addHandler(handler)
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+    for name in ("uvicorn", "uvicorn.error"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
+    # We write one line per request ourselves; the server's would hold whole addresses, queries included.
+    access = logging.getLogger("uvicorn.access")
+    access.handlers.clear()
+    access.propagate = False

@@ -46,6 +46,8 @@ class Resources(Database):
 
     settings: AccountSettings
     audience: Audience
+    asking_sessionmaker: SessionMaker
+    """For a single statement: no transaction around it, so half the round trips."""
     redis: Redis
     guard: Guard
     poster: Poster
@@ -93,6 +95,9 @@ async def open_resources(settings: AccountSettings, *, audience: Audience) -> As
                 read_sessionmaker=database.read_sessionmaker,
                 settings=settings,
                 audience=audience,
+                asking_sessionmaker=create_sessionmaker(
+                    database.engine.execution_options(isolation_level="AUTOCOMMIT")
+                ),
                 redis=redis,
                 guard=Guard(redis),
                 poster=poster,

@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 
-from shared.web.logs import JsonFormatter, request_id
+from shared.web.logs import JsonFormatter, configure_logging, request_id
 
 
 def record(message: str, **more: object) -> logging.LogRecord:
@@ -30,3 +30,17 @@ def test_a_traceback_stays_on_its_line() -> None:
         line = JsonFormatter().format(record("failed", exc_info=sys.exc_info()))
     assert "\n" not in line
     assert "ValueError: no" in json.loads(line)["traceback"]
+
+
+def test_the_servers_own_access_lines_are_silent() -> None:
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    try:
+        configure_logging("INFO")
+        configure_logging("INFO")
+        assert len(root.handlers) <= len(before) + 1
+        assert not logging.getLogger("uvicorn.access").propagate
+        assert logging.getLogger("uvicorn.error").propagate
+    finally:
+        root.handlers[:] = before
+        root.setLevel(level)
