@@ -120,9 +120,15 @@ async def test_a_name_nobody_knows_was_certainly_not_sent() -> None:
 
 async def test_no_connection_free_in_time_was_certainly_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.bank.client.MAX_CONNECTIONS", 1)
-    async with bank_that(hang) as client:
+    arrived = asyncio.Event()
+
+    async def say_so_and_hang(body: bytes, writer: asyncio.StreamWriter) -> None:
+        arrived.set()
+        await hang(body, writer)
+
+    async with bank_that(say_so_and_hang) as client:
         first = asyncio.create_task(client.pay(PAYOUT))
-        await asyncio.sleep(0.05)
+        await arrived.wait()
         with pytest.raises(NotSent):
             await client.pay(PAYOUT)
         with pytest.raises(MayHaveBeenSent):

@@ -181,6 +181,18 @@ async def test_only_what_is_due_is_asked_about_and_no_more_than_the_limit(
     assert await ask(limit=2) == 0
 
 
+async def test_a_row_somebody_is_settling_keeps_nobody_waiting(fresh_sessionmaker: SessionMaker, ask: Any) -> None:
+    async with fresh_sessionmaker.begin() as session:
+        wallet = await create_user(session)
+        busy, free = [await create_on_ramp(session, wallet) for _ in range(2)]
+    async with fresh_sessionmaker() as somebody:
+        await somebody.get_one(OnRamp, busy.id, with_for_update=True)
+        async with asyncio.timeout(5):
+            assert await ask() == 1
+    assert (await now_of(fresh_sessionmaker, free))[0].status == "failure"
+    assert (await now_of(fresh_sessionmaker, busy))[0].status == "pending"
+
+
 async def test_two_workers_at_once_share_the_work_and_credit_once(
     fresh_sessionmaker: SessionMaker, clients: Clients, visit: Visit, ask: Any
 ) -> None:
