@@ -31,6 +31,8 @@ NOT_KNOWN = 2
 """The exit code when the proof could not be made: a bank or the database away, a file that cannot be read."""
 STATEMENT_SECONDS = 300.0
 BANK_TIMEOUT_SECONDS = 10.0
+TOO_LONG = "RANGE_TOO_LARGE"
+SHORTEST_RANGE = timedelta(seconds=1)
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 _FILE = TypeAdapter(Statement | list[StatementItem])
 
@@ -47,12 +49,23 @@ class _Banks:
         for code, bank in self._settings.banks.items():
             client = BankClient(bank, BANK_TIMEOUT_SECONDS)
             try:
-                found[code] = await client.statement(BEGINNING, now() + timedelta(days=1))
+                found[code] = await _whole_statement(client, BEGINNING, now() + timedelta(days=1))
             except (BankFailed, Refused) as error:
                 self.silent[bank.name] = error.reason
             finally:
                 await client.aclose()
         return found
+
+
+async def _whole_statement(client: BankClient, start: datetime, end: datetime) -> list[StatementItem]:
+    """The lines of the range, asked for in halves where the bank finds it too long."""
+    try:
+        return await client.statement(start, end)
+    except Refused as refused:
+        if refused.reason != TOO_LONG or end - start < SHORTEST_RANGE:
+            raise
+    middle = start + (end - start) / 2
+    return [*await _whole_statement(client, start, middle), *await _whole_statement(client, middle, end)]
 
 
 def prove(

@@ -5,14 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import asyncpg
+import httpx
 import pytest
+from pydantic import SecretStr
 from typer.testing import CliRunner, Result
 
+from infra.cli import prove
 from infra.cli.main import app
+from shared import clock
+from shared.bank.client import BankClient
 from shared.bank.wire import Statement
+from shared.config import Bank
 from shared.testing.bank_flows import BankMove, bank_statement
 
 Run = Callable[..., Result]
@@ -120,3 +127,20 @@ def test_reconciling_without_a_statement_exits_2_and_changes_nothing(run: Run, w
     assert result.exit_code == 2
     assert "Nothing was changed" in result.output
     assert run("reconcile", "--bank", "nobank").exit_code == 2
+
+
+async def test_a_statement_too_long_for_one_answer_is_fetched_in_parts() -> None:
+    items = bank_statement([(f"r{number}", "CREDIT", 1) for number in range(10)])
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        start, end = (datetime.fromisoformat(request.url.params[name]) for name in ("from", "to"))
+        found = [item for item in items if start <= item.at < end]
+        if len(found) > 3:
+            return httpx.Response(422, json={"code": prove.TOO_LONG, "message": "too long"})
+        return httpx.Response(200, text=Statement(items=found).model_dump_json())
+
+    bank = Bank(code="hdfc", name="HDFC Bank", url="http://bank.test", api_key=SecretStr("key"))
+    client = BankClient(bank, 5, transport=httpx.MockTransport(answer))
+    fetched = await prove._whole_statement(client, prove.BEGINNING, clock.now() + timedelta(days=1))
+    await client.aclose()
+    assert fetched == items

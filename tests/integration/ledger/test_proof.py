@@ -121,8 +121,8 @@ TAMPERINGS = [
         id="accounts swapped",
     ),
     pytest.param(
-        "INSERT INTO entries SELECT account_id, seq + 1, gen_random_uuid(), direction, amount, balance_after, created_at"
-        f" FROM entries WHERE {ALICES_LAST}",
+        "INSERT INTO entries SELECT account_id, seq + 1, gen_random_uuid(), direction, amount, balance_after,"
+        f" created_at FROM entries WHERE {ALICES_LAST}",
         "as many entries",
         id="entry inserted",
     ),
