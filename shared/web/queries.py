@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Query
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from shared.ledger.posting import Direction, TransferKind
 from shared.ledger.statement import Filter
-from shared.web.fields import SearchText
+from shared.web.fields import SearchText, Text
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(9998, 12, 31, tzinfo=UTC)
-_DATE_LENGTH = len("2026-11-20")
+_NO_CONTROL_CHARACTERS = r"^[^\x00-\x1f\x7f-\x9f]*$"
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_DATE_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?([Zz]|[+-]\d{2}:?\d{2})?", re.ASCII)
 
 
 def _in_utc(moment: datetime) -> datetime:
@@ -28,8 +32,21 @@ def _in_utc(moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
+def _written_out(value: Any) -> Any:
+    """Seconds since 1970, which pydantic reads too, are more likely a mistake."""
+    if isinstance(value, str) and not (_DATE.fullmatch(value) or _DATE_TIME.fullmatch(value)):
+        raise PydanticCustomError("moment", "neither a date nor an RFC 3339 time such as 2026-11-20T09:30:00Z")
+    return value
+
+
+def _only_a_date(value: Any) -> Any:
+    if isinstance(value, str) and not _DATE.fullmatch(value):
+        raise PydanticCustomError("day", "not a date such as 2026-11-20")
+    return value
+
+
 def _end_of_day(value: Any) -> Any:
-    if isinstance(value, str) and len(value) == _DATE_LENGTH:
+    if isinstance(value, str) and _DATE.fullmatch(value):
         try:
             return datetime.combine(date.fromisoformat(value), time.max, tzinfo=UTC)
         except ValueError:
@@ -42,11 +59,24 @@ def none_if_blank(value: Any) -> Any:
     return None if isinstance(value, str) and not value.strip() else value
 
 
-Moment = Annotated[datetime, AfterValidator(_in_utc), Field(examples=["2026-11-20T09:30:00Z"])]
+Day = Annotated[date, BeforeValidator(_only_a_date), Field(examples=["2026-11-20"])]
+"""A date, `2026-11-20`."""
+Moment = Annotated[
+    datetime, BeforeValidator(_written_out), AfterValidator(_in_utc), Field(examples=["2026-11-20T09:30:00Z"])
+]
 """RFC 3339, or a date, which stands for its beginning in UTC."""
-LastMoment = Annotated[datetime, BeforeValidator(_end_of_day), AfterValidator(_in_utc)]
+LastMoment = Annotated[datetime, BeforeValidator(_end_of_day), BeforeValidator(_written_out), AfterValidator(_in_utc)]
 """The same for the end of a range: a date stands for its end."""
-OptionalSearch = Annotated[SearchText | None, BeforeValidator(none_if_blank)]
+
+
+def _optional_text(max_length: int) -> WithJsonSchema:
+    text = {"type": "string", "maxLength": max_length, "pattern": _NO_CONTROL_CHARACTERS}
+    return WithJsonSchema({"anyOf": [text, {"type": "null"}]})
+
+
+OptionalText = Annotated[Text | None, BeforeValidator(none_if_blank), _optional_text(200)]
+"""One line of up to 200 characters; a blank one is none."""
+OptionalSearch = Annotated[SearchText | None, BeforeValidator(none_if_blank), _optional_text(64)]
 """Words to search for; nothing typed is no search."""
 
 

@@ -14,6 +14,7 @@ from shared.inflow.errors import RangeOutOfReach, RangeReversed, RangeTooLong
 from shared.inflow.service import Taken
 from shared.web.dependencies import Caller, ReadSession
 from shared.web.problems import problem_responses
+from shared.web.queries import Day
 
 router = APIRouter(prefix="/inflow", tags=["inflow"])
 
@@ -88,8 +89,8 @@ async def get_summary(caller: Caller, session: ReadSession) -> SummaryOut:
 async def get_daily(
     caller: Caller,
     session: ReadSession,
-    first: Annotated[dt.date | None, Query(alias="from", description="30 days up to `to` by default")] = None,
-    last: Annotated[dt.date | None, Query(alias="to", description="Included; today by default")] = None,
+    first: Annotated[Day | None, Query(alias="from", description="30 days up to `to` by default")] = None,
+    last: Annotated[Day | None, Query(alias="to", description="Included; today by default")] = None,
 ) -> DailyOut:
     """Payments by day; at most 366 days at once."""
     daily = await service.daily(session, caller.owner_id, first=first, last=last)

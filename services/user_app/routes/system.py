@@ -6,7 +6,7 @@ from fastapi import APIRouter, status
 from fastapi.responses import JSONResponse
 from pydantic import ConfigDict
 
-from services.user_app.routes.transfers import Note, TransferOut
+from services.user_app.routes.transfers import TransferOut
 from shared.idempotency.claims import Answer
 from shared.ledger.errors import AccountClosed, LedgerBusy
 from shared.transfers import service
@@ -15,6 +15,7 @@ from shared.web.dependencies import Caller, CurrentResources, IdempotencyKey, re
 from shared.web.fields import Body, Handle, Paise
 from shared.web.keyed import KEY_ERRORS, REPLAY_HEADERS, claim_of
 from shared.web.problems import problem_responses
+from shared.web.queries import OptionalText
 
 router = APIRouter(prefix="/system", tags=["system"])
 
@@ -24,7 +25,7 @@ class InitialFundsIn(Body):
 
     to: Handle
     amount: Paise
-    note: Note = None
+    note: OptionalText = None
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"to": "alice@batua", "amount": 100000}]})
 

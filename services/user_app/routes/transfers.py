@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, status
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared.idempotency.claims import Answer
 from shared.ledger.errors import (
@@ -23,15 +22,14 @@ from shared.ledger.posting import TransferKind
 from shared.transfers import receipts, service
 from shared.transfers.errors import RecipientNotFound, TransferNotFound
 from shared.web.dependencies import Caller, CurrentResources, IdempotencyKey, PinCheck, ReadSession, respond
-from shared.web.fields import Body, Paise, Pin, Recipient, Text
+from shared.web.fields import Body, Paise, Pin, Recipient
 from shared.web.keyed import KEY_ERRORS, PIN_ERRORS, REPLAY_HEADERS, claim_of
 from shared.web.problems import problem_responses
-from shared.web.queries import none_if_blank
+from shared.web.queries import OptionalText
 from shared.web.routes.transactions import PartyOut
 
 router = APIRouter(prefix="/transfers", tags=["transfers"])
 
-Note = Annotated[Text | None, BeforeValidator(none_if_blank)]
 MOVEMENT_ERRORS = (InsufficientFunds, SameAccount, AccountClosed, CurrencyMismatch, RecipientNotFound, LedgerBusy)
 
 
@@ -40,7 +38,7 @@ class TransferIn(Body):
 
     to: Recipient
     amount: Paise
-    note: Note = None
+    note: OptionalText = None
     pin: Pin | None = None
     from_account: UUID | None = Field(default=None, description="Pay from this pot instead of the wallet")
 

@@ -74,6 +74,8 @@ async def test_a_range_includes_both_its_ends(shop: Signed) -> None:
         ("daily", "9999-12-31", "9999-12-31", "range_out_of_reach"),
         ("daily", "2026-02-30", "2026-03-01", "invalid_request"),
         ("daily", "yesterday", "today", "invalid_request"),
+        ("daily", "0", "1", "invalid_request"),
+        ("daily", "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z", "invalid_request"),
         ("monthly", "2026-02", "2026-01", "range_reversed"),
         ("monthly", "2020-01", "2025-01", "range_too_long"),
         ("monthly", "0000-01", "0000-02", "range_out_of_reach"),

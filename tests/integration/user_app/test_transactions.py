@@ -94,6 +94,8 @@ async def test_filters_narrow_and_combine(asha: Signed, ravi: Signed, shop: Sign
         {"direction": "debit"},
         {"kind": "gift"},
         {"from": "yesterday"},
+        {"from": "1700000000"},
+        {"to": "0"},
         {"to": "2026-13-01"},
         {"limit": "0"},
         {"limit": "101"},
