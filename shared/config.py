@@ -164,27 +164,30 @@ class BankSettings(Settings):
 NetworkList = Annotated[list[Network], NoDecode]
 
 
-class WebhookSettings(Settings):
+def _networks(value: object) -> object:
+    parts = _split(value)
+    return [ip_network(part) if isinstance(part, str) else part for part in parts] if isinstance(parts, list) else parts
+
+
+class ProxySettings(Settings):
+    """The proxies in front whose `X-Forwarded-For` is believed; nobody's, unless they are named."""
+
+    trusted_proxies: NetworkList = []
+
+    _proxies = field_validator("trusted_proxies", mode="before")(_networks)
+
+
+class WebhookSettings(ProxySettings):
     """Who may call the webhook: secrets newest first, and the networks the bank calls from."""
 
     bank_hdfc_webhook_secrets: SecretList
     bank_hdfc_webhook_networks: NetworkList
     bank_axis_webhook_secrets: SecretList
     bank_axis_webhook_networks: NetworkList
-    trusted_proxies: NetworkList = []
     webhook_tolerance_seconds: int = Field(default=300, ge=1)
 
     _secrets_lists = field_validator("bank_hdfc_webhook_secrets", "bank_axis_webhook_secrets", mode="before")(_split)
-
-    @field_validator("bank_hdfc_webhook_networks", "bank_axis_webhook_networks", "trusted_proxies", mode="before")
-    @classmethod
-    def _networks(cls, value: object) -> object:
-        parts = _split(value)
-        return (
-            [ip_network(part) if isinstance(part, str) else part for part in parts]
-            if isinstance(parts, list)
-            else parts
-        )
+    _callers = field_validator("bank_hdfc_webhook_networks", "bank_axis_webhook_networks", mode="before")(_networks)
 
 
 class WithdrawalTimings(BaseModel):

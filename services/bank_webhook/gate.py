@@ -10,12 +10,12 @@ from starlette.requests import ClientDisconnect, Request
 from services.bank_webhook.errors import BankNotFound, BodyIncomplete, NoticeUnreadable, SourceNotAllowed
 from services.bank_webhook.refusals import RefusalLog
 from services.bank_webhook.settings import BankWebhookSettings, Sender
-from services.bank_webhook.sources import Address, client_address, is_in
 from shared import clock
 from shared.bank.signing import verify
 from shared.bank.wire import ADAPTERS, Notice, WireError
 from shared.errors import BatuaError
 from shared.web.errors import BodyTooLarge, JsonRequired
+from shared.web.sources import Address, client_address, is_in
 
 MAX_BODY_BYTES = 64 * 1024
 _UNKNOWN = "unknown"

@@ -16,7 +16,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared.auth.passwords import Hasher
 from shared.auth.throttle import SignInThrottle
 from shared.auth.tokens import Audience, Tokens
-from shared.config import DatabaseSettings, PasswordSettings, RateLimitSettings, RedisSettings, TokenSettings
+from shared.config import (
+    DatabaseSettings,
+    PasswordSettings,
+    ProxySettings,
+    RateLimitSettings,
+    RedisSettings,
+    TokenSettings,
+)
 from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
 from shared.idempotency.guard import Guard
 from shared.ledger.poster import Poster
@@ -27,7 +34,9 @@ DRAIN_TIMEOUT_SECONDS = 10.0
 _logger = logging.getLogger(__name__)
 
 
-class AccountSettings(DatabaseSettings, RedisSettings, TokenSettings, PasswordSettings, RateLimitSettings):
+class AccountSettings(
+    DatabaseSettings, RedisSettings, TokenSettings, PasswordSettings, RateLimitSettings, ProxySettings
+):
     """What a service needs to let people sign in and move their money."""
 
 

@@ -17,6 +17,7 @@ from shared.web.dependencies import Caller, CurrentResources, WriteSession
 from shared.web.fields import Body, Email, GivenPassword, Pin
 from shared.web.problems import problem_responses
 from shared.web.resources import Resources
+from shared.web.sources import client_address
 
 LOGIN_RESPONSES = problem_responses(BadCredentials, TooManyAttempts, HashingBusy)
 
@@ -48,12 +49,14 @@ class SessionAnswer(BaseModel):
     expires_at: datetime
 
 
-def client_address(request: Request) -> str:
-    """The address that asked, as far as the server knows it."""
-    return request.client.host if request.client is not None else "unknown"
+def address_asking(request: Request, resources: CurrentResources) -> str:
+    """The address that asked: behind the proxies that are trusted, and nothing a caller can write himself."""
+    peer = request.client.host if request.client is not None else None
+    forwarded_for = request.headers.getlist("x-forwarded-for")
+    return str(client_address(peer, forwarded_for, resources.settings.trusted_proxies) or peer or "unknown")
 
 
-ClientAddress = Annotated[str, Depends(client_address)]
+ClientAddress = Annotated[str, Depends(address_asking)]
 
 
 def start_session(response: Response, resources: Resources, owner_id: UUID) -> IssuedToken:

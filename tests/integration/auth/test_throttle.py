@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from ipaddress import ip_network
 from pathlib import Path
 
 import bcrypt
@@ -62,6 +63,21 @@ async def test_one_address_cannot_try_every_email(user_settings: UserAppSettings
     async with strict(user_settings) as client:
         results = [(await log_in(client, new_email(), WRONG)).status_code for _ in range(10)]
     assert results == [401] * 8 + [429] * 2
+
+
+@pytest.mark.usefixtures("redis")
+async def test_a_forwarded_address_is_believed_of_trusted_proxies_only(user_settings: UserAppSettings) -> None:
+    async def results(client: httpx.AsyncClient, prefix: str) -> list[int]:
+        found = []
+        for number in range(10):
+            client.headers["X-Forwarded-For"] = f"{prefix}.{number}"
+            found.append((await log_in(client, new_email(), WRONG)).status_code)
+        return found
+
+    async with strict(user_settings) as client:
+        assert await results(client, "192.0.2") == [401] * 8 + [429] * 2
+    async with strict(user_settings, trusted_proxies=[ip_network("127.0.0.0/8")]) as client:
+        assert await results(client, "198.51.100") == [401] * 10
 
 
 @pytest.mark.usefixtures("redis")

@@ -4,7 +4,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from services.bank_webhook.sources import MAX_HOPS, client_address, is_in
+from shared.web.sources import MAX_HOPS, client_address, is_in
 
 PROXIES = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
 BANK = "203.0.113.7"
