@@ -9,11 +9,10 @@ from uuid import UUID
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from infra.local.environment import load_local_environment
-from shared.bank.wire import to_wire_time
 from shared.config import DatabaseSettings
 from shared.db.engine import create_engine, create_sessionmaker
 from shared.errors import BatuaError
@@ -36,10 +35,11 @@ def list_review_command() -> None:
     if not found:
         typer.echo("No withdrawal needs review.")
         return
-    table = Table("id", "bank", "amount", "account", "active since", "attempts")
+    # Somebody is going to copy the id, so it is never cut.
+    table = Table(Column("id", min_width=36, no_wrap=True), "bank", "amount", "account", "since (UTC)")
     for withdrawal in found:
         table.add_row(*_cells(withdrawal))
-    Console(soft_wrap=True).print(table)
+    Console().print(table)
 
 
 @app.command("resolve")
@@ -73,9 +73,9 @@ def _decision(paid: bool, utr: str | None, failed: bool, reason: str | None) -> 
 
 
 def _cells(withdrawal: Withdrawal) -> tuple[str, ...]:
-    since = "" if withdrawal.active_since is None else to_wire_time(withdrawal.active_since)
+    since = "" if withdrawal.active_since is None else f"{withdrawal.active_since:%Y-%m-%d %H:%M}"
     amount, account = str(Money(withdrawal.amount)), mask(withdrawal.account_number)
-    return (str(withdrawal.id), withdrawal.bank, amount, account, since, str(withdrawal.attempts))
+    return (str(withdrawal.id), withdrawal.bank, amount, account, since)
 
 
 def _in_transaction(work: Callable[[AsyncSession], Awaitable[Result]]) -> Result:

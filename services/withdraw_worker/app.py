@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from threading import Event
 from typing import Any
 
 from celery import signals
@@ -20,11 +21,12 @@ _settings = WorkerSettings()
 _redis_url = _settings.redis_url.get_secret_value()
 _runner = Runner(lambda: open_resources(_settings))
 # The worker's threads may wait a little longer than a person's request.
+_stopping = Event()
 _hints = Hints(_redis_url, timeout_seconds=1.0)
 
 celery_app = create_celery(_redis_url, "batua")
 celery_app.conf.beat_schedule = beat_schedule(_settings)
-register(celery_app, _runner, _settings, _hints)
+register(celery_app, _runner, _settings, _hints, _stopping)
 
 
 @signals.setup_logging.connect
@@ -34,6 +36,11 @@ def _log_as_json(**_: Any) -> None:
     # A line for every hint and every call would bury what matters; what came of them is logged by the flows.
     for chatty in ("celery.worker.strategy", "celery.app.trace", "celery.beat", "httpx"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+@signals.worker_shutting_down.connect
+def _begin_nothing_more(**_: Any) -> None:
+    _stopping.set()
 
 
 @signals.worker_shutdown.connect

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Coroutine
+from threading import Event
 from typing import Any
 from uuid import UUID
 
@@ -31,16 +32,22 @@ HINTED_AT_ONCE = 500
 Task = Callable[..., None]
 
 
-def register(celery: Celery, runner: Runner[WorkerResources], settings: WorkerSettings, hints: Hints) -> None:
-    """Bind every task to the application. Arguments are ids, never money."""
-    for name, task in {**_withdrawals(runner, settings, hints), **_everything_else(runner)}.items():
+def register(
+    celery: Celery, runner: Runner[WorkerResources], settings: WorkerSettings, hints: Hints, stopping: Event
+) -> None:
+    """Bind every task to the application. Arguments are ids, never money. `stopping`: begin nothing long any more."""
+    for name, task in {**_withdrawals(runner, settings, hints, stopping), **_everything_else(runner)}.items():
         celery.task(name=name)(task)
 
 
-def _withdrawals(runner: Runner[WorkerResources], settings: WorkerSettings, hints: Hints) -> dict[str, Task]:
+def _withdrawals(
+    runner: Runner[WorkerResources], settings: WorkerSettings, hints: Hints, stopping: Event
+) -> dict[str, Task]:
     def advance(owner_id: str) -> None:
         owner = UUID(owner_id)
-        advanced = runner.run(lambda use: use.payouts.advance(owner), timeout_seconds=TASK_SECONDS)
+        advanced = runner.run(
+            lambda use: use.payouts.advance(owner, is_stopping=stopping.is_set), timeout_seconds=TASK_SECONDS
+        )
         if advanced.again_at is None:
             return
         # Only a run that did something asks to be run again, so copies of a hint die out by themselves.

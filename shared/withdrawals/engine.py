@@ -86,14 +86,17 @@ class Engine:
     timings: WithdrawalTimings
     draw: Callable[[], float] = _draw
 
-    async def advance(self, owner_id: UUID, max_jobs: int = MAX_JOBS_AT_ONCE) -> Advanced:
+    async def advance(
+        self, owner_id: UUID, max_jobs: int = MAX_JOBS_AT_ONCE, is_stopping: Callable[[], bool] = lambda: False
+    ) -> Advanced:
         """Do what is due for this owner, one withdrawal after the other, at most `max_jobs` calls.
 
+        Nothing new is begun once `is_stopping` says so: a worker told to stop is through within one call.
         Safe to run anywhere and any number of times at once: the row's lock, its lease and the unique index
         on active rows decide who does it.
         """
         for jobs in range(max_jobs):
-            job = await self.take(owner_id)
+            job = None if is_stopping() else await self.take(owner_id)
             if job is None:
                 return Advanced(jobs, await self._next_due_at(owner_id) if jobs else None)
             await self.record(job, await self.perform(job))

@@ -1,0 +1,168 @@
+"""What a bank says by itself, late, twice or out of order: a late fact wins over our guess, and money moves once."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import UUID
+
+import pytest
+
+from shared.models import Account
+from shared.withdrawals.notices import NoticeVerdict
+from tests.integration.withdrawals.world import World
+
+FULL = (1_000_00, 0)
+HELD = (1_000_00, 100_00)
+PAID = (900_00, 0)
+
+
+async def in_flight(world: World) -> tuple[Account, UUID]:
+    wallet = await world.person(1_000_00)
+    withdrawal = await world.ask(wallet, 100_00)
+    assert await world.engine.take(wallet.owner_id) is not None
+    return wallet, withdrawal
+
+
+@pytest.mark.parametrize(
+    ("event", "status"), [("success", "succeeded"), ("failure", "failed"), ("reversed", "reversed")]
+)
+@pytest.mark.parametrize("before", ["in_flight", "waiting", "unknown", "needs_review"])
+async def test_a_notice_ends_whatever_is_active(world: World, before: str, event: str, status: str) -> None:
+    wallet, withdrawal = await in_flight(world)
+    await world.change(withdrawal, status=before)
+    assert await world.hear(withdrawal, event) == NoticeVerdict("settled", withdrawal)
+    row = await world.row(withdrawal)
+    assert (row.status, row.lease_id, row.next_attempt_at) == (status, None, None)
+    assert await world.money(wallet) == (PAID if event == "success" else FULL)
+    assert (await world.kinds(withdrawal))[-1] == {"success": "paid", "failure": "refused"}.get(event, "returned")
+    assert [mail["status"] for mail in await world.mail(wallet)] == [status]
+
+
+@pytest.mark.parametrize("event", ["success", "failure", "reversed"])
+async def test_a_copy_of_a_notice_changes_nothing(world: World, event: str) -> None:
+    wallet, withdrawal = await in_flight(world)
+    await world.hear(withdrawal, event)
+    before = await world.money(wallet)
+    assert (await world.hear(withdrawal, event)).verdict == "duplicate"
+    assert await world.money(wallet) == before
+    assert len(await world.mail(wallet)) == 1
+
+
+async def test_ten_copies_at_once_settle_once(world: World) -> None:
+    wallet, withdrawal = await in_flight(world)
+    verdicts = await asyncio.gather(*(world.hear(withdrawal, "success") for _ in range(10)))
+    assert sorted(verdict.verdict for verdict in verdicts) == ["duplicate"] * 9 + ["settled"]
+    assert await world.transfers(wallet) == ["payout"]
+
+
+async def test_money_that_came_back_is_credited_once_and_names_what_it_reverses(world: World) -> None:
+    wallet, withdrawal = await in_flight(world)
+    await world.hear(withdrawal, "success")
+    assert await world.money(wallet) == PAID
+    assert (await world.hear(withdrawal, "reversed")).verdict == "settled"
+    assert (await world.hear(withdrawal, "reversed")).verdict == "duplicate"
+    assert await world.money(wallet) == FULL
+    assert await world.transfers(wallet) == ["payout", "payout_reversal"]
+    row = await world.row(withdrawal)
+    assert (row.status, row.utr, row.failure_reason) == ("reversed", "UTR1", "ACCOUNT_CLOSED")
+    assert [mail["status"] for mail in await world.mail(wallet)] == ["succeeded", "reversed"]
+
+
+async def test_a_success_that_arrives_after_its_reversal_is_old_news(world: World) -> None:
+    wallet, withdrawal = await in_flight(world)
+    await world.hear(withdrawal, "reversed")
+    assert (await world.hear(withdrawal, "success")).verdict == "duplicate"
+    assert await world.money(wallet) == FULL
+
+
+async def test_a_success_after_a_failure_is_a_contradiction_that_wakes_somebody(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    wallet, withdrawal = await in_flight(world)
+    await world.hear(withdrawal, "failure")
+    assert await world.hear(withdrawal, "success") == NoticeVerdict("contradiction", withdrawal)
+    assert (await world.row(withdrawal)).status == "failed"
+    assert await world.money(wallet) == FULL
+    assert (await world.kinds(withdrawal))[-1] == "contradiction"
+    assert [record.levelname for record in caplog.records if "contradiction" in record.getMessage()] == ["ERROR"]
+
+
+async def test_a_failure_after_a_success_changes_nothing(world: World) -> None:
+    wallet, withdrawal = await in_flight(world)
+    await world.hear(withdrawal, "success")
+    assert (await world.hear(withdrawal, "failure")).verdict == "contradiction"
+    assert await world.money(wallet) == PAID
+
+
+async def test_a_second_payment_under_another_utr_is_a_contradiction(world: World) -> None:
+    _, withdrawal = await in_flight(world)
+    await world.hear(withdrawal, "success", utr="UTR1")
+    assert (await world.hear(withdrawal, "success", utr="UTR2")).verdict == "contradiction"
+
+
+async def test_a_payout_that_never_left_the_queue_cannot_have_succeeded(world: World) -> None:
+    wallet = await world.person(1_000_00)
+    withdrawal = await world.ask(wallet, 100_00)
+    assert (await world.hear(withdrawal, "success")).verdict == "contradiction"
+    assert (await world.row(withdrawal)).status == "queued"
+    assert await world.money(wallet) == HELD
+
+
+async def test_another_amount_settles_nothing_and_the_bank_is_asked_at_once(world: World) -> None:
+    wallet, withdrawal = await in_flight(world)
+    await world.change(withdrawal, status="unknown", lease_id=None, lease_expires_at=None)
+    world.bank.pay(str(withdrawal), 100_00)
+    assert await world.hear(withdrawal, "success", amount=999) == NoticeVerdict("amount_mismatch", withdrawal)
+    assert (await world.row(withdrawal)).status == "needs_review"
+    assert await world.money(wallet) == HELD
+    # The notice was wrong, the bank's book is right: asked, it says so, and nobody has to look.
+    await world.work_until_status([withdrawal], "succeeded")
+
+
+async def test_another_amount_does_not_take_the_lease_from_who_is_sending(world: World) -> None:
+    wallet = await world.person(1_000_00)
+    withdrawal = await world.ask(wallet, 100_00)
+    job = await world.engine.take(wallet.owner_id)
+    assert job is not None
+    assert (await world.hear(withdrawal, "success", amount=999)).verdict == "amount_mismatch"
+    assert await world.engine.take(wallet.owner_id) is None
+    await world.engine.record(job, await world.engine.perform(job))
+    assert (await world.row(withdrawal)).status == "succeeded"
+
+
+async def test_another_amount_for_something_finished_is_only_noted(world: World) -> None:
+    wallet, withdrawal = await in_flight(world)
+    await world.hear(withdrawal, "success")
+    assert (await world.hear(withdrawal, "success", amount=999)).verdict == "amount_mismatch"
+    assert (await world.row(withdrawal)).status == "succeeded"
+    assert await world.money(wallet) == PAID
+
+
+@pytest.mark.parametrize("reference", ["not a uuid", "01a1fa59-586d-75e5-97ce-eed68a05ac38"])
+async def test_a_reference_that_is_not_ours_is_unknown(world: World, reference: str) -> None:
+    _, withdrawal = await in_flight(world)
+    assert await world.hear(withdrawal, "success", reference=reference) == NoticeVerdict("unknown_reference")
+
+
+async def test_another_banks_word_does_not_count(world: World) -> None:
+    _, withdrawal = await in_flight(world)
+    assert (await world.hear(withdrawal, "success", bank="axis")).verdict == "unknown_reference"
+    assert (await world.row(withdrawal)).status == "in_flight"
+
+
+async def test_a_notice_without_a_reason_is_a_failure_all_the_same(world: World) -> None:
+    _, withdrawal = await in_flight(world)
+    await world.hear(withdrawal, "failure", reason=None)
+    assert (await world.row(withdrawal)).failure_reason == "the bank gave no reason"
+
+
+async def test_a_webhook_and_the_worker_at_once_capture_once(world: World) -> None:
+    wallet = await world.person(1_000_00)
+    withdrawal = await world.ask(wallet, 100_00)
+    job = await world.engine.take(wallet.owner_id)
+    assert job is not None
+    fact = await world.engine.perform(job)
+    utr = getattr(fact, "utr", None)
+    await asyncio.gather(world.engine.record(job, fact), world.hear(withdrawal, "success", utr=utr))
+    assert await world.transfers(wallet) == ["payout"]
+    assert await world.money(wallet) == PAID

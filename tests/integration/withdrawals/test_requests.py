@@ -1,0 +1,305 @@
+"""Asking for a withdrawal, taking it back, looking at it, and deciding what the engine gave up on."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+import pytest
+from typer.testing import CliRunner
+
+from infra.cli.main import app
+from shared.errors import BatuaError
+from shared.idempotency.claims import Answer, claim_for
+from shared.idempotency.errors import IdempotencyKeyReused
+from shared.ids import new_id
+from shared.ledger.errors import InsufficientFunds
+from shared.models import Account
+from shared.withdrawals import requests
+from shared.withdrawals.errors import (
+    AlreadySent,
+    NotUnderReview,
+    TooManyQueued,
+    WithdrawalInvalid,
+    WithdrawalNotFound,
+)
+from shared.withdrawals.requests import cancel_withdrawal, request_withdrawal
+from shared.withdrawals.review import list_review, resolve
+from shared.withdrawals.states import Paid, TurnedDown
+from shared.withdrawals.views import get_withdrawal, list_withdrawals, mask
+from tests.integration.withdrawals.world import ACCOUNT_NUMBER, World, past
+
+GOOD = {"bank": "hdfc", "account_number": ACCOUNT_NUMBER, "ifsc": "ICIC0001234", "account_holder": "Asha Rao"}
+
+
+async def ask_with_key(world: World, wallet: Account, key: str = "one", **changed: Any) -> Answer:
+    assert wallet.owner_id is not None
+    body: dict[str, Any] = {**GOOD, "amount": 100_00, **changed}
+    claim = claim_for(wallet.owner_id, key, method="POST", route="/withdrawals", body=body)
+    async with world.sessionmaker.begin() as session:
+        return await request_withdrawal(session, owner_id=wallet.owner_id, claim=claim, **body)
+
+
+async def cancel(world: World, wallet: Account, withdrawal_id: UUID) -> dict[str, Any]:
+    assert wallet.owner_id is not None
+    async with world.sessionmaker.begin() as session:
+        return await cancel_withdrawal(session, owner_id=wallet.owner_id, withdrawal_id=withdrawal_id)
+
+
+async def look(world: World, wallet: Account, withdrawal_id: UUID) -> dict[str, Any]:
+    assert wallet.owner_id is not None
+    async with world.sessionmaker() as session:
+        return await get_withdrawal(session, owner_id=wallet.owner_id, withdrawal_id=withdrawal_id)
+
+
+async def test_asking_holds_the_money_and_queues_it(world: World) -> None:
+    wallet = await world.person(1_000_00)
+    answer = await ask_with_key(world, wallet)
+    assert answer.status == 202
+    shown = {name: answer.body[name] for name in ("status", "position", "waiting_for", "account_number", "amount")}
+    assert shown == {
+        "status": "queued",
+        "position": 1,
+        "waiting_for": "worker",
+        "account_number": "XXXXXX1234",
+        "amount": 100_00,
+    }
+    assert ACCOUNT_NUMBER not in str(answer.body)
+    assert await world.money(wallet) == (1_000_00, 100_00)
+
+
+async def test_the_same_key_holds_once_and_answers_the_same(world: World) -> None:
+    wallet = await world.person(1_000_00)
+    first = await ask_with_key(world, wallet)
+    again = await ask_with_key(world, wallet)
+    assert (again.body, again.is_replayed) == (first.body, True)
+    assert await world.money(wallet) == (1_000_00, 100_00)
+    with pytest.raises(IdempotencyKeyReused):
+        await ask_with_key(world, wallet, amount=200_00)
+
+
+async def test_what_is_held_cannot_be_withdrawn_again(world: World) -> None:
+    wallet = await world.person(150_00)
+    await ask_with_key(world, wallet, "one")
+    with pytest.raises(InsufficientFunds):
+        await ask_with_key(world, wallet, "two")
+    assert await world.money(wallet) == (150_00, 100_00)
+
+
+async def test_twenty_at_once_hold_no_more_than_there_is(world: World) -> None:
+    wallet = await world.person(500_00)
+    asked = (ask_with_key(world, wallet, str(number)) for number in range(10))
+    outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    assert sum(isinstance(outcome, Answer) for outcome in outcomes) == 5
+    assert await world.money(wallet) == (500_00, 500_00)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("bank", "icici"),
+        ("account_number", "12345"),
+        ("account_number", "1234567890123456789"),
+        ("account_number", "12345678a"),
+        ("account_number", "१२३४५६७८"),
+        ("ifsc", "icic0001234"),
+        ("ifsc", "ICIC1001234"),
+        ("ifsc", "ICIC000123"),
+        ("account_holder", "   "),
+        ("account_holder", "A\nB"),
+        ("account_holder", "A" * 101),
+        ("amount", 0),
+        ("amount", 10_000_000_01),
+    ],
+)
+async def test_what_the_bank_could_not_read_is_refused_at_once(world: World, field: str, value: Any) -> None:
+    wallet = await world.person()
+    with pytest.raises(WithdrawalInvalid) as refused:
+        await ask_with_key(world, wallet, **{field: value})
+    assert [error.field for error in refused.value.errors] == [field]
+    assert ACCOUNT_NUMBER not in str(refused.value)
+    assert await world.money(wallet) == (1_000_00, 0)
+
+
+async def test_a_queue_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests, "MAX_UNFINISHED", 2)
+    wallet = await world.person()
+    await world.ask(wallet)
+    await world.ask(wallet)
+    with pytest.raises(TooManyQueued) as refused:
+        await world.ask(wallet)
+    assert refused.value.retry_after_seconds > 0
+    await world.engine.advance(wallet.owner_id, max_jobs=1)
+    await world.ask(wallet)
+
+
+async def test_cancelling_frees_the_money_and_leaves_the_next_in_line(world: World) -> None:
+    wallet = await world.person(1_000_00)
+    first, second = await world.ask(wallet), await world.ask(wallet)
+    shown = await cancel(world, wallet, first)
+    assert (shown["status"], shown["position"], shown["waiting_for"]) == ("cancelled", None, None)
+    assert [line["kind"] for line in shown["timeline"]] == ["queued", "cancelled"]
+    assert await world.money(wallet) == (1_000_00, 100_00)
+    assert await cancel(world, wallet, first) == shown
+    await world.engine.advance(wallet.owner_id)
+    assert (await world.row(second)).status == "succeeded"
+    assert world.calls(first) == []
+
+
+async def test_what_has_left_the_queue_cannot_be_cancelled(world: World) -> None:
+    wallet = await world.person(1_000_00)
+    withdrawal = await world.ask(wallet)
+    await world.engine.take(wallet.owner_id)
+    with pytest.raises(AlreadySent):
+        await cancel(world, wallet, withdrawal)
+    assert await world.money(wallet) == (1_000_00, 100_00)
+
+
+async def test_cancelling_and_sending_at_once_do_one_of_the_two(world: World) -> None:
+    for _ in range(10):
+        wallet = await world.person(100_00)
+        withdrawal = await world.ask(wallet)
+        await asyncio.gather(
+            cancel(world, wallet, withdrawal), world.engine.advance(wallet.owner_id), return_exceptions=True
+        )
+        row = await world.row(withdrawal)
+        assert (row.status, len(world.calls(withdrawal))) in [("cancelled", 0), ("succeeded", 1)]
+        assert await world.money(wallet) == ((100_00, 0) if row.status == "cancelled" else (0, 0))
+
+
+async def test_nobody_sees_or_touches_anothers(world: World) -> None:
+    withdrawal = await world.ask(await world.person())
+    stranger = await world.person()
+    for attempt in (look, cancel):
+        for withdrawal_id in (withdrawal, new_id()):
+            with pytest.raises(WithdrawalNotFound):
+                await attempt(world, stranger, withdrawal_id)
+    async with world.sessionmaker() as session:
+        assert await list_withdrawals(session, owner_id=stranger.owner_id, limit=10) == ([], None)
+
+
+async def test_a_queue_says_who_is_where_and_waits_for_what(world: World) -> None:
+    wallet = await world.person()
+    first, second, third = [await world.ask(wallet) for _ in range(3)]
+    await world.engine.take(wallet.owner_id)
+    shown = [await look(world, wallet, withdrawal) for withdrawal in (first, second, third)]
+    assert [(one["position"], one["waiting_for"]) for one in shown] == [
+        (1, "bank_answer"),
+        (2, "earlier_withdrawal"),
+        (3, "earlier_withdrawal"),
+    ]
+    assert shown[0]["next_check_at"] is None
+    await world.change(first, status="waiting", next_attempt_at=past(0))
+    waiting = await look(world, wallet, first)
+    assert waiting["waiting_for"] == "bank_available"
+    assert waiting["next_check_at"] is not None
+
+
+async def test_a_timeline_tells_what_happened_in_words(world: World) -> None:
+    wallet = await world.person()
+    withdrawal = await world.ask(wallet)
+    await world.engine.advance(wallet.owner_id)
+    shown = await look(world, wallet, withdrawal)
+    assert [line["message"] for line in shown["timeline"]] == [
+        "In the queue",
+        "Being sent to HDFC Bank",
+        "Paid out by HDFC Bank",
+    ]
+    assert shown["timeline"][-1]["facts"] == {"utr": shown["utr"]}
+    assert ACCOUNT_NUMBER not in str(shown)
+
+
+async def test_a_list_is_read_page_by_page_newest_first(world: World) -> None:
+    wallet = await world.person()
+    withdrawals = [str(await world.ask(wallet, 1_00)) for _ in range(5)]
+    await world.engine.advance(wallet.owner_id, max_jobs=1)
+    pages, before = [], None
+    while True:
+        async with world.sessionmaker() as session:
+            items, before = await list_withdrawals(session, owner_id=wallet.owner_id, limit=2, before=before)
+        pages.append([item["id"] for item in items])
+        if before is None:
+            break
+    assert pages == [withdrawals[4:2:-1], withdrawals[2:0:-1], withdrawals[0:1]]
+
+
+@pytest.mark.parametrize("account_number", ["123456", "123456789012345678"])
+def test_a_mask_shows_four_digits_and_not_how_many_there_are(account_number: str) -> None:
+    assert mask(account_number) == "XXXXXX" + account_number[-4:]
+
+
+async def under_review(world: World) -> tuple[Account, UUID]:
+    wallet = await world.person(1_000_00)
+    withdrawal = await world.ask(wallet, 100_00)
+    await world.engine.take(wallet.owner_id)
+    await world.change(withdrawal, status="needs_review", lease_id=None, lease_expires_at=None)
+    return wallet, withdrawal
+
+
+async def decide_by_hand(world: World, withdrawal_id: UUID, fact: Paid | TurnedDown) -> str:
+    async with world.sessionmaker.begin() as session:
+        return (await resolve(session, withdrawal_id=withdrawal_id, fact=fact)).status
+
+
+@pytest.mark.parametrize(
+    ("fact", "status", "money"),
+    [(Paid("UTR9"), "succeeded", (900_00, 0)), (TurnedDown("asked the bank"), "failed", (1_000_00, 0))],
+)
+async def test_an_operator_ends_what_needs_review(world: World, fact: Any, status: str, money: Any) -> None:
+    wallet, withdrawal = await under_review(world)
+    async with world.sessionmaker() as session:
+        assert [row.id for row in await list_review(session)] == [withdrawal]
+    assert await decide_by_hand(world, withdrawal, fact) == status
+    assert await world.money(wallet) == money
+    assert (await world.kinds(withdrawal))[-1] in ("resolved_paid", "resolved_failed")
+    with pytest.raises(NotUnderReview):
+        await decide_by_hand(world, withdrawal, fact)
+
+
+async def test_an_operator_decides_nothing_else(world: World) -> None:
+    withdrawal = await world.ask(await world.person())
+    with pytest.raises(NotUnderReview):
+        await decide_by_hand(world, withdrawal, Paid("UTR9"))
+    with pytest.raises(WithdrawalNotFound):
+        await decide_by_hand(world, new_id(), Paid("UTR9"))
+
+
+async def test_every_refusal_says_something(world: World) -> None:
+    errors: list[BatuaError] = [AlreadySent("in_flight"), NotUnderReview("queued"), WithdrawalInvalid({"ifsc": "bad"})]
+    assert all(error.detail and error.code for error in errors)
+
+
+@pytest.fixture
+def batua(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Any:
+    """The command, run on a thread because it brings an event loop of its own."""
+    url = world.sessionmaker.kw["bind"].url.render_as_string(hide_password=False)
+    monkeypatch.setenv("BATUA_DATABASE_URL", url)
+    monkeypatch.setenv("BATUA_HOME", str(tmp_path))
+
+    async def run(*arguments: str) -> Any:
+        return await asyncio.to_thread(CliRunner().invoke, app, ["withdrawals", *arguments])
+
+    return run
+
+
+async def test_the_command_lists_and_resolves(world: World, batua: Any) -> None:
+    assert "No withdrawal needs review" in (await batua("list-review")).output
+    wallet, withdrawal = await under_review(world)
+    listed = await batua("list-review")
+    assert str(withdrawal) in listed.output
+    assert "XXXXXX1234" in listed.output
+    resolved = await batua("resolve", str(withdrawal), "--paid", "--utr", "UTR9")
+    assert (resolved.exit_code, resolved.output.strip()) == (0, f"{withdrawal} is succeeded.")
+    assert await world.money(wallet) == (900_00, 0)
+    again = await batua("resolve", str(withdrawal), "--failed", "--reason", "no")
+    assert again.exit_code == 1
+    assert "not_under_review" in again.output
+
+
+@pytest.mark.parametrize(
+    "options",
+    [[], ["--paid"], ["--failed"], ["--paid", "--utr", "U", "--failed", "--reason", "r"], ["--paid", "--reason", "r"]],
+)
+async def test_the_command_wants_one_decision_with_its_ground(batua: Any, options: list[str]) -> None:
+    assert (await batua("resolve", str(new_id()), *options)).exit_code == 2
