@@ -106,6 +106,23 @@ async def test_a_row_locked_for_too_long_is_not_waited_for_for_ever(
     assert (await send(bank, request)).json() == {"verdict": "settled"}
 
 
+async def test_the_whole_of_it_ends_in_time_whatever_each_wait_may_take(
+    database_url: str, sessionmaker: SessionMaker
+) -> None:
+    on_ramp = await an_on_ramp(sessionmaker)
+    values = webhook_values(database_url, database_lock_timeout_seconds=20, webhook_commit_seconds=0.5)
+    async with (
+        serving_beside(create_app(BankWebhookSettings(**values))) as url,
+        httpx.AsyncClient(base_url=url, trust_env=False, timeout=10) as bank,
+        sessionmaker() as blocker,
+    ):
+        await blocker.get_one(OnRamp, on_ramp.id, with_for_update=True)
+        request = signed(payment_notice(on_ramp))
+        assert (await send(bank, request)).status_code == 503
+        await blocker.rollback()
+        assert (await send(bank, request)).json() == {"verdict": "settled"}
+
+
 async def test_a_lock_that_goes_in_time_is_waited_for(bank: httpx.AsyncClient, sessionmaker: SessionMaker) -> None:
     on_ramp = await an_on_ramp(sessionmaker)
     async with sessionmaker() as blocker:

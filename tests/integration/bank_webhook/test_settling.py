@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import httpx
 import pytest
 from sqlalchemy import select
 
+from shared import clock
 from shared.bank.wire import Notice, PayoutNotice
 from shared.db.engine import SessionMaker
 from shared.ids import new_id, new_token
 from shared.ledger.accounts import wallet_of
-from shared.models import OnRamp, OutboxMessage, Transfer, WebhookDelivery
+from shared.models import Account, OnRamp, OutboxMessage, Transfer, WebhookDelivery
 from shared.testing.factories import create_user
 from shared.testing.onramps import create_on_ramp, payment_notice, signed
 
@@ -183,3 +185,20 @@ async def test_a_notice_about_a_payout_we_never_sent_is_not_found(
     assert await deliver(bank, notice, name) == (404, "unknown_reference")
     assert await deliver(bank, replace(notice, reference="not-an-id")) == (404, "unknown_reference")
     assert [row.verdict for row in await inbox_of(sessionmaker, name)] == ["unknown_reference"]
+
+
+async def test_money_the_ledger_cannot_place_is_asked_for_again_and_not_lost(
+    bank: httpx.AsyncClient, sessionmaker: SessionMaker
+) -> None:
+    on_ramp = await a_pending_on_ramp(sessionmaker)
+    name = new_token()
+    await close_account(sessionmaker, on_ramp, clock.now())
+    assert await deliver(bank, payment_notice(on_ramp), name) == (503, "not_committed")
+    assert await inbox_of(sessionmaker, name) == []
+    await close_account(sessionmaker, on_ramp, None)
+    assert await deliver(bank, payment_notice(on_ramp), name) == (200, "settled")
+
+
+async def close_account(sessionmaker: SessionMaker, on_ramp: OnRamp, closed_at: datetime | None) -> None:
+    async with sessionmaker.begin() as session:
+        (await session.get_one(Account, on_ramp.account_id)).closed_at = closed_at
