@@ -8,8 +8,6 @@ from typing import Annotated, TypeVar
 from uuid import UUID
 
 import typer
-from rich.console import Console
-from rich.table import Column, Table
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from infra.local.environment import load_local_environment
@@ -35,11 +33,8 @@ def list_review_command() -> None:
     if not found:
         typer.echo("No withdrawal needs review.")
         return
-    # Somebody is going to copy the id, so it is never cut.
-    table = Table(Column("id", min_width=36, no_wrap=True), "bank", "amount", "account", "since (UTC)")
     for withdrawal in found:
-        table.add_row(*_cells(withdrawal))
-    Console().print(table)
+        typer.echo(_line(withdrawal))
 
 
 @app.command("resolve")
@@ -72,10 +67,11 @@ def _decision(paid: bool, utr: str | None, failed: bool, reason: str | None) -> 
     raise typer.BadParameter("give either --paid --utr UTR, or --failed --reason REASON")
 
 
-def _cells(withdrawal: Withdrawal) -> tuple[str, ...]:
-    since = "" if withdrawal.active_since is None else f"{withdrawal.active_since:%Y-%m-%d %H:%M}"
-    amount, account = str(Money(withdrawal.amount)), mask(withdrawal.account_number)
-    return (str(withdrawal.id), withdrawal.bank, amount, account, since)
+def _line(withdrawal: Withdrawal) -> str:
+    """One line each, whole whatever the width of the terminal: somebody is going to copy the id."""
+    since = "" if withdrawal.active_since is None else f"active since {withdrawal.active_since:%Y-%m-%d %H:%M} UTC"
+    account, amount = mask(withdrawal.account_number), Money(withdrawal.amount)
+    return f"{withdrawal.id}  {withdrawal.bank}  {account}  {amount}  {since}  sent {withdrawal.attempts} times"
 
 
 def _in_transaction(work: Callable[[AsyncSession], Awaitable[Result]]) -> Result:

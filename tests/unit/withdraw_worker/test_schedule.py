@@ -1,0 +1,49 @@
+"""The scheduler's table: every request goes stale, and every task it names exists."""
+
+from __future__ import annotations
+
+from threading import Event
+
+from celery.schedules import crontab
+
+from services.withdraw_worker.resources import open_resources
+from services.withdraw_worker.schedule import beat_schedule
+from services.withdraw_worker.settings import WorkerSettings
+from services.withdraw_worker.tasks import register
+from shared.tasks.application import create_celery
+from shared.tasks.hints import Hints
+from shared.tasks.runner import Runner
+
+NOWHERE = "redis://127.0.0.1:1/0"
+SETTINGS = WorkerSettings(
+    database_url="postgresql://nobody@127.0.0.1:1/none",
+    redis_url=NOWHERE,
+    bank_hdfc_url="http://127.0.0.1:1",
+    bank_hdfc_api_key="key",
+    bank_axis_url="http://127.0.0.1:1",
+    bank_axis_api_key="key",
+    user_app_url="http://127.0.0.1:1",
+    smtp_host="127.0.0.1",
+    smtp_port=25,
+)
+
+
+def test_a_request_is_stale_before_a_handful_of_newer_ones_are_there() -> None:
+    for name, entry in beat_schedule(SETTINGS).items():
+        expires = entry["options"]["expires"]
+        if not isinstance(entry["schedule"], crontab):
+            assert expires <= max(entry["schedule"], 5), name
+
+
+def test_everything_on_the_schedule_is_registered_with_the_worker() -> None:
+    hints = Hints(NOWHERE)
+    celery = create_celery(NOWHERE, "test")
+    register(celery, Runner(lambda: open_resources(SETTINGS)), SETTINGS, hints, Event())
+    assert {entry["task"] for entry in beat_schedule(SETTINGS).values()} <= set(celery.tasks)
+    assert "batua.withdrawals.advance" in celery.tasks
+    hints.close()
+
+
+async def test_resources_open_without_a_connection_and_close() -> None:
+    async with open_resources(SETTINGS) as resources:
+        assert set(resources.payouts.clients) == set(resources.on_ramp_clients) == {"hdfc", "axis"}
