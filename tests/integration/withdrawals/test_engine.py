@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
@@ -350,3 +351,21 @@ async def test_only_the_one_active_rule_means_that_the_owner_is_busy(world: Worl
         await session.execute(text("ALTER TABLE withdrawals ADD CONSTRAINT no_attempts CHECK (attempts = 0)"))
     with pytest.raises(IntegrityError):
         await world.engine.take(wallet.owner_id)
+
+
+async def test_two_hundred_withdrawals_at_a_bank_that_forgets_and_hangs_are_each_paid_once(world: World) -> None:
+    world.bank.faults(seed=7, idempotency=False, timeout_after_rate=0.5, error_rate=0.1)
+    wallets = [await world.person(100_00) for _ in range(20)]
+    withdrawals = [await world.ask(wallet, 10_00) for wallet in wallets for _ in range(10)]
+
+    async def all_done() -> bool:
+        return all([await world.money(wallet) == (0, 0) for wallet in wallets])
+
+    await world.work_until(all_done, seconds=90)
+    debits = Counter(line["reference"] for line in world.bank.items("statement"))
+    assert debits == {str(withdrawal): 1 for withdrawal in withdrawals}
+    spans: dict[str, list[tuple[str, str]]] = {}
+    for call in world.bank.items("calls"):
+        spans.setdefault(call["user_ref"], []).append((call["started_at"], call["ended_at"]))
+    assert len(spans) == 20
+    assert all(ended <= started for calls in spans.values() for (_, ended), (started, _) in pairwise(sorted(calls)))
