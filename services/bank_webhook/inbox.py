@@ -18,11 +18,11 @@ from services.bank_webhook.gate import Delivery
 from shared import clock
 from shared.bank.wire import PaymentNotice
 from shared.db.engine import SessionMaker
+from shared.db.outages import is_outage
 from shared.errors import BatuaError
 from shared.ids import new_id
 from shared.models import WebhookDelivery
 from shared.onramps.settlement import settle
-from shared.web.outages import is_outage
 from shared.withdrawals.notices import apply_payout_notice
 
 MAX_TRIES = 3

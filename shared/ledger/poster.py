@@ -11,9 +11,8 @@ import logging
 from collections import deque
 from dataclasses import dataclass, field
 
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-
 from shared.db.engine import SessionMaker
+from shared.db.outages import is_outage
 from shared.ledger.errors import LedgerBusy
 from shared.ledger.posting import accounts_touched
 from shared.ledger.repository import Instruction, InstructionOutcome, carry_out
@@ -95,15 +94,12 @@ class Poster:
         for attempt in range(1, MAX_TRIES + 1):
             try:
                 outcomes = await self._commit([waiting.instruction for waiting in batch])
-            except (SQLAlchemyError, OSError, TimeoutError) as error:
+            except Exception as error:  # whatever it is, the callers are told and the lane lives on
                 _logger.warning("batch of %d failed, try %d: %s", len(batch), attempt, type(error).__name__)
-                if not _is_passing(error):
+                if not is_outage(error):
                     await self._post_apart(batch, error)
                     return
                 await asyncio.sleep(RETRY_PAUSE_SECONDS * attempt)
-            except Exception as error:
-                _fail(batch, error)
-                return
             else:
                 for waiting, outcome in zip(batch, outcomes, strict=True):
                     if not waiting.outcome.done():
@@ -121,14 +117,6 @@ class Poster:
     async def _commit(self, instructions: list[Instruction]) -> list[InstructionOutcome]:
         async with self._sessionmaker.begin() as session:
             return await carry_out(session, instructions)
-
-
-def _is_passing(error: BaseException) -> bool:
-    """Whether the whole batch may go through when tried again: a lost connection, a deadlock, a timeout."""
-    if not isinstance(error, DBAPIError):
-        return not isinstance(error, SQLAlchemyError)
-    state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
-    return error.connection_invalidated or state is None or state[:2] in {"08", "40", "55", "57", "53"}
 
 
 def _fail(batch: list[_Waiting], error: Exception) -> None:

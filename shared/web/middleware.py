@@ -17,11 +17,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.db.outages import is_outage
 from shared.ids import new_id
 from shared.web import metrics
 from shared.web.errors import BodyTooLarge, InternalError, ServiceUnavailable
 from shared.web.logs import request_id
-from shared.web.outages import is_outage
 from shared.web.problems import problem
 
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,128}")
