@@ -9,6 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 UV_VERSION := 0.13.8
+# uv brings its own certificates; where the system has some it must trust those, as pip does (a company's proxy).
+UV := $(BIN)/uv $(if $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt),--system-certs)
 TEST_PROCESSES ?= auto
 TESTS ?= tests
 COVERED := shared/ledger,shared/onramps,shared/withdrawals
@@ -35,8 +37,8 @@ $(INSTALLED): requirements-dev.lock pyproject.toml
 		"$(PYTHON)" -m venv --clear $(VENV) || \
 		{ echo "$(PYTHON) cannot make a virtual environment: install its venv module (Debian: python3-venv)" >&2; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r requirements-dev.lock
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r requirements-dev.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
 up: $(INSTALLED) ## Run all of Batua here, without Docker; Ctrl-C stops it
@@ -69,9 +71,9 @@ prove: $(INSTALLED) ## Prove that the ledger of the running stack adds up
 	@exec $(BIN)/batua prove
 
 lock: $(INSTALLED) ## Choose newer versions and write both lock files anew
-	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --no-header --no-emit-index-url \
+	$(UV) pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --no-header --no-emit-index-url \
 		--python-version 3.11 pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --no-header --no-emit-index-url \
+	$(UV) pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --no-header --no-emit-index-url \
 		--python-version 3.11 --extra dev --constraint requirements.lock pyproject.toml -o requirements-dev.lock
 
 compose-up: $(INSTALLED) ## Run all of Batua in containers, with the secrets of this checkout
