@@ -28,6 +28,8 @@ def create_engine(settings: DatabaseSettings, *, application_name: str) -> Async
         pool_timeout=settings.database_pool_timeout_seconds,
         pool_pre_ping=True,
         pool_recycle=1800,
+        # An error's text ends up in a log, and the values of a statement may be hashes or account numbers.
+        hide_parameters=True,
         connect_args={
             "timeout": CONNECT_TIMEOUT_SECONDS,
             "command_timeout": statement_timeout + CONNECT_TIMEOUT_SECONDS,
