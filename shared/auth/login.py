@@ -35,7 +35,19 @@ async def sign_in(
     if not await is_right(password, password_hash, hasher, throttle, email=email, address=address):
         raise BadCredentials
     assert owner_id is not None
+    await _refuse_if_replaced(sessionmaker, owner_id, password_hash)
     return owner_id
+
+
+async def _refuse_if_replaced(sessionmaker: SessionMaker, owner_id: UUID, password_hash: str | None) -> None:
+    """A password changed while this one was compared: a session begun with the old one now would outlive the change.
+
+    The lock waits for a change that is being committed.
+    """
+    statement = select(Owner.password_hash).where(Owner.id == owner_id).with_for_update(read=True)
+    async with sessionmaker.begin() as session:
+        if await session.scalar(statement) != password_hash:
+            raise BadCredentials
 
 
 async def is_right(

@@ -5,6 +5,7 @@ import asyncio
 import httpx
 import pytest
 
+from shared.auth.passwords import Hasher
 from tests.integration.auth.people import PASSWORD, PIN, bearing, is_problem, log_in, open_shop, sign_up
 
 NEW = "another horse"
@@ -34,6 +35,29 @@ async def test_a_new_password_signs_out_every_other_session(users: httpx.AsyncCl
     again = (await log_in(users, email, NEW)).json()["token"]
     assert (await change(users, again, current_password=NEW, new_password=PASSWORD)).status_code == 200
     is_problem(await change(users, answer["token"]), 401, "token_revoked")
+
+
+async def test_a_sign_in_under_way_with_the_old_password_does_not_outlive_the_change(
+    users: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = await sign_up(users)
+    compared, changed = asyncio.Event(), asyncio.Event()
+
+    async def slow(hasher: Hasher, password: str, password_hash: str | None) -> bool:
+        matches = await compare(hasher, password, password_hash)
+        if not compared.is_set():
+            compared.set()
+            await asyncio.wait_for(changed.wait(), 5)
+        return matches
+
+    compare = Hasher.compare
+    monkeypatch.setattr(Hasher, "compare", slow)
+    under_way = asyncio.create_task(log_in(users, answer["user"]["email"]))
+    await asyncio.wait_for(compared.wait(), 5)
+    response = await change(users, answer["token"], current_password=PASSWORD, new_password=NEW)
+    assert response.status_code == 200
+    changed.set()
+    is_problem(await under_way, 401, "bad_credentials")
 
 
 async def test_a_new_pin_counts_from_now_on_and_signs_nobody_out(users: httpx.AsyncClient) -> None:
