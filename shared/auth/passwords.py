@@ -62,12 +62,12 @@ class Hasher:
 
     async def hash_pin(self, pin: str) -> str:
         """The bcrypt hash to store of the peppered PIN: a stolen database alone cannot be searched for PINs."""
-        return await self.hash_password(self._peppered(pin))
+        return await self.hash_password(self.peppered(pin))
 
     async def verify_pin(self, pin: str, pin_hash: str) -> bool:
         """Whether the PIN is the one that was hashed."""
         async with self.turn() as turn:
-            return await turn.verify(self._peppered(pin), pin_hash)
+            return await turn.verify_pin(pin, pin_hash)
 
     def close(self) -> None:
         """Let the threads go."""
@@ -75,13 +75,15 @@ class Hasher:
 
     async def compare(self, password: str, password_hash: str | None) -> bool:
         """For a Turn: compare, or for nobody do the same work and say no."""
-        given = password.encode()
+        # Half a surrogate pair can be sent, though never stored: it is a wrong password like any other.
+        given = password.encode("utf-8", "surrogatepass")
         is_possible = password_hash is not None and len(given) <= MAX_BYTES
         stored = (password_hash if is_possible and password_hash else self._nobody).encode()
         matches = await self._run(lambda: bcrypt.checkpw(given[:MAX_BYTES], stored))
         return matches and is_possible
 
-    def _peppered(self, pin: str) -> str:
+    def peppered(self, pin: str) -> str:
+        """For a Turn: what is hashed in the PIN's place."""
         return hmac.new(self._pepper, pin.encode(), hashlib.sha256).hexdigest()
 
     async def _run(self, work: Callable[[], Result]) -> Result:
@@ -97,3 +99,7 @@ class Turn:
     async def verify(self, password: str, password_hash: str | None) -> bool:
         """Whether the password is the one that was hashed; the same work when there is no hash at all."""
         return await self._hasher.compare(password, password_hash)
+
+    async def verify_pin(self, pin: str, pin_hash: str) -> bool:
+        """Whether the PIN is the one that was hashed."""
+        return await self._hasher.compare(self._hasher.peppered(pin), pin_hash)

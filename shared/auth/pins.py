@@ -28,14 +28,17 @@ async def check(
     """Return when the PIN is right. Raises PinIncorrect (counted) or PinLocked (whether it is right or not)."""
     async with sessionmaker() as session:  # before the expensive part, and no lock held during it
         await _refuse_while_locked(session, settings, owner_id)
-        pin_hash = await session.scalar(select(Owner.pin_hash).where(Owner.id == owner_id))
-    if pin_hash is None:
-        raise TokenInvalid
-    if await hasher.verify_pin(pin, pin_hash):
+    # Looked at again once it is our turn: of many guesses at once, those that waited are not even compared.
+    async with hasher.turn() as turn:
         async with sessionmaker() as session:
             await _refuse_while_locked(session, settings, owner_id)
-        return
-    raise await _count_failure(sessionmaker, settings, owner_id)
+            pin_hash = await session.scalar(select(Owner.pin_hash).where(Owner.id == owner_id))
+        if pin_hash is None:
+            raise TokenInvalid
+        if not await turn.verify_pin(pin, pin_hash):
+            raise await _count_failure(sessionmaker, settings, owner_id)
+    async with sessionmaker() as session:
+        await _refuse_while_locked(session, settings, owner_id)
 
 
 async def _count_failure(sessionmaker: SessionMaker, settings: PasswordSettings, owner_id: UUID) -> BatuaError:

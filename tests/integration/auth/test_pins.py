@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -92,6 +93,23 @@ async def test_of_many_guesses_at_once_only_five_are_answered(
     left = sorted(response.json()["attempts_left"] for response in responses if response.status_code == 403)
     assert left == [0, 1, 2, 3, 4]
     assert await failures_of(sessionmaker, answer) == 5
+
+
+async def test_guesses_that_waited_for_their_turn_are_not_compared_once_it_is_locked(
+    users: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = await sign_up(users)
+    compared = 0
+
+    async def counting(hasher: Hasher, password: str, password_hash: str | None) -> bool:
+        nonlocal compared
+        compared += 1
+        return await compare(hasher, password, password_hash)
+
+    compare = Hasher.compare
+    monkeypatch.setattr(Hasher, "compare", counting)
+    await asyncio.gather(*(enter(users, answer["token"], WRONG) for _ in range(40)))
+    assert 5 <= compared <= 5 + (os.cpu_count() or 1)
 
 
 async def test_twenty_right_pins_at_once_all_pass(users: httpx.AsyncClient, sessionmaker: SessionMaker) -> None:

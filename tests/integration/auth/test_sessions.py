@@ -199,3 +199,10 @@ async def test_a_wrong_password_and_an_unknown_email_are_answered_alike(users: h
 async def test_a_password_that_cannot_be_one_is_a_422(users: httpx.AsyncClient, password: object) -> None:
     response = await users.post("/auth/login", json={"email": "a@example.com", "password": password})
     is_problem(response, 422, "invalid_request")
+
+
+async def test_a_password_that_is_no_text_is_a_wrong_one(users: httpx.AsyncClient) -> None:
+    email = (await sign_up(users))["user"]["email"]
+    content = b'{"email": "%s", "password": "\\ud800horse"}' % email.encode()
+    response = await users.post("/auth/login", content=content, headers={"Content-Type": "application/json"})
+    is_problem(response, 401, "bad_credentials")
