@@ -1,27 +1,29 @@
-"""A real bank on a socket, a database of the test's own, and an engine with short timings."""
+"""A real bank on a socket, shared by a module and healthy at each test's start, and an engine with short timings."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import delete
 
 from services.dummy_bank.settings import BankSimulatorSettings
 from shared.bank.client import BankClient
 from shared.config import Bank
 from shared.db.engine import SessionMaker
+from shared.models import BankCircuit
 from shared.withdrawals.engine import Engine
 from tests.integration.dummy_bank.scene import KEYS, WEBHOOK_SECRET, Running, bank_client, run_app
 from tests.integration.withdrawals.world import FAST, World
 
 
-@pytest.fixture
-def running_bank(tmp_path: Path) -> Iterator[Running]:
+@pytest.fixture(scope="module")
+def running_bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     running = run_app(
         BankSimulatorSettings(
-            database=tmp_path / "bank.sqlite",
+            database=tmp_path_factory.mktemp("bank") / "bank.sqlite",
             public_url="http://bank.test",
             hdfc_api_key=SecretStr(KEYS["hdfc"]),
             hdfc_webhook_secret=SecretStr(WEBHOOK_SECRET),
@@ -37,7 +39,7 @@ def running_bank(tmp_path: Path) -> Iterator[Running]:
 
 
 @pytest.fixture
-async def world(running_bank: Running, fresh_sessionmaker: SessionMaker) -> AsyncIterator[World]:
+async def world(running_bank: Running, sessionmaker: SessionMaker) -> AsyncIterator[World]:
     clients = {
         code: BankClient(
             Bank(code=code, name=code, url=f"{running_bank.url}/{code}", api_key=SecretStr(key)),
@@ -46,9 +48,20 @@ async def world(running_bank: Running, fresh_sessionmaker: SessionMaker) -> Asyn
         for code, key in KEYS.items()
     }
     consoles = {code: bank_client(running_bank.url, code) for code in KEYS}
-    yield World(fresh_sessionmaker, Engine(fresh_sessionmaker, clients, FAST), consoles)
+    for console in consoles.values():
+        console.faults()
+    async with sessionmaker.begin() as session:
+        await session.execute(delete(BankCircuit))
+    yield World(sessionmaker, Engine(sessionmaker, clients, FAST), consoles)
     for client in clients.values():
         await client.aclose()
     for console in consoles.values():
         console.http.close()
         console.browser.close()
+
+
+@pytest.fixture
+def world_alone(world: World, fresh_sessionmaker: SessionMaker) -> World:
+    """The same on a database of the test's own: for what looks at everybody's rows, or changes the schema."""
+    engine = replace(world.engine, sessionmaker=fresh_sessionmaker)
+    return replace(world, sessionmaker=fresh_sessionmaker, engine=engine, owners=set())

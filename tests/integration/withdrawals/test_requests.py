@@ -249,7 +249,7 @@ async def decide_by_hand(world: World, withdrawal_id: UUID, fact: Paid | TurnedD
 async def test_an_operator_ends_what_needs_review(world: World, fact: Any, status: str, money: Any) -> None:
     wallet, withdrawal = await under_review(world)
     async with world.sessionmaker() as session:
-        assert [row.id for row in await list_review(session)] == [withdrawal]
+        assert withdrawal in [row.id for row in await list_review(session)]
     assert await decide_by_hand(world, withdrawal, fact) == status
     assert await world.money(wallet) == money
     assert (await world.kinds(withdrawal))[-1] in ("resolved_paid", "resolved_failed")
@@ -271,9 +271,9 @@ async def test_every_refusal_says_something(world: World) -> None:
 
 
 @pytest.fixture
-def batua(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Any:
+def batua(world_alone: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Any:
     """The command, run on a thread because it brings an event loop of its own."""
-    url = world.sessionmaker.kw["bind"].url.render_as_string(hide_password=False)
+    url = world_alone.sessionmaker.kw["bind"].url.render_as_string(hide_password=False)
     monkeypatch.setenv("BATUA_DATABASE_URL", url)
     monkeypatch.setenv("BATUA_HOME", str(tmp_path))
 
@@ -283,15 +283,15 @@ def batua(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Any:
     return run
 
 
-async def test_the_command_lists_and_resolves(world: World, batua: Any) -> None:
+async def test_the_command_lists_and_resolves(world_alone: World, batua: Any) -> None:
     assert "No withdrawal needs review" in (await batua("list-review")).output
-    wallet, withdrawal = await under_review(world)
+    wallet, withdrawal = await under_review(world_alone)
     listed = await batua("list-review")
     assert str(withdrawal) in listed.output
     assert "XXXXXX1234" in listed.output
     resolved = await batua("resolve", str(withdrawal), "--paid", "--utr", "UTR9")
     assert (resolved.exit_code, resolved.output.strip()) == (0, f"{withdrawal} is succeeded.")
-    assert await world.money(wallet) == (900_00, 0)
+    assert await world_alone.money(wallet) == (900_00, 0)
     again = await batua("resolve", str(withdrawal), "--failed", "--reason", "no")
     assert again.exit_code == 1
     assert "not_under_review" in again.output

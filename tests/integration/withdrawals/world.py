@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -43,6 +43,8 @@ class World:
     sessionmaker: SessionMaker
     engine: Engine
     consoles: dict[str, BankConsole]
+    owners: set[UUID] = field(default_factory=set)
+    """The people of this test; the database holds others, too."""
 
     @property
     def bank(self) -> BankConsole:
@@ -51,7 +53,10 @@ class World:
 
     async def person(self, balance: int = 1_000_00) -> Account:
         async with self.sessionmaker.begin() as session:
-            return await create_user(session, balance=balance)
+            wallet = await create_user(session, balance=balance)
+        assert wallet.owner_id is not None
+        self.owners.add(wallet.owner_id)
+        return wallet
 
     async def ask(self, wallet: Account, amount: int = 100_00, bank: str = "hdfc") -> UUID:
         """Ask for a withdrawal, as the API does; its id."""
@@ -122,8 +127,8 @@ class World:
         deadline = time.monotonic() + seconds
         while not await is_done():
             assert time.monotonic() < deadline, f"not within {seconds} s"
-            owners = await owners_to_hint(self.sessionmaker, 100)
-            await asyncio.gather(*(self.engine.advance(owner) for owner in owners))
+            due = await owners_to_hint(self.sessionmaker, 10_000)
+            await asyncio.gather(*(self.engine.advance(owner) for owner in due if owner in self.owners))
             await asyncio.sleep(0.005)
 
     async def work_until_status(self, withdrawal_ids: Sequence[UUID], *statuses: str, seconds: float = 20) -> None:
@@ -138,6 +143,14 @@ class World:
         signs = {"DEBIT": 1, "CREDIT": -1}
         lines = [line for console in self.consoles.values() for line in console.paid_out(str(withdrawal_id))]
         return sum(signs[line["direction"]] * line["amount"] for line in lines)
+
+    def calls_for(self, wallet: Account) -> list[dict[str, Any]]:
+        """The payout calls the banks received for this person, in the order they began."""
+        calls = [call for console in self.consoles.values() for call in console.items("calls")]
+        return sorted(
+            (call for call in calls if call["user_ref"] == str(wallet.owner_id)),
+            key=lambda call: str(call["started_at"]),
+        )
 
     def calls(self, withdrawal_id: UUID) -> list[dict[str, Any]]:
         """The payout calls the banks received for this withdrawal."""
