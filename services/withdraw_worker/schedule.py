@@ -11,6 +11,7 @@ from services.withdraw_worker.settings import WorkerSettings
 from shared.tasks import names
 
 OUTBOX_SECONDS = 3.0
+ROLL_UP_SECONDS = 10.0
 HOUR_SECONDS = 3600.0
 SHORTEST_EXPIRY_SECONDS = 5.0
 
@@ -22,6 +23,7 @@ def beat_schedule(settings: WorkerSettings) -> dict[str, Any]:
         "sweep": _every(names.SWEEP_WITHDRAWALS, settings.withdrawals.sweep_seconds),
         "enquire": _every(names.ENQUIRE_ON_RAMPS, on_ramp_seconds),
         "mail": _every(names.DELIVER_OUTBOX, OUTBOX_SECONDS),
+        "roll up": _every(names.ROLL_UP_INFLOW, ROLL_UP_SECONDS),
         "purge keys": _every(names.PURGE_IDEMPOTENCY, HOUR_SECONDS),
         "purge tokens": _every(names.PURGE_TOKENS, HOUR_SECONDS),
         "seal": _daily(names.SEAL_LEDGER, hour=20, minute=30),

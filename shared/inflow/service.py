@@ -12,26 +12,16 @@ from datetime import date, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
 from shared.inflow import calendar
 from shared.inflow.calendar import Month, start_of
+from shared.inflow.rollups import taken_between
 from shared.ledger.accounts import wallet_of
 from shared.models import Merchant
 
 _ONE_DAY = timedelta(days=1)
-
-# The boundaries are worked out in Python, so that one time zone database decides everywhere.
-_TAKEN = text("""
-    SELECT width_bucket(entries.created_at, CAST(:boundaries AS timestamptz[])) AS period,
-           CAST(sum(entries.amount) AS bigint) AS amount, count(*) AS payments
-    FROM entries JOIN transfers ON transfers.id = entries.transfer_id
-    WHERE entries.account_id = :account_id AND entries.direction = 'CREDIT' AND transfers.kind = 'payment'
-      AND entries.created_at >= :first AND entries.created_at < :last
-    GROUP BY period
-""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,15 +116,4 @@ async def _shop(session: AsyncSession, merchant_id: UUID) -> tuple[UUID, ZoneInf
 
 
 async def _taken(session: AsyncSession, account_id: UUID, boundaries: Sequence[datetime]) -> list[Taken]:
-    """What came in between each boundary and the next."""
-    rows = await session.execute(
-        _TAKEN,
-        {
-            "account_id": account_id,
-            "boundaries": list(boundaries),
-            "first": boundaries[0],
-            "last": boundaries[-1],
-        },
-    )
-    by_period = {row.period: Taken(row.amount, row.payments) for row in rows}
-    return [by_period.get(period, Taken()) for period in range(1, len(boundaries))]
+    return [Taken(amount, count) for amount, count in await taken_between(session, account_id, boundaries)]

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from shared.models.withdrawal import ACTIVE_STATUSES
 
-Domain = Literal["accounts", "entries", "transfers", "holds", "on_ramps", "withdrawals", "ledger"]
+Domain = Literal["accounts", "entries", "transfers", "holds", "on_ramps", "withdrawals", "shops", "ledger"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +259,8 @@ CHECKS = (*_LEDGER, *_ACCOUNTS, *_ENTRIES, *_TRANSFERS, *_HOLDS, *_ON_RAMPS, *_W
 COUNTS = text("""
     SELECT (SELECT count(*) FROM accounts) AS accounts, (SELECT count(*) FROM entries) AS entries,
            (SELECT count(*) FROM transfers) AS transfers, (SELECT count(*) FROM holds) AS holds,
-           (SELECT count(*) FROM on_ramps) AS on_ramps, (SELECT count(*) FROM withdrawals) AS withdrawals
+           (SELECT count(*) FROM on_ramps) AS on_ramps, (SELECT count(*) FROM withdrawals) AS withdrawals,
+           (SELECT count(*) FROM accounts WHERE kind = 'merchant') AS shops
 """)
 
 # Where the next chunk ends. A chunk of accounts also ends where their entries have become many.

@@ -5,6 +5,7 @@ from shared.models.bank_circuit import BankCircuit
 from shared.models.entry import Entry
 from shared.models.hold import Hold
 from shared.models.idempotency_key import IdempotencyKey
+from shared.models.inflow import InflowRollup, InflowWatermark
 from shared.models.ledger_seal import LedgerSeal, LedgerSealRange
 from shared.models.merchant import Merchant
 from shared.models.on_ramp import OnRamp
@@ -24,6 +25,8 @@ __all__ = [
     "Entry",
     "Hold",
     "IdempotencyKey",
+    "InflowRollup",
+    "InflowWatermark",
     "LedgerSeal",
     "LedgerSealRange",
     "Merchant",

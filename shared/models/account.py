@@ -60,4 +60,5 @@ class Account(Base):
         Index("uq_accounts_pot_name", "owner_id", "name", unique=True, postgresql_where=text("kind = 'pot'")),
         Index("uq_accounts_system", "kind", "name", unique=True, postgresql_where=text("owner_id IS NULL")),
         Index("ix_accounts_owner_id", "owner_id"),
+        Index("ix_accounts_merchants", "id", postgresql_where=text("kind = 'merchant'")),
     )

@@ -8,6 +8,7 @@ ENQUIRE_ON_RAMPS = "batua.on_ramps.enquire"
 DELIVER_OUTBOX = "batua.outbox.deliver"
 PURGE_IDEMPOTENCY = "batua.idempotency.purge"
 PURGE_TOKENS = "batua.tokens.purge"
+ROLL_UP_INFLOW = "batua.inflow.roll_up"
 SEAL_LEDGER = "batua.ledger.seal"
 RECONCILE = "batua.reconcile"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -17,11 +16,9 @@ from shared.ids import new_id
 from shared.inflow import service
 from shared.inflow.calendar import Month
 from shared.inflow.service import Taken
-from shared.ledger import chart
 from shared.ledger.posting import Transfer, TransferKind
 from shared.ledger.repository import post_one
-from shared.models import Account
-from shared.testing import factories
+from tests.integration.inflow.shops import open_shop, owner_of, pay
 
 ZONES = ["Asia/Kolkata", "Europe/Berlin", "Africa/Cairo", "America/Havana", "Pacific/Kiritimati", "America/St_Johns"]
 NOW = datetime(2026, 11, 1, 20, 30, tzinfo=UTC)
@@ -39,24 +36,6 @@ moments = st.one_of(
         st.integers(-DAY_SECONDS, DAY_SECONDS),
     ),
 )
-
-
-async def pay(
-    sessionmaker: SessionMaker, shop: UUID, amount: int, at: datetime, kind: TransferKind = "payment"
-) -> None:
-    with clock.reading(lambda: at):
-        async with sessionmaker.begin() as session:
-            await post_one(session, Transfer(new_id(), kind, chart.FUNDING, shop, amount))
-
-
-async def open_shop(sessionmaker: SessionMaker, zone: str = "Asia/Kolkata") -> Account:
-    async with sessionmaker.begin() as session:
-        return await factories.create_merchant(session, timezone=zone)
-
-
-def owner_of(account: Account) -> UUID:
-    assert account.owner_id is not None
-    return account.owner_id
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

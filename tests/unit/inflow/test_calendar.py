@@ -63,6 +63,12 @@ def test_months_add_up_like_a_count_of_months(year: int, number: int, step: int)
     assert (later > month) == (step > 0)
 
 
+@given(zones, recent_days)
+def test_every_day_everywhere_begins_at_a_quarter_of_an_hour(zone: ZoneInfo, day: date) -> None:
+    """What roll-ups rest upon. The last to do otherwise was Monrovia, until 1972."""
+    assert start_of(day, zone).timestamp() % 900 == 0
+
+
 def test_ranges_default_to_the_latest_thirty_days_and_twelve_months() -> None:
     days = calendar.days(None, None, today=TODAY)
     assert (days[0], days[-1], len(days)) == (date(2026, 10, 22), TODAY, 30)

@@ -1,0 +1,116 @@
+"""Payments, roll-ups and readers at once: nothing is counted twice, left out, or seen half."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from shared import clock
+from shared.db.engine import SessionMaker
+from shared.ids import new_id
+from shared.inflow import rollups
+from shared.inflow.rollups import roll_up, taken_between
+from shared.ledger import chart
+from shared.ledger.posting import Transfer
+from shared.ledger.proof import prove
+from shared.ledger.repository import post_one
+from shared.models import Account, InflowWatermark
+from shared.testing.factories import create_merchant
+
+PAYMENTS = 120
+PAYERS = 4
+
+
+async def pay(sessionmaker: SessionMaker, shop: UUID, number: int) -> None:
+    for _ in range(number):
+        async with sessionmaker.begin() as session:
+            await post_one(session, Transfer(new_id(), "payment", chart.FUNDING, shop, 100))
+
+
+async def keep_folding(sessionmaker: SessionMaker, shop: UUID, stop: asyncio.Event) -> int:
+    folded = 0
+    while not stop.is_set():
+        async with sessionmaker.begin() as session:
+            folded += await roll_up(session, shop)
+        await asyncio.sleep(0)
+    return folded
+
+
+async def keep_reading(sessionmaker: SessionMaker, shop: UUID, stop: asyncio.Event) -> list[tuple[int, int, int]]:
+    """What a report said, and the balance before and after it."""
+    day = [datetime.now(UTC) + timedelta(days=offset) for offset in (-1, 1)]
+    seen = []
+    while not stop.is_set():
+        before = await balance(sessionmaker, shop)
+        async with sessionmaker() as session:
+            ((amount, count),) = await taken_between(session, shop, day)
+        assert amount == count * 100
+        seen.append((before, amount, await balance(sessionmaker, shop)))
+    return seen
+
+
+async def balance(sessionmaker: SessionMaker, account_id: UUID) -> int:
+    async with sessionmaker() as session:
+        return (await session.get_one(Account, account_id)).balance
+
+
+async def test_reports_stay_true_while_payments_come_in_and_two_fold_them(
+    fresh_sessionmaker: SessionMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rollups, "ENTRIES_PER_FOLD", 7)
+    async with fresh_sessionmaker.begin() as session:
+        shop = (await create_merchant(session)).id
+    stop = asyncio.Event()
+    folding = [asyncio.create_task(keep_folding(fresh_sessionmaker, shop, stop)) for _ in range(2)]
+    reading = asyncio.create_task(keep_reading(fresh_sessionmaker, shop, stop))
+    await asyncio.gather(*[pay(fresh_sessionmaker, shop, PAYMENTS // PAYERS) for _ in range(PAYERS)])
+    stop.set()
+    folded = sum(await asyncio.gather(*folding))
+    seen = await reading
+
+    assert len(seen) > 1
+    assert all(before <= amount <= after for before, amount, after in seen), seen
+    async with fresh_sessionmaker() as session:
+        mark = await session.get_one(InflowWatermark, shop)
+        day = [clock.now() + timedelta(days=offset) for offset in (-1, 1)]
+        assert await taken_between(session, shop, day) == [(PAYMENTS * 100, PAYMENTS)]
+    assert mark.seq == folded <= PAYMENTS
+    report = await prove(fresh_sessionmaker)
+    assert report.ok, report.failed
+
+
+async def test_who_finds_a_shop_being_folded_leaves_it_alone(sessionmaker: SessionMaker) -> None:
+    async with sessionmaker.begin() as session:
+        shop = (await create_merchant(session)).id
+        await roll_up(session, shop)
+    await pay(sessionmaker, shop, 3)
+    async with sessionmaker.begin() as first, sessionmaker.begin() as second:
+        assert await roll_up(first, shop) == 3
+        assert await roll_up(second, shop) == 0
+    async with sessionmaker.begin() as session:
+        assert await roll_up(session, shop) == 0
+
+
+async def test_a_first_fold_made_twice_at_once_is_made_once(sessionmaker: SessionMaker) -> None:
+    async with sessionmaker.begin() as session:
+        shop = (await create_merchant(session)).id
+    await pay(sessionmaker, shop, 3)
+
+    async def fold() -> int:
+        async with sessionmaker.begin() as session:
+            return await roll_up(session, shop)
+
+    assert sorted(await asyncio.gather(*[fold() for _ in range(5)])) == [0, 0, 0, 0, 3]
+
+
+async def test_folding_holds_up_no_payment(sessionmaker: SessionMaker) -> None:
+    async with sessionmaker.begin() as session:
+        shop = (await create_merchant(session)).id
+    await pay(sessionmaker, shop, 1)
+    async with sessionmaker.begin() as session:
+        assert await roll_up(session, shop) == 1
+        async with asyncio.timeout(5):
+            await pay(sessionmaker, shop, 1)

@@ -1,0 +1,51 @@
+"""Shops of the inflow tests, and what people pay them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from uuid import UUID
+
+import pytest
+
+from shared import clock
+from shared.db.engine import SessionMaker
+from shared.ids import new_id
+from shared.inflow import rollups
+from shared.ledger import chart
+from shared.ledger.posting import Transfer, TransferKind
+from shared.ledger.repository import post_one
+from shared.models import Account
+from shared.testing import factories
+
+
+async def pay(
+    sessionmaker: SessionMaker, shop: UUID, amount: int, at: datetime, kind: TransferKind = "payment"
+) -> None:
+    with clock.reading(lambda: at):
+        async with sessionmaker.begin() as session:
+            await post_one(session, Transfer(new_id(), kind, chart.FUNDING, shop, amount))
+
+
+async def open_shop(sessionmaker: SessionMaker, zone: str = "Asia/Kolkata") -> Account:
+    async with sessionmaker.begin() as session:
+        return await factories.create_merchant(session, timezone=zone)
+
+
+def owner_of(account: Account) -> UUID:
+    assert account.owner_id is not None
+    return account.owner_id
+
+
+async def fold(sessionmaker: SessionMaker, account_id: UUID) -> int:
+    async with sessionmaker.begin() as session:
+        return await rollups.roll_up(session, account_id)
+
+
+@contextmanager
+def folds_of(entries: int) -> Iterator[None]:
+    """So many entries at a time, instead of thousands."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rollups, "ENTRIES_PER_FOLD", entries)
+        yield

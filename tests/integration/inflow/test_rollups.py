@@ -1,0 +1,227 @@
+"""Roll-ups change what a report costs and nothing that it says, whenever they are made."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import IntegrityError
+
+from shared import clock
+from shared.db.engine import SessionMaker
+from shared.inflow import rollups, service
+from shared.inflow.calendar import Month
+from shared.inflow.rollups import roll_up_due
+from shared.inflow.service import Taken
+from shared.ledger.posting import TransferKind
+from shared.ledger.proof import prove
+from shared.models import Account, InflowRollup, InflowWatermark
+from shared.testing import factories
+from tests.integration.inflow.shops import fold, folds_of, open_shop, owner_of, pay
+
+# Offsets of :00, :30 and :45; clocks changed by an hour, by half an hour, at midnight; both ends of the world.
+ZONES = [
+    "Asia/Kolkata",
+    "Asia/Kathmandu",
+    "Pacific/Chatham",
+    "Australia/Lord_Howe",
+    "Australia/Eucla",
+    "America/St_Johns",
+    "America/Havana",
+    "Africa/Cairo",
+    "Europe/Berlin",
+    "Pacific/Kiritimati",
+    "Pacific/Pago_Pago",
+]
+NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+QUARTER = timedelta(minutes=15)
+CHANGES = [datetime(2026, month, day, tzinfo=UTC) for month, day in ((4, 4), (4, 24), (9, 26), (10, 3), (10, 25))]
+
+
+@dataclass(frozen=True)
+class Payment:
+    at: datetime
+    amount: int
+    kind: TransferKind
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A run of the roll-up, over so many entries at most."""
+
+    entries: int
+
+
+moments = st.one_of(
+    st.timedeltas(timedelta(0), timedelta(days=320)).map(lambda passed: NOON - passed),
+    st.builds(
+        lambda day, seconds: day + timedelta(seconds=seconds), st.sampled_from(CHANGES), st.integers(-99_999, 99_999)
+    ),
+    # The very edges of quarters, where days may begin.
+    st.builds(
+        lambda count, off: NOON - count * QUARTER + timedelta(microseconds=off),
+        st.integers(1, 20_000),
+        st.sampled_from([-1, 0, 1]),
+    ),
+)
+kinds = st.sampled_from(["payment", "payment", "payment", "funding", "onramp"])
+steps = st.lists(
+    st.one_of(st.builds(Payment, moments, st.integers(1, 10**9), kinds), st.builds(Fold, st.integers(1, 4))),
+    max_size=24,
+)
+
+
+def by_hand(history: list[Payment], zone: str) -> dict[date, Taken]:
+    days: dict[date, Taken] = {}
+    for payment in history:
+        if payment.kind == "payment":
+            day = payment.at.astimezone(ZoneInfo(zone)).date()
+            days[day] = days.get(day, Taken()) + Taken(payment.amount, 1)
+    return days
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(ZONES), steps)
+async def test_reports_are_the_ledgers_whenever_the_roll_up_ran(
+    sessionmaker: SessionMaker, zone: str, taken: list[Payment | Fold]
+) -> None:
+    shop = await open_shop(sessionmaker, zone)
+    history: list[Payment] = []
+    for step in taken:
+        if isinstance(step, Payment):
+            await pay(sessionmaker, shop.id, step.amount, step.at, step.kind)
+            history.append(step)
+        else:
+            with folds_of(step.entries):
+                await fold(sessionmaker, shop.id)
+
+    expected = by_hand(history, zone)
+    with clock.reading(lambda: NOON):
+        async with sessionmaker() as session:
+            first, last = date(2025, 12, 1), date(2026, 12, 1)
+            daily = await service.daily(session, owner_of(shop), first=first, last=last)
+            monthly = await service.monthly(session, owner_of(shop), first=Month(2025, 12), last=Month(2026, 12))
+            summary = await service.summary(session, owner_of(shop))
+
+    assert {day: found for day, found in daily.items if found.count} == expected
+    months: dict[Month, Taken] = {}
+    for day, found in expected.items():
+        months[Month.of(day)] = months.get(Month.of(day), Taken()) + found
+    assert {month: found for month, found in monthly.items if found.count} == months
+    today = NOON.astimezone(ZoneInfo(zone)).date()
+    assert summary.today == expected.get(today, Taken())
+    assert summary.yesterday == expected.get(today - timedelta(days=1), Taken())
+    assert summary.this_month == months.get(Month.of(today), Taken())
+    assert summary.last_month == months.get(Month.of(today).plus(-1), Taken())
+
+
+async def test_every_entry_is_folded_once_and_quarters_are_told_by_time(sessionmaker: SessionMaker) -> None:
+    shop = await open_shop(sessionmaker)
+    # The clock of whoever wrote the third ran behind: it belongs to the quarter before.
+    for amount, at in ((1, NOON), (20, NOON + QUARTER), (300, NOON - timedelta(seconds=2)), (4_000, NOON)):
+        await pay(sessionmaker, shop.id, amount, at)
+    with folds_of(3):
+        assert await fold(sessionmaker, shop.id) == 3
+        await pay(sessionmaker, shop.id, 50_000, NOON)
+        assert [await fold(sessionmaker, shop.id) for _ in range(3)] == [2, 0, 0]
+    async with sessionmaker() as session:
+        rows = await session.scalars(select(InflowRollup).where(InflowRollup.account_id == shop.id))
+        found = {row.quarter_start: (row.amount, row.payments) for row in rows}
+        mark = await session.get_one(InflowWatermark, shop.id)
+    assert found == {NOON - QUARTER: (300, 1), NOON: (54_001, 3), NOON + QUARTER: (20, 1)}
+    assert mark.seq == 5
+
+
+async def test_a_run_goes_round_all_shops_that_are_behind(fresh_sessionmaker: SessionMaker) -> None:
+    shops = [await open_shop(fresh_sessionmaker) for _ in range(3)]
+    for number, shop in enumerate(shops):
+        for _ in range(number + 3):
+            await pay(fresh_sessionmaker, shop.id, 100, NOON)
+    with folds_of(2):
+        assert await roll_up_due(fresh_sessionmaker) == 3 + 4 + 5
+        assert await roll_up_due(fresh_sessionmaker) == 0
+    async with fresh_sessionmaker() as session:
+        marks = Counter(list(await session.scalars(select(InflowWatermark.seq))))
+    assert marks == Counter([3, 4, 5])
+    assert (await prove(fresh_sessionmaker)).ok
+
+
+async def test_a_long_backlog_is_folded_in_bounded_runs(
+    fresh_sessionmaker: SessionMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = await open_shop(fresh_sessionmaker)
+    for _ in range(5):
+        await pay(fresh_sessionmaker, shop.id, 100, NOON)
+    monkeypatch.setattr(rollups, "FOLDS_PER_SHOP", 2)
+    with folds_of(2):
+        assert [await roll_up_due(fresh_sessionmaker) for _ in range(3)] == [4, 1, 0]
+
+
+async def test_only_shops_are_rolled_up(fresh_sessionmaker: SessionMaker) -> None:
+    async with fresh_sessionmaker.begin() as session:
+        person = await factories.create_user(session, balance=100)
+    assert await roll_up_due(fresh_sessionmaker) == 0
+    assert await fold(fresh_sessionmaker, person.id) == 0
+    async with fresh_sessionmaker() as session:
+        assert await session.scalar(select(func.count()).select_from(InflowWatermark)) == 0
+
+
+async def test_a_fold_that_is_rolled_back_never_was(sessionmaker: SessionMaker) -> None:
+    shop = await open_shop(sessionmaker)
+    await pay(sessionmaker, shop.id, 700, NOON)
+    async with sessionmaker() as session:
+        assert await rollups.roll_up(session, shop.id) == 1
+        await session.rollback()
+    assert await fold(sessionmaker, shop.id) == 1
+    with clock.reading(lambda: NOON):
+        async with sessionmaker() as session:
+            assert (await service.summary(session, owner_of(shop))).today == Taken(700, 1)
+
+
+async def test_a_roll_up_begins_at_a_quarter_of_an_hour(sessionmaker: SessionMaker) -> None:
+    shop = await open_shop(sessionmaker)
+    await fold(sessionmaker, shop.id)
+    with pytest.raises(IntegrityError, match="ck_inflow_rollups_quarter"):
+        async with sessionmaker.begin() as session:
+            session.add(
+                InflowRollup(account_id=shop.id, quarter_start=NOON + timedelta(minutes=1), amount=1, payments=1)
+            )
+
+
+@pytest.fixture
+async def rolled_up(fresh_sessionmaker: SessionMaker) -> Account:
+    shop = await open_shop(fresh_sessionmaker)
+    for hours in range(3):
+        await pay(fresh_sessionmaker, shop.id, 100, NOON + timedelta(hours=hours))
+    await fold(fresh_sessionmaker, shop.id)
+    await pay(fresh_sessionmaker, shop.id, 100, NOON)
+    assert (await prove(fresh_sessionmaker)).ok
+    return shop
+
+
+@pytest.mark.parametrize(
+    ("edit", "broken"),
+    [
+        ("UPDATE inflow_rollups SET amount = amount + 1 WHERE quarter_start = :noon", "roll-ups are its payments"),
+        ("UPDATE inflow_rollups SET payments = payments + 1 WHERE quarter_start = :noon", "roll-ups are its payments"),
+        ("DELETE FROM inflow_rollups WHERE quarter_start = :noon", "roll-ups are its payments"),
+        ("UPDATE inflow_rollups SET quarter_start = :noon - interval '1 day' WHERE quarter_start = :noon", "roll-ups"),
+        ("UPDATE inflow_watermarks SET seq = 4 WHERE CAST(:noon AS timestamptz) IS NOT NULL", "roll-ups"),
+        ("UPDATE inflow_watermarks SET seq = 2 WHERE CAST(:noon AS timestamptz) IS NOT NULL", "roll-ups"),
+        ("UPDATE inflow_watermarks SET seq = 5 WHERE CAST(:noon AS timestamptz) IS NOT NULL", "ahead of its account"),
+    ],
+)
+async def test_the_proof_compares_roll_ups_with_the_ledger(
+    fresh_sessionmaker: SessionMaker, rolled_up: Account, edit: str, broken: str
+) -> None:
+    async with fresh_sessionmaker.begin() as session:
+        await session.execute(text(edit), {"noon": NOON})
+    report = await prove(fresh_sessionmaker)
+    assert any(broken in check.name for check in report.failed), report.failed
+    assert report.rows["shops"] == 1
