@@ -67,7 +67,9 @@ def tampered(token: str) -> str:
     return f"{header}.{changed}.{signature}"
 
 
-@pytest.mark.parametrize("forge", [unsigned, tampered, lambda _: "nonsense", lambda _: "x.y.z", lambda token: token[:-2]])
+@pytest.mark.parametrize(
+    "forge", [unsigned, tampered, lambda _: "nonsense", lambda _: "x.y.z", lambda token: token[:-2]]
+)
 def test_a_forged_token_is_refused(forge: Callable[[str], str], stack: Stack, person: Callable[..., Holder]) -> None:
     headers = {"Authorization": f"Bearer {forge(person().token)}"}
     answer = httpx.get(f"{stack.url('user_app')}/api/v1/wallet", headers=headers)

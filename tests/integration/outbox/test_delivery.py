@@ -28,7 +28,7 @@ from shared.outbox.messages import Message, write
 from shared.testing.factories import create_merchant, create_user
 
 
-@dataclass(slots=True)
+@dataclass
 class Mailbox:
     """Keeps what it is given, and answers as the test says."""
 
