@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
@@ -9,7 +10,9 @@ from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
 from services.dummy_bank import notices
+from services.dummy_bank.book import CUSTOMERS, NODAL
 from services.dummy_bank.errors import BankSaysNo
+from services.dummy_bank.pages import fault_fields
 from services.dummy_bank.pages.rendering import page, read_form
 from services.dummy_bank.routes.dependencies import BankDep, SimulatorDep
 from services.dummy_bank.settings import BankProfile
@@ -19,8 +22,11 @@ from shared.bank.wire import Faults
 router = APIRouter(include_in_schema=False)
 
 NEWEST = 30
-_SWITCHES = {"down", "idempotency"}
-_CHOICES = {"hold_at"}
+_SHOWN_NAMES = {
+    NODAL: "Platform's nodal account",
+    "outside": "Other banks",
+    **{person.account: person.name for person in CUSTOMERS.values()},
+}
 
 
 @router.get("/")
@@ -32,13 +38,27 @@ async def show(request: Request, simulator: SimulatorDep) -> Response:
 @router.post("/{bank}/console/faults")
 async def choose_faults(request: Request, simulator: SimulatorDep, profile: BankDep) -> Response:
     """Set the bank's faults from the form; a box not ticked is off, a number left empty is 0."""
+    form = await read_form(request)
     try:
-        faults = _faults_of(await read_form(request))
+        faults = fault_fields.read(form)
     except ValidationError as error:
-        first = error.errors()[0]
-        return _console(request, simulator, f"{profile.name}: {first['loc'][0]}: {first['msg']}", 422)
+        wrong = {str(each["loc"][0]): each["msg"] for each in error.errors()}
+        words = f"{profile.name}: nothing was changed. " + "; ".join(f"{name}: {said}" for name, said in wrong.items())
+        return _console(request, simulator, words, 422, typed={profile.code: form}, wrong_fields=wrong)
     simulator.choose_faults(profile.code, faults)
-    return RedirectResponse(f"/#{profile.code}", status_code=303)
+    return _back_to(profile.code)
+
+
+@router.post("/{bank}/console/power")
+async def choose_power(request: Request, simulator: SimulatorDep, profile: BankDep) -> Response:
+    """Take the bank `down`, bring it `up`, or make it `well`: without any fault. Else nothing changes."""
+    wanted = (await read_form(request)).get("to")
+    faults = simulator.faults.of(profile.code)
+    if wanted == "well":
+        simulator.choose_faults(profile.code, Faults(seed=faults.seed))
+    elif wanted in ("down", "up"):
+        simulator.choose_faults(profile.code, faults.model_copy(update={"down": wanted == "down"}))
+    return _back_to(profile.code)
 
 
 @router.post("/{bank}/console/notices/{message_id}/resend")
@@ -53,50 +73,50 @@ async def resend(
         await simulator.resend(profile, message_id)
     except BankSaysNo as no:
         return _console(request, simulator, f"{profile.name}: {no.message}", no.status)
-    return RedirectResponse(f"/#{profile.code}-notices", status_code=303)
+    return _back_to(f"{profile.code}-notices")
 
 
-def _console(request: Request, simulator: Simulator, wrong: str | None = None, status: int = 200) -> Response:
-    banks = [_bank(simulator, profile) for profile in simulator.banks.values()]
-    return page(request, "console.html", status=status, banks=banks, wrong=wrong)
+def _back_to(place: str) -> Response:
+    return RedirectResponse(f"/#{place}", status_code=303)
 
 
-def _bank(simulator: Simulator, profile: BankProfile) -> dict[str, Any]:
+def _console(
+    request: Request,
+    simulator: Simulator,
+    wrong: str | None = None,
+    status: int = 200,
+    *,
+    typed: Mapping[str, Mapping[str, str]] | None = None,
+    wrong_fields: Mapping[str, str] | None = None,
+) -> Response:
+    banks = []
+    for profile in simulator.banks.values():
+        form = (typed or {}).get(profile.code)
+        banks.append(_bank(simulator, profile, form, wrong_fields or {} if form is not None else {}))
+    return page(
+        request,
+        "console.html",
+        status=status,
+        has_script=True,
+        banks=banks,
+        wrong=wrong,
+        shown_names=_SHOWN_NAMES,
+        hold_choices=fault_fields.HOLD_CHOICES,
+    )
+
+
+def _bank(
+    simulator: Simulator, profile: BankProfile, typed: Mapping[str, str] | None, wrong: Mapping[str, str]
+) -> dict[str, Any]:
     database, code = simulator.database, profile.code
+    faults = simulator.faults.of(code)
     return {
         "code": code,
         "name": profile.name,
-        "faults": _fields(simulator.faults.of(code)),
+        "down": faults.down,
+        "fault_count": fault_fields.count_of(faults),
+        "groups": fault_fields.groups_of(faults, typed, wrong),
         "accounts": database.rows("SELECT name, balance FROM accounts WHERE bank = ? ORDER BY name", code),
         "postings": database.rows("SELECT * FROM postings WHERE bank = ? ORDER BY id DESC LIMIT ?", code, NEWEST),
         "notices": notices.newest(database, code, NEWEST),
     }
-
-
-def _fields(faults: Faults) -> list[dict[str, Any]]:
-    """How to ask for each fault in a form."""
-    asked: list[dict[str, Any]] = []
-    kind: str
-    bounds: dict[str, str]
-    for name, value in faults.model_dump().items():
-        if name in _SWITCHES:
-            kind, bounds = "switch", {}
-        elif name in _CHOICES:
-            kind, bounds = "choice", {}
-        elif name.endswith("_rate"):
-            kind, bounds = "number", {"max": "1", "step": "0.01"}
-        else:
-            kind, bounds = "number", {"max": "60000" if name.endswith("_ms") else "2147483647", "step": "1"}
-        asked.append({"name": name, "value": value, "kind": kind, **bounds})
-    return asked
-
-
-def _faults_of(form: dict[str, str]) -> Faults:
-    chosen: dict[str, object] = {name: name in form for name in _SWITCHES}
-    for name, text in form.items():
-        if name in _SWITCHES or name not in Faults.model_fields:
-            continue
-        if text.strip():
-            chosen[name] = text.strip()
-    # A form has only text, so numbers are read from it here; the bounds are the same.
-    return Faults.model_validate(chosen, strict=False)
