@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, closing
 
 from fastapi import FastAPI
 
+from services.merchant_app.pages import pages_of
 from services.merchant_app.routes import ROUTERS
 from services.merchant_app.settings import MerchantAppSettings
 from shared.tasks.hints import Hints
@@ -38,4 +39,5 @@ def create_app(settings: MerchantAppSettings | None = None) -> FastAPI:
         lifespan=lifespan,
         routers=ROUTERS,
         readiness=(POSTGRES, REDIS),
+        pages=pages_of(chosen),
     )

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, closing
 from fastapi import FastAPI
 
 from services.user_app.banks import open_banks
+from services.user_app.pages import pages_of
 from services.user_app.routes import ROUTERS
 from services.user_app.settings import UserAppSettings
 from shared.tasks.hints import Hints
@@ -43,4 +44,5 @@ def create_app(settings: UserAppSettings | None = None) -> FastAPI:
         lifespan=lifespan,
         routers=ROUTERS,
         readiness=(POSTGRES, REDIS),
+        pages=pages_of(chosen),
     )

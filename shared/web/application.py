@@ -11,10 +11,14 @@ from starlette.exceptions import HTTPException
 
 from shared.config import Settings
 from shared.errors import BatuaError
-from shared.web import openapi, problems
+from shared.web import openapi
 from shared.web.errors import JsonRequired
 from shared.web.health import Dependency, health_router
-from shared.web.middleware import BodyLimitMiddleware, RequestMiddleware, UnreadBody, answer_unread_body
+from shared.web.middleware import BodyLimitMiddleware, RequestMiddleware, UnreadBody
+from shared.web.pages import refusals, statics
+from shared.web.pages.headers import SecurityHeadersMiddleware
+from shared.web.pages.kit import Pages, PageState
+from shared.web.pages.rendering import create_environment
 
 BODY_LIMIT_BYTES = 64 * 1024
 API_PREFIX = "/api/v1"
@@ -33,8 +37,10 @@ def create_application(
     prefix: str = API_PREFIX,
     json_only: bool = True,
     body_limit_bytes: int = BODY_LIMIT_BYTES,
+    pages: Pages | None = None,
 ) -> FastAPI:
-    """A FastAPI application whose every error is problem+json and in its OpenAPI document.
+    """A FastAPI application whose every error is problem+json and in its OpenAPI document; with `pages`, a browser
+    that opened one is answered by a page instead.
 
     `lifespan` puts `app.state.resources` in place. `json_only=False` leaves the content type to the routes, for
     one that must check something else first.
@@ -50,16 +56,29 @@ def create_application(
     )
     app.state.settings = settings
     app.add_middleware(BodyLimitMiddleware, limit_bytes=body_limit_bytes)
-    app.add_middleware(RequestMiddleware, service=title)
-    app.add_exception_handler(BatuaError, problems.answer_batua_error)
-    app.add_exception_handler(UnreadBody, answer_unread_body)
-    app.add_exception_handler(HTTPException, problems.answer_http_error)
-    app.add_exception_handler(RequestValidationError, problems.answer_validation_error)
+    app.add_middleware(RequestMiddleware, service=title, refusal=refusals.refusal)
+    app.add_middleware(
+        SecurityHeadersMiddleware,
+        form_targets=pages.form_targets if pages is not None else (),
+        is_local=settings.env == "local",
+    )
+    app.add_exception_handler(BatuaError, refusals.answer_batua_error)
+    app.add_exception_handler(UnreadBody, refusals.answer_unread_body)
+    app.add_exception_handler(HTTPException, refusals.answer_http_error)
+    app.add_exception_handler(RequestValidationError, refusals.answer_validation_error)
     app.include_router(health_router(readiness))
     for router in routers:
         app.include_router(router, prefix=prefix, dependencies=[Depends(require_json)] if json_only else [])
+    if pages is not None:
+        _add_pages(app, pages, settings)
     openapi.publish(app)
     return app
+
+
+def _add_pages(app: FastAPI, pages: Pages, settings: Settings) -> None:
+    app.state.pages = PageState(pages.shell, create_environment(pages.templates), settings)
+    for router in (statics.router, *pages.routers):
+        app.include_router(router, include_in_schema=False)
 
 
 async def require_json(request: Request) -> None:

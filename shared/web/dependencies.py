@@ -74,10 +74,23 @@ async def current_caller(
     if bearer is None:
         require_same_origin(request)
     async with resources.asking_sessionmaker() as session:
-        return await resources.tokens.verify(session, token)
+        identity = await resources.tokens.verify(session, token)
+    request.state.caller = identity  # for the frame around a page
+    return identity
 
 
 Caller = Annotated[Identity, Depends(current_caller)]
+
+
+def current_token(
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    cookie: Annotated[str | None, Depends(_cookie)],
+) -> str:
+    """The token that `Caller` has verified, for an answer so long that it must be verified again."""
+    return bearer.credentials if bearer is not None else cookie or ""
+
+
+CurrentToken = Annotated[str, Depends(current_token)]
 
 
 def idempotency_key(

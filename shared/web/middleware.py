@@ -18,11 +18,11 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.db.outages import is_outage
+from shared.errors import BatuaError
 from shared.ids import new_id
 from shared.web import metrics
 from shared.web.errors import BodyTooLarge, InternalError, ServiceUnavailable
 from shared.web.logs import request_id
-from shared.web.problems import problem
 
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,128}")
 _KNOWN_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
@@ -35,9 +35,10 @@ _logger = logging.getLogger(__name__)
 class RequestMiddleware:
     """Outermost of ours: nothing gets past it without a request id, a log line and an answer."""
 
-    def __init__(self, app: ASGIApp, *, service: str) -> None:
+    def __init__(self, app: ASGIApp, *, service: str, refusal: Callable[[Request, BatuaError], Response]) -> None:
         self._app = app
         self._service = service
+        self._refusal = refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -73,7 +74,8 @@ class RequestMiddleware:
                 _logger.error("request failed", exc_info=error)
             if status is not None:  # too late to say anything else: the connection breaks
                 raise
-            await problem(ServiceUnavailable() if outage else InternalError())(scope, receive, send_named)
+            refused = self._refusal(Request(scope), ServiceUnavailable() if outage else InternalError())
+            await refused(scope, receive, send_named)
         finally:
             self._record(scope, status or 500, time.perf_counter() - started)
 
@@ -126,12 +128,6 @@ class UnreadBody(HTTPException):
     def __init__(self, limit_bytes: int) -> None:
         super().__init__(413)
         self.error = BodyTooLarge(limit_bytes)
-
-
-async def answer_unread_body(_: Request, error: Exception) -> Response:
-    """Handler for a body that was too large."""
-    assert isinstance(error, UnreadBody)
-    return problem(error.error)
 
 
 def _template(scope: Scope) -> str:

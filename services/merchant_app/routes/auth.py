@@ -6,6 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.auth import profiles, registration
 from shared.auth.errors import EmailTaken, HashingBusy
@@ -14,6 +15,7 @@ from shared.web import sessions
 from shared.web.dependencies import CurrentResources, ReadSession, WriteSession
 from shared.web.fields import Body, Email, Name, Password, Pin, Timezone
 from shared.web.problems import problem_responses
+from shared.web.resources import Resources
 from shared.web.sessions import ClientAddress, LoginBody, SessionAnswer
 
 DEFAULT_TIMEZONE = "Asia/Kolkata"
@@ -71,6 +73,13 @@ async def register(
     body: RegisterBody, response: Response, resources: CurrentResources, session: WriteSession
 ) -> MerchantSessionAnswer:
     """Sign up: a shop and its account with a balance of zero, or neither."""
+    merchant = await sign_up(session, resources, body)
+    issued = sessions.start_session(response, resources, merchant.id)
+    return MerchantSessionAnswer(merchant=merchant, token=issued.token, expires_at=issued.expires_at)
+
+
+async def sign_up(session: AsyncSession, resources: Resources, body: RegisterBody) -> MerchantAnswer:
+    """Hash first, then register. Raises EmailTaken, HashingBusy."""
     credentials = Credentials(
         email=body.email,
         password_hash=await resources.hasher.hash_password(body.password.get_secret_value()),
@@ -84,8 +93,7 @@ async def register(
         timezone=body.timezone,
     )
     assert account.handle is not None
-    issued = sessions.start_session(response, resources, merchant.id)
-    answer = MerchantAnswer(
+    return MerchantAnswer(
         id=merchant.id,
         email=credentials.email,
         business_name=merchant.business_name,
@@ -93,7 +101,6 @@ async def register(
         wallet_id=account.handle,
         timezone=merchant.timezone,
     )
-    return MerchantSessionAnswer(merchant=answer, token=issued.token, expires_at=issued.expires_at)
 
 
 @router.post("/auth/login", responses=sessions.LOGIN_RESPONSES)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.user_app.settings import UserAppSettings
 from shared.auth import profiles, registration
@@ -15,6 +16,7 @@ from shared.web import sessions
 from shared.web.dependencies import CurrentResources, ReadSession, WriteSession
 from shared.web.fields import Body, Email, Name, Password, Pin
 from shared.web.problems import problem_responses
+from shared.web.resources import Resources
 from shared.web.sessions import ClientAddress, LoginBody, SessionAnswer
 
 router = APIRouter(tags=["sessions"])
@@ -67,7 +69,15 @@ async def register(
     body: RegisterBody, request: Request, response: Response, resources: CurrentResources, session: WriteSession
 ) -> UserSessionAnswer:
     """Sign up: a person and a wallet with a balance of zero, or neither."""
-    settings: UserAppSettings = request.app.state.settings
+    user = await sign_up(session, resources, request.app.state.settings, body)
+    issued = sessions.start_session(response, resources, user.id)
+    return UserSessionAnswer(user=user, token=issued.token, expires_at=issued.expires_at)
+
+
+async def sign_up(
+    session: AsyncSession, resources: Resources, settings: UserAppSettings, body: RegisterBody
+) -> UserAnswer:
+    """Hash first, then register. Raises EmailTaken, HashingBusy."""
     credentials = Credentials(
         email=body.email,
         password_hash=await resources.hasher.hash_password(body.password.get_secret_value()),
@@ -81,15 +91,13 @@ async def register(
         welcome_balance_paise=settings.welcome_balance_paise,
     )
     assert account.handle is not None
-    issued = sessions.start_session(response, resources, user.id)
-    answer = UserAnswer(
+    return UserAnswer(
         id=user.id,
         email=credentials.email,
         first_name=user.first_name,
         last_name=user.last_name,
         wallet_id=account.handle,
     )
-    return UserSessionAnswer(user=answer, token=issued.token, expires_at=issued.expires_at)
 
 
 @router.post("/auth/login", responses=sessions.LOGIN_RESPONSES)

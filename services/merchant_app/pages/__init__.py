@@ -1,0 +1,41 @@
+"""The pages of merchant_app: one module per subject, each with its own router."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import APIRouter
+
+from services.merchant_app.pages import dashboard, sign_up
+from services.merchant_app.settings import MerchantAppSettings
+from shared.web.pages import signing
+from shared.web.pages.kit import NavItem, Pages, Shell
+
+PAGES: tuple[APIRouter, ...] = (
+    signing.router,
+    sign_up.router,
+    dashboard.router,
+)
+"""Adding a router is one line."""
+
+SHELL = Shell(
+    name="Batua for shops",
+    promise="See every payment the moment it arrives.",
+    points=(
+        ("qr", "One poster to be paid", "Print your QR code, put it on the counter, hear every payment."),
+        ("chart", "The day at a glance", "Today beside yesterday, this month beside the last, in your time zone."),
+        ("bank", "Out to your bank", "Withdraw when you like and follow each step."),
+    ),
+    nav=(
+        NavItem("Dashboard", "/", "chart"),
+        NavItem("Payments", "/transactions", "list"),
+        NavItem("QR", "/qr", "qr", is_prominent=True),
+        NavItem("Withdraw", "/withdraw", "bank"),
+        NavItem("Profile", "/profile", "person"),
+    ),
+)
+
+
+def pages_of(settings: MerchantAppSettings) -> Pages:
+    """The pages."""
+    return Pages(shell=SHELL, templates=Path(__file__).parent.parent / "templates", routers=PAGES)

@@ -1,0 +1,50 @@
+"""Signing up as a shop."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from services.merchant_app.routes.auth import DEFAULT_TIMEZONE, RegisterBody
+from services.merchant_app.routes.auth import sign_up as register_shop
+from shared.web.dependencies import CurrentResources
+from shared.web.pages.forms import Form, SubmittedForm
+from shared.web.pages.paths import own_path
+from shared.web.pages.rendering import render, see_other
+from shared.web.pages.signing import is_signed_in, welcome
+
+CATEGORIES = ("Food and drink", "Groceries", "Clothes", "Health", "Transport", "Services", "Other")
+TIMEZONES = (DEFAULT_TIMEZONE, "Asia/Colombo", "Asia/Dhaka", "Asia/Dubai", "Asia/Kathmandu", "Asia/Singapore")
+
+router = APIRouter()
+
+
+@router.get("/sign-up")
+async def show_sign_up(request: Request, resources: CurrentResources, next: str | None = None) -> Response:  # noqa: A002 - what the address says
+    """The form; somebody signed in already goes on at once."""
+    if await is_signed_in(request, resources):
+        return see_other(own_path(next))
+    return _form(request, Form(values={"timezone": DEFAULT_TIMEZONE}), own_path(next))
+
+
+@router.post("/sign-up")
+async def sign_up(request: Request, form: SubmittedForm, resources: CurrentResources) -> Response:
+    """A shop, its account and a session, or the form again."""
+    wanted = own_path(form.values.get("next"))
+    with form.catching(email_taken="email"):
+        body = form.read(RegisterBody)
+        async with resources.sessionmaker.begin() as session:
+            shop = await register_shop(session, resources, body)
+        return welcome(resources, shop.id, wanted)
+    return _form(request, form, wanted)
+
+
+def _form(request: Request, form: Form, wanted: str) -> Response:
+    return render(
+        request,
+        "sign-up.html",
+        status=form.status,
+        form=form,
+        next=wanted,
+        categories=[("", "Choose one"), *((name, name) for name in CATEGORIES)],
+        timezones=[(name, name.replace("_", " ")) for name in TIMEZONES],
+    )

@@ -1,0 +1,47 @@
+"""The pages of user_app: one module per subject, each with its own router."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import APIRouter
+
+from services.user_app.pages import home, sign_up
+from services.user_app.settings import UserAppSettings
+from shared.web.pages import signing
+from shared.web.pages.headers import origin_of
+from shared.web.pages.kit import NavItem, Pages, Shell
+
+PAGES: tuple[APIRouter, ...] = (
+    signing.router,
+    sign_up.router,
+    home.router,
+)
+"""Adding a router is one line."""
+
+SHELL = Shell(
+    name="Batua",
+    promise="Money that goes where you send it. Once.",
+    points=(
+        ("bolt", "There in a moment", "Find a friend by name and send; they have it before you look up."),
+        ("shield", "Never twice", "A double tap, a reload or a lost signal never pays a second time."),
+        ("bank", "Yours to take back", "Withdraw to your bank and watch every step on the way."),
+    ),
+    nav=(
+        NavItem("Home", "/", "home"),
+        NavItem("Add", "/add-money", "plus"),
+        NavItem("Send", "/send", "send", is_prominent=True),
+        NavItem("Activity", "/activity", "list"),
+        NavItem("Profile", "/profile", "person"),
+    ),
+)
+
+
+def pages_of(settings: UserAppSettings) -> Pages:
+    """The pages; the form that adds money ends at a bank."""
+    return Pages(
+        shell=SHELL,
+        templates=Path(__file__).parent.parent / "templates",
+        routers=PAGES,
+        form_targets=sorted({origin_of(bank.url) for bank in settings.banks.values()}),
+    )

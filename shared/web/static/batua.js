@@ -1,0 +1,312 @@
+// What pages can do better with a script; each works without. One concern per function, no dependencies.
+
+const POLL_MS = 10_000;
+const QUIET_MS = 150;
+const MAX_FAILURES = 4;
+const SPEECH_KEY = "batua-speech";
+const EVENTS = ["balance", "transaction", "onramp", "withdrawal"];
+
+const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+
+// Buttons: one click, one request. They come back when the page does (Back, a failed connection).
+function guardSubmits() {
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.method !== "post") return;
+    if (form.dataset.sent) {
+      event.preventDefault();
+      return;
+    }
+    form.dataset.sent = "1";
+    const button = event.submitter ?? form.querySelector("[type=submit]");
+    const label = button?.querySelector("[data-label]");
+    button?.setAttribute("aria-disabled", "true");
+    if (label && button.dataset.busy) {
+      label.dataset.label = label.textContent;
+      label.textContent = button.dataset.busy;
+    }
+  });
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted && document.body.hasAttribute("data-signed-in")) {
+      location.reload(); // what a kept page shows may be another's by now, or nobody's
+      return;
+    }
+    for (const form of all("form[data-sent]")) {
+      delete form.dataset.sent;
+      for (const button of all("[aria-disabled]", form)) {
+        button.removeAttribute("aria-disabled");
+        const label = button.querySelector("[data-label]");
+        if (label?.dataset.label) label.textContent = label.dataset.label;
+      }
+    }
+  });
+}
+
+// Parts marked data-live (each with an id) are replaced by what the server renders for them now.
+let refreshing = null;
+let again = false;
+
+async function replaceLiveParts() {
+  const answer = await fetch(location.href, { headers: { Accept: "text/html", "X-Live": "1" }, cache: "no-store" });
+  const there = new URL(answer.url);
+  if (answer.redirected && there.pathname !== location.pathname) {
+    location.assign(there); // signed out meanwhile, or the thing has moved on
+    return;
+  }
+  if (!answer.ok) return;
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const held = document.activeElement?.id;
+  for (const part of all("[data-live][id]")) {
+    const next = fresh.getElementById(part.id);
+    if (next && next.outerHTML !== part.outerHTML && !isBeingFilledIn(part)) replace(part, next);
+  }
+  if (held && document.activeElement === document.body) document.getElementById(held)?.focus({ preventScroll: true });
+  document.dispatchEvent(new CustomEvent("batua:refreshed"));
+  reveal();
+}
+
+const isBeingFilledIn = (part) => part.contains(document.activeElement) && document.activeElement.matches("input, select, textarea");
+
+function replace(part, next) {
+  const known = new Set(all("[data-key]", part).map((each) => each.dataset.key));
+  if (known.size) for (const each of all("[data-key]", next)) if (!known.has(each.dataset.key)) each.classList.add("is-new");
+  part.replaceWith(document.adoptNode(next));
+}
+
+function refresh() {
+  if (refreshing) {
+    again = true;
+    return;
+  }
+  refreshing = new Promise((done) => setTimeout(done, QUIET_MS))
+    .then(replaceLiveParts)
+    .catch(() => {}) // offline: the next event or poll tries again
+    .finally(() => {
+      refreshing = null;
+      if (again) {
+        again = false;
+        refresh();
+      }
+    });
+}
+
+// Server-sent events say that something changed; when they cannot be had, the page asks every ten seconds.
+function listen(element) {
+  let failures = 0;
+  let polling = null;
+  const isDone = () => element.isConnected === false && !document.querySelector("[data-events]");
+  const showLive = (live) => all("[data-live-state]").forEach((each) => {
+    each.classList.toggle("is-live", live);
+    each.textContent = live ? "Live" : "Checking every 10 seconds";
+  });
+  const poll = () => {
+    showLive(false);
+    polling ??= setInterval(() => (isDone() ? clearInterval(polling) : document.hidden || refresh()), POLL_MS);
+  };
+  if (!("EventSource" in window)) {
+    poll();
+    return;
+  }
+  const source = new EventSource(element.dataset.events);
+  source.onopen = () => {
+    const missed = failures > 0 || polling;
+    failures = 0;
+    clearInterval(polling);
+    polling = null;
+    showLive(true);
+    if (missed) refresh();
+  };
+  source.onerror = () => {
+    failures += 1;
+    if (source.readyState === EventSource.CLOSED || failures >= MAX_FAILURES) {
+      source.close();
+      refresh();
+      poll();
+    }
+  };
+  for (const name of EVENTS) {
+    source.addEventListener(name, (event) => {
+      refresh();
+      announce(name, event.data);
+    });
+  }
+  window.addEventListener("pagehide", () => source.close(), { once: true });
+  document.addEventListener("visibilitychange", () => document.hidden || failures === 0 || refresh());
+}
+
+// "Received two hundred rupees", in the browser's own voice, when somebody asked for it on this device.
+function announce(name, data) {
+  if (name !== "transaction" || remembered() !== "on" || !("speechSynthesis" in window)) return;
+  let payment;
+  try {
+    payment = JSON.parse(data);
+  } catch {
+    return;
+  }
+  if (payment.direction !== "CREDIT" || !Number.isSafeInteger(payment.amount)) return;
+  say(payment.amount);
+}
+
+function say(paise) {
+  const rupees = Math.floor(paise / 100);
+  const rest = paise % 100;
+  const words = `Received ${rupees} ${rupees === 1 ? "rupee" : "rupees"}${rest ? ` and ${rest} paise` : ""}`;
+  const utterance = new SpeechSynthesisUtterance(words);
+  utterance.lang = "en-IN";
+  speechSynthesis.speak(utterance);
+}
+
+function remembered() {
+  try {
+    return localStorage.getItem(SPEECH_KEY);
+  } catch {
+    return null; // storage may be forbidden: then nothing is spoken
+  }
+}
+
+// Finds as one types: a listbox under a text field (the combobox pattern of the ARIA practices).
+function search(box) {
+  const input = box.querySelector("input");
+  const list = box.querySelector("[role=listbox]");
+  const count = box.parentElement.querySelector("[data-search-count]");
+  let timer = null;
+  let asked = 0;
+  let chosen = -1;
+  const options = () => all("[role=option]", list);
+  const attributes = { role: "combobox", "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": list.id };
+  for (const [name, value] of Object.entries(attributes)) input.setAttribute(name, value);
+
+  const show = (open) => {
+    list.hidden = !open;
+    input.setAttribute("aria-expanded", String(open));
+    if (!open) mark(-1);
+  };
+  const mark = (index) => {
+    chosen = index;
+    options().forEach((each, at) => each.setAttribute("aria-selected", String(at === index)));
+    const option = options()[index];
+    if (option) {
+      input.setAttribute("aria-activedescendant", option.id);
+      option.scrollIntoView({ block: "nearest" });
+    } else input.removeAttribute("aria-activedescendant");
+  };
+  const take = (option) => {
+    input.value = option.dataset.value;
+    show(false);
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  };
+  const ask = async () => {
+    const q = input.value.trim();
+    const turn = ++asked;
+    if (q.length < 2) {
+      show(false);
+      return;
+    }
+    const address = new URL(box.dataset.search, location.href);
+    address.searchParams.set("q", q);
+    try {
+      const answer = await fetch(address, { headers: { Accept: "text/html" } });
+      if (turn !== asked || !answer.ok || answer.redirected) return;
+      const found = new DOMParser().parseFromString(await answer.text(), "text/html");
+      list.replaceChildren(...[...found.querySelectorAll("li")].map((each) => document.adoptNode(each)));
+    } catch {
+      return; // what was typed can still be sent as it is
+    }
+    options().forEach((each, at) => (each.id ||= `${list.id}-${at}`));
+    const found = options().length;
+    count.textContent = found === 1 ? "1 person found" : `${found} people found`;
+    show(list.children.length > 0 && document.activeElement === input);
+  };
+  input.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(ask, 180);
+  });
+  input.addEventListener("keydown", (event) => {
+    const last = options().length - 1;
+    if (list.hidden || last < 0) return;
+    if (event.key === "ArrowDown") mark(chosen >= last ? 0 : chosen + 1);
+    else if (event.key === "ArrowUp") mark(chosen <= 0 ? last : chosen - 1);
+    else if (event.key === "Enter" && chosen >= 0) take(options()[chosen]);
+    else if (event.key === "Escape") show(false);
+    else return;
+    event.preventDefault();
+  });
+  input.addEventListener("blur", () => setTimeout(() => show(false), 120));
+  list.addEventListener("pointerdown", (event) => event.preventDefault());
+  list.addEventListener("click", (event) => {
+    const option = event.target.closest("[role=option]");
+    if (option) take(option);
+  });
+}
+
+function toast(words) {
+  const place = document.querySelector("[data-toast]");
+  if (!place) return;
+  place.textContent = words;
+  place.hidden = false;
+  clearTimeout(toast.timer);
+  toast.timer = setTimeout(() => (place.hidden = true), 3000);
+}
+
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    toast("Copied");
+  } catch {
+    toast("Your browser would not copy that");
+  }
+}
+
+async function share(button) {
+  const { shareTitle: title, shareText: text } = button.dataset;
+  if (!navigator.share) {
+    await copy(text);
+    return;
+  }
+  try {
+    await navigator.share({ title, text });
+  } catch {
+    // closed again without sharing
+  }
+}
+
+function handleClicks() {
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (!button) return;
+    if ("share" in button.dataset) share(button);
+    else if ("copy" in button.dataset) copy(button.dataset.copy);
+    else if ("print" in button.dataset) window.print();
+    else if (button.parentElement.dataset.fill) {
+      const input = document.getElementById(button.parentElement.dataset.fill);
+      input.value = button.value;
+      input.focus();
+    }
+  });
+}
+
+// Shows what only works with a script. Also called after parts of the page were replaced.
+function reveal() {
+  for (const each of all("[data-share], [data-copy], [data-print], [data-fill]")) each.hidden = false;
+  for (const each of all("[data-speech]")) {
+    if (!("speechSynthesis" in window)) continue;
+    each.hidden = false;
+    const input = each.querySelector("input");
+    input.checked = remembered() === "on";
+    input.onchange = () => {
+      try {
+        localStorage.setItem(SPEECH_KEY, input.checked ? "on" : "off");
+      } catch {
+        toast("This browser does not let us remember that");
+      }
+    };
+  }
+}
+
+guardSubmits();
+handleClicks();
+reveal();
+all("[data-search]").forEach(search);
+const events = document.querySelector("[data-events]");
+if (events) listen(events);
+document.querySelector("[aria-invalid=true]")?.focus();
