@@ -63,3 +63,11 @@ class NotUnderReview(Conflict):
 
     code = "not_under_review"
     title = "Only a withdrawal that needs review can be resolved by hand"
+
+
+@dataclass(eq=False)
+class BankBeingAsked(Conflict):
+    """A call to the bank is under way, and may be the payout itself: its outcome comes before anybody's decision."""
+
+    code = "bank_being_asked"
+    title = "The bank is being called about this withdrawal right now; decide in a minute, if it still needs review"

@@ -9,8 +9,9 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared import clock
 from shared.models import Withdrawal
-from shared.withdrawals.errors import NotUnderReview, WithdrawalNotFound
+from shared.withdrawals.errors import BankBeingAsked, NotUnderReview, WithdrawalNotFound
 from shared.withdrawals.rows import lock
 from shared.withdrawals.settlement import apply_step
 from shared.withdrawals.states import Paid, TurnedDown, conclude
@@ -32,13 +33,17 @@ async def list_review(session: AsyncSession) -> Sequence[Withdrawal]:
 async def resolve(session: AsyncSession, *, withdrawal_id: UUID, fact: Paid | TurnedDown) -> Withdrawal:
     """End a withdrawal under review by hand: paid captures the hold, turned down releases it.
 
-    Raises WithdrawalNotFound, NotUnderReview.
+    Not while somebody calls the bank about it: a notice of a wrong amount puts a payout under review in the middle of
+    being sent, and money released then would be paid out as well. Raises WithdrawalNotFound, NotUnderReview,
+    BankBeingAsked.
     """
     withdrawal = await lock(session, withdrawal_id)
     if withdrawal is None:
         raise WithdrawalNotFound
     if withdrawal.status != "needs_review":
         raise NotUnderReview(withdrawal.status)
+    if withdrawal.lease_expires_at is not None and withdrawal.lease_expires_at > clock.now():
+        raise BankBeingAsked
     kind = "resolved_paid" if isinstance(fact, Paid) else "resolved_failed"
     await apply_step(session, withdrawal, replace(conclude(fact), kind=kind))
     return withdrawal

@@ -19,6 +19,7 @@ from shared.models import Account
 from shared.withdrawals import requests
 from shared.withdrawals.errors import (
     AlreadySent,
+    BankBeingAsked,
     NotUnderReview,
     TooManyQueued,
     WithdrawalInvalid,
@@ -257,6 +258,26 @@ async def test_an_operator_ends_what_needs_review(world: World, fact: Any, statu
         await decide_by_hand(world, withdrawal, fact)
 
 
+async def test_an_operator_waits_for_a_call_under_way(world: World) -> None:
+    wallet = await world.person(1_000_00)
+    withdrawal = await world.ask(wallet, 100_00)
+    job = await world.engine.take(wallet.owner_id)
+    assert job is not None
+    await world.hear(withdrawal, "success", amount=1_00)
+    assert (await world.row(withdrawal)).status == "needs_review"
+    with pytest.raises(BankBeingAsked):
+        await decide_by_hand(world, withdrawal, TurnedDown("asked the bank"))
+    await world.engine.record(job, await world.engine.perform(job))
+    assert (await world.row(withdrawal)).status == "succeeded"
+    assert await world.money(wallet) == (900_00, 0)
+
+
+async def test_an_operator_need_not_wait_for_a_dead_worker(world: World) -> None:
+    _, withdrawal = await under_review(world)
+    await world.change(withdrawal, lease_id=new_id(), lease_expires_at=past(1))
+    assert await decide_by_hand(world, withdrawal, TurnedDown("asked the bank")) == "failed"
+
+
 async def test_an_operator_decides_nothing_else(world: World) -> None:
     withdrawal = await world.ask(await world.person())
     with pytest.raises(NotUnderReview):
@@ -266,7 +287,12 @@ async def test_an_operator_decides_nothing_else(world: World) -> None:
 
 
 async def test_every_refusal_says_something(world: World) -> None:
-    errors: list[BatuaError] = [AlreadySent("in_flight"), NotUnderReview("queued"), WithdrawalInvalid({"ifsc": "bad"})]
+    errors: list[BatuaError] = [
+        AlreadySent("in_flight"),
+        BankBeingAsked(),
+        NotUnderReview("queued"),
+        WithdrawalInvalid({"ifsc": "bad"}),
+    ]
     assert all(error.detail and error.code for error in errors)
 
 
