@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
@@ -140,7 +140,11 @@ class Engine:
             withdrawal = await rows.lock(session, job.withdrawal_id)
             assert withdrawal is not None, "withdrawals are never deleted"
             if withdrawal.lease_id == job.lease_id:
-                await apply_step(session, withdrawal, decide(_standing(withdrawal), fact, self._moment()))
+                standing = _standing(withdrawal)
+                if isinstance(fact, InProgress | NotKnownThere):
+                    accepted = await timeline.tells(session, withdrawal.id, "processing")
+                    standing = replace(standing, was_accepted=accepted)
+                await apply_step(session, withdrawal, decide(standing, fact, self._moment()))
             elif isinstance(fact, Paid | SentBack):
                 await settle(session, withdrawal, fact)
             else:

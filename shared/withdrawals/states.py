@@ -105,6 +105,8 @@ class Standing:
     active_since: datetime
     retries: int = 0
     first_not_found_at: datetime | None = None
+    was_accepted: bool = False
+    """The bank once said that it has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +175,7 @@ def _continue(standing: Standing, fact: Uncertainty, moment: Moment) -> Step:
         case MayBeDone():
             step = Step("unknown", "bank_slow", {"reason": fact.reason}, (), moment.now, retries)
         case InProgress():
-            is_news = standing.status == "in_flight" or standing.retries <= 1
+            is_news = standing.status == "in_flight" or not standing.was_accepted
             step = Step("unknown", "processing", _with_next(later), (), later, retries, None, is_news)
         case NoAnswer():
             step = Step("unknown", "no_answer", _with_next(later, fact.reason), (), later, retries, missing_since)
@@ -194,7 +196,8 @@ def _not_found(standing: Standing, moment: Moment, later: datetime) -> Step:
     """Twice `not found`, a grace period apart, and only then is it safe to send again.
 
     A request that timed out on us may still be on its way to the bank, so once is not enough, and the
-    grace is never shorter than one call.
+    grace is never shorter than one call. A bank that had it and lost sight of it may pay it yet: then a person has
+    to look.
     """
     grace = timedelta(seconds=max(moment.timings.not_found_grace_seconds, moment.timings.bank_timeout_seconds))
     missing_since = standing.first_not_found_at
@@ -204,6 +207,8 @@ def _not_found(standing: Standing, moment: Moment, later: datetime) -> Step:
     if moment.now < missing_since + grace:
         again_at = missing_since + grace
         return Step("unknown", "not_found", {}, (), again_at, standing.retries, missing_since, is_told=False)
+    if standing.was_accepted:
+        return Step("needs_review", "lost_sight", {}, (), later, standing.retries)
     return Step("waiting", "never_arrived", _with_next(later), (), later, standing.retries)
 
 
@@ -227,8 +232,8 @@ def _bank_shut(standing: Standing, fact: BankShut, moment: Moment) -> Step:
 def _stay_under_review(standing: Standing, step: Step, moment: Moment) -> Step:
     again_at = moment.now + timedelta(seconds=moment.timings.retry_cap_seconds)
     is_new = standing.status != "needs_review"
-    # A wrong amount is worth a line of its own; being overdue is told once.
-    kind = step.kind if step.kind == "amount_mismatch" else "needs_review"
+    # What is not merely overdue is worth a line of its own; being overdue is told once.
+    kind = step.kind if step.kind in ("amount_mismatch", "lost_sight") else "needs_review"
     return replace(step, status="needs_review", kind=kind, next_attempt_at=again_at, is_told=is_new)
 
 

@@ -42,6 +42,7 @@ _WORDS = {
     "refused": "Refused by {bank}; the money is available again",
     "returned": "Sent back by the receiving bank; the money is in the wallet again",
     "amount_mismatch": "{bank} speaks of another amount; a person is looking into it",
+    "lost_sight": "{bank} had it, and does not know of it any more; a person is looking into it",
     "needs_review": "Not settled for too long; a person is looking into it",
     "contradiction": "{bank} said something that does not fit; a person is looking into it",
     "resolved_paid": "Looked into: it was paid out",
@@ -55,6 +56,12 @@ async def append(
     """Add a line. The caller holds the lock on the withdrawal's row, or has just made it."""
     values = {"withdrawal_id": withdrawal_id, "status": status, "kind": kind, "facts": json.dumps(dict(facts or {}))}
     await session.execute(_APPEND, {**values, "at": clock.now()})
+
+
+async def tells(session: AsyncSession, withdrawal_id: UUID, kind: str) -> bool:
+    """Whether there is a line of this kind."""
+    lines = select(WithdrawalEvent.seq).where(WithdrawalEvent.withdrawal_id == withdrawal_id)
+    return bool(await session.scalar(select(lines.where(WithdrawalEvent.kind == kind).exists())))
 
 
 async def read(session: AsyncSession, withdrawal_id: UUID, bank: str) -> list[dict[str, Any]]:

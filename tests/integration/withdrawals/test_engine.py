@@ -9,11 +9,13 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from shared import clock
 from shared.bank.client import BankClient
+from shared.bank.wire import PayoutAnswer, PayoutRequest
 from shared.config import Bank
 from shared.ids import new_id
 from shared.models import BankCircuit
@@ -366,3 +368,33 @@ async def test_two_hundred_withdrawals_at_a_bank_that_forgets_and_hangs_are_each
     assert [debits[str(withdrawal)] for withdrawal in withdrawals] == [1] * 200
     for wallet in wallets:
         assert all(one["ended_at"] <= next_one["started_at"] for one, next_one in pairwise(world.calls_for(wallet)))
+
+
+class Absentminded(BankClient):
+    """Takes a payout in and then, asked, does not know of it."""
+
+    sent = 0
+
+    async def pay(self, asked: PayoutRequest) -> PayoutAnswer:
+        self.sent += 1
+        return PayoutAnswer(status="PROCESSING")
+
+    async def enquire(self, reference: str) -> PayoutAnswer | None:
+        return None
+
+
+async def test_a_payout_the_bank_took_in_is_not_sent_again_because_it_lost_sight_of_it(world: World) -> None:
+    wallet = await world.person(1_000_00)
+    withdrawal = await world.ask(wallet, 100_00)
+    bank = Absentminded(Bank(code="hdfc", name="hdfc", url="http://bank.test", api_key=SecretStr("key")), 1)
+    world.engine = Engine(world.sessionmaker, {"hdfc": bank}, FAST)
+    await world.work_until_status([withdrawal], "needs_review", "succeeded")
+    for _ in range(3):  # it is asked about on and on, and stays where it is
+        await world.change(withdrawal, next_attempt_at=past(1))
+        await world.engine.advance(wallet.owner_id)
+    await bank.aclose()
+    assert (bank.sent, (await world.row(withdrawal)).status) == (1, "needs_review")
+    assert await world.money(wallet) == (1_000_00, 100_00)
+    assert (await world.kinds(withdrawal))[-1] == "lost_sight"
+    await world.hear(withdrawal, "success", utr="UTR7")
+    assert await world.money(wallet) == (900_00, 0)

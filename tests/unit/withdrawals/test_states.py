@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -113,6 +113,20 @@ def test_a_second_not_found_within_the_grace_period_does_not_count() -> None:
 def test_a_second_not_found_a_grace_period_later_allows_sending_again() -> None:
     step = decide(standing("unknown", 1, START), NotKnownThere(), after(GRACE.total_seconds()))
     assert (step.status, step.kind, step.first_not_found_at) == ("waiting", "never_arrived", None)
+
+
+def test_what_the_bank_once_had_is_never_sent_again() -> None:
+    """It queued the payout and its enquiry does not see the queue: it may be paid yet."""
+    accepted = replace(standing("unknown", 3, START), was_accepted=True)
+    step = decide(accepted, NotKnownThere(), after(GRACE.total_seconds()))
+    assert (step.status, step.kind, step.is_told) == ("needs_review", "lost_sight", True)
+    assert step.next_attempt_at is not None
+
+
+def test_the_first_time_the_bank_has_it_is_always_told() -> None:
+    late = standing("unknown", 7)
+    assert decide(late, InProgress(), after(0)).is_told
+    assert not decide(replace(late, was_accepted=True), InProgress(), after(0)).is_told
 
 
 def test_the_grace_period_is_never_shorter_than_a_call() -> None:
