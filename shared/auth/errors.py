@@ -78,7 +78,8 @@ class PinIncorrect(Forbidden):
     @property
     def detail(self) -> str:
         """How many tries are left."""
-        return f"The PIN is not right; {self.attempts_left} tries left."
+        tries = "1 try" if self.attempts_left == 1 else f"{self.attempts_left} tries"
+        return f"The PIN is not right; {tries} left."
 
 
 @dataclass(eq=False)

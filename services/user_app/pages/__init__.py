@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fastapi import APIRouter
 
-from services.user_app.pages import home, sign_up
+from services.user_app.pages import activity, home, pots, profile, receipts, sending, sign_up
 from services.user_app.settings import UserAppSettings
 from shared.web.pages import signing
 from shared.web.pages.headers import origin_of
@@ -16,6 +16,11 @@ PAGES: tuple[APIRouter, ...] = (
     signing.router,
     sign_up.router,
     home.router,
+    sending.router,
+    receipts.router,
+    activity.router,
+    pots.router,
+    profile.router,
 )
 """Adding a router is one line."""
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, status
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.auth.tokens import Identity
 from shared.idempotency.claims import Answer
 from shared.ledger.errors import (
     AccountClosed,
@@ -26,6 +27,7 @@ from shared.web.fields import Body, Paise, Pin, Recipient
 from shared.web.keyed import KEY_ERRORS, PIN_ERRORS, REPLAY_HEADERS, claim_of
 from shared.web.problems import problem_responses
 from shared.web.queries import OptionalText
+from shared.web.resources import Resources
 from shared.web.routes.transactions import PartyOut
 
 router = APIRouter(prefix="/transfers", tags=["transfers"])
@@ -79,20 +81,10 @@ class TransferOut(BaseModel):
     )
 
 
-@router.post(
-    "",
-    status_code=status.HTTP_201_CREATED,
-    response_model=TransferOut,
-    responses={
-        201: REPLAY_HEADERS,
-        **problem_responses(*MOVEMENT_ERRORS, AccountNotFound, *KEY_ERRORS, *PIN_ERRORS),
-    },
-)
-async def send_money(
-    caller: Caller, key: IdempotencyKey, check_pin: PinCheck, resources: CurrentResources, body: TransferIn
-) -> JSONResponse:
-    """Send money to a friend (`p2p`) or a shop (`payment`), or move it between one's own accounts."""
-    await check_pin(body.pin)
+async def send_once(resources: Resources, caller: Identity, key: str, body: TransferIn) -> Answer:
+    """Move the money, or repeat the answer that this key got before; the PIN was checked. Raises MOVEMENT_ERRORS,
+    AccountNotFound, IdempotencyKeyReused, RequestInFlight.
+    """
     claim = claim_of(caller.owner_id, key, route="/api/v1/transfers", body=body)
 
     async def work() -> Answer:
@@ -108,7 +100,24 @@ async def send_money(
             )
         return await service.carry_out(resources.poster, instruction)
 
-    return respond(await resources.guard.run(claim, work))
+    return await resources.guard.run(claim, work)
+
+
+@router.post(
+    "",
+    status_code=status.HTTP_201_CREATED,
+    response_model=TransferOut,
+    responses={
+        201: REPLAY_HEADERS,
+        **problem_responses(*MOVEMENT_ERRORS, AccountNotFound, *KEY_ERRORS, *PIN_ERRORS),
+    },
+)
+async def send_money(
+    caller: Caller, key: IdempotencyKey, check_pin: PinCheck, resources: CurrentResources, body: TransferIn
+) -> JSONResponse:
+    """Send money to a friend (`p2p`) or a shop (`payment`), or move it between one's own accounts."""
+    await check_pin(body.pin)
+    return respond(await send_once(resources, caller, key, body))
 
 
 @router.get("/{transfer_id}", responses=problem_responses(TransferNotFound))

@@ -1,0 +1,110 @@
+"""Somebody with a browser: reads pages, fills in the forms they find there, keeps the cookie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from urllib.parse import urlencode
+
+import httpx
+
+from shared.testing.apps import Signed
+
+_ORIGIN = {"Accept": "text/html", "Sec-Fetch-Site": "same-origin"}
+
+
+@dataclass
+class PageForm:
+    """One form of a page, with what its fields hold."""
+
+    method: str
+    action: str
+    fields: dict[str, str] = field(default_factory=dict)
+
+
+class _Reader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.forms: list[PageForm] = []
+        self.text: list[str] = []
+        self.tags: list[str] = []
+        self._select = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        self.tags.append(tag)
+        if tag == "form":
+            self.forms.append(PageForm(given.get("method", "get"), given["action"]))
+        elif tag == "input" and "name" in given and given.get("type") not in {"radio", "checkbox"}:
+            self.forms[-1].fields[given["name"]] = given.get("value", "")
+        elif tag == "select":
+            self._select = given["name"]
+        elif tag == "option" and (self._select not in self.forms[-1].fields or "selected" in given):
+            self.forms[-1].fields[self._select] = given["value"]
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+@dataclass
+class Page:
+    """What a browser has before it."""
+
+    answer: httpx.Response
+
+    def __post_init__(self) -> None:
+        self._reader = _Reader()
+        self._reader.feed(self.answer.text)
+
+    @property
+    def status(self) -> int:
+        """Of the answer."""
+        return self.answer.status_code
+
+    @property
+    def path(self) -> str:
+        """Where one is."""
+        return self.answer.url.path
+
+    @property
+    def text(self) -> str:
+        """The words on it."""
+        return " ".join(" ".join(self._reader.text).split()).replace("₹ ", "₹")
+
+    @property
+    def tags(self) -> list[str]:
+        """Every element that begins on it, in order."""
+        return self._reader.tags
+
+    def form(self, action: str) -> PageForm:
+        """The form that is sent there."""
+        return next(each for each in self._reader.forms if each.action == action)
+
+
+class Browser:
+    """Follows redirects like one, and runs no script."""
+
+    def __init__(self, signed: Signed) -> None:
+        self._client = signed.client
+        self._cookie = {"Cookie": f"session={signed.token}"}
+
+    async def open(self, path: str) -> Page:
+        """Go there."""
+        return Page(await self._client.get(path, headers=_ORIGIN | self._cookie, follow_redirects=True))
+
+    async def submit(self, form: PageForm, **typed: str) -> Page:
+        """Fill in the form and press its button."""
+        if form.method == "get":
+            return await self.open(f"{form.action}?{urlencode(form.fields | typed)}")
+        return await self.follow(await self.post(form, **typed))
+
+    async def post(self, form: PageForm, **typed: str) -> httpx.Response:
+        """The same, up to the first answer."""
+        fields = form.fields | typed
+        return await self._client.post(form.action, data=fields, headers=_ORIGIN | self._cookie)
+
+    async def follow(self, answer: httpx.Response) -> Page:
+        """Where the answer leads."""
+        if answer.status_code != httpx.codes.SEE_OTHER:
+            return Page(answer)
+        return await self.open(answer.headers["location"])
