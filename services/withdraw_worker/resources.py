@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from services.withdraw_worker.settings import WorkerSettings
 from shared.bank.client import BankClient
 from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
+from shared.events.announcer import open_announcer
+from shared.events.commits import announce_commits
 from shared.withdrawals.engine import Engine
 
 
@@ -29,6 +31,8 @@ async def open_resources(settings: WorkerSettings) -> AsyncIterator[WorkerResour
         engine = create_engine(settings, application_name="withdraw_worker")
         stack.push_async_callback(engine.dispose)
         sessionmaker = create_sessionmaker(engine)
+        announcer = await stack.enter_async_context(open_announcer(settings))
+        announce_commits(sessionmaker, announcer.tell)
         payout_clients = _clients(stack, settings, settings.withdrawals.bank_timeout_seconds)
         yield WorkerResources(
             settings=settings,

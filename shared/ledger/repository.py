@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
 from shared.errors import BatuaError
+from shared.events.commits import note
 from shared.idempotency import store
 from shared.idempotency.claims import Answer, Claim
 from shared.idempotency.errors import IdempotencyKeyReused
@@ -65,6 +66,7 @@ async def post(session: AsyncSession, commands: Sequence[Command]) -> list[Outco
     outcomes = [replace(outcome, at=at) if isinstance(outcome, Posted) else outcome for outcome in decided]
     posted = [outcome for outcome in outcomes if isinstance(outcome, Posted)]
     await rows.write(session, books, after, posted, at=at)
+    note(session, (account_id for outcome in posted for account_id in accounts_touched(outcome.command)))
     return outcomes
 
 

@@ -8,17 +8,24 @@ from uuid import UUID
 from sqlalchemy import Select, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.events.commits import note
 from shared.models import OnRamp
 
 
 async def lock_by_id(session: AsyncSession, on_ramp_id: UUID) -> OnRamp:
     """The row as it is now, locked until the transaction ends."""
-    return (await session.execute(_locked().where(OnRamp.id == on_ramp_id))).scalar_one()
+    on_ramp = (await session.execute(_locked().where(OnRamp.id == on_ramp_id))).scalar_one()
+    note(session, [on_ramp.account_id])
+    return on_ramp
 
 
 async def lock_by_token(session: AsyncSession, bank: str, token: str) -> OnRamp | None:
     """The row of one netbanking session as it is now, locked until the transaction ends."""
-    return (await session.execute(_locked().where(OnRamp.bank == bank, OnRamp.token == token))).scalar_one_or_none()
+    found = await session.execute(_locked().where(OnRamp.bank == bank, OnRamp.token == token))
+    on_ramp = found.scalar_one_or_none()
+    if on_ramp is not None:  # locked in order to be changed
+        note(session, [on_ramp.account_id])
+    return on_ramp
 
 
 async def find_unopened(session: AsyncSession, *, owner_id: UUID, key: str, bank: str, amount: int) -> OnRamp | None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError
@@ -32,6 +33,7 @@ from shared.onramps.errors import OnRampNotFound, UnknownBank
 from shared.onramps.settlement import fail
 
 CREATED = 201
+MAX_RECENT = 20
 DATABASE_SECONDS = 30.0
 """How long the last transaction may take at most, once the caller has left."""
 
@@ -87,6 +89,12 @@ async def list_on_ramps(
     found = await repository.newest_owned(session, owner_id=owner_id, limit=limit + 1, before=before)
     page = found[:limit]
     return page, page[-1].id if len(found) > limit else None
+
+
+async def recent_on_ramps(session: AsyncSession, *, owner_id: UUID, since: datetime) -> list[dict[str, Any]]:
+    """Of the owner's newest MAX_RECENT on-ramps those pending or settled `since` then, oldest first, as JSON."""
+    newest = await repository.newest_owned(session, owner_id=owner_id, limit=MAX_RECENT, before=None)
+    return [body_of(each) for each in reversed(newest) if each.settled_at is None or each.settled_at >= since]
 
 
 async def _pending_row(session: AsyncSession, settings: OnRampSettings, claim: Claim, bank: str, amount: int) -> OnRamp:

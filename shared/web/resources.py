@@ -25,8 +25,11 @@ from shared.config import (
     TokenSettings,
 )
 from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
+from shared.events.announcer import Announcer
+from shared.events.commits import announce_commits
 from shared.idempotency.guard import Guard
 from shared.ledger.poster import Poster
+from shared.web.live.hub import Hub, open_hub
 
 REDIS_CONNECTIONS = 32
 DRAIN_TIMEOUT_SECONDS = 10.0
@@ -63,6 +66,8 @@ class Resources(Database):
     hasher: Hasher
     throttle: SignInThrottle
     tokens: Tokens
+    hub: Hub
+    """Who is listening for events in this process."""
 
 
 @asynccontextmanager
@@ -92,30 +97,35 @@ def create_redis(settings: RedisSettings) -> Redis:
 
 @asynccontextmanager
 async def open_resources(settings: AccountSettings, *, audience: Audience) -> AsyncIterator[Resources]:
-    """Open everything, and close it in an order that loses nothing: the poster first, while it has a database."""
+    """Open everything, and close it in an order that loses nothing: streams first, then the poster while it has
+    a database."""
     async with open_database(settings, application_name=audience) as database:
         redis = create_redis(settings)
         hasher = Hasher(settings)
         poster = Poster(database.sessionmaker)
+        announcer = Announcer(redis)
+        announce_commits(database.sessionmaker, announcer.tell)
+        asking = create_sessionmaker(database.engine.execution_options(isolation_level="AUTOCOMMIT"))
         try:
-            yield Resources(
-                engine=database.engine,
-                sessionmaker=database.sessionmaker,
-                read_sessionmaker=database.read_sessionmaker,
-                settings=settings,
-                audience=audience,
-                asking_sessionmaker=create_sessionmaker(
-                    database.engine.execution_options(isolation_level="AUTOCOMMIT")
-                ),
-                redis=redis,
-                guard=Guard(redis),
-                poster=poster,
-                hasher=hasher,
-                throttle=SignInThrottle(settings.rate_limits, redis, audience=audience),
-                tokens=Tokens(settings, audience),
-            )
+            async with open_hub(settings, asking) as hub:
+                yield Resources(
+                    engine=database.engine,
+                    sessionmaker=database.sessionmaker,
+                    read_sessionmaker=database.read_sessionmaker,
+                    settings=settings,
+                    audience=audience,
+                    asking_sessionmaker=asking,
+                    redis=redis,
+                    guard=Guard(redis),
+                    poster=poster,
+                    hasher=hasher,
+                    throttle=SignInThrottle(settings.rate_limits, redis, audience=audience),
+                    tokens=Tokens(settings, audience),
+                    hub=hub,
+                )
         finally:
             await _drain(poster)
+            await announcer.aclose()
             hasher.close()
             await redis.aclose()
             await redis.connection_pool.disconnect()

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Select, and_, func, or_, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.events.commits import note
 from shared.models import Withdrawal
 from shared.models.withdrawal import ACTIVE_STATUSES
 from shared.withdrawals.errors import WithdrawalNotFound
@@ -81,4 +82,7 @@ async def next_due_at(session: AsyncSession, owner_id: UUID) -> datetime | None:
 async def _locked(session: AsyncSession, statement: Select[Withdrawal]) -> Withdrawal | None:
     # The lock may have been waited for: what the session remembered of the row is then old.
     statement = statement.with_for_update().execution_options(populate_existing=True)
-    return (await session.scalars(statement)).one_or_none()
+    withdrawal = (await session.scalars(statement)).one_or_none()
+    if withdrawal is not None:  # locked in order to be changed
+        note(session, [withdrawal.account_id])
+    return withdrawal

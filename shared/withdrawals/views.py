@@ -7,16 +7,19 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.bank.wire import to_wire_time
-from shared.models import Withdrawal
+from shared.models import Withdrawal, WithdrawalEvent
 from shared.models.withdrawal import FINAL_STATUSES
 from shared.withdrawals import timeline
 from shared.withdrawals.errors import WithdrawalNotFound
 
 VISIBLE_DIGITS = 4
+MAX_RECENT = 200
+"""Of an owner's withdrawals, how many are looked through for what is new."""
 
 _WAITING_FOR = {
     "in_flight": "bank_answer",
@@ -43,6 +46,28 @@ async def list_withdrawals(
     positions = await _positions(session, owner_id, shown)
     items = [body(withdrawal, positions.get(withdrawal.id)) for withdrawal in shown]
     return items, shown[-1].id if len(found) > limit else None
+
+
+async def recent_withdrawals(session: AsyncSession, *, owner_id: UUID, since: datetime) -> list[dict[str, Any]]:
+    """The owner's withdrawals that are not finished or finished `since` then, oldest first, as they stand.
+
+    Each with the `latest` step of its timeline.
+    """
+    statement = (
+        select(Withdrawal)
+        .where(
+            Withdrawal.owner_id == owner_id,
+            or_(Withdrawal.status.not_in(FINAL_STATUSES), Withdrawal.finished_at >= since),
+        )
+        .order_by(Withdrawal.id.desc())
+        .limit(MAX_RECENT)
+    )
+    found = list(reversed((await session.scalars(statement)).all()))
+    if not found:
+        return []
+    positions = await _positions(session, owner_id, found)
+    latest = await _latest_steps(session, found)
+    return [{**body(each, positions.get(each.id)), "latest": latest.get(each.id)} for each in found]
 
 
 async def get_withdrawal(session: AsyncSession, *, owner_id: UUID, withdrawal_id: UUID) -> dict[str, Any]:
@@ -105,6 +130,18 @@ async def _positions(session: AsyncSession, owner_id: UUID, shown: Iterable[With
         Withdrawal.owner_id == owner_id, Withdrawal.status.not_in(FINAL_STATUSES)
     )
     return {row[0]: row[1] for row in await session.execute(statement)}
+
+
+async def _latest_steps(session: AsyncSession, found: list[Withdrawal]) -> dict[UUID, dict[str, Any]]:
+    banks = {withdrawal.id: withdrawal.bank for withdrawal in found}
+    statement = (
+        select(WithdrawalEvent)
+        .where(WithdrawalEvent.withdrawal_id.in_(banks))
+        .ext(distinct_on(WithdrawalEvent.withdrawal_id))
+        .order_by(WithdrawalEvent.withdrawal_id, WithdrawalEvent.seq.desc())
+    )
+    steps = await session.scalars(statement)
+    return {step.withdrawal_id: timeline.line(step, banks[step.withdrawal_id]) for step in steps}
 
 
 def _time(moment: datetime | None) -> str | None:

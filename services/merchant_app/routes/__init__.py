@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from services.merchant_app.routes import (
     auth,
+    events,
     inflow,
     profile,
     qr,
@@ -15,6 +16,7 @@ from services.merchant_app.routes import (
 ROUTERS: tuple[APIRouter, ...] = (
     auth.router,
     profile.router,
+    events.router,
     inflow.router,
     qr.router,
     transactions.router,

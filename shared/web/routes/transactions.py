@@ -73,7 +73,7 @@ async def list_transactions(
         session, account_id, limit=page.limit, before_seq=page.after_number(), wanted=asked.wanted
     )
     next_cursor = None if found.next_before is None else cursor_of(found.next_before)
-    return Page(items=[_shown(line) for line in found.lines], next_cursor=next_cursor)
+    return Page(items=[shown(line) for line in found.lines], next_cursor=next_cursor)
 
 
 @router.get(
@@ -94,7 +94,8 @@ async def _account_id(session: AsyncSession, owner_id: UUID, account_id: UUID | 
     return (await account_of(session, owner_id, account_id)).id
 
 
-def _shown(line: Line) -> TransactionOut:
+def shown(line: Line) -> TransactionOut:
+    """A line as it is answered, and told of in events."""
     return TransactionOut(
         id=line.transfer_id,
         direction=line.direction,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 
 from shared.ledger.accounts import wallet_of
+from shared.models import Account
 from shared.web.dependencies import Caller, ReadSession
 
 router = APIRouter(tags=["wallet"])
@@ -42,13 +44,16 @@ class WalletOut(BaseModel):
 @router.get("/wallet")
 async def get_wallet(caller: Caller, session: ReadSession) -> WalletOut:
     """The caller's wallet."""
-    account = await wallet_of(session, caller.owner_id)
-    assert account.handle is not None
-    return WalletOut(
-        wallet_id=account.handle,
-        account_id=account.id,
-        balance=account.balance,
-        held=account.held,
-        available=account.available,
-        currency=account.currency,
-    )
+    return WalletOut.model_validate(wallet_body(await wallet_of(session, caller.owner_id)))
+
+
+def wallet_body(account: Account) -> dict[str, Any]:
+    """A wallet as JSON, as it is answered, and told of in events."""
+    return {
+        "wallet_id": account.handle,
+        "account_id": str(account.id),
+        "balance": account.balance,
+        "held": account.held,
+        "available": account.available,
+        "currency": account.currency,
+    }

@@ -1,0 +1,30 @@
+"""One statement that tells for which owners something they see may have changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+# Per owner four probes of an index. The wallet tells of everything that moves or holds money; the rest is what
+# happens to withdrawals and on-ramps meanwhile.
+_FINGERPRINTS = text("""
+    SELECT listening.owner_id, concat_ws('|',
+        (SELECT concat_ws('.', seq, held) FROM accounts
+         WHERE owner_id = listening.owner_id AND kind IN ('wallet', 'merchant')),
+        (SELECT concat_ws('.', id, status, attempts, retries, next_attempt_at) FROM withdrawals
+         WHERE owner_id = listening.owner_id AND status IN ('in_flight', 'waiting', 'unknown', 'needs_review')),
+        (SELECT count(*) FROM withdrawals WHERE owner_id = listening.owner_id AND status = 'queued'),
+        (SELECT string_agg(status, ',' ORDER BY id) FROM (
+            SELECT id, status FROM on_ramps WHERE owner_id = listening.owner_id ORDER BY id DESC LIMIT 20) AS newest)
+    ) AS fingerprint
+    FROM unnest(CAST(:owner_ids AS uuid[])) AS listening (owner_id)
+""")
+
+
+async def fingerprints(session: AsyncSession, owner_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """By owner, a text that is another one whenever something changed."""
+    rows = await session.execute(_FINGERPRINTS, {"owner_ids": list(owner_ids)})
+    return {row.owner_id: row.fingerprint for row in rows}

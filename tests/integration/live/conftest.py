@@ -1,0 +1,77 @@
+"""Both apps on real ports, so that a stream can be listened to while other things happen."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+from fastapi import FastAPI
+from redis.asyncio import Redis
+
+from services.merchant_app.main import create_app as create_merchant_app
+from services.user_app.main import create_app as create_user_app
+from shared.testing.apps import RunningApp, Signed, merchant_app_settings, running, user_app_settings
+from shared.testing.serving import serving_beside
+
+NO_REDIS = "redis://127.0.0.1:1/0"
+
+
+@dataclass
+class Served:
+    """An app behind a port."""
+
+    app: FastAPI
+    url: str
+
+
+@pytest.fixture
+async def user_app(database_url: str, redis_url: str, redis: Redis) -> AsyncIterator[RunningApp]:
+    async with running(user_app_settings(database_url, redis_url)) as app:
+        yield app
+
+
+@pytest.fixture
+async def merchant_app(database_url: str, redis_url: str) -> AsyncIterator[RunningApp]:
+    async with running(merchant_app_settings(database_url, redis_url)) as app:
+        yield app
+
+
+@pytest.fixture
+async def people(database_url: str, redis_url: str) -> AsyncIterator[Served]:
+    """user_app behind a port."""
+    app = create_user_app(user_app_settings(database_url, redis_url))
+    async with serving_beside(app) as url:
+        yield Served(app, url)
+
+
+@pytest.fixture
+async def shops(database_url: str, redis_url: str) -> AsyncIterator[Served]:
+    """merchant_app behind a port."""
+    app = create_merchant_app(merchant_app_settings(database_url, redis_url))
+    async with serving_beside(app) as url:
+        yield Served(app, url)
+
+
+@pytest.fixture
+async def people_without_redis(database_url: str) -> AsyncIterator[Served]:
+    """user_app whose Redis is not there."""
+    app = create_user_app(user_app_settings(database_url, NO_REDIS))
+    async with serving_beside(app) as url:
+        yield Served(app, url)
+
+
+@pytest.fixture
+async def asha(user_app: RunningApp) -> Signed:
+    """Has ₹1,000."""
+    return await user_app.person("Asha", balance=1000_00)
+
+
+@pytest.fixture
+async def ravi(user_app: RunningApp) -> Signed:
+    return await user_app.person("Ravi")
+
+
+@pytest.fixture
+async def shop(merchant_app: RunningApp) -> Signed:
+    return await merchant_app.shop("Chai Point")

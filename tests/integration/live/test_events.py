@@ -1,0 +1,270 @@
+"""What a page hears while it is open, and after it was not."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from uuid import UUID
+
+import httpx
+import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from shared.bank.wire import PaymentNotice
+from shared.db.engine import SessionMaker
+from shared.ledger.accounts import wallet_of
+from shared.models import OnRamp
+from shared.onramps.settlement import settle
+from shared.testing.apps import PIN, Signed, problem
+from shared.testing.events import Listening, listening_to
+from shared.testing.onramps import create_on_ramp
+from shared.web.live import hub, stream
+from tests.integration.live.conftest import Served
+
+WITHDRAWAL = {
+    "bank": "hdfc",
+    "account_number": "123456781234",
+    "ifsc": "HDFC0000001",
+    "account_holder": "Asha Rao",
+    "amount": 10000,
+}
+
+
+async def settle_as_the_webhook_does(sessionmaker: SessionMaker, on_ramp_id: UUID, event: str) -> None:
+    """In a process that announces nothing."""
+    async with sessionmaker.begin() as session:
+        row = await session.get_one(OnRamp, on_ramp_id)
+        assert row.token is not None
+        notice = PaymentNotice(
+            bank=row.bank,
+            event=event,  # type: ignore[arg-type]  # a Literal
+            token=row.token,
+            user_id=str(row.owner_id),
+            amount=row.amount,
+            bank_reference="r1",
+        )
+        await settle(session, notice)
+
+
+async def new_on_ramp(sessionmaker: SessionMaker, owner: Signed) -> UUID:
+    async with sessionmaker.begin() as session:
+        return (await create_on_ramp(session, await wallet_of(session, owner.id))).id
+
+
+async def test_a_stream_begins_with_the_balance(people: Served, asha: Signed) -> None:
+    async with listening_to(people.url, asha.token) as page:
+        assert page.response.headers["content-type"].startswith("text/event-stream")
+        assert page.response.headers["cache-control"] == "no-store"
+        retry = await page.next()
+        assert retry is not None
+        assert retry.data == "retry: 2000"
+        balance = await page.next()
+        assert balance is not None
+        assert (balance.name, balance.data) == ("balance", await asha.wallet())
+
+
+async def test_a_shop_sees_a_payment_arrive(shops: Served, asha: Signed, shop: Signed) -> None:
+    async with listening_to(shops.url, shop.token) as page:
+        await page.until("balance", balance=0)
+        paid = (await asha.send(shop.wallet_id, 20000, note="chai")).json()
+        heard = await page.until("transaction", id=paid["id"])
+        assert heard.data == (await shop.get("/transactions")).json()["items"][0]
+        assert (heard.data["kind"], heard.data["counterparty"]["name"]) == ("payment", "Asha Rao")
+        await page.until("balance", balance=20000)
+
+
+async def test_redis_makes_it_immediate(people: Served, asha: Signed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "WATCH_SECONDS", 3600.0)
+    async with listening_to(people.url, asha.token) as page:
+        await page.until("balance")
+        await asyncio.sleep(1.2)  # a look at Postgres that began before is over
+        begun = time.monotonic()
+        await asha.post("/withdrawals", **WITHDRAWAL, pin=PIN)
+        await page.until("withdrawal", status="queued")
+        assert time.monotonic() - begun < 1
+
+
+async def test_without_redis_it_takes_two_seconds_at_most(
+    people_without_redis: Served, asha: Signed, ravi: Signed
+) -> None:
+    async with listening_to(people_without_redis.url, ravi.token) as page:
+        await page.until("balance")
+        await asha.send(ravi.wallet_id, 500)
+        await page.until("transaction", seconds=2.5, amount=500)
+
+
+@pytest.mark.parametrize(("event", "status"), [("success", "success"), ("failure", "failure")])
+async def test_what_the_bank_says_is_heard_within_two_seconds(
+    people: Served, asha: Signed, sessionmaker: SessionMaker, event: str, status: str
+) -> None:
+    on_ramp_id = await new_on_ramp(sessionmaker, asha)
+    async with listening_to(people.url, asha.token) as page:
+        await page.until("onramp", id=str(on_ramp_id), status="pending")
+        await settle_as_the_webhook_does(sessionmaker, on_ramp_id, event)
+        heard = await page.until("onramp", seconds=2.5, id=str(on_ramp_id), status=status)
+        assert heard.data == (await asha.get(f"/on-ramps/{on_ramp_id}")).json()
+
+
+async def test_what_was_settled_between_the_page_and_its_stream_is_told_first(
+    people: Served, asha: Signed, sessionmaker: SessionMaker
+) -> None:
+    on_ramp_id = await new_on_ramp(sessionmaker, asha)
+    await settle_as_the_webhook_does(sessionmaker, on_ramp_id, "success")
+    async with listening_to(people.url, asha.token) as page:
+        await page.until("onramp", id=str(on_ramp_id), status="success")
+
+
+async def test_a_withdrawal_tells_its_place_and_its_latest_step(people: Served, asha: Signed) -> None:
+    async with listening_to(people.url, asha.token) as page:
+        await page.until("balance")
+        first = (await asha.post("/withdrawals", **WITHDRAWAL, pin=PIN)).json()
+        second = (await asha.post("/withdrawals", **WITHDRAWAL, pin=PIN)).json()
+        await page.until("withdrawal", id=second["id"], position=2)
+        await page.until("balance", held=20000)
+        await asha.post(f"/withdrawals/{first['id']}/cancel")
+        cancelled = await page.until("withdrawal", id=first["id"], status="cancelled")
+        assert cancelled.data["latest"]["kind"] == "cancelled"
+        assert cancelled.data["account_number"] == "XXXXXX1234"
+        await page.until("withdrawal", id=second["id"], position=1)
+
+
+async def movements_until(page: Listening, last_id: str) -> list[str]:
+    heard = []
+    while not heard or heard[-1] != last_id:
+        heard.append((await page.until("transaction")).data["id"])
+    return heard
+
+
+async def test_after_a_break_every_missed_movement_comes_once_and_in_order(
+    people: Served, asha: Signed, ravi: Signed
+) -> None:
+    async with listening_to(people.url, ravi.token) as page:
+        await page.until("balance")
+        first = (await asha.send(ravi.wallet_id, 100)).json()["id"]
+        last_id = (await page.until("transaction", id=first)).id
+    missed = [(await asha.send(ravi.wallet_id, 100 + number)).json()["id"] for number in range(5)]
+    async with listening_to(people.url, ravi.token, last_event_id=last_id) as page:
+        assert await movements_until(page, missed[-1]) == missed
+        later = (await asha.send(ravi.wallet_id, 1)).json()["id"]
+        assert await movements_until(page, later) == [later]
+    async with listening_to(people.url, ravi.token, after=last_id) as page:
+        assert await movements_until(page, later) == [*missed, later]
+
+
+async def test_a_long_break_is_told_in_parts_and_no_further_back_than_the_newest(
+    people: Served, asha: Signed, ravi: Signed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.web.live.feed.BATCH", 3)
+    monkeypatch.setattr("shared.web.live.feed.MAX_REPLAYED", 7)
+    sent = [(await asha.send(ravi.wallet_id, 100)).json()["id"] for _ in range(10)]
+    async with listening_to(people.url, ravi.token, last_event_id="0-0") as page:
+        assert await movements_until(page, sent[-1]) == sent[-7:]
+
+
+@pytest.mark.parametrize("cursor", ["", "nonsense", "-", "1-", "99999999-1795167000000000", "1-99999999999999999999"])
+async def test_a_cursor_that_is_not_ours_counts_as_none(people: Served, asha: Signed, cursor: str) -> None:
+    async with listening_to(people.url, asha.token, last_event_id=cursor) as page:
+        await page.until("balance", balance=1000_00)
+
+
+async def test_nobody_hears_of_anothers_money(people: Served, asha: Signed, ravi: Signed, shop: Signed) -> None:
+    async with listening_to(people.url, ravi.token) as page:
+        await page.until("balance")
+        await asha.send(shop.wallet_id, 500)
+        await asha.send(ravi.wallet_id, 700)
+        heard = await page.until("transaction")
+        assert heard.data["amount"] == 700
+
+
+async def test_a_stream_ends_soon_after_its_session(
+    people: Served, asha: Signed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "HEARTBEAT_SECONDS", 0.2)
+    async with listening_to(people.url, asha.token) as page:
+        await page.until("balance")
+        await asha.post("/auth/logout", key=None)
+        while (heard := await page.next()) is not None:
+            assert heard.name == "comment"
+
+
+async def test_a_signed_out_page_is_told_nothing_more(people: Served, asha: Signed, ravi: Signed) -> None:
+    async with listening_to(people.url, ravi.token) as page:
+        await page.until("balance")
+        await ravi.post("/auth/logout", key=None)
+        await asha.send(ravi.wallet_id, 500)
+        assert await page.next() is None
+
+
+async def test_comments_keep_an_idle_stream_alive(
+    people: Served, asha: Signed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "HEARTBEAT_SECONDS", 0.1)
+    async with listening_to(people.url, asha.token) as page:
+        await page.until("balance")
+        for _ in range(3):
+            heard = await page.next(1)
+            assert heard is not None
+            assert heard.data == ": still here"
+
+
+async def test_an_open_stream_holds_no_database_connection(people: Served, asha: Signed) -> None:
+    engine: AsyncEngine = people.app.state.resources.engine
+    async with listening_to(people.url, asha.token) as page:
+        await page.until("balance")
+        deadline = time.monotonic() + 5
+        while engine.pool.checkedout():  # type: ignore[attr-defined]  # a queue pool's
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.01)
+
+
+async def test_one_owner_has_a_bounded_number_of_streams(
+    people: Served, asha: Signed, ravi: Signed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "MAX_PER_OWNER", 2)
+    async with httpx.AsyncClient(base_url=people.url, trust_env=False) as client:
+        headers = {"Authorization": f"Bearer {asha.token}"}
+        async with listening_to(people.url, asha.token), listening_to(people.url, asha.token):
+            refused = await client.get("/api/v1/events", headers=headers)
+            problem(refused, 429, "too_many_streams")
+            assert int(refused.headers["retry-after"]) > 0
+            async with listening_to(people.url, ravi.token) as other:
+                await other.until("balance")
+    await until_nobody_listens(people)
+
+
+async def until_nobody_listens(served: Served) -> None:
+    deadline = time.monotonic() + 5
+    while served.app.state.resources.hub.count:
+        assert time.monotonic() < deadline, "a stream that was left is still open"
+        await asyncio.sleep(0.02)
+
+
+async def test_a_page_that_was_left_makes_room(people: Served, asha: Signed) -> None:
+    for _ in range(12):
+        async with listening_to(people.url, asha.token) as page:
+            await page.until("balance")
+    await until_nobody_listens(people)
+
+
+async def test_streams_need_somebody_signed_in_and_take_the_cookie_too(
+    people: Served, shops: Served, asha: Signed
+) -> None:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        problem(await client.get(f"{people.url}/api/v1/events"), 401, "authentication_required")
+        bearer = {"Authorization": f"Bearer {asha.token}"}
+        problem(await client.get(f"{shops.url}/api/v1/events", headers=bearer), 401, "token_invalid")
+        cookie = {"Cookie": f"session={asha.token}"}
+        async with client.stream("GET", f"{people.url}/api/v1/events", headers=cookie) as response:
+            assert response.status_code == 200
+
+
+async def test_pots_are_ones_own_business(people: Served, asha: Signed, sessionmaker: SessionMaker) -> None:
+    pot = (await asha.post("/accounts", key=None, name="Goa")).json()["id"]
+    async with listening_to(people.url, asha.token) as page:
+        await page.until("balance")
+        await asha.send(pot, 2500)
+        heard = await page.until("transaction", amount=2500)
+        assert heard.data["counterparty"]["name"] == "Goa"
+    async with sessionmaker() as session:
+        assert await session.scalar(select(OnRamp.id).where(OnRamp.owner_id == asha.id)) is None
