@@ -122,7 +122,13 @@ async def test_reports_are_the_ledgers_whenever_the_roll_up_ran(
             daily = await service.daily(session, owner_of(shop), first=first, last=last)
             monthly = await service.monthly(session, owner_of(shop), first=Month(2025, 12), last=Month(2026, 12))
             summary = await service.summary(session, owner_of(shop))
+            overview = await service.overview(session, owner_of(shop))
 
+    assert overview.summary == summary
+    assert overview.daily.items == [item for item in daily.items if item in overview.daily.items]
+    assert overview.daily.items[-1][0] == NOON.astimezone(ZoneInfo(zone)).date()
+    assert set(overview.monthly.items) <= set(monthly.items)
+    assert (len(overview.daily.items), len(overview.monthly.items)) == (30, 12)
     assert {day: found for day, found in daily.items if found.count} == expected
     months: dict[Month, Taken] = {}
     for day, found in expected.items():
