@@ -355,17 +355,17 @@ async def test_only_the_one_active_rule_means_that_the_owner_is_busy(world_alone
         await world_alone.engine.take(wallet.owner_id)
 
 
-async def test_two_hundred_withdrawals_at_a_bank_that_forgets_and_hangs_are_each_paid_once(world: World) -> None:
+async def test_withdrawals_at_a_bank_that_forgets_hangs_and_fails_are_each_paid_once(world: World) -> None:
     world.bank.faults(seed=7, idempotency=False, timeout_after_rate=0.5, error_rate=0.1)
-    wallets = [await world.person(100_00) for _ in range(20)]
-    withdrawals = [await world.ask(wallet, 10_00) for wallet in wallets for _ in range(10)]
+    wallets = [await world.person(50_00) for _ in range(12)]
+    withdrawals = [await world.ask(wallet, 10_00) for wallet in wallets for _ in range(5)]
 
     async def all_done() -> bool:
         return all([await world.money(wallet) == (0, 0) for wallet in wallets])
 
     await world.work_until(all_done, seconds=90)
     debits = Counter(line["reference"] for line in world.bank.items("statement"))
-    assert [debits[str(withdrawal)] for withdrawal in withdrawals] == [1] * 200
+    assert [debits[str(withdrawal)] for withdrawal in withdrawals] == [1] * 60
     for wallet in wallets:
         assert all(one["ended_at"] <= next_one["started_at"] for one, next_one in pairwise(world.calls_for(wallet)))
 
