@@ -142,6 +142,8 @@ class Bank(BaseModel):
     name: str
     url: str
     api_key: SecretStr
+    pages_url: str = ""
+    """Where a person's browser finds the bank's pages, when that is not `url`."""
 
 
 class BankSettings(Settings):
@@ -149,15 +151,29 @@ class BankSettings(Settings):
 
     bank_hdfc_url: str
     bank_hdfc_api_key: SecretStr
+    bank_hdfc_pages_url: str = ""
     bank_axis_url: str
     bank_axis_api_key: SecretStr
+    bank_axis_pages_url: str = ""
 
     @property
     def banks(self) -> dict[str, Bank]:
         """Every bank by its code."""
         return {
-            "hdfc": Bank(code="hdfc", name="HDFC Bank", url=self.bank_hdfc_url, api_key=self.bank_hdfc_api_key),
-            "axis": Bank(code="axis", name="Axis Bank", url=self.bank_axis_url, api_key=self.bank_axis_api_key),
+            "hdfc": Bank(
+                code="hdfc",
+                name="HDFC Bank",
+                url=self.bank_hdfc_url,
+                api_key=self.bank_hdfc_api_key,
+                pages_url=self.bank_hdfc_pages_url,
+            ),
+            "axis": Bank(
+                code="axis",
+                name="Axis Bank",
+                url=self.bank_axis_url,
+                api_key=self.bank_axis_api_key,
+                pages_url=self.bank_axis_pages_url,
+            ),
         }
 
 

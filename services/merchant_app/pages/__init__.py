@@ -8,13 +8,14 @@ from fastapi import APIRouter
 
 from services.merchant_app.pages import dashboard, sign_up
 from services.merchant_app.settings import MerchantAppSettings
-from shared.web.pages import signing
+from shared.web.pages import signing, withdrawals
 from shared.web.pages.kit import NavItem, Pages, Shell
 
 PAGES: tuple[APIRouter, ...] = (
     signing.router,
     sign_up.router,
     dashboard.router,
+    withdrawals.router,
 )
 """Adding a router is one line."""
 

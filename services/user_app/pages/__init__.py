@@ -6,9 +6,9 @@ from pathlib import Path
 
 from fastapi import APIRouter
 
-from services.user_app.pages import activity, home, pots, profile, receipts, sending, sign_up
+from services.user_app.pages import activity, adding, home, pots, profile, receipts, sending, sign_up
 from services.user_app.settings import UserAppSettings
-from shared.web.pages import signing
+from shared.web.pages import signing, withdrawals
 from shared.web.pages.headers import origin_of
 from shared.web.pages.kit import NavItem, Pages, Shell
 
@@ -16,6 +16,8 @@ PAGES: tuple[APIRouter, ...] = (
     signing.router,
     sign_up.router,
     home.router,
+    adding.router,
+    withdrawals.router,
     sending.router,
     receipts.router,
     activity.router,
@@ -48,5 +50,5 @@ def pages_of(settings: UserAppSettings) -> Pages:
         shell=SHELL,
         templates=Path(__file__).parent.parent / "templates",
         routers=PAGES,
-        form_targets=sorted({origin_of(bank.url) for bank in settings.banks.values()}),
+        form_targets=sorted({origin_of(bank.pages_url or bank.url) for bank in settings.banks.values()}),
     )

@@ -6,12 +6,13 @@ from datetime import datetime
 from typing import Annotated, Literal, cast
 from uuid import UUID
 
-from fastapi import APIRouter, Request, status
+from fastapi import APIRouter, status
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.user_app.banks import CurrentBanks
+from services.user_app.banks import Banks, CurrentBanks
 from services.user_app.settings import UserAppSettings
+from shared.auth.tokens import Identity
 from shared.bank.errors import BankUnavailable
 from shared.idempotency.claims import Answer
 from shared.onramps.answers import body_of
@@ -22,6 +23,7 @@ from shared.web.fields import Body, Paise
 from shared.web.keyed import KEY_ERRORS, REPLAY_HEADERS, claim_of
 from shared.web.pagination import Page, PageQuery, cursor_of
 from shared.web.problems import problem_responses
+from shared.web.resources import Resources
 
 router = APIRouter(prefix="/on-ramps", tags=["on-ramps"])
 
@@ -71,24 +73,13 @@ class OnRampOut(BaseModel):
     )
 
 
-@router.post(
-    "",
-    status_code=status.HTTP_201_CREATED,
-    response_model=OnRampOut,
-    responses={201: REPLAY_HEADERS, **problem_responses(UnknownBank, BankUnavailable, *KEY_ERRORS)},
-)
-async def start_on_ramp(
-    *,
-    request: Request,
-    caller: Caller,
-    key: IdempotencyKey,
-    resources: CurrentResources,
-    banks: CurrentBanks,
-    body: OnRampIn,
-) -> JSONResponse:
-    """Open a netbanking session at the bank and say where to send the person."""
+async def start_once(resources: Resources, banks: Banks, caller: Identity, key: str, body: OnRampIn) -> Answer:
+    """Open a netbanking session, or repeat the answer that this key got before. Commits.
+
+    Raises UnknownBank, BankUnavailable, IdempotencyKeyReused, RequestInFlight.
+    """
     claim = claim_of(caller.owner_id, key, route="/api/v1/on-ramps", body=body)
-    settings = cast(UserAppSettings, request.app.state.settings)
+    settings = cast(UserAppSettings, resources.settings)
 
     async def work() -> Answer:
         return await start(
@@ -100,7 +91,25 @@ async def start_on_ramp(
             amount=body.amount,
         )
 
-    return respond(await resources.guard.run(claim, work))
+    return await resources.guard.run(claim, work)
+
+
+@router.post(
+    "",
+    status_code=status.HTTP_201_CREATED,
+    response_model=OnRampOut,
+    responses={201: REPLAY_HEADERS, **problem_responses(UnknownBank, BankUnavailable, *KEY_ERRORS)},
+)
+async def start_on_ramp(
+    *,
+    caller: Caller,
+    key: IdempotencyKey,
+    resources: CurrentResources,
+    banks: CurrentBanks,
+    body: OnRampIn,
+) -> JSONResponse:
+    """Open a netbanking session at the bank and say where to send the person."""
+    return respond(await start_once(resources, banks, caller, key, body))
 
 
 @router.get("")

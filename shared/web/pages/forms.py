@@ -15,7 +15,7 @@ page is shown again:
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Annotated, Any, TypeVar
@@ -106,7 +106,7 @@ class Form:
         if error.code == _ALREADY_SENT:
             self.key, self.problem = new_token(), _ALREADY_SENT_WORDS
             return
-        field_errors = error.errors if isinstance(error, InvalidRequest) else ()
+        field_errors: Sequence[FieldError] = getattr(error, "errors", ())
         for each in field_errors:
             self.errors.setdefault(each.field, each.message)
         place = (field_of_code or {}).get(error.code)

@@ -11,6 +11,7 @@ from fastapi import APIRouter, BackgroundTasks, Depends, Request, status
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.auth.tokens import Identity
 from shared.idempotency.claims import Answer
 from shared.ledger.errors import AccountClosed, InsufficientFunds
 from shared.web.dependencies import (
@@ -26,6 +27,7 @@ from shared.web.fields import Body, Name, Paise, Pin
 from shared.web.keyed import KEY_ERRORS, PIN_ERRORS, REPLAY_HEADERS, claim_of
 from shared.web.pagination import Page, PageQuery, cursor_of
 from shared.web.problems import problem_responses
+from shared.web.resources import Resources
 from shared.withdrawals.errors import AlreadySent, TooManyQueued, WithdrawalInvalid, WithdrawalNotFound
 from shared.withdrawals.requests import cancel_withdrawal, request_withdrawal
 from shared.withdrawals.views import get_withdrawal, list_withdrawals
@@ -140,6 +142,30 @@ def _current_hint(request: Request) -> Hint:
 CurrentHint = Annotated[Hint, Depends(_current_hint)]
 
 
+async def withdraw_once(resources: Resources, caller: Identity, key: str, body: WithdrawalIn) -> Answer:
+    """Queue the withdrawal, or repeat the answer that this key got before; the PIN was checked. Commits.
+
+    Raises InsufficientFunds, AccountClosed, WithdrawalInvalid, TooManyQueued, IdempotencyKeyReused, RequestInFlight.
+    """
+    claim = claim_of(caller.owner_id, key, route="/api/v1/withdrawals", body=body)
+
+    async def work() -> Answer:
+        # Committed before the guard remembers the answer: what it remembers must be so.
+        async with resources.sessionmaker.begin() as session:
+            return await request_withdrawal(
+                session,
+                owner_id=caller.owner_id,
+                claim=claim,
+                bank=body.bank,
+                account_number=body.account_number,
+                ifsc=body.ifsc,
+                account_holder=body.account_holder,
+                amount=body.amount,
+            )
+
+    return await resources.guard.run(claim, work)
+
+
 @router.post(
     "",
     status_code=status.HTTP_202_ACCEPTED,
@@ -163,23 +189,7 @@ async def withdraw(
 ) -> JSONResponse:
     """Put money aside and into one's queue; the worker sends one after the other."""
     await check_pin(body.pin)
-    claim = claim_of(caller.owner_id, key, route="/api/v1/withdrawals", body=body)
-
-    async def work() -> Answer:
-        # Committed before the guard remembers the answer: what it remembers must be so.
-        async with resources.sessionmaker.begin() as session:
-            return await request_withdrawal(
-                session,
-                owner_id=caller.owner_id,
-                claim=claim,
-                bank=body.bank,
-                account_number=body.account_number,
-                ifsc=body.ifsc,
-                account_holder=body.account_holder,
-                amount=body.amount,
-            )
-
-    answer = await resources.guard.run(claim, work)
+    answer = await withdraw_once(resources, caller, key, body)
     afterwards.add_task(hint, caller.owner_id)
     return respond(answer)
 

@@ -1,0 +1,117 @@
+"""Adding money: how much from which bank, the way to the bank's own page, and what became of it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+
+from services.user_app.banks import Banks, CurrentBanks
+from services.user_app.routes.on_ramps import BankCode, OnRampIn, start_once
+from shared.auth.tokens import Identity
+from shared.idempotency.claims import Answer
+from shared.ledger.accounts import wallet_of
+from shared.models import OnRamp
+from shared.onramps.service import get_on_ramp, list_on_ramps
+from shared.web.dependencies import Caller, CurrentResources, ReadSession
+from shared.web.fields import Body
+from shared.web.pages import words
+from shared.web.pages.forms import Form, Rupees, SubmittedForm
+from shared.web.pages.once import answered_once
+from shared.web.pages.rendering import render, see_other
+from shared.web.resources import Resources
+
+router = APIRouter()
+
+NEWEST = 3
+_PLACES = {"bank_unavailable": "bank", "unknown_bank": "bank", "limit_exceeded": "amount"}
+_FAILURES = {
+    "bank_unavailable": "{bank} could not be reached, so nobody asked you for anything and no money was taken.",
+    "insufficient_funds": "There was not enough money in your account at {bank}. No money was taken.",
+    "expired": "The time to approve it at {bank} ran out. No money was taken.",
+    "given_back": "{bank} took the money back into your account there.",
+}
+_DECLINED = "It was declined at {bank}. No money was taken."
+
+
+class AddMoneyForm(Body):
+    """What is typed to add money."""
+
+    amount: Rupees
+    bank: BankCode
+
+
+@router.get("/add-money")
+async def show_add_money(
+    request: Request, caller: Caller, resources: CurrentResources, banks: CurrentBanks
+) -> Response:
+    """The form; `?amount=` in rupees and `?bank=` fill it in."""
+    asked = request.query_params
+    form = Form({name: asked[name] for name in ("amount", "bank") if name in asked})
+    return await _show_form(request, caller, resources, banks, form)
+
+
+@router.post("/add-money")
+async def add_money(
+    request: Request, form: SubmittedForm, caller: Caller, resources: CurrentResources, banks: CurrentBanks
+) -> Response:
+    """Open a netbanking session, and on to the bank; sent again, on to the same session or what became of it."""
+    with form.catching(**_PLACES):
+        typed = form.read(AddMoneyForm)
+        body = OnRampIn(bank=typed.bank, amount=typed.amount)
+        answer = await answered_once(lambda: start_once(resources, banks, caller, form.key, body))
+        return see_other(await _next_place(resources, caller, answer))
+    return await _show_form(request, caller, resources, banks, form)
+
+
+@router.get("/on-ramps/{on_ramp_id}")
+async def show_on_ramp(
+    request: Request, caller: Caller, session: ReadSession, banks: CurrentBanks, on_ramp_id: UUID
+) -> Response:
+    """Where the bank sends people back to. What it shows is what we know: coming back proves nothing."""
+    on_ramp = await get_on_ramp(session, owner_id=caller.owner_id, on_ramp_id=on_ramp_id)
+    wallet = await wallet_of(session, caller.owner_id)
+    bank = banks.clients[on_ramp.bank].bank.name
+    return render(
+        request,
+        "on-ramp.html",
+        on_ramp=on_ramp,
+        bank=bank,
+        failure=_failure_in_words(on_ramp, bank),
+        again_path=f"/add-money?bank={on_ramp.bank}&amount={words.typed_rupees(on_ramp.amount)}",
+        balance=wallet.balance,
+    )
+
+
+async def _next_place(resources: Resources, caller: Identity, answer: Answer) -> str:
+    """The bank's page. A form sent again after its payment was decided is shown that instead."""
+    on_ramp_id, redirect_url = UUID(answer.body["id"]), answer.body["redirect_url"]
+    if answer.is_replayed:
+        async with resources.read_sessionmaker() as session:
+            on_ramp = await get_on_ramp(session, owner_id=caller.owner_id, on_ramp_id=on_ramp_id)
+        redirect_url = redirect_url if on_ramp.status == "pending" else None
+    return redirect_url or f"/on-ramps/{on_ramp_id}"
+
+
+async def _show_form(request: Request, caller: Identity, resources: Resources, banks: Banks, form: Form) -> Response:
+    up = await banks.up()
+    async with resources.read_sessionmaker() as session:
+        newest, _ = await list_on_ramps(session, owner_id=caller.owner_id, limit=NEWEST)
+    names = {code: client.bank.name for code, client in banks.clients.items()}
+    return render(
+        request,
+        "add-money.html",
+        status=form.status,
+        form=form,
+        banks=[
+            (code, name, "Open now" if up[code] else "Not answering now", "bank", up[code])
+            for code, name in names.items()
+        ],
+        is_any_up=any(up.values()),
+        newest=newest,
+        names=names,
+    )
+
+
+def _failure_in_words(on_ramp: OnRamp, bank: str) -> str:
+    return _FAILURES.get(on_ramp.failure_reason or "", _DECLINED).format(bank=bank)
