@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Literal
 from uuid import UUID
 
@@ -58,3 +59,9 @@ async def account_of(session: AsyncSession, owner_id: UUID, account_id: UUID) ->
     if account is None or account.owner_id != owner_id:
         raise AccountNotFound
     return account
+
+
+async def lock_accounts(session: AsyncSession, account_ids: Collection[UUID]) -> None:
+    """Lock them until the transaction ends, in the ledger's own order: what is read of them from now on stays so."""
+    statement = select(Account.id).where(Account.id.in_(account_ids)).order_by(Account.id)
+    await session.execute(statement.with_for_update(key_share=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.errors import Conflict, Forbidden, NotFound
+from shared.errors import Conflict, Forbidden, Invalid, NotFound
 
 
 @dataclass(eq=False)
@@ -26,6 +26,16 @@ class TransferNotFound(NotFound):
 
     code = "transfer_not_found"
     title = "No such transfer"
+
+
+@dataclass(eq=False)
+class NotRefundable(Invalid):
+    """Only a payment that one received is given back. `kind` is what it is instead, or who else received it."""
+
+    kind: str
+
+    code = "not_refundable"
+    title = "Only payments that you received can be refunded"
 
 
 @dataclass(eq=False)

@@ -121,7 +121,7 @@ def _instruction(
         transfer,
         claim,
         answer=partial(_answer, ends, initiated_by),
-        messages=partial(_messages, ends),
+        messages=partial(messages_for, ends),
     )
 
 
@@ -129,7 +129,8 @@ def _answer(ends: Ends, reader: UUID, posted: Posted) -> Answer:
     return Answer(CREATED, receipt_for(posted, ends, reader).body())
 
 
-def _messages(ends: Ends, posted: Posted) -> Sequence[Message]:
+def messages_for(ends: Ends, posted: Posted) -> Sequence[Message]:
+    """The mail to whoever received the money; none for a move between one's own accounts."""
     recipient = ends.credit.owner_id
     transfer = posted.command
     assert isinstance(transfer, Transfer)

@@ -6,7 +6,6 @@ from fastapi import APIRouter, status
 from fastapi.responses import JSONResponse
 from pydantic import ConfigDict
 
-from services.user_app.routes.transfers import TransferOut
 from shared.idempotency.claims import Answer
 from shared.ledger.errors import AccountClosed, LedgerBusy
 from shared.transfers import service
@@ -16,6 +15,7 @@ from shared.web.fields import Body, Handle, Paise
 from shared.web.keyed import KEY_ERRORS, REPLAY_HEADERS, claim_of
 from shared.web.problems import problem_responses
 from shared.web.queries import OptionalText
+from shared.web.receipts import TransferOut
 
 router = APIRouter(prefix="/system", tags=["system"])
 

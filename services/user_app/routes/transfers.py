@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from uuid import UUID
 
 from fastapi import APIRouter, status
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from shared.auth.tokens import Identity
 from shared.idempotency.claims import Answer
@@ -19,7 +18,6 @@ from shared.ledger.errors import (
     LedgerBusy,
     SameAccount,
 )
-from shared.ledger.posting import TransferKind
 from shared.transfers import receipts, service
 from shared.transfers.errors import RecipientNotFound, TransferNotFound
 from shared.web.dependencies import Caller, CurrentResources, IdempotencyKey, PinCheck, ReadSession, respond
@@ -27,8 +25,8 @@ from shared.web.fields import Body, Paise, Pin, Recipient
 from shared.web.keyed import KEY_ERRORS, PIN_ERRORS, REPLAY_HEADERS, claim_of
 from shared.web.problems import problem_responses
 from shared.web.queries import OptionalText
+from shared.web.receipts import TransferOut
 from shared.web.resources import Resources
-from shared.web.routes.transactions import PartyOut
 
 router = APIRouter(prefix="/transfers", tags=["transfers"])
 
@@ -46,38 +44,6 @@ class TransferIn(Body):
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"to": "bob@batua", "amount": 50000, "note": "rent", "pin": "1234"}]}
-    )
-
-
-class TransferOut(BaseModel):
-    """A receipt. Amounts in paise; `balance_after` is the reader's own."""
-
-    id: UUID
-    kind: TransferKind
-    amount: int
-    currency: str
-    sender: PartyOut = Field(alias="from")
-    recipient: PartyOut = Field(alias="to")
-    note: str | None
-    balance_after: int | None
-    created_at: datetime
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "id": "0199f0c2-6f2c-7a55-9c07-2f6a4f6d1f10",
-                    "kind": "p2p",
-                    "amount": 50000,
-                    "currency": "INR",
-                    "from": {"wallet_id": "alice@batua", "name": "Alice Rao"},
-                    "to": {"wallet_id": "bob@batua", "name": "Bob Sen"},
-                    "note": "rent",
-                    "balance_after": 150000,
-                    "created_at": "2026-11-20T09:30:00.123456Z",
-                }
-            ]
-        }
     )
 
 

@@ -18,7 +18,7 @@ from shared import clock
 from shared.ledger import statement
 from shared.models import Account
 from shared.onramps.service import recent_on_ramps
-from shared.web.routes.transactions import shown
+from shared.web.routes.transactions import show_lines
 from shared.web.routes.wallet import wallet_body
 from shared.withdrawals.views import recent_withdrawals
 
@@ -112,9 +112,10 @@ class Feed:
             return []
         # Without a gap, so this many lines up to `upto` are exactly those after the cursor.
         page = await statement.page(session, self._account_id, limit=count, before_seq=upto + 1)
+        lines = page.lines[::-1]
         return [
-            Event("transaction", shown(line).model_dump(mode="json"), replace(before, seq=line.seq))
-            for line in reversed(page.lines)
+            Event("transaction", shown.model_dump(mode="json"), replace(before, seq=line.seq))
+            for line, shown in zip(lines, await show_lines(session, lines), strict=True)
         ]
 
     async def _changes(self, session: AsyncSession, since: datetime, cursor: Cursor) -> list[Event]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.ledger import statement
@@ -15,6 +16,7 @@ from shared.ledger.accounts import account_of, wallet_of
 from shared.ledger.errors import AccountNotFound
 from shared.ledger.posting import Direction, TransferKind
 from shared.ledger.statement import Line
+from shared.transfers.refunds import refunded_of
 from shared.web.dependencies import Caller, CurrentResources, ReadSession
 from shared.web.pagination import Page, PageQuery, cursor_of
 from shared.web.problems import problem_responses
@@ -34,7 +36,10 @@ class PartyOut(BaseModel):
 
 
 class TransactionOut(BaseModel):
-    """One line of the statement. Amounts in paise; `id` is the transfer's."""
+    """One line of the statement. Amounts in paise; `id` is the transfer's.
+
+    `refundable` is what could still be given back of a payment that one received, and not there on any other line.
+    """
 
     id: UUID
     direction: Direction
@@ -44,6 +49,7 @@ class TransactionOut(BaseModel):
     counterparty: PartyOut
     note: str | None
     created_at: datetime
+    refundable: int | None = Field(default=None, exclude_if=lambda left: left is None)
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -73,7 +79,7 @@ async def list_transactions(
         session, account_id, limit=page.limit, before_seq=page.after_number(), wanted=asked.wanted
     )
     next_cursor = None if found.next_before is None else cursor_of(found.next_before)
-    return Page(items=[shown(line) for line in found.lines], next_cursor=next_cursor)
+    return Page(items=await show_lines(session, found.lines), next_cursor=next_cursor)
 
 
 @router.get(
@@ -94,8 +100,17 @@ async def _account_id(session: AsyncSession, owner_id: UUID, account_id: UUID | 
     return (await account_of(session, owner_id, account_id)).id
 
 
-def shown(line: Line) -> TransactionOut:
-    """A line as it is answered, and told of in events."""
+async def show_lines(session: AsyncSession, lines: Sequence[Line]) -> list[TransactionOut]:
+    """Lines as they are answered, and told of in events."""
+    refunded = await refunded_of(session, [line.transfer_id for line in lines if _is_received_payment(line)])
+    return [_shown(line, refunded.get(line.transfer_id, 0)) for line in lines]
+
+
+def _is_received_payment(line: Line) -> bool:
+    return line.kind == "payment" and line.direction == "CREDIT"
+
+
+def _shown(line: Line, refunded: int) -> TransactionOut:
     return TransactionOut(
         id=line.transfer_id,
         direction=line.direction,
@@ -105,4 +120,5 @@ def shown(line: Line) -> TransactionOut:
         counterparty=PartyOut(wallet_id=line.counterparty.wallet_id, name=line.counterparty.name),
         note=line.note,
         created_at=line.created_at,
+        refundable=line.amount - refunded if _is_received_payment(line) else None,
     )
