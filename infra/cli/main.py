@@ -12,7 +12,7 @@ app = typer.Typer(
 )
 
 # Each module carries either a function of its own name or a group of commands, `app`.
-_COMMANDS = ("up", "ps", "migrate", "demo", "prove", "reconcile")
+_COMMANDS = ("up", "ps", "migrate", "demo", "prove", "reconcile", "seed")
 _GROUPS = ("users", "withdrawals")
 # These run the embedded stack, which a container neither has nor needs.
 _LOCAL_COMMANDS = ("up", "ps", "demo")

@@ -1,0 +1,106 @@
+"""`batua seed`: people and shops to look at, with ninety days behind them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from sqlalchemy.exc import SQLAlchemyError
+
+from infra.local.environment import load_local_environment
+from infra.local.layout import Layout
+from infra.seed import writer
+from infra.seed.cast import PASSWORD, PEOPLE, PIN, SHOPS
+from infra.seed.plan import plan
+from infra.seed.writer import Who
+from shared import clock
+from shared.auth.errors import EmailTaken
+from shared.auth.passwords import Hasher
+from shared.config import DatabaseSettings, PasswordSettings
+from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
+
+STATEMENT_SECONDS = 60.0
+"""Also how long a second seeding waits for the first."""
+
+
+class SeedSettings(DatabaseSettings, PasswordSettings):
+    """Where the people are kept and how their secrets are hashed."""
+
+
+def seed() -> None:
+    """Add five people, three shops and ninety days of payments; a second time it only says again who they are."""
+    load_local_environment()
+    console = Console(highlight=False)
+    if os.environ.get("BATUA_ENV") == "production":
+        raise _refused("Everybody knows the passwords of sample data: it is not for production.")
+    try:
+        settings = SeedSettings(
+            database_pool_size=1,
+            database_statement_timeout_seconds=STATEMENT_SECONDS,
+            database_lock_timeout_seconds=STATEMENT_SECONDS,
+        )
+        wallet_ids = asyncio.run(_seed(settings, console))
+    except ValidationError:
+        raise _refused("There is no stack here to seed: start one with `make up`, or set BATUA_DATABASE_URL.") from None
+    except EmailTaken:
+        raise _refused("Somebody else here has signed up with an address of the sample data.") from None
+    except (OSError, SQLAlchemyError) as error:
+        reason = str(error).partition("\n")[0]
+        raise _refused(f"The database does not answer as it should; is `make up` running? {reason}") from None
+    _show(console, wallet_ids)
+
+
+async def _seed(settings: SeedSettings, console: Console) -> dict[Who, str]:
+    engine = create_engine(settings, application_name="batua seed")
+    try:
+        sessionmaker = create_sessionmaker(engine)
+        async with sessionmaker() as session:
+            found = await writer.wallet_ids(session)
+        if found is not None:
+            console.print("The sample data is here already; nothing was added.")
+            return found
+        await _add(sessionmaker, settings, console)
+        async with sessionmaker() as session:
+            return await writer.wallet_ids(session) or {}
+    finally:
+        await engine.dispose()
+
+
+async def _add(sessionmaker: SessionMaker, settings: SeedSettings, console: Console) -> None:
+    hasher = Hasher(settings)
+    try:
+        with console.status("Hashing passwords and PINs"):
+            credentials = await writer.hashed(hasher)
+    finally:
+        hasher.close()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as bars:
+        async with sessionmaker.begin() as session:
+            await writer.only_one(session)
+            if await writer.wallet_ids(session) is not None:
+                return
+            history = plan(clock.now())
+            bar = bars.add_task("Ninety days of payments", total=history.movements)
+            await writer.write(session, history, credentials, lambda made: bars.advance(bar, made))
+
+
+def _show(console: Console, wallet_ids: dict[Who, str]) -> None:
+    layout = Layout.from_environment()
+    has_stack = layout.secrets_file.exists()
+    for app, group in (("user_app", PEOPLE), ("merchant_app", SHOPS)):
+        title = f"Sign in at {layout.url(app) if has_stack else app}"
+        table = Table("name", "email", "wallet id", title=title, title_justify="left")
+        for who in group:
+            table.add_row(who.name, who.email, wallet_ids[who])
+        console.print(table)
+    console.print(f"Everybody's password is {PASSWORD} and everybody's PIN is {PIN}.")
+
+
+def _refused(message: str) -> typer.Exit:
+    typer.echo(message, err=True)
+    return typer.Exit(1)

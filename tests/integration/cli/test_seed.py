@@ -1,0 +1,180 @@
+"""`batua seed`: valid books, honest reports, and nothing more the second time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import date, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import httpx
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from typer.testing import CliRunner, Result
+
+from infra.cli.main import app
+from infra.seed import plan as planning
+from infra.seed.cast import PASSWORD, PEOPLE, PIN, SHOPS, TIMEZONE
+from shared import clock
+from shared.auth.registration import Credentials, register_user
+from shared.config import DatabaseSettings
+from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
+from shared.inflow import service
+from shared.inflow.rollups import roll_up_due
+from shared.ledger.errors import InsufficientFunds
+from shared.ledger.proof import prove
+from shared.models import Account, Entry, OutboxMessage, Owner, Transfer
+from shared.testing.apps import API, running, user_app_settings
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(fresh_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("BATUA_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("BATUA_DATABASE_URL", fresh_database_url)
+    monkeypatch.setenv("BATUA_PIN_PEPPER", "a pepper 0123456789")
+    monkeypatch.setenv("BATUA_BCRYPT_ROUNDS", "4")
+    monkeypatch.setenv("COLUMNS", "200")
+    return lambda: CliRunner().invoke(app, ["seed"])
+
+
+@asynccontextmanager
+async def database(url: str) -> AsyncIterator[SessionMaker]:
+    engine = create_engine(DatabaseSettings(database_url=url), application_name="tests")
+    yield create_sessionmaker(engine)
+    await engine.dispose()
+
+
+async def counts(sessionmaker: SessionMaker) -> list[int]:
+    async with sessionmaker() as session:
+        return [
+            await session.scalar(select(func.count()).select_from(model)) or 0
+            for model in (Owner, Account, Transfer, Entry, OutboxMessage)
+        ]
+
+
+async def check_books(url: str, opened_after: date) -> None:
+    async with database(url) as sessionmaker:
+        await roll_up_due(sessionmaker)
+        report = await prove(sessionmaker)
+        assert report.ok, report.failed
+        async with sessionmaker() as session:
+            rows = (await session.execute(select(Entry.created_at).order_by(Entry.account_id, Entry.seq))).scalars()
+            moments = list(rows)
+            assert opened_after <= min(moments).date()
+            assert max(moments) <= clock.now()
+            previous = func.lag(Entry.created_at).over(partition_by=Entry.account_id, order_by=Entry.seq)
+            steps = select((Entry.created_at < previous).label("goes_back")).subquery()
+            assert not await session.scalar(select(func.count()).where(steps.c.goes_back))
+            for shop in SHOPS:
+                await check_days(session, shop.email)
+
+
+async def check_days(session: AsyncSession, email: str) -> None:
+    """What the reports say of each day is what was paid on it."""
+    merchant_id = (await session.execute(select(Owner.id).where(Owner.email == email))).scalar_one()
+    account = select(Account.id).where(Account.owner_id == merchant_id).scalar_subquery()
+    paid = select(Transfer.created_at, Transfer.amount).where(
+        Transfer.credit_account_id == account, Transfer.kind == "payment"
+    )
+    by_day: Counter[date] = Counter()
+    for at, amount in await session.execute(paid):
+        by_day[at.astimezone(ZoneInfo(TIMEZONE)).date()] += amount
+    last = clock.now().astimezone(ZoneInfo(TIMEZONE)).date()
+    daily = await service.daily(session, merchant_id, first=last - timedelta(days=planning.DAYS), last=last)
+    assert {day: taken.amount for day, taken in daily.items if taken.count} == by_day
+    assert len(by_day) >= planning.DAYS
+    assert (await service.overview(session, merchant_id)).summary.today.count > 0 or last not in by_day
+
+
+async def sign_in(url: str, redis_url: str) -> None:
+    async with running(user_app_settings(url, redis_url)) as user_app:
+        for person in PEOPLE:
+            answer = await user_app.client.post(f"{API}/auth/login", json={"email": person.email, "password": PASSWORD})
+            assert answer.status_code == httpx.codes.OK, answer.text
+
+
+def test_seeded_books_prove_and_a_second_run_adds_nothing(run: Run, fresh_database_url: str, redis_url: str) -> None:
+    opened_after = (clock.now() - timedelta(days=planning.DAYS)).date()
+
+    async def counted() -> list[int]:
+        async with database(fresh_database_url) as sessionmaker:
+            return await counts(sessionmaker)
+
+    first = run()
+    assert first.exit_code == 0, first.output
+    assert all(who.email in first.output for who in (*PEOPLE, *SHOPS))
+    assert PASSWORD in first.output
+    assert PIN in first.output
+    asyncio.run(check_books(fresh_database_url, opened_after))
+    asyncio.run(sign_in(fresh_database_url, redis_url))
+
+    before = asyncio.run(counted())
+    second = run()
+    assert second.exit_code == 0, second.output
+    assert "nothing was added" in second.output
+    assert asyncio.run(counted()) == before
+    logins = first.output[first.output.index("Sign in at") :]
+    assert second.output.endswith(logins)
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twelve days are enough for what goes wrong."""
+    monkeypatch.setattr(planning, "DAYS", 12)
+
+
+def test_it_happens_whole_or_not_at_all(
+    run: Run, short: None, fresh_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "_INCOME_SPARE", -500_00)  # somebody is going to run out of money
+
+    async def owners() -> int:
+        async with database(fresh_database_url) as sessionmaker:
+            return (await counts(sessionmaker))[0]
+
+    assert isinstance(run().exception, InsufficientFunds)
+    assert asyncio.run(owners()) == 0
+
+
+def test_an_address_that_somebody_has_is_left_to_them(run: Run, short: None, fresh_database_url: str) -> None:
+    async def sign_up() -> None:
+        async with database(fresh_database_url) as sessionmaker, sessionmaker.begin() as session:
+            credentials = Credentials(email=PEOPLE[0].email, password_hash="!", pin_hash="!")
+            await register_user(session, credentials=credentials, first_name="Another", last_name="Asha")
+
+    async def owners() -> int:
+        async with database(fresh_database_url) as sessionmaker:
+            return (await counts(sessionmaker))[0]
+
+    asyncio.run(sign_up())
+    result = run()
+    assert result.exit_code == 1
+    assert "has signed up with an address" in result.output
+    assert asyncio.run(owners()) == 1
+
+
+def test_production_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BATUA_ENV", "production")
+    result = run()
+    assert result.exit_code == 1
+    assert "not for production" in result.output
+
+
+def test_a_database_that_is_away_is_one_clear_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BATUA_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    result = run()
+    assert result.exit_code == 1
+    assert "is `make up` running?" in result.output
+
+
+def test_where_no_stack_ever_was_it_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BATUA_DATABASE_URL")
+    result = run()
+    assert result.exit_code == 1
+    assert "make up" in result.output
