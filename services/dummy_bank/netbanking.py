@@ -9,7 +9,7 @@ from services.dummy_bank import book, notices
 from services.dummy_bank.database import Row, timestamp
 from services.dummy_bank.errors import BankSaysNo
 from services.dummy_bank.settings import BankProfile
-from shared.bank.wire import Faults, PaymentNotice, SessionRequest, SessionState
+from shared.bank.wire import SESSION_NOT_FOUND, Faults, PaymentNotice, SessionRequest, SessionState
 from shared.ids import new_token
 
 
@@ -53,7 +53,7 @@ def find_session(connection: sqlite3.Connection, bank: str, token: str) -> Row:
         "SELECT * FROM sessions WHERE bank = ? AND token = ?", (bank, token)
     ).fetchone()
     if row is None:
-        raise BankSaysNo(404, "SESSION_NOT_FOUND", "There is no such session.")
+        raise BankSaysNo(404, SESSION_NOT_FOUND, "There is no such session.")
     return row
 
 

@@ -15,7 +15,7 @@ from services.dummy_bank.database import Row, timestamp
 from services.dummy_bank.errors import BankSaysNo
 from services.dummy_bank.faults import Dice
 from services.dummy_bank.settings import BankProfile
-from shared.bank.wire import Faults, PayoutAnswer, PayoutNotice, PayoutRequest
+from shared.bank.wire import TRANSFER_NOT_FOUND, Faults, PayoutAnswer, PayoutNotice, PayoutRequest
 
 REVERSAL_SECONDS = 0.5
 """The least time between a payout's success and its coming back."""
@@ -134,7 +134,7 @@ def enquire(connection: sqlite3.Connection, bank: str, reference: str) -> Payout
         (bank, reference),
     ).fetchone()
     if row is None:
-        raise BankSaysNo(404, "TRANSFER_NOT_FOUND", "No transfer was accepted under this reference.")
+        raise BankSaysNo(404, TRANSFER_NOT_FOUND, "No transfer was accepted under this reference.")
     return answer_of(row)
 
 

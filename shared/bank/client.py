@@ -15,6 +15,8 @@ from pydantic import BaseModel, ValidationError
 from shared.bank.errors import MayHaveBeenSent, NotSent, Refused
 from shared.bank.wire import (
     BANK_DOWN,
+    SESSION_NOT_FOUND,
+    TRANSFER_NOT_FOUND,
     PayoutAnswer,
     PayoutRequest,
     Refusal,
@@ -87,7 +89,7 @@ class BankClient:
     async def session_state(self, token: str) -> SessionState | None:
         """How a session stands; None when the bank does not know it."""
         reply = await self._call("GET", f"/api/netbanking/sessions/{quote(token, safe='')}")
-        if self._is_not_found(reply):
+        if self._is_not_found(reply, SESSION_NOT_FOUND):
             return None
         self._check(reply)
         state = self._read(SessionState, reply)
@@ -107,7 +109,7 @@ class BankClient:
     async def enquire(self, reference: str) -> PayoutAnswer | None:
         """What became of a payout; None when the bank says it knows nothing of it."""
         reply = await self._call("GET", f"/api/transfers/{quote(reference, safe='')}")
-        if self._is_not_found(reply):
+        if self._is_not_found(reply, TRANSFER_NOT_FOUND):
             return None
         self._check(reply)
         return self._payout_answer(reply, reference)
@@ -189,9 +191,16 @@ class BankClient:
             raise self._may_have("paid, but without a UTR")
         return answer
 
-    def _is_not_found(self, reply: _Reply) -> bool:
-        # A bare 404 may come from something in between; only one in the bank's own form is its word.
-        return reply.status == httpx.codes.NOT_FOUND and _refusal(reply) is not None
+    def _is_not_found(self, reply: _Reply, code: str) -> bool:
+        """Whether the bank says, by this very code, that it does not know what was asked about."""
+        if reply.status != httpx.codes.NOT_FOUND:
+            return False
+        refusal = _refusal(reply)
+        if refusal is not None and refusal.code == code:
+            return True
+        # A wrong address, or something in between, knows nothing of our payouts. Taken for the bank's word it
+        # would have them sent twice.
+        raise self._may_have("a 404 that does not say what is not found")
 
     def _read(self, model: type[_Answer], reply: _Reply) -> _Answer:
         try:

@@ -104,6 +104,10 @@ class Refusal(Received):
 
 BANK_DOWN = "BANK_DOWN"
 """The refusal code of a bank that is down: it says so before doing any work."""
+TRANSFER_NOT_FOUND = "TRANSFER_NOT_FOUND"
+"""With a 404 to an enquiry: the bank never accepted a payout under this reference."""
+SESSION_NOT_FOUND = "SESSION_NOT_FOUND"
+"""With a 404: the bank opened no such netbanking session."""
 
 
 class StatementItem(Received):

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from shared.bank.client import MAX_ANSWER_BYTES, BankClient, which_are_up
 from shared.bank.errors import MayHaveBeenSent, NotSent, Refused
-from shared.bank.wire import PayoutRequest, SessionRequest
+from shared.bank.wire import SESSION_NOT_FOUND, TRANSFER_NOT_FOUND, PayoutRequest, SessionRequest
 from shared.config import Bank
 
 Script = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
@@ -196,12 +196,23 @@ async def test_a_refusal_is_final_and_in_the_banks_words() -> None:
 
 
 async def test_not_found_needs_the_banks_own_words() -> None:
-    async with bank_that(answering(404, {"code": "TRANSFER_NOT_FOUND", "message": ""})) as client:
+    async with bank_that(answering(404, {"code": TRANSFER_NOT_FOUND, "message": ""})) as client:
         assert await client.enquire("ref-1") is None
+        with pytest.raises(MayHaveBeenSent):
+            await client.session_state("tok")
+    async with bank_that(answering(404, {"code": SESSION_NOT_FOUND, "message": ""})) as client:
         assert await client.session_state("tok") is None
-    async with bank_that(answering(404, b"<html>")) as client:
         with pytest.raises(MayHaveBeenSent):
             await client.enquire("ref-1")
+
+
+@pytest.mark.parametrize("body", [b"<html>", {"code": "NOT_FOUND"}, {"code": "BANK_NOT_FOUND"}, {"code": "no_route"}])
+async def test_a_mis_routed_question_is_no_answer(body: object) -> None:
+    async with bank_that(answering(404, body)) as client:
+        with pytest.raises(MayHaveBeenSent):
+            await client.enquire("ref-1")
+        with pytest.raises(MayHaveBeenSent):
+            await client.session_state("tok")
 
 
 async def test_an_enquiry_about_something_else_is_no_answer() -> None:
