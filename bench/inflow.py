@@ -33,6 +33,7 @@ from shared import clock
 from shared.db.engine import SessionMaker
 from shared.ids import new_id
 from shared.inflow import service
+from shared.inflow.calendar import MAX_MONTHS, Month
 from shared.inflow.rollups import roll_up_due
 from shared.ledger import statement
 from shared.ledger.posting import Transfer
@@ -140,9 +141,11 @@ async def add_tail(sessionmaker: SessionMaker, shop: Shop) -> None:
 
 
 async def check(sessionmaker: SessionMaker, shop: Shop) -> None:
-    """The dashboard's totals are the ledger's."""
+    """The reports' totals are the ledger's."""
     async with sessionmaker() as session:
-        monthly = await service.monthly(session, shop.signed.id, first=None, last=None)
+        this_month = Month.of(clock.now().date())
+        first, last = this_month.plus(2 - MAX_MONTHS), this_month.plus(1)
+        monthly = await service.monthly(session, shop.signed.id, first=first, last=last)
         paid = select(func.sum(TransferRow.amount), func.count()).where(TransferRow.kind == "payment")
         row = (await session.execute(paid.where(TransferRow.credit_account_id == shop.account_id))).one()
     shown = sum((taken for _, taken in monthly.items), service.Taken())
