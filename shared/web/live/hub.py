@@ -36,6 +36,7 @@ WATCH_TIMEOUT_SECONDS = 5.0
 RECONNECT_SECONDS = 1.0
 MESSAGE_SECONDS = 5.0
 SUBSCRIBE_SECONDS = 0.25
+CANCEL_AGAIN_SECONDS = 0.1
 _EVERYBODY = f"{CHANNEL_PREFIX}all"
 
 _logger = logging.getLogger(__name__)
@@ -107,7 +108,7 @@ class Hub:
     async def listen(self) -> None:
         """Hear from Redis until cancelled; whatever becomes of the connection, there will be another."""
         is_away = False
-        while True:
+        while not self._is_closed:
             try:
                 await self._hear()
             except (RedisError, OSError, TimeoutError) as error:
@@ -147,7 +148,7 @@ class Hub:
                 await pubsub.subscribe(*map(channel_of, self._listeners))
             for listener in self._everybody():  # what was announced meanwhile was not heard
                 listener.woken.set()
-            while True:
+            while not self._is_closed:
                 message = await pubsub.get_message(timeout=MESSAGE_SECONDS)
                 if message is not None:
                     channel = message["channel"].decode()
@@ -205,8 +206,15 @@ async def open_hub(settings: RedisSettings, asking_sessionmaker: SessionMaker) -
             yield hub
     finally:
         hub.close_streams()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _stop(tasks)
         await redis.aclose()
         await pool.disconnect()
+
+
+async def _stop(tasks: list[asyncio.Task[None]]) -> None:
+    """Cancel until they are over: the Redis client loses a cancellation that meets an answer."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_SECONDS)
