@@ -12,6 +12,8 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared.money import MAX_MOVEMENT_PAISE
+
 Network = IPv4Network | IPv6Network
 
 BANKS = ("hdfc", "axis")
@@ -246,6 +248,26 @@ class OnRampSettings(Settings):
 
     on_ramps: OnRampTimings = OnRampTimings()
     user_app_url: str
+
+
+class MovementLimits(BaseModel):
+    """How much one owner may send to others, and withdraw: at once, and in a day (India's). All in paise.
+
+    As shipped they stop a runaway, not a person; a platform that goes live sets what its licence allows.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    transfer_per_movement_paise: int = Field(default=MAX_MOVEMENT_PAISE, ge=1)
+    transfer_per_day_paise: int = Field(default=100 * MAX_MOVEMENT_PAISE, ge=1)
+    withdrawal_per_movement_paise: int = Field(default=MAX_MOVEMENT_PAISE, ge=1)
+    withdrawal_per_day_paise: int = Field(default=100 * MAX_MOVEMENT_PAISE, ge=1)
+
+
+class LimitSettings(Settings):
+    """`BATUA_LIMITS__TRANSFER_PER_DAY_PAISE` and the like."""
+
+    limits: MovementLimits = MovementLimits()
 
 
 class WelcomeSettings(Settings):

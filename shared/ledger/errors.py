@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
 
 from shared.errors import Conflict, Forbidden, Invalid, NotFound, Unaffordable, Unavailable
 from shared.money import Money
@@ -22,6 +24,35 @@ class InsufficientFunds(Unaffordable):
     def detail(self) -> str:
         """What there is and what it would take."""
         return f"{Money(self.amount)} is more than the {Money(self.available)} available."
+
+
+LimitName = Literal["transfer_per_movement", "transfer_per_day", "withdrawal_per_movement", "withdrawal_per_day"]
+_LIMIT_WORDS = {
+    "transfer_per_movement": "be sent at once",
+    "transfer_per_day": "be sent in a day",
+    "withdrawal_per_movement": "be withdrawn at once",
+    "withdrawal_per_day": "be withdrawn in a day",
+}
+
+
+@dataclass(eq=False)
+class LimitExceeded(Invalid):
+    """More than the owner may move. `limit` says which; amounts in paise; `resets_at` (UTC) only for a day's limit."""
+
+    limit: LimitName
+    maximum: int
+    used: int
+    remaining: int
+    resets_at: datetime | None = None
+
+    code = "limit_exceeded"
+    title = "Over the limit"
+
+    @property
+    def detail(self) -> str:
+        """Which limit, and what is left of it."""
+        most = f"At most {Money(self.maximum)} can {_LIMIT_WORDS[self.limit]}."
+        return most if self.resets_at is None else f"{most} {Money(self.remaining)} of it is left today."
 
 
 @dataclass(eq=False)

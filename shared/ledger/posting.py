@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal, assert_never
 from uuid import UUID
 
@@ -23,6 +23,7 @@ from shared.ledger.errors import (
     ReversalMismatch,
     SameAccount,
 )
+from shared.ledger.limits import SendingLimit
 from shared.money import INR
 
 Direction = Literal["DEBIT", "CREDIT"]
@@ -31,7 +32,10 @@ TransferKind = Literal["p2p", "payment", "onramp", "payout", "payout_reversal", 
 
 @dataclass(frozen=True, slots=True)
 class AccountState:
-    """An account as it stands. `balance` and `held` in paise; `seq` is the last entry's."""
+    """An account as it stands. `balance` and `held` in paise; `seq` is the last entry's.
+
+    A wallet also counts what its owner has sent on the day `sent_on`, for the limit on that.
+    """
 
     id: UUID
     currency: str = INR
@@ -40,11 +44,22 @@ class AccountState:
     allow_negative: bool = False
     seq: int = 0
     is_closed: bool = False
+    sent_on: date | None = None
+    sent_today: int = 0
 
     @property
     def available(self) -> int:
         """Paise that may move."""
         return self.balance - self.held
+
+    def sent_by(self, day: date) -> int:
+        """Paise sent on that day; a day that another clock has begun before is not begun again."""
+        return self.sent_today if self.sent_on is not None and self.sent_on >= day else 0
+
+    def having_sent(self, amount: int, day: date) -> AccountState:
+        """The same account with so much more sent."""
+        total = self.sent_by(day) + amount
+        return replace(self, sent_on=day if self.sent_on is None else max(self.sent_on, day), sent_today=total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +85,7 @@ class OriginalState:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """Move `amount` paise from the debited account to the credited one."""
+    """Move `amount` paise from the debited account to the credited one, within `limit` if there is one."""
 
     id: UUID
     kind: TransferKind
@@ -81,6 +96,7 @@ class Transfer:
     note: str | None = None
     initiated_by: UUID | None = None
     reverses: UUID | None = None
+    limit: SendingLimit | None = None
 
     def __post_init__(self) -> None:
         _assert_positive(self.amount)
@@ -175,7 +191,8 @@ def accounts_touched(command: Command) -> tuple[UUID, ...]:
     """Every account whose state the command needs."""
     match command:
         case Transfer():
-            return (command.debit_account_id, command.credit_account_id)
+            counting = () if command.limit is None else (command.limit.account_id,)
+            return (*counting, command.debit_account_id, command.credit_account_id)
         case CaptureHold():
             return accounts_touched(command.transfer)
         case PlaceHold() | ReleaseHold():
@@ -212,6 +229,7 @@ class _Working:
         debit = self._open_account(transfer.debit_account_id, transfer.currency)
         credit = self._open_account(transfer.credit_account_id, transfer.currency)
         original = self._reversible(transfer)
+        self._check_limit(transfer)
         free = debit.available + from_hold
         if not debit.allow_negative and free < transfer.amount:
             raise InsufficientFunds(available=free, amount=transfer.amount)
@@ -221,6 +239,7 @@ class _Working:
         debit = replace(debit, balance=debit.balance - transfer.amount, held=debit.held - from_hold, seq=debit.seq + 1)
         credit = replace(credit, balance=credit.balance + transfer.amount, seq=credit.seq + 1)
         self.accounts |= {debit.id: debit, credit.id: credit}
+        self._count_sent(transfer)
         return Posted(command, (_line(debit, transfer, "DEBIT"), _line(credit, transfer, "CREDIT")))
 
     def _place(self, command: PlaceHold) -> Posted:
@@ -265,6 +284,17 @@ class _Working:
         if not hold.is_active:
             raise HoldNotActive
         return hold
+
+    def _check_limit(self, transfer: Transfer) -> None:
+        if transfer.limit is not None:
+            counting = self._open_account(transfer.limit.account_id, transfer.currency)
+            limits = transfer.limit.limits
+            limits.check(transfer.amount, counting.sent_by(limits.day.date))
+
+    def _count_sent(self, transfer: Transfer) -> None:
+        if transfer.limit is not None:
+            counting = self.accounts[transfer.limit.account_id]
+            self.accounts[counting.id] = counting.having_sent(transfer.amount, transfer.limit.limits.day.date)
 
     def _reversible(self, transfer: Transfer) -> OriginalState | None:
         if transfer.reverses is None:

@@ -26,7 +26,7 @@ from shared.ledger.posting import (
 # NO KEY UPDATE: rows that merely refer to an account are not held up. In id order: two batches may wait
 # for one another, never both for each other.
 _LOCK_ACCOUNTS = text("""
-    SELECT id, currency, balance, held, allow_negative, seq, closed_at IS NOT NULL AS is_closed
+    SELECT id, currency, balance, held, allow_negative, seq, closed_at IS NOT NULL AS is_closed, sent_on, sent_today
     FROM accounts WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR NO KEY UPDATE
 """)
 # Holds and reversals change only under the lock on their accounts, so reading them needs none of its own.
@@ -41,9 +41,11 @@ _READ_ORIGINALS = text("""
     WHERE original.id = ANY(CAST(:ids AS uuid[])) GROUP BY original.id
 """)
 _UPDATE_ACCOUNTS = text("""
-    UPDATE accounts SET balance = new.balance, held = new.held, seq = new.seq
+    UPDATE accounts SET balance = new.balance, held = new.held, seq = new.seq,
+                        sent_on = new.sent_on, sent_today = new.sent_today
     FROM unnest(CAST(:ids AS uuid[]), CAST(:balances AS bigint[]), CAST(:held AS bigint[]),
-                CAST(:seqs AS bigint[])) AS new (id, balance, held, seq)
+                CAST(:seqs AS bigint[]), CAST(:sent_on AS date[]), CAST(:sent_today AS bigint[]))
+         AS new (id, balance, held, seq, sent_on, sent_today)
     WHERE accounts.id = new.id
 """)
 _INSERT_TRANSFERS = text("""
@@ -118,6 +120,8 @@ def _account_columns(states: Sequence[AccountState]) -> dict[str, Any]:
         "balances": [state.balance for state in states],
         "held": [state.held for state in states],
         "seqs": [state.seq for state in states],
+        "sent_on": [state.sent_on for state in states],
+        "sent_today": [state.sent_today for state in states],
     }
 
 

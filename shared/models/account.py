@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, text
@@ -32,6 +32,9 @@ class Account(Base):
     allow_negative: Mapped[bool]
     seq: Mapped[int]
     """Entries written so far."""
+    sent_on: Mapped[date | None]
+    sent_today: Mapped[int] = mapped_column(server_default=text("0"))
+    """Of a wallet: paise its owner sent to others, from whichever account, on the Indian day `sent_on`."""
     created_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
 
@@ -45,6 +48,7 @@ class Account(Base):
         CheckConstraint("held >= 0", name="held_not_negative"),
         CheckConstraint("allow_negative OR balance - held >= 0", name="floor"),
         CheckConstraint("seq >= 0", name="seq_not_negative"),
+        CheckConstraint("sent_today >= 0", name="sent_today_not_negative"),
         CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
         CheckConstraint(
             "(owner_id IS NULL) = (kind IN ('bank_settlement', 'funding', 'suspense', 'fees'))",

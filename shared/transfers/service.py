@@ -11,14 +11,18 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared import clock
+from shared.config import MovementLimits
 from shared.idempotency.claims import Answer, Claim
 from shared.ids import new_id
 from shared.ledger import chart
 from shared.ledger.accounts import account_of, wallet_of
+from shared.ledger.limits import Day, Limits, SendingLimit, indian_day
 from shared.ledger.parties import Holder, holder_of_wallet, holders
 from shared.ledger.poster import Poster
 from shared.ledger.posting import Posted, Rejected, Transfer, TransferKind
 from shared.ledger.repository import Instruction, Replayed
+from shared.models import Account
 from shared.outbox.messages import Message
 from shared.transfers.errors import RecipientNotFound, SystemUserOnly
 from shared.transfers.receipts import Ends, receipt_for
@@ -33,22 +37,36 @@ async def plan_transfer(
     to: str,
     amount: int,
     claim: Claim,
+    limits: MovementLimits,
     note: str | None = None,
     from_account: UUID | None = None,
 ) -> Instruction:
     """What to post so that `owner_id` pays `to`: a wallet id in any case, or the id of one of the owner's accounts.
 
+    Only what goes to others counts towards the limits, from whichever of the owner's accounts it goes.
+
     Reads only, so its session can be given back before the money moves. Raises RecipientNotFound, and
     AccountNotFound when `from_account` is not the owner's.
     """
-    if from_account is None:
-        source = await wallet_of(session, owner_id)
-    else:
-        source = await account_of(session, owner_id, from_account)
+    wallet = await wallet_of(session, owner_id)
+    source = wallet if from_account is None else await account_of(session, owner_id, from_account)
     recipient = await _recipient(session, owner_id, to)
     payer = (await holders(session, [source.id]))[source.id]
     kind: TransferKind = "payment" if recipient.kind == "merchant" else "p2p"
-    return _instruction(Ends(payer, recipient), kind=kind, amount=amount, note=note, initiated_by=owner_id, claim=claim)
+    ends = Ends(payer, recipient)
+    limit = None if ends.is_internal else SendingLimit(wallet.id, sending_limits(limits))
+    return _instruction(ends, kind=kind, amount=amount, note=note, initiated_by=owner_id, claim=claim, limit=limit)
+
+
+def sending_limits(limits: MovementLimits) -> Limits:
+    """What one may send to others today."""
+    today = indian_day(clock.now())
+    return Limits("transfer", limits.transfer_per_movement_paise, limits.transfer_per_day_paise, today)
+
+
+def sent(wallet: Account, day: Day) -> int:
+    """Paise that the wallet's owner has sent to others on that day."""
+    return wallet.sent_today if wallet.sent_on is not None and wallet.sent_on >= day.date else 0
 
 
 def require_system_user(*, is_system: bool) -> None:
@@ -72,7 +90,7 @@ async def plan_initial_funds(
 async def carry_out(poster: Poster, instruction: Instruction) -> Answer:
     """Move the money and answer with the receipt; a repeated key gets its first answer.
 
-    Raises InsufficientFunds, SameAccount, AccountClosed, IdempotencyKeyReused,
+    Raises InsufficientFunds, LimitExceeded, SameAccount, AccountClosed, IdempotencyKeyReused,
     RequestInFlight, LedgerBusy; whatever is raised, nothing moved.
     """
     outcome = await poster.post(instruction)
@@ -106,7 +124,14 @@ def _as_id(text: str) -> UUID | None:
 
 
 def _instruction(
-    ends: Ends, *, kind: TransferKind, amount: int, note: str | None, initiated_by: UUID, claim: Claim
+    ends: Ends,
+    *,
+    kind: TransferKind,
+    amount: int,
+    note: str | None,
+    initiated_by: UUID,
+    claim: Claim,
+    limit: SendingLimit | None = None,
 ) -> Instruction:
     transfer = Transfer(
         id=new_id(),
@@ -116,6 +141,7 @@ def _instruction(
         amount=amount,
         note=note,
         initiated_by=initiated_by,
+        limit=limit,
     )
     return Instruction(
         transfer,

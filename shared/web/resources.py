@@ -18,6 +18,7 @@ from shared.auth.throttle import SignInThrottle
 from shared.auth.tokens import Audience, Tokens
 from shared.config import (
     DatabaseSettings,
+    LimitSettings,
     PasswordSettings,
     ProxySettings,
     RateLimitSettings,
@@ -38,7 +39,7 @@ _logger = logging.getLogger(__name__)
 
 
 class AccountSettings(
-    DatabaseSettings, RedisSettings, TokenSettings, PasswordSettings, RateLimitSettings, ProxySettings
+    DatabaseSettings, RedisSettings, TokenSettings, PasswordSettings, RateLimitSettings, ProxySettings, LimitSettings
 ):
     """What a service needs to let people sign in and move their money."""
 

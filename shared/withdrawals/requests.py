@@ -11,11 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
 from shared.bank.wire import PayoutRequest
-from shared.config import BANKS
+from shared.config import BANKS, MovementLimits
 from shared.idempotency import store
 from shared.idempotency.claims import Answer, Claim
 from shared.ids import new_id
 from shared.ledger.accounts import wallet_of
+from shared.ledger.limits import Day, Limits, indian_day
 from shared.ledger.posting import PlaceHold, ReleaseHold
 from shared.ledger.repository import post_one
 from shared.models import Withdrawal
@@ -27,6 +28,8 @@ from shared.withdrawals.rows import lock_own
 MAX_UNFINISHED = 100
 """An owner's queue is bounded."""
 ACCEPTED = 202
+RETURNED_STATUSES = ("failed", "cancelled", "reversed")
+"""The money is in the wallet again, so it counts towards no limit."""
 
 _ACCOUNT_NUMBER = re.compile(r"[0-9]{6,18}")
 _IFSC = re.compile(r"[A-Z]{4}0[A-Z0-9]{6}")
@@ -42,10 +45,11 @@ async def request_withdrawal(
     ifsc: str,
     account_holder: str,
     amount: int,
+    limits: MovementLimits,
 ) -> Answer:
     """Put `amount` paise aside and into the owner's queue for `bank`; the key, the hold and the row are one thing.
 
-    Raises WithdrawalInvalid, InsufficientFunds, TooManyQueued, RequestInFlight, IdempotencyKeyReused.
+    Raises WithdrawalInvalid, InsufficientFunds, LimitExceeded, TooManyQueued, RequestInFlight, IdempotencyKeyReused.
     """
     earlier = await store.claim_one(session, claim)
     if earlier is not None:
@@ -55,6 +59,8 @@ async def request_withdrawal(
     hold = PlaceHold(hold_id=new_id(), account_id=wallet.id, amount=amount, currency=wallet.currency)
     await post_one(session, hold)
     await _refuse_a_full_queue(session, owner_id)
+    today = withdrawal_limits(limits)
+    today.check(amount, await withdrawn(session, owner_id, today.day))
     withdrawal = Withdrawal(
         id=new_id(),
         owner_id=owner_id,
@@ -101,6 +107,22 @@ async def _refuse_a_full_queue(session: AsyncSession, owner_id: UUID) -> None:
     unfinished = select(func.count()).where(Withdrawal.owner_id == owner_id, Withdrawal.status.not_in(FINAL_STATUSES))
     if (await session.execute(unfinished)).scalar_one() >= MAX_UNFINISHED:
         raise TooManyQueued(MAX_UNFINISHED)
+
+
+def withdrawal_limits(limits: MovementLimits) -> Limits:
+    """What one may withdraw today."""
+    today = indian_day(clock.now())
+    return Limits("withdrawal", limits.withdrawal_per_movement_paise, limits.withdrawal_per_day_paise, today)
+
+
+async def withdrawn(session: AsyncSession, owner_id: UUID, day: Day) -> int:
+    """Paise the owner asked for on that day and has not got back. Exact under the lock on the wallet."""
+    statement = select(func.coalesce(func.sum(Withdrawal.amount), 0)).where(
+        Withdrawal.owner_id == owner_id,
+        Withdrawal.created_at >= day.starts_at,
+        Withdrawal.status.not_in(RETURNED_STATUSES),
+    )
+    return int((await session.execute(statement)).scalar_one())
 
 
 def _check(bank: str, account_number: str, ifsc: str, account_holder: str, amount: int) -> None:

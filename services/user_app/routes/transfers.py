@@ -16,6 +16,7 @@ from shared.ledger.errors import (
     CurrencyMismatch,
     InsufficientFunds,
     LedgerBusy,
+    LimitExceeded,
     SameAccount,
 )
 from shared.transfers import receipts, service
@@ -30,7 +31,15 @@ from shared.web.resources import Resources
 
 router = APIRouter(prefix="/transfers", tags=["transfers"])
 
-MOVEMENT_ERRORS = (InsufficientFunds, SameAccount, AccountClosed, CurrencyMismatch, RecipientNotFound, LedgerBusy)
+MOVEMENT_ERRORS = (
+    InsufficientFunds,
+    LimitExceeded,
+    SameAccount,
+    AccountClosed,
+    CurrencyMismatch,
+    RecipientNotFound,
+    LedgerBusy,
+)
 
 
 class TransferIn(Body):
@@ -63,6 +72,7 @@ async def send_once(resources: Resources, caller: Identity, key: str, body: Tran
                 note=body.note,
                 from_account=body.from_account,
                 claim=claim,
+                limits=resources.settings.limits,
             )
         return await service.carry_out(resources.poster, instruction)
 

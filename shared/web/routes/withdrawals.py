@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shared.auth.tokens import Identity
 from shared.idempotency.claims import Answer
-from shared.ledger.errors import AccountClosed, InsufficientFunds
+from shared.ledger.errors import AccountClosed, InsufficientFunds, LimitExceeded
 from shared.web.dependencies import (
     Caller,
     CurrentResources,
@@ -145,7 +145,8 @@ CurrentHint = Annotated[Hint, Depends(_current_hint)]
 async def withdraw_once(resources: Resources, caller: Identity, key: str, body: WithdrawalIn) -> Answer:
     """Queue the withdrawal, or repeat the answer that this key got before; the PIN was checked. Commits.
 
-    Raises InsufficientFunds, AccountClosed, WithdrawalInvalid, TooManyQueued, IdempotencyKeyReused, RequestInFlight.
+    Raises InsufficientFunds, LimitExceeded,
+    AccountClosed, WithdrawalInvalid, TooManyQueued, IdempotencyKeyReused, RequestInFlight.
     """
     claim = claim_of(caller.owner_id, key, route="/api/v1/withdrawals", body=body)
 
@@ -161,6 +162,7 @@ async def withdraw_once(resources: Resources, caller: Identity, key: str, body: 
                 ifsc=body.ifsc,
                 account_holder=body.account_holder,
                 amount=body.amount,
+                limits=resources.settings.limits,
             )
 
     return await resources.guard.run(claim, work)
@@ -173,7 +175,7 @@ async def withdraw_once(resources: Resources, caller: Identity, key: str, body: 
     responses={
         202: REPLAY_HEADERS,
         **problem_responses(
-            InsufficientFunds, AccountClosed, WithdrawalInvalid, TooManyQueued, *KEY_ERRORS, *PIN_ERRORS
+            InsufficientFunds, LimitExceeded, AccountClosed, WithdrawalInvalid, TooManyQueued, *KEY_ERRORS, *PIN_ERRORS
         ),
     },
 )

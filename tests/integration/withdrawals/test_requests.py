@@ -10,11 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 from infra.cli.main import app
+from shared.config import MovementLimits
 from shared.errors import BatuaError
 from shared.idempotency.claims import Answer, claim_for
 from shared.idempotency.errors import IdempotencyKeyReused
 from shared.ids import new_id
-from shared.ledger.errors import InsufficientFunds
+from shared.ledger.errors import InsufficientFunds, LimitExceeded
 from shared.models import Account
 from shared.withdrawals import requests
 from shared.withdrawals.errors import (
@@ -32,14 +33,17 @@ from shared.withdrawals.views import get_withdrawal, list_withdrawals, mask
 from tests.integration.withdrawals.world import ACCOUNT_NUMBER, World, past
 
 GOOD = {"bank": "hdfc", "account_number": ACCOUNT_NUMBER, "ifsc": "ICIC0001234", "account_holder": "Asha Rao"}
+GENEROUS = MovementLimits()
 
 
-async def ask_with_key(world: World, wallet: Account, key: str = "one", **changed: Any) -> Answer:
+async def ask_with_key(
+    world: World, wallet: Account, key: str = "one", limits: MovementLimits = GENEROUS, **changed: Any
+) -> Answer:
     assert wallet.owner_id is not None
     body: dict[str, Any] = {**GOOD, "amount": 100_00, **changed}
     claim = claim_for(wallet.owner_id, key, method="POST", route="/withdrawals", body=body)
     async with world.sessionmaker.begin() as session:
-        return await request_withdrawal(session, owner_id=wallet.owner_id, claim=claim, **body)
+        return await request_withdrawal(session, owner_id=wallet.owner_id, claim=claim, limits=limits, **body)
 
 
 async def cancel(world: World, wallet: Account, withdrawal_id: UUID) -> dict[str, Any]:
@@ -329,3 +333,30 @@ async def test_the_command_lists_and_resolves(world_alone: World, batua: Any) ->
 )
 async def test_the_command_wants_one_decision_with_its_ground(batua: Any, options: list[str]) -> None:
     assert (await batua("resolve", str(new_id()), *options)).exit_code == 2
+
+
+async def test_withdrawals_at_once_never_pass_the_limit_of_a_day(world: World) -> None:
+    wallet = await world.person(balance=1_000_00)
+    limits = MovementLimits(withdrawal_per_day_paise=250_00)
+    storm = [ask_with_key(world, wallet, f"{number}", limits) for number in range(8)]
+    outcomes = await asyncio.gather(*storm, return_exceptions=True)
+    refused = [outcome for outcome in outcomes if isinstance(outcome, LimitExceeded)]
+    assert len(refused) == 6
+    assert {(error.limit, error.used, error.remaining) for error in refused} == {("withdrawal_per_day", 200_00, 50_00)}
+
+
+async def test_what_came_back_can_be_withdrawn_again_the_same_day(world: World) -> None:
+    wallet = await world.person(balance=1_000_00)
+    limits = MovementLimits(withdrawal_per_day_paise=100_00)
+    first = await ask_with_key(world, wallet, "one", limits)
+    with pytest.raises(LimitExceeded):
+        await ask_with_key(world, wallet, "two", limits)
+    await cancel(world, wallet, UUID(first.body["id"]))
+    assert (await ask_with_key(world, wallet, "two", limits)).status == 202
+
+
+async def test_a_withdrawal_may_not_be_larger_than_the_limit_on_one(world: World) -> None:
+    wallet = await world.person(balance=1_000_00)
+    with pytest.raises(LimitExceeded) as refused:
+        await ask_with_key(world, wallet, limits=MovementLimits(withdrawal_per_movement_paise=99_99))
+    assert (refused.value.limit, refused.value.resets_at) == ("withdrawal_per_movement", None)

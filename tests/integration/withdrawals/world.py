@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 
 from shared import clock
 from shared.bank.wire import PayoutNotice
-from shared.config import WithdrawalTimings
+from shared.config import MovementLimits, WithdrawalTimings
 from shared.db.engine import SessionMaker
 from shared.idempotency.claims import claim_for
 from shared.ids import new_token
@@ -72,6 +72,7 @@ class World:
                 ifsc="ICIC0001234",
                 account_holder="Asha Rao",
                 amount=amount,
+                limits=MovementLimits(),
             )
         return UUID(answer.body["id"])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC, datetime
 from itertools import pairwise
 from uuid import UUID
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.ledger.limits import Limits, SendingLimit, indian_day
 from shared.ledger.posting import (
     AccountState,
     Books,
@@ -28,6 +30,8 @@ from shared.ledger.posting import (
 A, B, SETTLEMENT, CLOSED, DOLLARS = (UUID(int=number) for number in range(1, 6))
 UNKNOWN = UUID(int=99)
 HOLDS = [UUID(int=1000 + number) for number in range(4)]
+DAYS = [indian_day(datetime(2026, 11, day, 12, tzinfo=UTC)) for day in (20, 21)]
+LIMITS = [SendingLimit(account, Limits("transfer", 300, 400, day)) for account in (A, B) for day in DAYS]
 
 accounts = st.sampled_from([A, B, SETTLEMENT, CLOSED, DOLLARS, UNKNOWN])
 amounts = st.integers(min_value=1, max_value=500)
@@ -55,6 +59,7 @@ def commands(draw: st.DrawFn) -> list[Command]:
             draw(accounts),
             draw(amounts),
             reverses=draw(st.none() | st.sampled_from([UUID(int=10_000 + n) for n in range(number + 1)])),
+            limit=draw(st.none() | st.sampled_from(LIMITS)),
         )
         hold = draw(st.sampled_from(HOLDS))
         kind = draw(st.sampled_from(["transfer", "place", "capture", "release"]))
@@ -139,10 +144,25 @@ def test_reversals_never_add_up_to_more_than_the_original(wanted: list[int]) -> 
     assert sum(o.command.amount for o in outcomes if isinstance(o, Posted)) <= 150  # type: ignore[union-attr]
 
 
+@given(commands())
+def test_no_wallet_counts_more_in_a_day_than_its_limit(sequence: list[Command]) -> None:
+    outcomes, after = decide(books_with_original(), sequence)
+    sent = Counter[UUID]()
+    for outcome in outcomes:
+        transfer = outcome.command.transfer if isinstance(outcome.command, CaptureHold) else outcome.command
+        if isinstance(outcome, Posted) and isinstance(transfer, Transfer) and transfer.limit is not None:
+            assert transfer.amount <= transfer.limit.limits.per_movement
+            sent[transfer.limit.account_id] += transfer.amount
+    for account in after.accounts.values():
+        assert account.sent_today <= 400
+        assert account.sent_today <= sent[account.id] <= 800  # on two days
+
+
 @pytest.mark.parametrize(
     ("command", "code"),
     [
         (Transfer(UUID(int=1), "p2p", A, B, 301), "insufficient_funds"),
+        (Transfer(UUID(int=1), "p2p", A, B, 301, limit=LIMITS[0]), "limit_exceeded"),
         (Transfer(UUID(int=1), "p2p", A, UNKNOWN, 1), "account_not_found"),
         (Transfer(UUID(int=1), "p2p", UNKNOWN, A, 1), "account_not_found"),
         (Transfer(UUID(int=1), "p2p", A, A, 1), "same_account"),

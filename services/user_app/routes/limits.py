@@ -1,0 +1,97 @@
+"""What one may still move today."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.ledger.accounts import wallet_of
+from shared.ledger.errors import LimitName
+from shared.ledger.limits import Limits
+from shared.money import MAX_MOVEMENT_PAISE
+from shared.transfers.service import sending_limits, sent
+from shared.web.dependencies import Caller, CurrentResources, ReadSession
+from shared.withdrawals.requests import withdrawal_limits, withdrawn
+
+router = APIRouter(tags=["limits"])
+
+_EXAMPLE: dict[str, Any] = {
+    "per_movement": 100000000,
+    "per_day": 200000000,
+    "used": 50000000,
+    "remaining": 150000000,
+    "most": 100000000,
+    "allowed": False,
+    "binding": "transfer_per_movement",
+}
+
+
+class LimitsOut(BaseModel):
+    """The limits on one kind of movement, in paise. `used` counts since the day began; `most` may go at once now.
+
+    `allowed` says whether the amount asked about may move, and `binding` which limit forbids it (null when none
+    does). Without an amount `allowed` is null, and `binding` is the limit that is met first.
+    """
+
+    per_movement: int
+    per_day: int
+    used: int
+    remaining: int
+    most: int
+    allowed: bool | None
+    binding: LimitName | None
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+
+
+class AllLimitsOut(BaseModel):
+    """What one may send to others and withdraw. What was used begins anew at `resets_at`, midnight in India."""
+
+    currency: str = Field(examples=["INR"])
+    timezone: Literal["Asia/Kolkata"]
+    resets_at: datetime
+    amount: int | None
+    transfer: LimitsOut
+    withdrawal: LimitsOut
+
+
+@router.get("/limits")
+async def get_limits(
+    caller: Caller,
+    session: ReadSession,
+    resources: CurrentResources,
+    amount: Annotated[
+        int | None, Query(ge=1, le=MAX_MOVEMENT_PAISE, description="May so many paise move?", examples=[50000])
+    ] = None,
+) -> AllLimitsOut:
+    """The limits per movement and per day, what was used of them, and which one would bind.
+
+    Moves between one's own accounts, refunds and what came in count towards none.
+    """
+    wallet = await wallet_of(session, caller.owner_id)
+    transfer = sending_limits(resources.settings.limits)
+    withdrawal = withdrawal_limits(resources.settings.limits)
+    return AllLimitsOut(
+        currency=wallet.currency,
+        timezone="Asia/Kolkata",
+        resets_at=transfer.day.resets_at,
+        amount=amount,
+        transfer=_shown(transfer, sent(wallet, transfer.day), amount),
+        withdrawal=_shown(withdrawal, await withdrawn(session, caller.owner_id, withdrawal.day), amount),
+    )
+
+
+def _shown(limits: Limits, used: int, amount: int | None) -> LimitsOut:
+    allowed = None if amount is None else amount <= limits.room(used)
+    return LimitsOut(
+        per_movement=limits.per_movement,
+        per_day=limits.per_day,
+        used=used,
+        remaining=limits.left_today(used),
+        most=limits.room(used),
+        allowed=allowed,
+        binding=None if allowed else limits.binding(used),
+    )

@@ -1,0 +1,70 @@
+"""How much one owner may move: at once, and in a day of the Indian calendar. Pure; amounts in paise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from typing import Literal
+from uuid import UUID
+
+from shared.ledger.errors import LimitExceeded, LimitName
+
+INDIA = timezone(timedelta(hours=5, minutes=30), "IST")
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A calendar day in India; what was used of a limit counts from `starts_at` until `resets_at` (both UTC)."""
+
+    date: date
+    starts_at: datetime
+    resets_at: datetime
+
+
+def indian_day(moment: datetime) -> Day:
+    """The day in India to which this moment belongs."""
+    today = moment.astimezone(INDIA).date()
+    starts_at = datetime.combine(today, time(), INDIA).astimezone(UTC)
+    return Day(today, starts_at, starts_at + timedelta(days=1))
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits on one kind of movement, today."""
+
+    kind: Literal["transfer", "withdrawal"]
+    per_movement: int
+    per_day: int
+    day: Day
+
+    def check(self, amount: int, used: int) -> None:
+        """Raise LimitExceeded unless `amount` may move on a day of which `used` has moved."""
+        binding = self.binding(used)
+        if amount <= self.room(used):
+            return
+        if binding == self._name("movement"):
+            raise LimitExceeded(binding, maximum=self.per_movement, used=0, remaining=self.per_movement)
+        raise LimitExceeded(binding, self.per_day, used, self.left_today(used), resets_at=self.day.resets_at)
+
+    def left_today(self, used: int) -> int:
+        """What is left of the day's limit."""
+        return max(0, self.per_day - used)
+
+    def room(self, used: int) -> int:
+        """The most that may move at once now."""
+        return min(self.per_movement, self.left_today(used))
+
+    def binding(self, used: int) -> LimitName:
+        """The limit that is met first."""
+        return self._name("movement" if self.per_movement <= self.left_today(used) else "day")
+
+    def _name(self, per: Literal["movement", "day"]) -> LimitName:
+        return f"{self.kind}_per_{per}"  # type: ignore[return-value]  # the four names are these two times two
+
+
+@dataclass(frozen=True, slots=True)
+class SendingLimit:
+    """The limits of a transfer, and the owner's wallet, which counts what is sent in a day from any of his accounts."""
+
+    account_id: UUID
+    limits: Limits
