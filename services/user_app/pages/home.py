@@ -2,15 +2,47 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from typing import Any
+from uuid import UUID
 
-from shared.web.dependencies import Caller
+from fastapi import APIRouter, Request, Response
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.user_app.pages.movements import by_day, faces
+from shared import clock
+from shared.auth import profiles
+from shared.ledger import statement
+from shared.ledger.accounts import wallet_of
+from shared.transfers.pots import MAX_POTS, accounts_of
+from shared.web.dependencies import Caller, ReadSession
 from shared.web.pages.rendering import render
+from shared.withdrawals.views import recent_withdrawals
 
 router = APIRouter()
 
+RECENT_LINES = 12
+
 
 @router.get("/")
-async def show_home(request: Request, caller: Caller) -> Response:
-    """The page after sign-in."""
-    return render(request, "home.html")
+async def show_home(request: Request, caller: Caller, session: ReadSession) -> Response:
+    """The page after sign-in: what is there, what is held and why, and what happened lately."""
+    user = await profiles.user_profile(session, caller.owner_id)
+    wallet = await wallet_of(session, caller.owner_id)
+    recent = await statement.page(session, wallet.id, limit=RECENT_LINES)
+    accounts = await accounts_of(session, caller.owner_id, limit=MAX_POTS + 1)
+    return render(
+        request,
+        "home.html",
+        user=user,
+        wallet=wallet,
+        holding=await _holding(session, caller.owner_id) if wallet.held else [],
+        days=by_day(recent.lines),
+        faces=faces(recent.lines),
+        pots=[account for account in accounts if account.kind == "pot"],
+    )
+
+
+async def _holding(session: AsyncSession, owner_id: UUID) -> list[dict[str, Any]]:
+    """The withdrawals that money is held for, oldest first."""
+    found = await recent_withdrawals(session, owner_id=owner_id, since=clock.now())
+    return [each for each in found if each["finished_at"] is None]

@@ -22,6 +22,7 @@ _PLACES = {
     "pin_incorrect": "pin",
     "pin_locked": "pin",
     "insufficient_funds": "amount",
+    "limit_exceeded": "amount",
     "recipient_not_found": "to",
     "same_account": "to",
     "account_not_found": "from_account",

@@ -189,7 +189,7 @@ async def test_somebody_signed_out_signs_in_and_comes_back_to_the_shop(
     assert answer.status_code == httpx.codes.SEE_OTHER
     sign_in = Page(await user_app.client.get(answer.headers["location"], headers={"Accept": "text/html"}))
     form = sign_in.form("/sign-in")
-    answer = await Browser(asha).post(form, email=asha.profile["email"], password="correct horse")  # noqa: S106 - a test's
+    answer = await Browser(asha).post(form, email=asha.profile["email"], password="correct horse")
     user_app.client.cookies.clear()
     assert answer.status_code == httpx.codes.SEE_OTHER
     assert httpx.URL(answer.headers["location"]).params["amount"] == "20"
