@@ -141,8 +141,9 @@ class Engine:
             assert withdrawal is not None, "withdrawals are never deleted"
             if withdrawal.lease_id == job.lease_id:
                 standing = _standing(withdrawal)
-                if isinstance(fact, InProgress | NotKnownThere):
-                    accepted = await timeline.tells(session, withdrawal.id, "processing")
+                if isinstance(fact, InProgress | NotKnownThere | NotDone):
+                    known = (timeline.PROCESSING, timeline.REFUSAL_HEARD)
+                    accepted = await timeline.tells(session, withdrawal.id, *known)
                     standing = replace(standing, was_accepted=accepted)
                 await apply_step(session, withdrawal, decide(standing, fact, self._moment()))
             elif isinstance(fact, Paid | SentBack):

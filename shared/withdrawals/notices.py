@@ -17,7 +17,7 @@ from shared.withdrawals.rows import lock
 from shared.withdrawals.settlement import alert, settle
 from shared.withdrawals.states import Conclusion, Paid, SentBack, TurnedDown
 
-Verdict = Literal["settled", "duplicate", "unknown_reference", "amount_mismatch", "contradiction"]
+Verdict = Literal["settled", "noted", "duplicate", "unknown_reference", "amount_mismatch", "contradiction"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ async def apply_payout_notice(session: AsyncSession, notice: PayoutNotice) -> No
     """Settle what the notice is about, in the caller's transaction; a late fact wins over our guess.
 
     A success or failure ends an active withdrawal, a reversal also a paid one (the money is credited again).
+    A failure that comes while the payout is being sent is only noted: what becomes of that send decides.
     What is known already is a duplicate; what cannot be is a contradiction, noted and alerted, and nothing moves.
     Another amount than ours settles nothing: an active withdrawal is put under review.
     """

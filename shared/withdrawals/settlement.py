@@ -48,14 +48,33 @@ async def apply_step(session: AsyncSession, withdrawal: Withdrawal, step: Step) 
 
 async def settle(session: AsyncSession, withdrawal: Withdrawal, fact: Conclusion) -> Verdict:
     """Do with a locked withdrawal what the bank's word demands, whatever its status."""
-    verdict, step = judge(withdrawal.status, withdrawal.utr, fact)
+    verdict, step = judge(withdrawal.status, withdrawal.utr, fact, is_being_sent=_may_be_being_sent(withdrawal))
     if step is not None:
         await apply_step(session, withdrawal, step)
+    elif verdict == "noted":
+        await _note_refusal(session, withdrawal, fact)
     elif verdict == "contradiction":
         claimed = {"claim": type(fact).__name__, "utr": None if isinstance(fact, TurnedDown) else fact.utr}
         await timeline.append(session, withdrawal.id, status=withdrawal.status, kind="contradiction", facts=claimed)
         alert(withdrawal, "contradiction")
     return verdict
+
+
+def _may_be_being_sent(withdrawal: Withdrawal) -> bool:
+    """Whether somebody may be sending it right now; under review, the lease does not say for what it was taken."""
+    is_leased = withdrawal.lease_expires_at is not None and withdrawal.lease_expires_at > clock.now()
+    return is_leased and withdrawal.status in ("in_flight", "needs_review")
+
+
+async def _note_refusal(session: AsyncSession, withdrawal: Withdrawal, fact: Conclusion) -> None:
+    """Once; the lease stays, and whoever holds it goes on from there."""
+    assert isinstance(fact, TurnedDown)
+    if not await timeline.tells(session, withdrawal.id, timeline.REFUSAL_HEARD):
+        facts = {"reason": fact.reason[:MAX_REASON_LENGTH]}
+        await timeline.append(
+            session, withdrawal.id, status=withdrawal.status, kind=timeline.REFUSAL_HEARD, facts=facts
+        )
+    _logger.warning("withdrawal %s: refused, the bank says, while it may be being sent", withdrawal.id)
 
 
 def alert(withdrawal: Withdrawal, why: str) -> None:

@@ -106,7 +106,7 @@ class Standing:
     retries: int = 0
     first_not_found_at: datetime | None = None
     was_accepted: bool = False
-    """The bank once said that it has it."""
+    """The bank once spoke of it as of something that it has, or had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +169,9 @@ def _continue(standing: Standing, fact: Uncertainty, moment: Moment) -> Step:
     later = moment.now + timedelta(seconds=delay_seconds(moment.timings, standing.retries, moment.jitter))
     missing_since = standing.first_not_found_at
     match fact:
+        case NotDone() if standing.was_accepted:
+            # This send did not arrive, but an earlier one did. What became of it only the bank can tell.
+            step = Step("unknown", "delayed_but_known", {"reason": fact.reason}, (), moment.now, retries)
         case NotDone():
             kind = "bank_down" if fact.is_about_bank else "delayed"
             step = Step("waiting", kind, _with_next(later, fact.reason), (), later, retries)
@@ -242,15 +245,21 @@ def _with_next(moment: datetime, reason: str | None = None) -> dict[str, Any]:
     return facts if reason is None else {**facts, "reason": reason}
 
 
-Verdict = Literal["settled", "duplicate", "contradiction"]
+Verdict = Literal["settled", "noted", "duplicate", "contradiction"]
 
 
-def judge(status: str, known_utr: str | None, fact: Conclusion) -> tuple[Verdict, Step | None]:
+def judge(
+    status: str, known_utr: str | None, fact: Conclusion, *, is_being_sent: bool = False
+) -> tuple[Verdict, Step | None]:
     """What a bank's late word means for a withdrawal in any status, and the step it takes, if any.
 
-    The bank's word wins over our guess, so it ends whatever is active. Against something already final it
-    is either old news or a contradiction, which changes nothing and has to be looked at.
+    The bank's word wins over our guess, so it ends whatever is active; only a refusal heard while the payout
+    is being sent may be about an earlier send, so it is noted, the hold stays, and what becomes of this send decides.
+    Against something already final it is either old news or a contradiction, which changes nothing and has to be
+    looked at.
     """
+    if status in ACTIVE_STATUSES and is_being_sent and isinstance(fact, TurnedDown):
+        return "noted", None
     if status in ACTIVE_STATUSES:
         return "settled", conclude(fact)
     is_same_payout = not isinstance(fact, TurnedDown) and (known_utr is None or fact.utr in (None, known_utr))

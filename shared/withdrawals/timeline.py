@@ -18,6 +18,9 @@ from shared.models import WithdrawalEvent
 MAX_SHOWN = 500
 """Of a longer timeline, the newest lines."""
 
+PROCESSING, REFUSAL_HEARD = "processing", "refusal_heard"
+"""Kinds of lines that say: the bank has it, or had it."""
+
 # The withdrawal's row is locked by whoever appends, so the number is free.
 _APPEND = text("""
     INSERT INTO withdrawal_events (withdrawal_id, seq, status, kind, facts, at)
@@ -30,6 +33,8 @@ _WORDS = {
     "cancelled": "Cancelled",
     "sending": "Being sent to {bank}",
     "bank_down": "{bank} cannot be reached; nothing was sent, another attempt follows",
+    "delayed_but_known": "Held up on our side; asking {bank}, who spoke of it before",
+    "refusal_heard": "{bank} says it was refused, while it is being sent; the money stays held until that is certain",
     "delayed": "Held up on our side; nothing was sent, another attempt follows",
     "bank_shut": "{bank} is not answering at the moment; another attempt follows",
     "bank_slow": "{bank} did not answer in time; asking whether it was done",
@@ -58,10 +63,10 @@ async def append(
     await session.execute(_APPEND, {**values, "at": clock.now()})
 
 
-async def tells(session: AsyncSession, withdrawal_id: UUID, kind: str) -> bool:
-    """Whether there is a line of this kind."""
+async def tells(session: AsyncSession, withdrawal_id: UUID, *kinds: str) -> bool:
+    """Whether there is a line of one of these kinds."""
     lines = select(WithdrawalEvent.seq).where(WithdrawalEvent.withdrawal_id == withdrawal_id)
-    return bool(await session.scalar(select(lines.where(WithdrawalEvent.kind == kind).exists())))
+    return bool(await session.scalar(select(lines.where(WithdrawalEvent.kind.in_(kinds)).exists())))
 
 
 async def read(session: AsyncSession, withdrawal_id: UUID, bank: str) -> list[dict[str, Any]]:

@@ -8,8 +8,10 @@ from uuid import UUID
 import pytest
 
 from shared.models import Account
+from shared.withdrawals.engine import Job
 from shared.withdrawals.notices import NoticeVerdict
-from tests.integration.withdrawals.world import World
+from shared.withdrawals.states import Fact, MayBeDone, NotDone, Paid, TurnedDown
+from tests.integration.withdrawals.world import World, past
 
 FULL = (1_000_00, 0)
 HELD = (1_000_00, 100_00)
@@ -17,10 +19,65 @@ PAID = (900_00, 0)
 
 
 async def in_flight(world: World) -> tuple[Account, UUID]:
+    """Sent by somebody who never told what became of it."""
     wallet = await world.person(1_000_00)
     withdrawal = await world.ask(wallet, 100_00)
     assert await world.engine.take(wallet.owner_id) is not None
+    await world.change(withdrawal, lease_expires_at=past(0.01))
     return wallet, withdrawal
+
+
+async def being_sent(world: World) -> tuple[Account, UUID, Job]:
+    """Somebody is sending it now."""
+    wallet = await world.person(1_000_00)
+    withdrawal = await world.ask(wallet, 100_00)
+    job = await world.engine.take(wallet.owner_id)
+    assert job is not None
+    return wallet, withdrawal, job
+
+
+@pytest.mark.parametrize("status", ["in_flight", "needs_review"])
+@pytest.mark.parametrize(
+    ("outcome", "after", "money"),
+    [
+        (Paid("UTR1"), "succeeded", PAID),
+        (TurnedDown("ACCOUNT_CLOSED"), "failed", FULL),
+        (MayBeDone("ReadTimeout"), "unknown", HELD),
+        (NotDone("ConnectError"), "unknown", HELD),
+    ],
+)
+async def test_a_failure_heard_while_it_is_being_sent_waits_for_what_becomes_of_that_send(
+    world: World, status: str, outcome: Fact, after: str, money: tuple[int, int]
+) -> None:
+    wallet, withdrawal, job = await being_sent(world)
+    await world.change(withdrawal, status=status)
+    assert await world.hear(withdrawal, "failure") == NoticeVerdict("noted", withdrawal)
+    assert await world.hear(withdrawal, "failure") == NoticeVerdict("noted", withdrawal)
+    assert await world.money(wallet) == HELD
+    assert (await world.kinds(withdrawal)).count("refusal_heard") == 1
+    await world.engine.record(job, outcome)
+    is_open = after == "unknown"
+    assert (await world.row(withdrawal)).status == (status if is_open and status == "needs_review" else after)
+    assert await world.money(wallet) == money
+
+
+async def test_a_failure_heard_before_the_sender_died_is_settled_by_asking_the_bank(world: World) -> None:
+    wallet, withdrawal, _ = await being_sent(world)
+    world.bank.pay(str(withdrawal), 100_00)
+    await world.hear(withdrawal, "failure")
+    await world.change(withdrawal, lease_expires_at=past(0.01), next_attempt_at=past(0.01))
+    await world.work_until_status([withdrawal], "succeeded")
+    assert await world.money(wallet) == PAID
+    assert world.paid_out(withdrawal) == 100_00
+
+
+async def test_what_the_bank_once_refused_and_does_not_know_any_more_is_not_sent_again(world: World) -> None:
+    wallet, withdrawal, job = await being_sent(world)
+    await world.hear(withdrawal, "failure")
+    await world.engine.record(job, MayBeDone("ReadTimeout"))
+    await world.work_until_status([withdrawal], "needs_review")
+    assert world.calls_for(wallet) == []
+    assert await world.money(wallet) == HELD
 
 
 @pytest.mark.parametrize(

@@ -217,6 +217,18 @@ def test_a_late_word_of_the_bank(status: str, fact: Conclusion, verdict: str) ->
     assert (step is not None) == (verdict == "settled")
 
 
+@pytest.mark.parametrize("status", ACTIVE_STATUSES)
+@pytest.mark.parametrize(("fact", "verdict"), list(zip(CONCLUSIONS, ["settled", "noted", "settled"], strict=True)))
+def test_a_refusal_heard_while_it_is_being_sent_releases_nothing(status: str, fact: Conclusion, verdict: str) -> None:
+    found, step = judge(status, None, fact, is_being_sent=True)
+    assert (found, step is None) == (verdict, verdict == "noted")
+
+
+def test_a_send_that_did_not_arrive_is_not_repeated_once_the_bank_spoke_of_the_payout() -> None:
+    step = decide(replace(standing("in_flight", 2), was_accepted=True), NotDone("ConnectError"), after(7))
+    assert (step.status, step.money, step.next_attempt_at) == ("unknown", (), START + timedelta(seconds=7))
+
+
 def test_a_paid_withdrawal_that_comes_back_is_credited_and_not_captured_again() -> None:
     _, step = judge("succeeded", "UTR1", SentBack("UTR1", "RETURNED"))
     assert step is not None
