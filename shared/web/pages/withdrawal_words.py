@@ -13,6 +13,8 @@ from shared.web.pages import words
 from shared.withdrawals.timeline import bank_name
 
 _SOON = timedelta(seconds=60)
+_SHOWN_STEPS = 6
+"""A bank that stays away makes a long story: what is older than this can be unfolded."""
 _GOOD_STEPS = frozenset({"paid", "resolved_paid"})
 _BAD_STEPS = frozenset({"refused", "returned", "resolved_failed"})
 _CALM_STEPS = frozenset({"queued", "cancelled", "sending"})
@@ -27,6 +29,17 @@ _HEADINGS = {
     "failed": "The bank refused it",
     "cancelled": "Cancelled",
     "reversed": "The bank sent it back",
+}
+_LABELS = {
+    "queued": "In the queue",
+    "in_flight": "On its way",
+    "waiting": "Waiting",
+    "unknown": "Waiting",
+    "needs_review": "Looked into",
+    "succeeded": "Paid out",
+    "failed": "Refused",
+    "cancelled": "Cancelled",
+    "reversed": "Sent back",
 }
 _SENTENCES = {
     "queued": "Next to be sent to {bank}.",
@@ -56,6 +69,7 @@ class Step:
 class WithdrawalView:
     """What a page says of a withdrawal. `is_open`: something more will happen by itself."""
 
+    label: str
     heading: str
     sentence: str
     tone: str
@@ -64,6 +78,7 @@ class WithdrawalView:
     is_open: bool
     place: str | None
     created_at: datetime
+    earlier_steps: list[Step]
     steps: list[Step]
 
 
@@ -72,7 +87,9 @@ def view_of(shown: Mapping[str, Any]) -> WithdrawalView:
     status, bank = shown["status"], bank_name(shown["bank"])
     is_open = status not in FINAL_STATUSES
     tone, icon = _MARKS.get(status, ("calm", "cross") if status == "cancelled" else ("wait", "clock"))
+    steps = [_step(each) for each in shown.get("timeline", ())]
     return WithdrawalView(
+        label=_LABELS[status] if (shown["position"] or 1) == 1 else f"{shown['position']} in your queue",
         heading=_HEADINGS[status],
         sentence=_sentence(shown, bank),
         tone=tone,
@@ -81,7 +98,8 @@ def view_of(shown: Mapping[str, Any]) -> WithdrawalView:
         is_open=is_open,
         place=_place(shown["position"]),
         created_at=datetime.fromisoformat(shown["created_at"]),
-        steps=[_step(each) for each in shown.get("timeline", ())],
+        earlier_steps=steps[:-_SHOWN_STEPS],
+        steps=steps[-_SHOWN_STEPS:],
     )
 
 
