@@ -147,7 +147,7 @@ class ReversalExceedsOriginal(Invalid):
 
 @dataclass(eq=False)
 class LedgerBusy(Unavailable):
-    """The queue is full or the database away. Nothing is known to have moved; the same key may be sent again."""
+    """The queue is full or the database away. Whether it moved is not known yet: the same key, sent again, tells."""
 
     code = "ledger_busy"
     title = "Money cannot be moved right now; repeat the request with the same Idempotency-Key"

@@ -91,7 +91,8 @@ async def carry_out(poster: Poster, instruction: Instruction) -> Answer:
     """Move the money and answer with the receipt; a repeated key gets its first answer.
 
     Raises InsufficientFunds, LimitExceeded, SameAccount, AccountClosed, IdempotencyKeyReused,
-    RequestInFlight, LedgerBusy; whatever is raised, nothing moved.
+    RequestInFlight: then nothing moved. Raises LedgerBusy when that is not known: the movement may still happen, and
+    the same key, sent again, tells.
     """
     outcome = await poster.post(instruction)
     match outcome:
