@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared import clock
 from shared.auth.errors import PinIncorrect, PinLocked, TokenInvalid
 from shared.auth.passwords import Hasher
+from shared.auth.tokens import Identity, Tokens
 from shared.config import PasswordSettings
 from shared.db.engine import SessionMaker
 from shared.errors import BatuaError
@@ -24,8 +25,8 @@ from shared.models import Owner, PinFailure
 
 async def check(
     sessionmaker: SessionMaker, *, hasher: Hasher, settings: PasswordSettings, owner_id: UUID, pin: str
-) -> None:
-    """Return when the PIN is right. Raises PinIncorrect (counted) or PinLocked (whether it is right or not)."""
+) -> str:
+    """The PIN's hash, when it is right. Raises PinIncorrect (counted) or PinLocked (whether it is right or not)."""
     async with sessionmaker() as session:  # before the expensive part, and no lock held during it
         await _refuse_while_locked(session, settings, owner_id)
     # Looked at again once it is our turn: of many guesses at once, those that waited are not even compared.
@@ -39,6 +40,22 @@ async def check(
             raise await _count_failure(sessionmaker, settings, owner_id)
     async with sessionmaker() as session:
         await _refuse_while_locked(session, settings, owner_id)
+    return pin_hash
+
+
+async def check_token(
+    sessionmaker: SessionMaker, *, tokens: Tokens, settings: PasswordSettings, identity: Identity, pin_token: str
+) -> None:
+    """Return when the token stands for the PIN that its owner has now, and that PIN is not locked.
+
+    Raises PinTokenInvalid, PinLocked.
+    """
+    async with sessionmaker() as session:
+        await _refuse_while_locked(session, settings, identity.owner_id)
+        pin_hash = await session.scalar(select(Owner.pin_hash).where(Owner.id == identity.owner_id))
+    if pin_hash is None:
+        raise TokenInvalid
+    tokens.verify_pin_token(pin_token, identity, pin_hash)
 
 
 async def _count_failure(sessionmaker: SessionMaker, settings: PasswordSettings, owner_id: UUID) -> BatuaError:

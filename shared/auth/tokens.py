@@ -7,6 +7,7 @@ happens to Redis.
 from __future__ import annotations
 
 import hashlib
+import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -33,6 +34,7 @@ ISSUER = "batua"
 MAX_TOKEN_LENGTH = 4096
 _SESSION, _PIN = "session", "pin"
 _KEY_ID_LENGTH = 16
+_PIN_MARK_LENGTH = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +77,11 @@ class Tokens:
         """A new session for an owner who has just proved who they are."""
         return self._sign(_SESSION, owner_id, self._lifetime, {"jti": str(new_id())})
 
-    def issue_pin_token(self, identity: Identity) -> IssuedToken:
-        """Stands for the PIN for a few minutes, in this session only."""
-        return self._sign(_PIN, identity.owner_id, self._pin_lifetime, {"jti": str(identity.session_id)})
+    def issue_pin_token(self, identity: Identity, pin_hash: str) -> IssuedToken:
+        """Stands for the PIN behind `pin_hash` for a few minutes, in this session only."""
+        mark = _pin_mark(self._keys[self._signing_key_id], pin_hash)
+        claims = {"jti": str(identity.session_id), "pin": mark.decode()}
+        return self._sign(_PIN, identity.owner_id, self._pin_lifetime, claims)
 
     async def verify(self, session: AsyncSession, token: str) -> Identity:
         """Who the token speaks for. Raises TokenInvalid, TokenExpired, TokenRevoked."""
@@ -96,13 +100,18 @@ class Tokens:
             raise TokenRevoked
         return Identity(claims.owner_id, self.kind, claims.token_id, is_system, claims.expires_at)
 
-    def verify_pin_token(self, token: str, identity: Identity) -> None:
-        """Raises PinTokenInvalid unless the token stands for the PIN of this owner in this session, now."""
+    def verify_pin_token(self, token: str, identity: Identity, pin_hash: str) -> None:
+        """Raises PinTokenInvalid unless the token stands for the PIN of this owner in this session, now.
+
+        `pin_hash` is the one they have now: a token of the PIN before it ended with that PIN.
+        """
         try:
             claims = self._read(token, _PIN)
         except (TokenInvalid, TokenExpired):
             raise PinTokenInvalid from None
         if (claims.owner_id, claims.token_id) != (identity.owner_id, identity.session_id):
+            raise PinTokenInvalid
+        if not any(hmac.compare_digest(claims.pin_mark, _pin_mark(key, pin_hash)) for key in self._keys.values()):
             raise PinTokenInvalid
 
     def _sign(self, purpose: str, owner_id: UUID, lifetime: timedelta, more: Mapping[str, Any]) -> IssuedToken:
@@ -158,6 +167,7 @@ class _Claims:
     token_id: UUID
     issued_at: datetime
     expires_at: datetime
+    pin_mark: bytes
 
     @classmethod
     def of(cls, payload: Mapping[str, Any]) -> _Claims:
@@ -166,6 +176,7 @@ class _Claims:
             UUID(payload["jti"]),
             datetime.fromtimestamp(payload["iat"], UTC),
             datetime.fromtimestamp(payload["exp"], UTC),
+            str(payload.get("pin", "")).encode(),
         )
 
 
@@ -173,6 +184,11 @@ async def revoke(session: AsyncSession, identity: Identity) -> None:
     """Sign this session out, for good and everywhere. Doing it twice is fine."""
     statement = insert(RevokedToken).values(id=identity.session_id, expires_at=identity.expires_at)
     await session.execute(statement.on_conflict_do_nothing())
+
+
+def _pin_mark(key: bytes, pin_hash: str) -> bytes:
+    """Tells one PIN hash from another, and nothing about either."""
+    return hmac.digest(key, b"batua-pin:" + pin_hash.encode(), "sha256").hex()[:_PIN_MARK_LENGTH].encode()
 
 
 def _key_id(secret: bytes) -> str:

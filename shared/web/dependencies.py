@@ -123,7 +123,13 @@ class PinChecker:
     async def __call__(self, pin: SecretStr | None) -> None:
         """Return when right. Raises PinIncorrect, PinLocked, PinTokenInvalid; InvalidRequest when neither was sent."""
         if self.pin_token is not None:
-            self.resources.tokens.verify_pin_token(self.pin_token, self.caller)
+            await pins.check_token(
+                self.resources.sessionmaker,
+                tokens=self.resources.tokens,
+                settings=self.resources.settings,
+                identity=self.caller,
+                pin_token=self.pin_token,
+            )
             return
         if pin is None:
             raise InvalidRequest.of("pin", "required, unless X-Pin-Token is sent")

@@ -92,12 +92,12 @@ async def logout(caller: Caller, session: WriteSession, resources: CurrentResour
 @router.post("/auth/pin", responses=problem_responses(PinIncorrect, PinLocked, HashingBusy))
 async def exchange_pin(body: PinBody, caller: Caller, resources: CurrentResources) -> PinTokenAnswer:
     """Enter the PIN once and get a token that stands for it for five minutes."""
-    await pins.check(
+    pin_hash = await pins.check(
         resources.sessionmaker,
         hasher=resources.hasher,
         settings=resources.settings,
         owner_id=caller.owner_id,
         pin=body.pin.get_secret_value(),
     )
-    issued = resources.tokens.issue_pin_token(caller)
+    issued = resources.tokens.issue_pin_token(caller, pin_hash)
     return PinTokenAnswer(pin_token=issued.token, expires_at=issued.expires_at)

@@ -22,8 +22,8 @@ from shared.auth.errors import PinIncorrect, PinTokenInvalid
 from shared.auth.passwords import Hasher
 from shared.auth.tokens import Tokens
 from shared.db.engine import SessionMaker
-from shared.models import PinFailure
-from tests.integration.auth.people import PIN, bearing, is_problem, log_in, running, sign_up
+from shared.models import Owner, PinFailure
+from tests.integration.auth.people import PASSWORD, PIN, bearing, is_problem, log_in, running, sign_up
 
 WRONG = "9999"
 
@@ -168,17 +168,19 @@ async def test_a_pin_token_stands_for_the_pin_in_its_own_session_for_five_minute
         here, there, stranger = [
             await tokens.verify(session, token) for token in (answer["token"], elsewhere, other["token"])
         ]
-    tokens.verify_pin_token(entered["pin_token"], here)
+    async with sessionmaker() as session:
+        pin_hash = (await session.get_one(Owner, here.owner_id)).pin_hash
+    tokens.verify_pin_token(entered["pin_token"], here, pin_hash)
     for identity in (there, stranger):
         with pytest.raises(PinTokenInvalid):
-            tokens.verify_pin_token(entered["pin_token"], identity)
+            tokens.verify_pin_token(entered["pin_token"], identity, pin_hash)
     for not_a_pin_token in (answer["token"], "x", "é"):
         with pytest.raises(PinTokenInvalid):
-            tokens.verify_pin_token(not_a_pin_token, here)
+            tokens.verify_pin_token(not_a_pin_token, here, pin_hash)
     ends = datetime.fromisoformat(entered["expires_at"])
     assert timedelta(minutes=4, seconds=50) < ends - datetime.now(UTC) <= timedelta(minutes=5)
     with clock.reading(lambda: ends), pytest.raises(PinTokenInvalid):
-        tokens.verify_pin_token(entered["pin_token"], here)
+        tokens.verify_pin_token(entered["pin_token"], here, pin_hash)
 
 
 async def test_a_pin_token_is_no_session_token(users: httpx.AsyncClient) -> None:
@@ -201,3 +203,27 @@ async def test_a_transfer_takes_the_pin_or_its_token_or_neither(users: httpx.Asy
     for sent in (users.post("/transfers", json=body, headers=good),):
         is_problem(await sent, 402, "insufficient_funds")
     is_problem(await users.post("/transfers", json=body | {"pin": PIN}, headers=headers), 402, "insufficient_funds")
+
+
+async def pay_with_token(users: httpx.AsyncClient, session_token: str, to: str, pin_token: str) -> httpx.Response:
+    headers = bearing(session_token) | {"Idempotency-Key": "token", "X-Pin-Token": pin_token}
+    return await users.post("/transfers", json={"to": to, "amount": 100}, headers=headers)
+
+
+async def test_a_pin_token_ends_with_the_pin_it_stands_for(users: httpx.AsyncClient) -> None:
+    alice, bob = await sign_up(users), await sign_up(users)
+    to = bob["user"]["wallet_id"]
+    old = (await enter(users, alice["token"], PIN)).json()["pin_token"]
+    change = {"current_password": PASSWORD, "new_pin": "8642"}
+    assert (await users.patch("/users/me", json=change, headers=bearing(alice["token"]))).status_code == 200
+    is_problem(await pay_with_token(users, alice["token"], to, old), 403, "pin_token_invalid")
+    new = (await enter(users, alice["token"], "8642")).json()["pin_token"]
+    is_problem(await pay_with_token(users, alice["token"], to, new), 402, "insufficient_funds")
+
+
+async def test_a_locked_pin_locks_its_tokens_too(users: httpx.AsyncClient) -> None:
+    alice, bob = await sign_up(users), await sign_up(users)
+    token = (await enter(users, alice["token"], PIN)).json()["pin_token"]
+    for _ in range(5):
+        await enter(users, alice["token"], WRONG)
+    is_problem(await pay_with_token(users, alice["token"], bob["user"]["wallet_id"], token), 423, "pin_locked")
