@@ -18,7 +18,7 @@ from shared.web.middleware import BodyLimitMiddleware, RequestMiddleware, Unread
 from shared.web.pages import refusals, statics
 from shared.web.pages.headers import SecurityHeadersMiddleware
 from shared.web.pages.kit import Pages, PageState
-from shared.web.pages.rendering import create_environment
+from shared.web.pages.rendering import environment_of
 
 BODY_LIMIT_BYTES = 64 * 1024
 API_PREFIX = "/api/v1"
@@ -76,7 +76,7 @@ def create_application(
 
 
 def _add_pages(app: FastAPI, pages: Pages, settings: Settings) -> None:
-    app.state.pages = PageState(pages.shell, create_environment(pages.templates), settings)
+    app.state.pages = PageState(pages.shell, environment_of(pages.templates), settings)
     for router in (statics.router, *pages.routers):
         app.include_router(router, include_in_schema=False)
 

@@ -18,14 +18,17 @@ from shared.web.pages.rendering import render, see_other
 _FOR_MACHINES = ("/api", "/healthz", "/readyz", "/metrics", "/openapi.json")
 _HEADINGS = {
     HTTPStatus.BAD_REQUEST: "That did not reach us in one piece",
+    HTTPStatus.PAYMENT_REQUIRED: "Not enough money",
     HTTPStatus.FORBIDDEN: "That is not allowed",
     HTTPStatus.NOT_FOUND: "There is nothing at this address",
     HTTPStatus.METHOD_NOT_ALLOWED: "This page cannot be opened that way",
     HTTPStatus.CONFLICT: "That does not fit any more",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "That is too much at once",
     HTTPStatus.UNPROCESSABLE_ENTITY: "Something in that address is not right",
+    HTTPStatus.LOCKED: "Locked for a while",
     HTTPStatus.TOO_MANY_REQUESTS: "A little too often",
     HTTPStatus.INTERNAL_SERVER_ERROR: "Something went wrong on our side",
+    HTTPStatus.BAD_GATEWAY: "The bank did not answer",
     HTTPStatus.SERVICE_UNAVAILABLE: "We are catching our breath",
 }
 _SENTENCES = {

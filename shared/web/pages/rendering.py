@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,20 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from shared import clock
 from shared.web.pages import statics, words
 from shared.web.pages.kit import PageState
 
 SHARED_TEMPLATES = Path(__file__).parent.parent / "templates"
 
 
-def create_environment(templates: Path) -> Environment:
-    """The app's own templates, with the shared ones behind them. Escapes everything; an unknown name is an error."""
+@cache
+def environment_of(templates: Path) -> Environment:
+    """The app's own templates, with the shared ones behind them. Escapes everything; an unknown name is an error.
+
+    All are read at once, and the locale with them: what cannot be read stops the start, and the first visitor does
+    not wait.
+    """
     environment = Environment(
         loader=FileSystemLoader([templates, SHARED_TEMPLATES]),
         autoescape=True,
@@ -42,6 +49,10 @@ def create_environment(templates: Path) -> Environment:
         environment.filters[function.__name__] = function
     environment.globals["static"] = statics.url
     environment.globals["plural"] = words.plural
+    for name in environment.list_templates(extensions=["html"]):
+        environment.get_template(name)
+    words.rupees(0)
+    words.when(clock.now())
     return environment
 
 

@@ -47,7 +47,7 @@ let refreshing = null;
 let again = false;
 
 async function replaceLiveParts() {
-  const answer = await fetch(location.href, { headers: { Accept: "text/html", "X-Live": "1" }, cache: "no-store" });
+  const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
   const there = new URL(answer.url);
   if (answer.redirected && there.pathname !== location.pathname) {
     location.assign(there); // signed out meanwhile, or the thing has moved on
@@ -194,6 +194,7 @@ function search(box) {
     input.value = option.dataset.value;
     show(false);
     input.dispatchEvent(new Event("change", { bubbles: true }));
+    if (option.dataset.href) location.assign(option.dataset.href); // an option that is a place to go
   };
   const ask = async () => {
     const q = input.value.trim();

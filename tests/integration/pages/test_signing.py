@@ -1,0 +1,144 @@
+"""Signing up, in and out on pages."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.testing.apps import PASSWORD, PIN, RunningApp
+from tests.integration.pages.browser import HTML, OWN_FORM, fresh_email, open_page, send_form, sign_up
+
+
+@pytest.fixture(params=["user_app", "merchant_app"])
+def app(request: pytest.FixtureRequest) -> RunningApp:
+    running: RunningApp = request.getfixturevalue(request.param)
+    return running
+
+
+async def test_signing_up_leads_home_with_a_cookie_no_script_can_read(app: RunningApp) -> None:
+    answer = await sign_up(app)
+    assert answer.status_code == 303, answer.text
+    assert answer.headers["location"] == "/"
+    assert "HttpOnly" in answer.headers["set-cookie"]
+    assert "SameSite=lax" in answer.headers["set-cookie"]
+    home = await open_page(app, "/")
+    assert home.status_code == 200
+    assert 'aria-label="Main"' in home.text
+
+
+async def test_a_taken_email_is_told_beside_the_field_and_the_rest_is_kept(app: RunningApp) -> None:
+    email = fresh_email()
+    await sign_up(app, email=email)
+    app.client.cookies.clear()
+    answer = await sign_up(app, email=email)
+    assert answer.status_code == 409
+    assert 'id="email-error"' in answer.text
+    assert "already registered" in answer.text
+    assert f'value="{email}"' in answer.text
+
+
+async def test_what_was_typed_is_kept_but_never_a_secret(user_app: RunningApp) -> None:
+    answer = await send_form(
+        user_app, "/sign-up", first_name="Asha", last_name="", email="no address", password="short", pin="12ab"
+    )
+    assert answer.status_code == 422
+    assert 'value="Asha"' in answer.text
+    assert 'value="no address"' in answer.text
+    assert "12ab" not in answer.text
+    assert 'value="short"' not in answer.text
+    for field in ("last_name", "email", "password", "pin"):
+        assert f'id="{field}-error"' in answer.text, field
+    assert 'id="first_name-error"' not in answer.text
+    assert "set-cookie" not in answer.headers
+
+
+async def test_signing_in_leads_to_where_one_wanted_to_go(app: RunningApp) -> None:
+    email = fresh_email()
+    await sign_up(app, email=email)
+    app.client.cookies.clear()
+    away = await open_page(app, "/?from=there")
+    assert away.status_code == 303
+    assert away.headers["location"] == "/sign-in?next=/%3Ffrom%3Dthere"
+    form = await open_page(app, away.headers["location"])
+    assert 'name="next" value="/?from=there"' in form.text
+    answer = await send_form(app, "/sign-in", email=email, password=PASSWORD, next="/?from=there")
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/?from=there"
+    again = await open_page(app, "/sign-in")
+    assert again.status_code == 303, "somebody signed in needs no form"
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        "//evil.example",
+        "/\\evil.example",
+        "https://evil.example/",
+        "javascript:alert(1)",
+        "/\t/evil.example",
+        "/%0d%0aset-cookie:x=1\r\n",
+        "evil",
+        "",
+        "/sign-out",
+        "/" + "a" * 2000,
+    ],
+)
+async def test_signing_in_never_leads_to_another_site(user_app: RunningApp, wanted: str) -> None:
+    answer = await sign_up(user_app, next=wanted)
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/"
+
+
+async def test_a_wrong_password_says_the_same_as_an_unknown_email(app: RunningApp) -> None:
+    email = fresh_email()
+    await sign_up(app, email=email)
+    app.client.cookies.clear()
+    wrong = await send_form(app, "/sign-in", email=email, password="not this one")
+    unknown = await send_form(app, "/sign-in", email=fresh_email(), password="not this one")
+    for answer in (wrong, unknown):
+        assert answer.status_code == 401
+        assert "Email and password do not match" in answer.text
+        assert "not this one" not in answer.text
+
+
+async def test_signing_out_ends_the_session_and_no_page_was_kept(app: RunningApp) -> None:
+    await sign_up(app)
+    cookie = app.client.cookies["session"]
+    home = await open_page(app, "/")
+    assert home.headers["cache-control"] == "no-store"
+    answer = await send_form(app, "/sign-out")
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/sign-in?signed-out=1"
+    assert "session" not in app.client.cookies
+    app.client.cookies.set("session", cookie)
+    back = await open_page(app, "/")
+    assert back.status_code == 303, "the old cookie counts no more"
+    twice = await send_form(app, "/sign-out")
+    assert twice.status_code == 303, "signing out twice is no error"
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/sign-up", "/sign-out"])
+async def test_a_form_on_another_site_gets_nowhere(user_app: RunningApp, path: str) -> None:
+    fields = {"email": fresh_email(), "password": PASSWORD, "pin": PIN, "first_name": "A", "last_name": "B"}
+    for headers in ({"sec-fetch-site": "cross-site"}, {"origin": "https://evil.example"}, {}):
+        answer = await user_app.client.post(path, data=fields, headers=HTML | headers)
+        assert answer.status_code == 403, headers
+        assert "set-cookie" not in answer.headers
+
+
+async def test_markup_in_a_name_is_text(merchant_app: RunningApp) -> None:
+    name = "<script>alert('x')</script>\" onfocus=alert(1) x=\""
+    answer = await send_form(merchant_app, "/sign-up", business_name=name, email="nope")
+    assert answer.status_code == 422
+    assert "<script>alert" not in answer.text
+    assert '" onfocus' not in answer.text
+    assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&#34; onfocus=alert(1)" in answer.text
+
+
+async def test_a_form_with_files_or_too_many_fields_is_refused_and_harms_nobody(user_app: RunningApp) -> None:
+    files = await user_app.client.post("/sign-in", files={"email": b"x"}, headers=OWN_FORM)
+    assert files.status_code == 400
+    many = await user_app.client.post("/sign-in", data={f"f{n}": "1" for n in range(60)}, headers=OWN_FORM)
+    assert many.status_code in {400, 401, 422}
+    large = await user_app.client.post("/sign-in", data={"email": "x" * 100_000}, headers=OWN_FORM)
+    assert large.status_code == 413
+    assert "too much at once" in large.text
