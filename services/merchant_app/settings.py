@@ -7,4 +7,7 @@ from shared.web.resources import AccountSettings
 
 
 class MerchantAppSettings(AccountSettings, WithdrawalSettings):
-    """`BATUA_*`: database, Redis, tokens, passwords, throttling, withdrawals."""
+    """`BATUA_*`: database, Redis, tokens, passwords, throttling, withdrawals, where people pay."""
+
+    user_app_url: str | None = None
+    """Where user_app is reached, for links that pay this shop; without it, none are shown."""

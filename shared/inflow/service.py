@@ -69,9 +69,14 @@ class MonthlyInflow:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """What a dashboard shows, all of one moment: now, the latest 30 days and the latest 12 months."""
+    """What a dashboard shows, all of one moment: now, the latest 30 days and the latest 12 months.
 
+    `last_month_so_far` are as many days of last month as this month has begun; all of it where it was shorter.
+    """
+
+    today: date
     summary: Summary
+    last_month_so_far: Taken
     daily: DailyInflow
     monthly: MonthlyInflow
 
@@ -89,10 +94,15 @@ async def overview(session: AsyncSession, merchant_id: UUID) -> Overview:
     today = calendar.today(clock.now(), zone)
     days = calendar.days(None, None, today=today)
     months = calendar.months(None, None, today=today)
+    last_month, this_month = months[-2].first_day, months[-1].first_day
+    as_far = min(last_month + today.day * _ONE_DAY, this_month)
     starts = _summary_starts(today) | {*days, *(month.first_day for month in months), months[-1].plus(1).first_day}
+    starts.add(as_far)
     taken = await _taken_by_start(session, account_id, zone, starts)
     return Overview(
+        today=today,
         summary=_summarise(taken, today, zone),
+        last_month_so_far=_between(taken, last_month, as_far),
         daily=DailyInflow(zone.key, [(day, _between(taken, day, day + _ONE_DAY)) for day in days]),
         monthly=MonthlyInflow(
             zone.key, [(month, _between(taken, month.first_day, month.plus(1).first_day)) for month in months]

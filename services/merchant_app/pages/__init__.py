@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fastapi import APIRouter
 
-from services.merchant_app.pages import dashboard, sign_up
+from services.merchant_app.pages import dashboard, payments, poster, profile, refunds, sign_up
 from services.merchant_app.settings import MerchantAppSettings
 from shared.web.pages import signing, withdrawals
 from shared.web.pages.kit import NavItem, Pages, Shell
@@ -15,6 +15,10 @@ PAGES: tuple[APIRouter, ...] = (
     signing.router,
     sign_up.router,
     dashboard.router,
+    payments.router,
+    refunds.router,
+    poster.router,
+    profile.router,
     withdrawals.router,
 )
 """Adding a router is one line."""

@@ -4,13 +4,35 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from shared.web.dependencies import Caller
+from services.merchant_app.takings import takings_of
+from shared import clock
+from shared.auth import profiles
+from shared.inflow import service
+from shared.ledger import statement
+from shared.ledger.accounts import wallet_of
+from shared.ledger.statement import Filter
+from shared.web.dependencies import Caller, ReadSession
 from shared.web.pages.rendering import render
 
 router = APIRouter()
 
+NEWEST_PAYMENTS = 10
+_PAYMENTS = Filter(direction="CREDIT", kind="payment")
+
 
 @router.get("/")
-async def show_dashboard(request: Request, caller: Caller) -> Response:
-    """The page after sign-in."""
-    return render(request, "dashboard.html")
+async def show_dashboard(request: Request, caller: Caller, session: ReadSession) -> Response:
+    """The page after sign-in: today, this month, the newest payments, 30 days and 12 months."""
+    shop = await profiles.merchant_profile(session, caller.owner_id)
+    wallet = await wallet_of(session, caller.owner_id)
+    newest = await statement.page(session, wallet.id, limit=NEWEST_PAYMENTS, wanted=_PAYMENTS)
+    overview = await service.overview(session, caller.owner_id)
+    return render(
+        request,
+        "dashboard.html",
+        now=clock.now(),
+        shop=shop,
+        wallet=wallet,
+        newest=newest.lines,
+        takings=takings_of(overview),
+    )

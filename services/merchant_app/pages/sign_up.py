@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
+from services.merchant_app.pages.shop_fields import category_options, timezone_options
 from services.merchant_app.routes.auth import DEFAULT_TIMEZONE, RegisterBody
 from services.merchant_app.routes.auth import sign_up as register_shop
 from shared.web.dependencies import CurrentResources
@@ -11,9 +12,6 @@ from shared.web.pages.forms import Form, SubmittedForm
 from shared.web.pages.paths import own_path
 from shared.web.pages.rendering import render, see_other
 from shared.web.pages.signing import is_signed_in, welcome
-
-CATEGORIES = ("Food and drink", "Groceries", "Clothes", "Health", "Transport", "Services", "Other")
-TIMEZONES = (DEFAULT_TIMEZONE, "Asia/Colombo", "Asia/Dhaka", "Asia/Dubai", "Asia/Kathmandu", "Asia/Singapore")
 
 router = APIRouter()
 
@@ -45,6 +43,6 @@ def _form(request: Request, form: Form, wanted: str) -> Response:
         status=form.status,
         form=form,
         next=wanted,
-        categories=[("", "Choose one"), *((name, name) for name in CATEGORIES)],
-        timezones=[(name, name.replace("_", " ")) for name in TIMEZONES],
+        categories=category_options(),
+        timezones=timezone_options(),
     )

@@ -1,0 +1,112 @@
+"""Bar charts as plain SVG: widths in per cent and heights in pixels, so that a chart fits a phone and its text stays
+readable. No style and no script inside: the stylesheet paints it, in both themes and on paper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from shared.money import PAISE_PER_RUPEE
+from shared.web.pages.words import number
+
+HEIGHT = 196
+_TOP, _BASE = 22, 168
+"""Pixels from the upper edge: where the highest grid line and the foot of the bars lie."""
+_SHARE_OF_SLOT = 0.68
+_LEAST_HEIGHT = 2
+"""Of a bar that stands for something, however little."""
+_GRID_LINES = 2
+_WIDTH_OF_A_LABEL = 7
+"""In per cent of a phone's width."""
+_CRORE, _LAKH, _THOUSAND = 10_000_000, 100_000, 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What one bar stands for; `amount` in paise. A `label` is short, or empty where there is no room for one."""
+
+    amount: int
+    title: str
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One bar: `x` and `width` in per cent of the chart's width, `y` and `height` in pixels; where its label hangs."""
+
+    point: Point
+    x: float
+    width: float
+    y: float
+    height: float
+    label_x: float
+    anchor: Literal["start", "middle", "end"]
+
+
+@dataclass(frozen=True, slots=True)
+class GridLine:
+    """A line across the chart, and the amount it stands for."""
+
+    y: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class BarChart:
+    """Bars, the oldest first, and the lines behind them; all in the viewer's own pixels."""
+
+    bars: Sequence[Bar]
+    lines: Sequence[GridLine]
+    height: int = HEIGHT
+    base: int = _BASE
+
+
+def bar_chart(points: Sequence[Point]) -> BarChart:
+    """The points side by side, from zero up to a round amount."""
+    top = _round_up(max((point.amount for point in points), default=0))
+    slot = 100 / max(len(points), 1)
+    bars = [_bar(point, index, slot, top) for index, point in enumerate(points)]
+    steps = [(step, _BASE - (_BASE - _TOP) * step / _GRID_LINES) for step in range(1, _GRID_LINES + 1)]
+    return BarChart(bars, [GridLine(y, compact_rupees(top * step // _GRID_LINES)) for step, y in steps])
+
+
+def compact_rupees(paise: int) -> str:
+    """As on an axis: `₹500`, `₹2.5K`, `₹10L`, `₹1Cr`, rounded down to one decimal."""
+    rupees = paise // PAISE_PER_RUPEE
+    for unit, letter in ((_CRORE, "Cr"), (_LAKH, "L"), (_THOUSAND, "K")):
+        if rupees >= unit:
+            tenths = rupees * 10 // unit
+            return f"₹{number(tenths // 10)}{f'.{tenths % 10}' if tenths % 10 else ''}{letter}"
+    return f"₹{rupees}"
+
+
+def _bar(point: Point, index: int, slot: float, top: int) -> Bar:
+    height = round((_BASE - _TOP) * point.amount / top, 1)
+    if point.amount:
+        height = max(height, _LEAST_HEIGHT)
+    width = slot * _SHARE_OF_SLOT
+    x = slot * index + (slot - width) / 2
+    label_x, anchor = _hang(x, width, slot)
+    return Bar(point, round(x, 2), round(width, 2), round(_BASE - height, 1), height, label_x, anchor)
+
+
+def _hang(x: float, width: float, slot: float) -> tuple[float, Literal["start", "middle", "end"]]:
+    """Below the middle of its bar; at the ends of a chart of thin bars within the chart."""
+    is_thin = slot < _WIDTH_OF_A_LABEL
+    if is_thin and x < slot:
+        return 0, "start"
+    if is_thin and x > 100 - slot:
+        return 100, "end"
+    return round(x + width / 2, 2), "middle"
+
+
+def _round_up(paise: int) -> int:
+    """The next of ₹10, 20, 40, 50, 100, 200, ...: half of it is round too."""
+    unit = 10 * PAISE_PER_RUPEE
+    while True:
+        for step in (1, 2, 4, 5):
+            if paise <= step * unit:
+                return step * unit
+        unit *= 10
