@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import httpx
 import pytest
 from sqlalchemy import func, select, update
 
-from shared import clock
+from shared.bank.wire import PayoutNotice
 from shared.models import OnRamp, Withdrawal
-from shared.models.withdrawal import FINAL_STATUSES
 from shared.onramps.settlement import settle
 from shared.testing.apps import BANK_API_KEY, PIN, RunningApp, Signed
 from shared.testing.browsing import Browser, Page
 from shared.testing.onramps import payment_notice
 from shared.withdrawals import timeline
+from shared.withdrawals.notices import apply_payout_notice
 
 ACCOUNT = {
     "bank": "hdfc",
@@ -271,11 +271,10 @@ async def test_a_queued_one_can_be_cancelled_and_the_money_is_back(asha: Signed,
 
 
 async def _stands_at(app: RunningApp, page: Page, status: str, kind: str, **facts: Any) -> UUID:
+    """As if the worker had brought it there."""
     withdrawal_id = UUID(page.path.rsplit("/", 1)[1])
     async with app.sessionmaker.begin() as session:
-        values = {"status": status, "utr": facts.get("utr"), "failure_reason": facts.get("reason")}
-        values["finished_at"] = clock.now() if status in FINAL_STATUSES else None
-        await session.execute(update(Withdrawal).where(Withdrawal.id == withdrawal_id).values(**values))
+        await session.execute(update(Withdrawal).where(Withdrawal.id == withdrawal_id).values(status=status))
         await timeline.append(session, withdrawal_id, status=status, kind=kind, facts=facts)
     return withdrawal_id
 
@@ -308,16 +307,33 @@ async def test_a_long_story_is_folded(user_app: RunningApp, browser: Browser) ->
     assert "3 earlier steps" in (await browser.open(page.path)).text
 
 
-async def test_what_was_paid_shows_its_utr_and_waits_for_nothing(user_app: RunningApp, browser: Browser) -> None:
+@pytest.mark.parametrize(
+    ("event", "reason", "words"),
+    [
+        ("success", None, ("Paid out", "paid it into the account", "UTR HDFCN26324000001")),
+        ("failure", "ACCOUNT_CLOSED", ("would not pay it out: account closed", "available again")),
+        ("reversed", "NAME_MISMATCH", ("The bank sent it back", "name mismatch", "in your wallet again")),
+    ],
+)
+async def test_what_has_ended_says_how_and_waits_for_nothing(
+    user_app: RunningApp,
+    browser: Browser,
+    event: Literal["success", "failure", "reversed"],
+    reason: str | None,
+    words: tuple[str, ...],
+) -> None:
     page = await _withdraw(browser)
-    await _stands_at(user_app, page, "failed", "refused", reason="ACCOUNT_CLOSED")
-    assert "would not pay it out: account closed" in (await browser.open(page.path)).text
-    await _stands_at(user_app, page, "succeeded", "paid", utr="HDFCN26324000001")
+    withdrawal_id = await _stands_at(user_app, page, "unknown", "processing")
+    utr = None if event == "failure" else "HDFCN26324000001"
+    async with user_app.sessionmaker.begin() as session:
+        notice = PayoutNotice("hdfc", event, str(withdrawal_id), utr, 100_00, reason)
+        assert (await apply_payout_notice(session, notice)).verdict == "settled"
     shown = await browser.open(page.path)
-    assert "Paid out" in shown.text
-    assert "HDFCN26324000001" in shown.text
+    for each in words:
+        assert each in shown.text
     assert "data-events" not in shown.answer.text
     assert "http-equiv" not in shown.answer.text
+    assert f"/withdraw?again={withdrawal_id}" in shown.answer.text
 
 
 async def test_an_account_used_before_is_offered_without_its_number(
