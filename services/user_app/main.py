@@ -10,9 +10,10 @@ from fastapi import FastAPI
 from services.user_app.banks import open_banks
 from services.user_app.pages import pages_of
 from services.user_app.routes import ROUTERS
+from services.user_app.routes.bulk_transfers import BULK_BODY_LIMIT_BYTES, BULK_PATH
 from services.user_app.settings import UserAppSettings
 from shared.tasks.hints import Hints
-from shared.web.application import create_application
+from shared.web.application import API_PREFIX, create_application
 from shared.web.health import POSTGRES, REDIS
 from shared.web.logs import configure_logging
 from shared.web.resources import open_resources
@@ -45,4 +46,5 @@ def create_app(settings: UserAppSettings | None = None) -> FastAPI:
         routers=ROUTERS,
         readiness=(POSTGRES, REDIS),
         pages=pages_of(chosen),
+        larger_bodies={f"{API_PREFIX}{BULK_PATH}": BULK_BODY_LIMIT_BYTES},
     )

@@ -53,9 +53,10 @@ class Announcer:
     async def aclose(self) -> None:
         """Say what is left to say, for a moment at most."""
         self._is_closed = True
-        if self._task is not None:
-            await asyncio.wait([self._task], timeout=CLOSE_SECONDS)
-            self._task.cancel()
+        task = self._task
+        if task is not None:
+            await asyncio.wait([task], timeout=CLOSE_SECONDS)
+            task.cancel()
 
     async def _publish(self) -> None:
         try:

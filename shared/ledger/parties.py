@@ -90,6 +90,12 @@ async def holders(session: AsyncSession, account_ids: Collection[UUID]) -> dict[
     return {row.id: holder_from(row) for row in await session.execute(statement)}
 
 
+async def holders_of_wallets(session: AsyncSession, handles: Collection[str]) -> dict[str, Holder]:
+    """Whose wallet ids these (lowercase) are, by wallet id; one that nobody has is left out."""
+    statement = with_owner(select(account.handle).where(account.handle.in_(handles)))
+    return {row.handle: holder_from(row) for row in await session.execute(statement)}
+
+
 async def holder_of_wallet(session: AsyncSession, handle: str) -> Holder | None:
     """Whose wallet id this is; upper and lower case are the same."""
     statement = with_owner(select(account.id).where(account.handle == handle.strip().lower()))

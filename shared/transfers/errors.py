@@ -39,6 +39,14 @@ class NotRefundable(Invalid):
 
 
 @dataclass(eq=False)
+class AnotherRefused(Conflict):
+    """Nothing is wrong with this item, but it was to be all or nothing."""
+
+    code = "another_refused"
+    title = "Not sent, because another item of the request was refused"
+
+
+@dataclass(eq=False)
 class SystemUserOnly(Forbidden):
     """Initial funds come from the platform's own user."""
 

@@ -20,7 +20,7 @@ from shared.ledger.accounts import account_of, wallet_of
 from shared.ledger.limits import Day, Limits, SendingLimit, indian_day
 from shared.ledger.parties import Holder, holder_of_wallet, holders
 from shared.ledger.poster import Poster
-from shared.ledger.posting import Posted, Rejected, Transfer, TransferKind
+from shared.ledger.posting import Posted, Rejected, Transfer
 from shared.ledger.repository import Instruction, Replayed
 from shared.models import Account
 from shared.outbox.messages import Message
@@ -52,10 +52,24 @@ async def plan_transfer(
     source = wallet if from_account is None else await account_of(session, owner_id, from_account)
     recipient = await _recipient(session, owner_id, to)
     payer = (await holders(session, [source.id]))[source.id]
-    kind: TransferKind = "payment" if recipient.kind == "merchant" else "p2p"
     ends = Ends(payer, recipient)
-    limit = None if ends.is_internal else SendingLimit(wallet.id, sending_limits(limits))
-    return _instruction(ends, kind=kind, amount=amount, note=note, initiated_by=owner_id, claim=claim, limit=limit)
+    limit = SendingLimit(wallet.id, sending_limits(limits))
+    transfer = transfer_between(ends, amount=amount, note=note, initiated_by=owner_id, limit=limit)
+    return _instruction(transfer, ends, claim)
+
+
+def transfer_between(ends: Ends, *, amount: int, note: str | None, initiated_by: UUID, limit: SendingLimit) -> Transfer:
+    """A new transfer to a friend (`p2p`), a shop (`payment`), or within one's own, which no limit concerns."""
+    return Transfer(
+        id=new_id(),
+        kind="payment" if ends.credit.kind == "merchant" else "p2p",
+        debit_account_id=ends.debit.account_id,
+        credit_account_id=ends.credit.account_id,
+        amount=amount,
+        note=note,
+        initiated_by=initiated_by,
+        limit=None if ends.is_internal else limit,
+    )
 
 
 def sending_limits(limits: MovementLimits) -> Limits:
@@ -84,7 +98,16 @@ async def plan_initial_funds(
         raise RecipientNotFound
     platform = (await holders(session, [chart.FUNDING]))[chart.FUNDING]
     ends = Ends(platform, recipient)
-    return _instruction(ends, kind="funding", amount=amount, note=note, initiated_by=caller_id, claim=claim)
+    transfer = Transfer(
+        id=new_id(),
+        kind="funding",
+        debit_account_id=platform.account_id,
+        credit_account_id=recipient.account_id,
+        amount=amount,
+        note=note,
+        initiated_by=caller_id,
+    )
+    return _instruction(transfer, ends, claim)
 
 
 async def carry_out(poster: Poster, instruction: Instruction) -> Answer:
@@ -106,7 +129,7 @@ async def carry_out(poster: Poster, instruction: Instruction) -> Answer:
 
 
 async def _recipient(session: AsyncSession, owner_id: UUID, to: str) -> Holder:
-    account_id = _as_id(to)
+    account_id = as_id(to)
     if account_id is None:
         found = await holder_of_wallet(session, to)
     else:  # an id names one's own accounts only: those of others are reached by wallet id
@@ -117,37 +140,20 @@ async def _recipient(session: AsyncSession, owner_id: UUID, to: str) -> Holder:
     return found
 
 
-def _as_id(text: str) -> UUID | None:
+def as_id(text: str) -> UUID | None:
+    """The account id that somebody wrote as a recipient, or None for a wallet id."""
     try:
         return UUID(text)
     except ValueError:
         return None
 
 
-def _instruction(
-    ends: Ends,
-    *,
-    kind: TransferKind,
-    amount: int,
-    note: str | None,
-    initiated_by: UUID,
-    claim: Claim,
-    limit: SendingLimit | None = None,
-) -> Instruction:
-    transfer = Transfer(
-        id=new_id(),
-        kind=kind,
-        debit_account_id=ends.debit.account_id,
-        credit_account_id=ends.credit.account_id,
-        amount=amount,
-        note=note,
-        initiated_by=initiated_by,
-        limit=limit,
-    )
+def _instruction(transfer: Transfer, ends: Ends, claim: Claim) -> Instruction:
+    assert transfer.initiated_by is not None
     return Instruction(
         transfer,
         claim,
-        answer=partial(_answer, ends, initiated_by),
+        answer=partial(_answer, ends, transfer.initiated_by),
         messages=partial(messages_for, ends),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from fastapi import APIRouter, Depends, FastAPI, Request
@@ -22,6 +22,7 @@ from shared.web.pages.rendering import environment_of
 
 BODY_LIMIT_BYTES = 64 * 1024
 API_PREFIX = "/api/v1"
+NO_LARGER_BODIES: Mapping[str, int] = {}
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -37,13 +38,14 @@ def create_application(
     prefix: str = API_PREFIX,
     json_only: bool = True,
     body_limit_bytes: int = BODY_LIMIT_BYTES,
+    larger_bodies: Mapping[str, int] = NO_LARGER_BODIES,
     pages: Pages | None = None,
 ) -> FastAPI:
     """A FastAPI application whose every error is problem+json and in its OpenAPI document; with `pages`, a browser
     that opened one is answered by a page instead.
 
     `lifespan` puts `app.state.resources` in place. `json_only=False` leaves the content type to the routes, for
-    one that must check something else first.
+    one that must check something else first. `larger_bodies` are limits of certain paths, in bytes.
     """
     app = FastAPI(
         title=title,
@@ -55,7 +57,7 @@ def create_application(
         redirect_slashes=False,
     )
     app.state.settings = settings
-    app.add_middleware(BodyLimitMiddleware, limit_bytes=body_limit_bytes)
+    app.add_middleware(BodyLimitMiddleware, limit_bytes=body_limit_bytes, larger=larger_bodies)
     app.add_middleware(RequestMiddleware, service=title, refusal=refusals.refusal)
     app.add_middleware(
         SecurityHeadersMiddleware,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -90,12 +90,14 @@ class RequestMiddleware:
 class BodyLimitMiddleware:
     """Counts the bytes as they are read, so that a missing or wrong Content-Length gains nothing.
 
-    Nothing is refused before somebody reads: a check that comes first (an address, a route) still speaks first.
+    `larger` names paths with a limit of their own. Nothing is refused before somebody reads: a check that comes
+    first (an address, a route) still speaks first.
     """
 
-    def __init__(self, app: ASGIApp, *, limit_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, limit_bytes: int, larger: Mapping[str, int]) -> None:
         self._app = app
         self._limit_bytes = limit_bytes
+        self._larger = larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -105,18 +107,19 @@ class BodyLimitMiddleware:
         await self._app(scope, self._counting(scope, receive), send)
 
     def _counting(self, scope: Scope, receive: Receive) -> Callable[[], Awaitable[Message]]:
+        limit_bytes = self._larger.get(scope["path"], self._limit_bytes)
         announced = Headers(scope=scope).get("content-length", "")
-        too_large_from_start = announced.isdecimal() and int(announced[:20]) > self._limit_bytes
+        too_large_from_start = announced.isdecimal() and int(announced[:20]) > limit_bytes
         seen = 0
 
         async def limited() -> Message:
             nonlocal seen
             if too_large_from_start:
-                raise UnreadBody(self._limit_bytes)
+                raise UnreadBody(limit_bytes)
             message = await receive()
             seen += len(message.get("body", b""))
-            if seen > self._limit_bytes:
-                raise UnreadBody(self._limit_bytes)
+            if seen > limit_bytes:
+                raise UnreadBody(limit_bytes)
             return message
 
         return limited

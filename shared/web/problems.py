@@ -99,11 +99,15 @@ def problem(error: BatuaError, headers: Mapping[str, str] | None = None) -> Resp
         sent.setdefault("WWW-Authenticate", "Bearer")
     if error.retry_after_seconds is not None:
         sent["Retry-After"] = str(max(1, error.retry_after_seconds))
-    members = error.facts()
-    errors = getattr(error, "errors", None)
-    if errors is not None:
-        members["errors"] = [{"field": each.field, "message": each.message} for each in errors]
-    return _render(_members(status_of(error), error.code, error.title, error.detail), members, sent)
+    members = _members(status_of(error), error.code, error.title, error.detail)
+    return _render(members, _facts(error), sent)
+
+
+def problem_body(error: BatuaError) -> dict[str, Any]:
+    """What `problem` would answer, as JSON, for an answer that tells of several refusals."""
+    members = _members(status_of(error), error.code, error.title, error.detail)
+    facts: dict[str, Any] = to_jsonable_python(_facts(error), fallback=str)
+    return facts | members
 
 
 def problem_responses(*error_classes: type[BatuaError]) -> dict[int | str, dict[str, Any]]:
@@ -155,6 +159,14 @@ async def answer_validation_error(_: Request, error: Exception) -> Response:
     if any(each["type"] == "json_invalid" for each in complaints):
         return problem(MalformedJson())
     return problem(InvalidRequest([FieldError(_field(each["loc"]), _message(each)) for each in complaints]))
+
+
+def _facts(error: BatuaError) -> dict[str, Any]:
+    facts = error.facts()
+    errors = getattr(error, "errors", None)
+    if errors is not None:
+        facts["errors"] = [{"field": each.field, "message": each.message} for each in errors]
+    return facts
 
 
 def _field(location: Sequence[Any]) -> str:
