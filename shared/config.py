@@ -114,13 +114,14 @@ class PasswordSettings(Settings):
 
 
 class RateLimits(BaseModel):
-    """Sign-in throttling (never the PIN lockout, which cannot be turned off)."""
+    """Throttling of sign-ins and sign-ups (never the PIN lockout, which cannot be turned off)."""
 
     model_config = ConfigDict(frozen=True)
 
     enabled: bool = True
     login_per_email: str = "10/15minutes"
     login_per_address: str = "100/15minutes"
+    sign_ups_per_address: str = "100/hour"
 
 
 class RateLimitSettings(Settings):

@@ -121,6 +121,21 @@ class TooManyAttempts(TooMany):
 
 
 @dataclass(eq=False)
+class TooManySignUps(TooMany):
+    """Too many sign-ups from this place; one costs us two slow hashes and a wallet."""
+
+    retry_after: int
+
+    code = "too_many_sign_ups"
+    title = "Too many sign-ups from this address; try again later"
+
+    @property
+    def retry_after_seconds(self) -> int:
+        """Until the oldest of them are forgotten."""
+        return max(1, self.retry_after)
+
+
+@dataclass(eq=False)
 class HashingBusy(Unavailable):
     """More passwords wait to be checked than can be in reasonable time."""
 

@@ -1,7 +1,9 @@
-"""Slowing down who guesses passwords: failed attempts are counted per email and per address.
+"""Slowing down who guesses passwords: failed attempts are counted per email and per address. And who signs up by the
+hundred: sign-ups are counted per address.
 
 Counted in Redis, and in this process's memory while Redis is away: fewer are refused then, none are let through
-without being counted at all. An email that nobody registered counts like any other.
+without being counted at all. An email that nobody registered counts like any other. Of an IPv6 address the /64
+counts: whoever has one address of it has all.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Any
 
 from limits import RateLimitItem, parse
@@ -18,22 +21,25 @@ from limits.aio.strategies import FixedWindowRateLimiter
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from shared.auth.errors import TooManyAttempts
+from shared.auth.errors import TooManyAttempts, TooManySignUps
 from shared.config import RateLimits
 from shared.idempotency.cooldown import CoolDown
 
 _logger = logging.getLogger(__name__)
 
+IPV6_PREFIX = 64
+
 Use = Callable[[FixedWindowRateLimiter, RateLimitItem, str], Awaitable[None]]
 
 
 class SignInThrottle:
-    """Only failures count; a right password costs nothing."""
+    """Of sign-ins only failures count, a right password costs nothing; of sign-ups every one."""
 
     def __init__(self, rules: RateLimits, redis: Redis, *, audience: str) -> None:
         self._is_enabled = rules.enabled
         self._per_email = parse(rules.login_per_email)
         self._per_address = parse(rules.login_per_address)
+        self._sign_ups_per_address = parse(rules.sign_ups_per_address)
         self._audience = audience
         # Its signature forgets that options are handed to the client as they are.
         options: dict[str, Any] = {"connection_pool": redis.connection_pool}
@@ -52,9 +58,15 @@ class SignInThrottle:
         if self._is_enabled:
             await self._for_each(_count, email, address)
 
+    async def count_sign_up(self, address: str) -> None:
+        """Call it before anything else is done. Raises TooManySignUps when the address signed up too often lately."""
+        if self._is_enabled:
+            name = f"{self._audience}:sign-up:{_digest(_place(address))}"
+            await self._with_counter(_count_or_refuse, self._sign_ups_per_address, name)
+
     async def _for_each(self, use: Use, email: str, address: str) -> None:
         await self._with_counter(use, self._per_email, f"{self._audience}:email:{_digest(email)}")
-        await self._with_counter(use, self._per_address, f"{self._audience}:address:{_digest(address)}")
+        await self._with_counter(use, self._per_address, f"{self._audience}:address:{_digest(_place(address))}")
 
     async def _with_counter(self, use: Use, item: RateLimitItem, name: str) -> None:
         if self._cool_down.is_over:
@@ -62,7 +74,7 @@ class SignInThrottle:
                 await use(self._shared, item, name)
             except (RedisError, OSError, TimeoutError) as error:
                 self._cool_down.start()
-                _logger.warning("failed sign-ins are counted in memory: %s", type(error).__name__)
+                _logger.warning("sign-ins and sign-ups are counted in memory: %s", type(error).__name__)
             else:
                 return
         await use(self._own, item, name)
@@ -74,8 +86,26 @@ async def _count(limiter: FixedWindowRateLimiter, item: RateLimitItem, name: str
 
 async def _refuse_when_full(limiter: FixedWindowRateLimiter, item: RateLimitItem, name: str) -> None:
     if not await limiter.test(item, name):
-        window = await limiter.get_window_stats(item, name)
-        raise TooManyAttempts(retry_after=int(window.reset_time - time.time()) + 1)
+        raise TooManyAttempts(retry_after=await _seconds_left(limiter, item, name))
+
+
+async def _count_or_refuse(limiter: FixedWindowRateLimiter, item: RateLimitItem, name: str) -> None:
+    if not await limiter.hit(item, name):
+        raise TooManySignUps(retry_after=await _seconds_left(limiter, item, name))
+
+
+async def _seconds_left(limiter: FixedWindowRateLimiter, item: RateLimitItem, name: str) -> int:
+    window = await limiter.get_window_stats(item, name)
+    return int(window.reset_time - time.time()) + 1
+
+
+def _place(address: str) -> str:
+    """What is counted as one place."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    return str(IPv6Network((parsed, IPV6_PREFIX), strict=False)) if isinstance(parsed, IPv6Address) else address
 
 
 def _digest(text: str) -> str:

@@ -12,6 +12,7 @@ from shared.web.pages.forms import Form, SubmittedForm
 from shared.web.pages.paths import own_path
 from shared.web.pages.rendering import render, see_other
 from shared.web.pages.signing import is_signed_in, welcome
+from shared.web.sessions import ClientAddress
 
 router = APIRouter()
 
@@ -25,13 +26,15 @@ async def show_sign_up(request: Request, resources: CurrentResources, next: str 
 
 
 @router.post("/sign-up")
-async def sign_up(request: Request, form: SubmittedForm, resources: CurrentResources) -> Response:
+async def sign_up(
+    request: Request, form: SubmittedForm, address: ClientAddress, resources: CurrentResources
+) -> Response:
     """A shop, its account and a session, or the form again."""
     wanted = own_path(form.values.get("next"))
     with form.catching(email_taken="email"):
         body = form.read(RegisterBody)
         async with resources.sessionmaker.begin() as session:
-            shop = await register_shop(session, resources, body)
+            shop = await register_shop(session, resources, body, address)
         return welcome(resources, shop.id, wanted)
     return _form(request, form, wanted)
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.auth import profiles, registration
-from shared.auth.errors import EmailTaken, HashingBusy
+from shared.auth.errors import EmailTaken, HashingBusy, TooManySignUps
 from shared.auth.registration import Credentials
 from shared.web import sessions
 from shared.web.dependencies import CurrentResources, ReadSession, WriteSession
@@ -68,18 +68,23 @@ class MerchantSessionAnswer(SessionAnswer):
     merchant: MerchantAnswer
 
 
-@router.post("/auth/register", status_code=201, responses=problem_responses(EmailTaken, HashingBusy))
+@router.post("/auth/register", status_code=201, responses=problem_responses(EmailTaken, TooManySignUps, HashingBusy))
 async def register(
-    body: RegisterBody, response: Response, resources: CurrentResources, session: WriteSession
+    body: RegisterBody,
+    address: ClientAddress,
+    response: Response,
+    resources: CurrentResources,
+    session: WriteSession,
 ) -> MerchantSessionAnswer:
     """Sign up: a shop and its account with a balance of zero, or neither."""
-    merchant = await sign_up(session, resources, body)
+    merchant = await sign_up(session, resources, body, address)
     issued = sessions.start_session(response, resources, merchant.id)
     return MerchantSessionAnswer(merchant=merchant, token=issued.token, expires_at=issued.expires_at)
 
 
-async def sign_up(session: AsyncSession, resources: Resources, body: RegisterBody) -> MerchantAnswer:
-    """Hash first, then register. Raises EmailTaken, HashingBusy."""
+async def sign_up(session: AsyncSession, resources: Resources, body: RegisterBody, address: str) -> MerchantAnswer:
+    """Count, hash, then register. Raises TooManySignUps, HashingBusy, EmailTaken."""
+    await resources.throttle.count_sign_up(address)
     credentials = Credentials(
         email=body.email,
         password_hash=await resources.hasher.hash_password(body.password.get_secret_value()),

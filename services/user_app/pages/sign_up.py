@@ -11,6 +11,7 @@ from shared.web.pages.forms import Form, SubmittedForm
 from shared.web.pages.paths import own_path
 from shared.web.pages.rendering import render, see_other
 from shared.web.pages.signing import is_signed_in, welcome
+from shared.web.sessions import ClientAddress
 
 router = APIRouter()
 
@@ -24,12 +25,14 @@ async def show_sign_up(request: Request, resources: CurrentResources, next: str 
 
 
 @router.post("/sign-up")
-async def sign_up(request: Request, form: SubmittedForm, resources: CurrentResources) -> Response:
+async def sign_up(
+    request: Request, form: SubmittedForm, address: ClientAddress, resources: CurrentResources
+) -> Response:
     """A person, a wallet and a session, or the form again."""
     wanted = own_path(form.values.get("next"))
     with form.catching(email_taken="email"):
         body = form.read(RegisterBody)
         async with resources.sessionmaker.begin() as session:
-            user = await register_person(session, resources, request.app.state.settings, body)
+            user = await register_person(session, resources, request.app.state.settings, body, address)
         return welcome(resources, user.id, wanted)
     return render(request, "sign-up.html", status=form.status, form=form, next=wanted)

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.user_app.settings import UserAppSettings
 from shared.auth import profiles, registration
-from shared.auth.errors import EmailTaken, HashingBusy
+from shared.auth.errors import EmailTaken, HashingBusy, TooManySignUps
 from shared.auth.registration import Credentials
 from shared.web import sessions
 from shared.web.dependencies import CurrentResources, ReadSession, WriteSession
@@ -64,20 +64,27 @@ class UserSessionAnswer(SessionAnswer):
     user: UserAnswer
 
 
-@router.post("/auth/register", status_code=201, responses=problem_responses(EmailTaken, HashingBusy))
+@router.post("/auth/register", status_code=201, responses=problem_responses(EmailTaken, TooManySignUps, HashingBusy))
 async def register(
-    body: RegisterBody, request: Request, response: Response, resources: CurrentResources, session: WriteSession
+    *,
+    body: RegisterBody,
+    address: ClientAddress,
+    request: Request,
+    response: Response,
+    resources: CurrentResources,
+    session: WriteSession,
 ) -> UserSessionAnswer:
     """Sign up: a person and a wallet with a balance of zero, or neither."""
-    user = await sign_up(session, resources, request.app.state.settings, body)
+    user = await sign_up(session, resources, request.app.state.settings, body, address)
     issued = sessions.start_session(response, resources, user.id)
     return UserSessionAnswer(user=user, token=issued.token, expires_at=issued.expires_at)
 
 
 async def sign_up(
-    session: AsyncSession, resources: Resources, settings: UserAppSettings, body: RegisterBody
+    session: AsyncSession, resources: Resources, settings: UserAppSettings, body: RegisterBody, address: str
 ) -> UserAnswer:
-    """Hash first, then register. Raises EmailTaken, HashingBusy."""
+    """Count, hash, then register. Raises TooManySignUps, HashingBusy, EmailTaken."""
+    await resources.throttle.count_sign_up(address)
     credentials = Credentials(
         email=body.email,
         password_hash=await resources.hasher.hash_password(body.password.get_secret_value()),

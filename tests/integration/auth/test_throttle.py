@@ -17,12 +17,15 @@ from pydantic import SecretStr
 
 from infra.local.layout import Layout
 from infra.local.redis import answers, server_command
+from services.merchant_app import main as merchant_app
+from services.merchant_app.settings import MerchantAppSettings
 from services.user_app import main as user_app
 from services.user_app.settings import UserAppSettings
 from shared.config import RateLimits
 from tests.integration.auth.people import bearing, is_problem, log_in, new_email, running, sign_up
 
 STRICT = RateLimits(login_per_email="3/15minutes", login_per_address="8/15minutes")
+FEW_SIGN_UPS = RateLimits(sign_ups_per_address="3/hour")
 WRONG = "wrong horse"
 
 
@@ -204,7 +207,67 @@ async def test_a_dead_redis_costs_one_request_a_moment_and_not_each_of_them(user
     url = SecretStr(f"redis://127.0.0.1:{port}/0")
     async with silent, strict(user_settings, redis_url=url, redis_timeout_seconds=0.2) as client:
         email = (await sign_up(client))["user"]["email"]
+        asked.clear()
         started = time.monotonic()
         assert await codes(client, email, ["correct horse"] * 5) == [200] * 5
         assert time.monotonic() - started < 5 * 2 * 0.2
         assert len(asked) <= 1 + int(time.monotonic() - started)
+
+
+async def sign_ups(client: httpx.AsyncClient, count: int, **other: str) -> list[httpx.Response]:
+    body = {"email": "", "password": "correct horse", "pin": "1234", **other}
+    found = []
+    for _ in range(count):
+        found.append(await client.post("/auth/register", json=body | {"email": new_email()}))
+        client.cookies.clear()
+    return found
+
+
+@pytest.mark.usefixtures("redis")
+async def test_one_address_signs_up_only_so_often_and_is_turned_away_before_any_hash(
+    user_settings: UserAppSettings, merchant_settings: MerchantAppSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worked: list[bytes] = []
+    hash_of = bcrypt.hashpw
+    monkeypatch.setattr(bcrypt, "hashpw", lambda *asked: worked.append(asked[0]) or hash_of(*asked))
+    few = {"rate_limits": FEW_SIGN_UPS}
+    people, shop = {"first_name": "Alice", "last_name": "Rao"}, {"business_name": "Chai Point"}
+    for app, names in (
+        (user_app.create_app(user_settings.model_copy(update=few)), people),
+        (merchant_app.create_app(merchant_settings.model_copy(update=few)), shop),
+    ):
+        async with running(app) as client:
+            *let_in, refused = await sign_ups(client, 4, **names)
+            assert [response.status_code for response in let_in] == [201] * 3
+            hashes = len(worked)
+            is_problem(refused, 429, "too_many_sign_ups")
+            assert 59 * 60 < int(refused.headers["retry-after"]) <= 60 * 60 + 1
+            assert len(worked) == hashes
+            # The form of the page is the same door.
+            page = await client.post(
+                "http://batua.test/sign-up",
+                data={"email": new_email(), "password": "correct horse", "pin": "1234", **names},
+                headers={"Origin": "http://batua.test", "Accept": "text/html"},
+            )
+            assert page.status_code == 429
+
+
+@pytest.mark.usefixtures("redis")
+async def test_sign_ups_elsewhere_are_not_held_up_but_a_whole_ipv6_network_is_one_place(
+    user_settings: UserAppSettings,
+) -> None:
+    update = {"rate_limits": FEW_SIGN_UPS, "trusted_proxies": [ip_network("127.0.0.0/8")]}
+    async with running(user_app.create_app(user_settings.model_copy(update=update))) as client:
+        found = {}
+        for address in (
+            "2001:db8::1",
+            "2001:db8::2",
+            "2001:db8::ffff:3",
+            "2001:db8::4",
+            "2001:db8:0:1::1",
+            "192.0.2.9",
+        ):
+            client.headers["X-Forwarded-For"] = address
+            [response] = await sign_ups(client, 1, first_name="Alice", last_name="Rao")
+            found[address] = response.status_code
+    assert list(found.values()) == [201, 201, 201, 429, 201, 201]
