@@ -93,7 +93,7 @@ def _show(console: Console, wallet_ids: dict[Who, str]) -> None:
     layout = Layout.from_environment()
     has_stack = layout.secrets_file.exists()
     for app, group in (("user_app", PEOPLE), ("merchant_app", SHOPS)):
-        title = f"Sign in at {layout.url(app) if has_stack else app}"
+        title = f"Sign in at {layout.browser_url(app) if has_stack else app}"
         table = Table("name", "email", "wallet id", title=title, title_justify="left")
         for who in group:
             table.add_row(who.name, who.email, wallet_ids[who])

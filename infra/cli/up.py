@@ -46,15 +46,9 @@ def _request_stop(number: int, frame: FrameType | None) -> None:
     raise _StopRequested
 
 
-def _address(layout: Layout, process: str) -> str:
-    # A browser keeps cookies by host, whatever the port: under two names one can be signed in to both apps.
-    url = layout.url(process)
-    return url.replace("127.0.0.1", "localhost") if process == "merchant_app" else url
-
-
 def _announcement(layout: Layout, seconds: float) -> str:
     lines = [f"Batua is up after {seconds:.1f} s. Ctrl-C stops it."]
-    lines += [f"  {title:<17} {_address(layout, process)}{path}" for title, process, path in _SHOWN]
+    lines += [f"  {title:<17} {layout.browser_url(process)}{path}" for title, process, path in _SHOWN]
     lines += [f"  {'Mail':<17} {layout.mail}", f"  {'Logs, pids, data':<17} {layout.home}"]
     width = max(len(line) for line in lines)
     rule = "=" * width

@@ -135,6 +135,11 @@ class Layout:
         """Address of an HTTP service, without a trailing slash."""
         return f"http://127.0.0.1:{self.port(process)}"
 
+    def browser_url(self, process: str) -> str:
+        """The same for a person: a browser keeps cookies by host, whatever the port, so the two apps need two names."""
+        host = "localhost" if process == "merchant_app" else "127.0.0.1"
+        return f"http://{host}:{self.port(process)}"
+
     def make_directories(self) -> None:
         """Create what is missing; the home and what lies in it are the owner's alone."""
         self.home.mkdir(parents=True, exist_ok=True)
