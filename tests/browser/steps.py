@@ -1,0 +1,80 @@
+"""What visitors do again and again."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from playwright.sync_api import Page, expect
+
+from infra.demo.actors import PIN, Holder
+from shared.ids import new_token
+
+ACCOUNT = {"Account number": "50100012345678", "IFSC": "HDFC0000123", "Account holder": "Asha Rao"}
+
+
+def shows_heading(page: Page, name: str | re.Pattern[str]) -> None:
+    """Waits for it."""
+    expect(page.get_by_role("heading", name=name, level=1)).to_be_visible()
+
+
+def sign_up(page: Page) -> None:
+    """As Asha Rao, whose address nobody has had."""
+    page.goto("/sign-up")
+    page.get_by_label("First name").fill("Asha")
+    page.get_by_label("Last name").fill("Rao")
+    page.get_by_label("Email").fill(f"asha-{new_token(8).lower().strip('-_')}@example.com")
+    page.get_by_label("Password").fill("correct horse")
+    page.get_by_label("Choose a PIN").fill(PIN)
+    page.get_by_role("button", name="Create my wallet").click()
+    shows_heading(page, "Namaste, Asha")
+
+
+def ask_for_money(page: Page, rupees: str) -> None:
+    """Up to the bank's own page."""
+    page.goto("/add-money")
+    page.get_by_label("Amount").fill(rupees)
+    page.get_by_role("radio", name="HDFC").check()
+    page.get_by_role("button", name="Continue to the bank").click()
+    shows_heading(page, "Payment request")
+
+
+def decide_at_the_bank(page: Page, decision: str) -> None:
+    """`Approve` or `Decline`."""
+    page.get_by_label("Customer ID").fill("demo")
+    page.get_by_label("Password").fill("demo")
+    page.get_by_role("button", name=decision).click()
+
+
+def fill_in_payment(page: Page, *, rupees: str, note: str = "", pin: str = PIN) -> None:
+    """The form that sends and pays."""
+    page.get_by_label("Amount").fill(rupees)
+    page.get_by_label("Note").fill(note)
+    page.get_by_label("Your PIN").fill(pin)
+
+
+def send(page: Page, to: Holder, rupees: str) -> None:
+    """Straight to the form, and on to the receipt."""
+    page.goto(f"/send?to={to.wallet_id}")
+    fill_in_payment(page, rupees=rupees)
+    page.get_by_role("button", name="Send now").click()
+    shows_heading(page, "Sent")
+
+
+def withdraw(page: Page, rupees: str) -> None:
+    """Into the queue; ends on the page that follows it."""
+    page.goto("/withdraw")
+    page.get_by_label("Amount").fill(rupees)
+    page.get_by_role("radio", name="HDFC").check()
+    for label, typed in ACCOUNT.items():
+        page.get_by_label(label).fill(typed)
+    page.get_by_label("Your PIN").fill(PIN)
+    page.get_by_role("button", name="Withdraw", exact=True).click()
+    page.wait_for_url(re.compile(r"/withdrawals/[0-9a-f-]{36}$"))
+
+
+def pay(shop: Holder, payer: Holder, rupees: int, note: str = "") -> dict[str, Any]:
+    """Over the API, where the paying itself is not what is looked at."""
+    body = {"to": shop.wallet_id, "amount": rupees * 100, "note": note or None, "pin": PIN}
+    paid: dict[str, Any] = payer.post("/transfers", body, expect_status=201).json()
+    return paid
