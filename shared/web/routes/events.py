@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
+from fastapi.responses import StreamingResponse
 
 from shared.ledger.accounts import wallet_of
 from shared.web.dependencies import Caller, CurrentResources, CurrentToken
@@ -55,7 +56,7 @@ After = Annotated[
 
 @router.get(
     "/events",
-    response_class=EventStream,
+    response_class=StreamingResponse,
     responses={**_STREAM, **problem_responses(TooManyStreams, StreamsExhausted)},
 )
 async def stream_events(

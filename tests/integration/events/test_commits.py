@@ -1,0 +1,90 @@
+"""What is announced, and when: after the commit, and only then."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from uuid import UUID
+
+import pytest
+from redis.asyncio import Redis
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from shared.db.engine import SessionMaker, create_sessionmaker
+from shared.events.announcer import Announcer, channel_of
+from shared.events.commits import announce_commits, note
+from shared.ids import new_id
+from shared.ledger.posting import Transfer
+from shared.ledger.repository import post_one
+from shared.testing.factories import create_user
+
+Told = list[Set[UUID]]
+
+
+@pytest.fixture
+def told() -> Told:
+    return []
+
+
+@pytest.fixture
+def announcing(engine: AsyncEngine, told: Told) -> SessionMaker:
+    sessionmaker = create_sessionmaker(engine)
+    announce_commits(sessionmaker, told.append)
+    return sessionmaker
+
+
+async def test_both_ends_of_a_movement_are_told_of_once_it_is_committed(
+    announcing: SessionMaker, sessionmaker: SessionMaker, told: Told
+) -> None:
+    async with sessionmaker.begin() as session:
+        asha, ravi = await create_user(session, balance=1000), await create_user(session)
+    assert told == []  # another maker's sessions
+    async with announcing.begin() as session:
+        await post_one(session, Transfer(new_id(), "p2p", asha.id, ravi.id, 100))
+        assert told == []
+    assert told == [{asha.id, ravi.id}]
+
+
+async def test_what_is_rolled_back_is_never_told(announcing: SessionMaker, told: Told) -> None:
+    async with announcing() as session:
+        await session.execute(text("SELECT 1"))
+        note(session, [new_id()])
+        await session.rollback()
+    assert told == []
+
+
+async def test_a_savepoint_is_no_commit(announcing: SessionMaker, told: Told) -> None:
+    account_id = new_id()
+    async with announcing() as session:
+        async with session.begin_nested():
+            await session.execute(text("SELECT 1"))
+            note(session, [account_id])
+        assert told == []
+        await session.commit()
+        assert told == [{account_id}]
+        await session.execute(text("SELECT 1"))
+        await session.commit()
+    assert told == [{account_id}]
+
+
+async def test_an_announcement_arrives_once_however_often_it_was_made(redis: Redis) -> None:
+    account_id = new_id()
+    announcer = Announcer(redis)
+    async with redis.pubsub(ignore_subscribe_messages=True) as listening:
+        await listening.subscribe(channel_of(account_id))
+        await listening.get_message(timeout=1)  # the subscription's own answer
+        for _ in range(50):
+            announcer.tell([account_id])
+        await announcer.aclose()
+        message = await listening.get_message(timeout=2)
+        assert message is not None
+        assert message["channel"] == channel_of(account_id).encode()
+        assert await listening.get_message(timeout=0.1) is None
+
+
+async def test_without_redis_nobody_waits_and_nothing_is_raised() -> None:
+    announcer = Announcer(Redis.from_url("redis://127.0.0.1:1/0"))
+    for _ in range(3):
+        announcer.tell([new_id()])
+    await announcer.aclose()
+    announcer.tell([new_id()])

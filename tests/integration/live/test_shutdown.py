@@ -1,0 +1,69 @@
+"""A server that is told to stop does not wait for pages that stay open."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from shared.testing.apps import PASSWORD, PIN
+from shared.testing.events import listening_to
+from shared.testing.serving import listening
+
+CHECKOUT = Path(__file__).parents[3]
+GRACE_SECONDS = 10
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_open_streams_end_at_once_when_the_server_is_told_to_stop(
+    database_url: str, redis_url: str, number: signal.Signals
+) -> None:
+    with listening() as bound:
+        port = bound.getsockname()[1]
+    environment = os.environ | {
+        "BATUA_DATABASE_URL": database_url,
+        "BATUA_REDIS_URL": redis_url,
+        "BATUA_TOKEN_KEYS": "newest-key-0123456789",
+        "BATUA_PIN_PEPPER": "a pepper 0123456789",
+        "BATUA_BCRYPT_ROUNDS": "4",
+    }
+    command = ["-m", "uvicorn", "services.merchant_app.main:create_app", "--factory", "--host", "127.0.0.1"]
+    command += ["--port", str(port), "--timeout-graceful-shutdown", str(GRACE_SECONDS)]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *command, cwd=CHECKOUT, env=environment, stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        token = await _sign_up(f"http://127.0.0.1:{port}")
+        async with listening_to(f"http://127.0.0.1:{port}", token) as page:
+            await page.until("balance")
+            begun = time.monotonic()
+            process.send_signal(number)
+            while await page.next(GRACE_SECONDS) is not None:
+                pass
+            await asyncio.wait_for(process.wait(), GRACE_SECONDS)
+            assert time.monotonic() - begun < GRACE_SECONDS / 2
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def _sign_up(url: str) -> str:
+    deadline = time.monotonic() + 20
+    body = {"email": f"shop{time.time_ns()}@example.com", "password": PASSWORD, "pin": PIN, "business_name": "Chai"}
+    async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+        while True:
+            try:
+                answer = await client.post("/api/v1/auth/register", json=body)
+            except httpx.TransportError:
+                assert time.monotonic() < deadline, "the server did not start"
+                await asyncio.sleep(0.1)
+            else:
+                assert answer.status_code == httpx.codes.CREATED, answer.text
+                return str(answer.json()["token"])

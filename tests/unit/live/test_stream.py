@@ -1,0 +1,81 @@
+"""A stream ends with its client, its source or its patience, and lets go in any case."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from shared.web.live import stream
+from shared.web.live.stream import EventStream
+
+
+async def endless() -> AsyncIterator[bytes]:
+    while True:
+        yield b": x\n\n"
+        await asyncio.sleep(0)
+
+
+async def never() -> dict[str, Any]:
+    await asyncio.Event().wait()
+    raise AssertionError("nobody sets it")
+
+
+class Closing:
+    """Counts how often it was let go."""
+
+    times = 0
+
+    async def __call__(self) -> None:
+        self.times += 1
+
+
+async def test_who_does_not_read_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "SEND_SECONDS", 0.05)
+    closing = Closing()
+
+    async def stuck(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.body":
+            await asyncio.Event().wait()
+
+    async with asyncio.timeout(2):
+        await EventStream(endless(), closing)({}, never, stuck)
+    assert closing.times == 1
+
+
+async def test_who_left_is_let_go() -> None:
+    closing = Closing()
+
+    async def left() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(_: dict[str, Any]) -> None:
+        await asyncio.sleep(0)
+
+    async with asyncio.timeout(2):
+        await EventStream(endless(), closing)({}, left, send)
+    assert closing.times == 1
+
+
+async def test_a_source_that_ends_ends_the_answer_and_one_that_fails_is_not_hidden() -> None:
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    async def one() -> AsyncIterator[bytes]:
+        yield b"retry: 1\n\n"
+
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"retry: 1\n\n"
+        raise ValueError("a defect")
+
+    closing = Closing()
+    await EventStream(one(), closing)({}, never, send)
+    assert [message.get("more_body") for message in sent] == [None, True, False]
+    assert (b"content-length" in dict(sent[0]["headers"]), closing.times) == (False, 1)
+    with pytest.raises(ValueError, match="a defect"):
+        await EventStream(broken(), closing)({}, never, send)
+    assert closing.times == 2
