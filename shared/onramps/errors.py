@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.errors import FieldError, Invalid, NotFound
+from shared.errors import FieldError, Invalid, NotFound, TooMany
 
 
 @dataclass(eq=False)
@@ -28,3 +28,19 @@ class UnknownBank(Invalid):
     def errors(self) -> list[FieldError]:
         """The field, in the form of any refused body."""
         return [FieldError("bank", "is not a bank we work with")]
+
+
+@dataclass(eq=False)
+class TooManyOnRamps(TooMany):
+    """The owner has `limit` payments open at their banks; each must come to its end before there are more."""
+
+    limit: int
+    retry_after: int
+
+    code = "too_many_on_ramps"
+    title = "Too many payments are open at your bank; approve or decline them there first"
+
+    @property
+    def retry_after_seconds(self) -> int:
+        """Until the bank is asked about the first of them."""
+        return max(1, self.retry_after)

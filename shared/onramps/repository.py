@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.events.commits import note
-from shared.models import OnRamp
+from shared.models import OnRamp, Owner
 
 
 async def lock_by_id(session: AsyncSession, on_ramp_id: UUID) -> OnRamp:
@@ -49,6 +49,15 @@ async def find_unopened(session: AsyncSession, *, owner_id: UUID, key: str, bank
     return (await session.execute(statement)).scalar_one_or_none()
 
 
+async def lock_pending(session: AsyncSession, owner_id: UUID) -> tuple[int, datetime | None]:
+    """How many of the owner's are pending, and when the first is asked about: true until the transaction ends."""
+    await session.execute(select(Owner.id).where(Owner.id == owner_id).with_for_update(key_share=True))
+    statement = select(func.count(), func.min(OnRamp.next_enquiry_at))
+    pending = statement.where(OnRamp.owner_id == owner_id, OnRamp.status == "pending")
+    count, soonest = (await session.execute(pending)).one()
+    return count, soonest
+
+
 async def find_owned(session: AsyncSession, *, owner_id: UUID, on_ramp_id: UUID) -> OnRamp | None:
     """One of the owner's own."""
     statement = select(OnRamp).where(OnRamp.id == on_ramp_id, OnRamp.owner_id == owner_id)
@@ -64,13 +73,20 @@ async def newest_owned(session: AsyncSession, *, owner_id: UUID, limit: int, bef
 
 
 async def take_due(session: AsyncSession, *, now: datetime, leased_until: datetime, limit: int) -> list[OnRamp]:
-    """Pending rows whose enquiry is due, the longest due first; nobody else gets them before `leased_until`."""
+    """Pending rows whose enquiry is due; nobody else gets them before `leased_until`.
+
+    Everybody's first one comes before anybody's second, the longest due first: who has many keeps nobody waiting.
+    """
+    is_due = (OnRamp.status == "pending", OnRamp.next_enquiry_at <= now)
+    turn = func.row_number().over(partition_by=OnRamp.owner_id, order_by=OnRamp.next_enquiry_at)
+    turns = select(OnRamp.id, turn.label("turn")).where(*is_due).cte("turns")
     due = (
         select(OnRamp.id)
-        .where(OnRamp.status == "pending", OnRamp.next_enquiry_at <= now)
-        .order_by(OnRamp.next_enquiry_at)
+        .join(turns, turns.c.id == OnRamp.id)
+        .where(*is_due)
+        .order_by(turns.c.turn, OnRamp.next_enquiry_at)
         .limit(limit)
-        .with_for_update(skip_locked=True, key_share=True)
+        .with_for_update(of=OnRamp, skip_locked=True, key_share=True)
     )
     # A CTE, so that the rows are picked and locked once, whatever plan the UPDATE gets.
     picked = due.cte("picked")

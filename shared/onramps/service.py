@@ -29,11 +29,13 @@ from shared.ledger.accounts import wallet_of
 from shared.models import OnRamp
 from shared.onramps import repository
 from shared.onramps.answers import body_of
-from shared.onramps.errors import OnRampNotFound, UnknownBank
+from shared.onramps.errors import OnRampNotFound, TooManyOnRamps, UnknownBank
 from shared.onramps.settlement import fail
 
 CREATED = 201
 MAX_RECENT = 20
+MAX_PENDING = 20
+"""How many of one owner's may be open at banks at the same time."""
 DATABASE_SECONDS = 30.0
 """How long the last transaction may take at most, once the caller has left."""
 
@@ -51,8 +53,8 @@ async def start(
 ) -> Answer:
     """Open an on-ramp of `amount` paise for the claim's owner; 201 with the URL to send the person to.
 
-    Commits on its own, twice. Raises UnknownBank, BankUnavailable (the row is then a failure and the key free
-    again), RequestInFlight, IdempotencyKeyReused.
+    Commits on its own, twice. Raises UnknownBank, TooManyOnRamps, BankUnavailable (the row is then a failure and the
+    key free again), RequestInFlight, IdempotencyKeyReused.
     """
     client = clients.get(bank)
     if client is None:
@@ -102,11 +104,14 @@ async def _pending_row(session: AsyncSession, settings: OnRampSettings, claim: C
     left_behind = await repository.find_unopened(session, owner_id=owner_id, key=claim.key, bank=bank, amount=amount)
     if left_behind is not None:
         return left_behind
-    wallet = await wallet_of(session, owner_id)
     now = clock.now()
+    pending, soonest = await repository.lock_pending(session, owner_id)
+    if pending >= MAX_PENDING:
+        raise TooManyOnRamps(MAX_PENDING, int((soonest - now).total_seconds()) + 1 if soonest is not None else 1)
+    wallet = await wallet_of(session, owner_id)
     # Without a token nobody can pay into it; it is given up once nobody can be about to write one any more.
-    soonest = store.ABANDONED_AFTER + timedelta(seconds=2 * settings.on_ramps.bank_timeout_seconds)
-    patience = max(timedelta(seconds=settings.on_ramps.enquire_after_seconds), soonest)
+    earliest = store.ABANDONED_AFTER + timedelta(seconds=2 * settings.on_ramps.bank_timeout_seconds)
+    patience = max(timedelta(seconds=settings.on_ramps.enquire_after_seconds), earliest)
     on_ramp = OnRamp(
         id=new_id(),
         owner_id=owner_id,

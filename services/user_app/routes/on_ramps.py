@@ -16,7 +16,7 @@ from shared.auth.tokens import Identity
 from shared.bank.errors import BankUnavailable
 from shared.idempotency.claims import Answer
 from shared.onramps.answers import body_of
-from shared.onramps.errors import OnRampNotFound, UnknownBank
+from shared.onramps.errors import OnRampNotFound, TooManyOnRamps, UnknownBank
 from shared.onramps.service import get_on_ramp, list_on_ramps, start
 from shared.web.dependencies import Caller, CurrentResources, IdempotencyKey, ReadSession, respond
 from shared.web.fields import Body, Paise
@@ -76,7 +76,7 @@ class OnRampOut(BaseModel):
 async def start_once(resources: Resources, banks: Banks, caller: Identity, key: str, body: OnRampIn) -> Answer:
     """Open a netbanking session, or repeat the answer that this key got before. Commits.
 
-    Raises UnknownBank, BankUnavailable, IdempotencyKeyReused, RequestInFlight.
+    Raises UnknownBank, TooManyOnRamps, BankUnavailable, IdempotencyKeyReused, RequestInFlight.
     """
     claim = claim_of(caller.owner_id, key, route="/api/v1/on-ramps", body=body)
     settings = cast(UserAppSettings, resources.settings)
@@ -98,7 +98,7 @@ async def start_once(resources: Resources, banks: Banks, caller: Identity, key: 
     "",
     status_code=status.HTTP_201_CREATED,
     response_model=OnRampOut,
-    responses={201: REPLAY_HEADERS, **problem_responses(UnknownBank, BankUnavailable, *KEY_ERRORS)},
+    responses={201: REPLAY_HEADERS, **problem_responses(UnknownBank, TooManyOnRamps, BankUnavailable, *KEY_ERRORS)},
 )
 async def start_on_ramp(
     *,

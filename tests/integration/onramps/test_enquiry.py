@@ -20,6 +20,7 @@ from shared.db.engine import SessionMaker
 from shared.ids import new_token
 from shared.ledger.accounts import wallet_of
 from shared.models import OnRamp
+from shared.onramps import repository
 from shared.onramps.enquiry import GIVE_UP_AFTER, enquire_due
 from shared.onramps.settlement import settle
 from shared.testing.factories import create_user
@@ -270,3 +271,22 @@ async def test_one_that_cannot_be_noted_does_not_keep_the_others(
     assert "enquiry not noted" in caplog.text
     assert (await now_of(fresh_sessionmaker, free))[0].status == "failure"
     assert (await now_of(fresh_sessionmaker, stuck))[0].status == "pending"
+
+
+async def test_one_owners_flood_keeps_nobody_else_waiting(fresh_sessionmaker: SessionMaker) -> None:
+    long_ago = clock.now() - timedelta(hours=1)
+    async with fresh_sessionmaker.begin() as session:
+        flooding = await create_user(session)
+        flood = [
+            await create_on_ramp(session, flooding, next_enquiry_at=long_ago + timedelta(seconds=number))
+            for number in range(10)
+        ]
+        others = [await create_on_ramp(session, await create_user(session), next_enquiry_at=clock.now()) for _ in "ab"]
+    taken = []
+    for _ in range(2):
+        async with fresh_sessionmaker.begin() as session:
+            now = clock.now()
+            due = await repository.take_due(session, now=now, leased_until=now + timedelta(hours=1), limit=4)
+            taken.append({row.id for row in due})
+    assert taken[0] == {flood[0].id, flood[1].id, *(row.id for row in others)}
+    assert taken[1] == {row.id for row in flood[2:6]}

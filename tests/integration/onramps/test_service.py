@@ -24,9 +24,10 @@ from shared.idempotency.errors import IdempotencyKeyReused, RequestInFlight
 from shared.ids import new_token
 from shared.models import Account, OnRamp
 from shared.onramps import service
-from shared.onramps.errors import OnRampNotFound, UnknownBank
+from shared.onramps.errors import OnRampNotFound, TooManyOnRamps, UnknownBank
+from shared.onramps.settlement import settle
 from shared.testing.factories import create_user
-from shared.testing.onramps import create_on_ramp
+from shared.testing.onramps import create_on_ramp, payment_notice
 
 Clients = dict[str, BankClient]
 Misbehave = Callable[..., Awaitable[None]]
@@ -301,3 +302,25 @@ async def test_pages_go_from_the_newest_to_the_oldest_and_end(sessionmaker: Sess
         seen += [row.id for row in page]
     assert before is None
     assert seen == made[::-1]
+
+
+async def test_one_owner_has_only_so_many_open_at_once_however_fast_they_ask(
+    sessionmaker: SessionMaker, start: Any
+) -> None:
+    wallet, other = await a_wallet(sessionmaker), await a_wallet(sessionmaker)
+    asked = [start(claim_of(wallet)) for _ in range(service.MAX_PENDING + 5)]
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    refused = [answer for answer in answers if isinstance(answer, TooManyOnRamps)]
+    assert (len(refused), len(answers) - len(refused)) == (5, service.MAX_PENDING)
+    assert 590 < refused[0].retry_after_seconds <= 601
+    assert len(await rows_of(sessionmaker, wallet)) == service.MAX_PENDING
+    assert (await start(claim_of(other))).status == 201
+
+    ended = (await rows_of(sessionmaker, wallet))[0]
+    async with sessionmaker.begin() as session:
+        await settle(session, payment_notice(ended))
+    again = claim_of(wallet)
+    assert (await start(again)).status == 201
+    with pytest.raises(TooManyOnRamps):
+        await start(claim_of(wallet))
+    assert (await start(again)).is_replayed
