@@ -96,19 +96,19 @@ def _against_last_month(overview: Overview) -> Change:
     span = _days_so_far(overview.today)
     present, before = overview.summary.this_month.amount, overview.last_month_so_far.amount
     if not before:
-        return Change("same", f"Nothing came in {span}")
+        return Change("same", f"{span}: nothing came in")
     per_cent = (abs(present - before) * _PER_CENT + before // 2) // before
     if not per_cent:
         return Change("same", f"As much as {span}")
     more = present > before
-    return Change("up" if more else "down", f"{words.number(per_cent)}% {'more' if more else 'less'} than {span}")
+    return Change("up" if more else "down", f"{words.number(per_cent)}% {'above' if more else 'below'} {span}")
 
 
 def _days_so_far(today: date) -> str:
     this_month = Month.of(today)
     last_month = this_month.plus(-1).first_day
     last_day = min(today.day, (this_month.first_day - last_month).days)
-    days = "on 1" if last_day == 1 else f"in 1{_EN_DASH}{last_day}"
+    days = "1" if last_day == 1 else f"1{_EN_DASH}{last_day}"
     return f"{days} {_format(last_month, 'MMMM')}"
 
 

@@ -1,0 +1,63 @@
+"""The words beside a shop's figures: fair about days that are not over and months that are shorter."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from services.merchant_app.takings import Change, takings_of
+from shared.inflow.calendar import days, months
+from shared.inflow.service import DailyInflow, MonthlyInflow, Overview, Summary, Taken
+
+ZONE = "Asia/Kolkata"
+
+
+def _overview(today: date, *, of_today: int = 0, yesterday: int = 0, month: int = 0, last_month: int = 0) -> Overview:
+    summary = Summary(ZONE, Taken(of_today, 1), Taken(yesterday, 1), Taken(month, 1), Taken())
+    daily = DailyInflow(ZONE, [(day, Taken()) for day in days(None, None, today=today)])
+    monthly = MonthlyInflow(ZONE, [(each, Taken()) for each in months(None, None, today=today)])
+    return Overview(today, summary, Taken(last_month, 1), daily, monthly)
+
+
+@pytest.mark.parametrize(
+    ("today", "span"),
+    [
+        (date(2026, 11, 1), "1 October"),
+        (date(2026, 11, 20), "1\u201320 October"),
+        (date(2026, 3, 31), "1\u201328 February"),
+        (date(2026, 1, 2), "1\u20132 December"),
+    ],
+)
+def test_a_month_stands_beside_as_many_days_of_the_last(today: date, span: str) -> None:
+    takings = takings_of(_overview(today, month=150_00, last_month=100_00))
+    assert takings.against_last_month == Change("up", f"50% above {span}")
+    assert takings_of(_overview(today)).against_last_month == Change("same", f"{span}: nothing came in")
+
+
+@pytest.mark.parametrize(
+    ("month", "change"),
+    [
+        (50_00, Change("down", "50% below 1\u201320 October")),
+        (100_49, Change("same", "As much as 1\u201320 October")),
+        (100_50, Change("up", "1% above 1\u201320 October")),
+        (1_00_000_00, Change("up", "99,900% above 1\u201320 October")),
+        (0, Change("down", "100% below 1\u201320 October")),
+    ],
+)
+def test_changes_are_whole_per_cents(month: int, change: Change) -> None:
+    overview = _overview(date(2026, 11, 20), month=month, last_month=100_00)
+    assert takings_of(overview).against_last_month == change
+
+
+def test_a_day_that_is_not_over_is_never_behind() -> None:
+    assert takings_of(_overview(date(2026, 11, 20), yesterday=50_00)).against_yesterday.trend == "same"
+    ahead = takings_of(_overview(date(2026, 11, 20), of_today=60_00, yesterday=50_00)).against_yesterday
+    assert ahead == Change("up", "₹10.00 more than all of yesterday")
+
+
+def test_every_seventh_day_is_labelled_and_today_among_them() -> None:
+    labels = [day.label for day in takings_of(_overview(date(2026, 11, 20))).days]
+    assert [label for label in labels if label] == ["23 Oct", "30 Oct", "6 Nov", "13 Nov", "20 Nov"]
+    assert labels[-1] == "20 Nov"
+    assert all(len(month.label) == 3 for month in takings_of(_overview(date(2026, 11, 20))).months)
