@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, HTTPException, status
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -30,6 +30,12 @@ _PROBLEM: dict[str, Any] = {
     "detail": "Nobody has this wallet id. Check the spelling: it looks like name@batua.",
     "code": "recipient_not_found",
 }
+
+
+@router.get("/bulk", include_in_schema=False)
+async def refuse_to_read() -> None:
+    """Without this, `bulk` would be taken for a transfer's id."""
+    raise HTTPException(status.HTTP_405_METHOD_NOT_ALLOWED, headers={"Allow": "POST"})
 
 
 class BulkItem(Body):

@@ -135,3 +135,4 @@ async def test_what_is_not_a_bulk_is_refused(asha: Signed, ravi: Signed) -> None
     huge = await asha.post("/transfers/bulk", items=[{"to": "x" * 3_200_000, "amount": 1}], pin=PIN)
     problem(huge, 413, "body_too_large")
     assert (await ravi.wallet())["balance"] == 0
+    assert (await asha.get("/transfers/bulk")).status_code == 405
