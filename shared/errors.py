@@ -70,6 +70,10 @@ class TooLarge(BatuaError):
     """More than is accepted at once."""
 
 
+class TooSlow(BatuaError):
+    """The request did not arrive in time."""
+
+
 class UnsupportedMedia(BatuaError):
     """Not a format that is accepted."""
 

@@ -27,10 +27,10 @@ class SourceNotAllowed(Forbidden):
 
 @dataclass(eq=False)
 class BodyIncomplete(Malformed):
-    """The body did not arrive whole, or not in time."""
+    """The connection broke before the body was whole."""
 
     code = "body_incomplete"
-    title = "The body did not arrive whole and in time"
+    title = "The body did not arrive whole"
 
 
 @dataclass(eq=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 
 from starlette.requests import ClientDisconnect, Request
@@ -15,6 +14,7 @@ from shared.bank.signing import verify
 from shared.bank.wire import ADAPTERS, Notice, WireError
 from shared.errors import BatuaError
 from shared.web.errors import BodyTooLarge, JsonRequired
+from shared.web.middleware import UnreadBody
 from shared.web.sources import Address, client_address, is_in
 
 MAX_BODY_BYTES = 64 * 1024
@@ -40,8 +40,8 @@ class Gate:
     async def admit(self, bank: str, request: Request) -> Delivery:
         """The delivery in `request`.
 
-        Raises BankNotFound, SourceNotAllowed, BodyTooLarge, JsonRequired, BodyIncomplete, SignatureInvalid,
-        NoticeUnreadable: the first that applies.
+        Raises BankNotFound, SourceNotAllowed, BodyTooLarge, JsonRequired, BodyTooSlow, BodyIncomplete,
+        SignatureInvalid, NoticeUnreadable: the first that applies.
         """
         source = self._source(request)
         sender = self._senders.get(bank)
@@ -83,11 +83,12 @@ class Gate:
             raise JsonRequired
         received = bytearray()
         try:
-            async with asyncio.timeout(self._settings.webhook_body_seconds):
-                async for chunk in request.stream():
-                    received += chunk
-                    if len(received) > MAX_BODY_BYTES:
-                        raise BodyTooLarge(MAX_BODY_BYTES)
-        except (TimeoutError, ClientDisconnect):
+            async for chunk in request.stream():
+                received += chunk
+                if len(received) > MAX_BODY_BYTES:
+                    raise BodyTooLarge(MAX_BODY_BYTES)
+        except UnreadBody as unread:
+            raise unread.error from None
+        except ClientDisconnect:
             raise BodyIncomplete from None
         return bytes(received)

@@ -49,6 +49,7 @@ def create_app(settings: BankWebhookSettings | None = None) -> FastAPI:
         # The gate checks type and size itself, after the caller's address; this limit is only a second fence.
         json_only=False,
         body_limit_bytes=2 * MAX_BODY_BYTES,
+        body_seconds=chosen.webhook_body_seconds,
     )
     app.add_exception_handler(SignatureInvalid, _ask_for_signature)
     return app

@@ -21,6 +21,7 @@ from shared.web.pages.kit import Pages, PageState
 from shared.web.pages.rendering import environment_of
 
 BODY_LIMIT_BYTES = 64 * 1024
+BODY_SECONDS = 10.0
 API_PREFIX = "/api/v1"
 NO_LARGER_BODIES: Mapping[str, int] = {}
 
@@ -38,6 +39,7 @@ def create_application(
     prefix: str = API_PREFIX,
     json_only: bool = True,
     body_limit_bytes: int = BODY_LIMIT_BYTES,
+    body_seconds: float = BODY_SECONDS,
     larger_bodies: Mapping[str, int] = NO_LARGER_BODIES,
     pages: Pages | None = None,
 ) -> FastAPI:
@@ -46,6 +48,7 @@ def create_application(
 
     `lifespan` puts `app.state.resources` in place. `json_only=False` leaves the content type to the routes, for
     one that must check something else first. `larger_bodies` are limits of certain paths, in bytes.
+    A body has `body_seconds` to arrive whole.
     """
     app = FastAPI(
         title=title,
@@ -57,7 +60,9 @@ def create_application(
         redirect_slashes=False,
     )
     app.state.settings = settings
-    app.add_middleware(BodyLimitMiddleware, limit_bytes=body_limit_bytes, larger=larger_bodies)
+    app.add_middleware(
+        BodyLimitMiddleware, limit_bytes=body_limit_bytes, larger=larger_bodies, within_seconds=body_seconds
+    )
     app.add_middleware(RequestMiddleware, service=title, refusal=refusals.refusal)
     app.add_middleware(
         SecurityHeadersMiddleware,

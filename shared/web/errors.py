@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from shared.errors import BatuaError, FieldError, Forbidden, Invalid, Malformed, TooLarge, Unavailable, UnsupportedMedia
+from shared.errors import (
+    BatuaError,
+    FieldError,
+    Forbidden,
+    Invalid,
+    Malformed,
+    TooLarge,
+    TooSlow,
+    Unavailable,
+    UnsupportedMedia,
+)
 
 RETRY_AFTER_SECONDS = 2
 
@@ -47,6 +57,16 @@ class BodyTooLarge(TooLarge):
 
     code = "body_too_large"
     title = "The body is too large"
+
+
+@dataclass(eq=False)
+class BodyTooSlow(TooSlow):
+    """The body did not arrive whole in time; the connection is closed."""
+
+    within_seconds: float
+
+    code = "body_too_slow"
+    title = "The body did not arrive whole in time"
 
 
 @dataclass(eq=False)

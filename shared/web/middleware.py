@@ -5,6 +5,7 @@ Pure ASGI, so that streaming and context variables work as without it.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
@@ -21,7 +22,7 @@ from shared.db.outages import is_outage
 from shared.errors import BatuaError
 from shared.ids import new_id
 from shared.web import metrics
-from shared.web.errors import BodyTooLarge, InternalError, ServiceUnavailable
+from shared.web.errors import BodyTooLarge, BodyTooSlow, InternalError, ServiceUnavailable
 from shared.web.logs import request_id
 
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,128}")
@@ -88,23 +89,44 @@ class RequestMiddleware:
 
 
 class BodyLimitMiddleware:
-    """Counts the bytes as they are read, so that a missing or wrong Content-Length gains nothing.
+    """Counts the bytes as they are read, so that a missing or wrong Content-Length gains nothing, and the seconds from
+    the first look at the body to its end, so that one that trickles in holds nothing up.
 
     `larger` names paths with a limit of their own. Nothing is refused before somebody reads: a check that comes
     first (an address, a route) still speaks first.
     """
 
-    def __init__(self, app: ASGIApp, *, limit_bytes: int, larger: Mapping[str, int]) -> None:
+    def __init__(self, app: ASGIApp, *, limit_bytes: int, larger: Mapping[str, int], within_seconds: float) -> None:
         self._app = app
         self._limit_bytes = limit_bytes
         self._larger = larger
+        self._within_seconds = within_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        await self._app(scope, self._counting(scope, receive), send)
+        await self._app(scope, self._counting(scope, self._timed(receive)), send)
+
+    def _timed(self, receive: Receive) -> Receive:
+        ends_at: float | None = None
+        is_whole = False
+
+        async def timed() -> Message:
+            nonlocal ends_at, is_whole
+            if is_whole:  # from here on it is waited for the caller to leave, which may take as long as a stream
+                return await receive()
+            ends_at = asyncio.get_running_loop().time() + self._within_seconds if ends_at is None else ends_at
+            try:
+                async with asyncio.timeout_at(ends_at):
+                    message = await receive()
+            except TimeoutError:
+                raise UnreadBody(BodyTooSlow(self._within_seconds)) from None
+            is_whole = not message.get("more_body", False)
+            return message
+
+        return timed
 
     def _counting(self, scope: Scope, receive: Receive) -> Callable[[], Awaitable[Message]]:
         limit_bytes = self._larger.get(scope["path"], self._limit_bytes)
@@ -115,11 +137,11 @@ class BodyLimitMiddleware:
         async def limited() -> Message:
             nonlocal seen
             if too_large_from_start:
-                raise UnreadBody(limit_bytes)
+                raise UnreadBody(BodyTooLarge(limit_bytes))
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > limit_bytes:
-                raise UnreadBody(limit_bytes)
+                raise UnreadBody(BodyTooLarge(limit_bytes))
             return message
 
         return limited
@@ -128,9 +150,9 @@ class BodyLimitMiddleware:
 class UnreadBody(HTTPException):
     """Leaves the reading of a body as an HTTPException: any other exception there, the framework calls a 400."""
 
-    def __init__(self, limit_bytes: int) -> None:
-        super().__init__(413)
-        self.error = BodyTooLarge(limit_bytes)
+    def __init__(self, error: BodyTooLarge | BodyTooSlow) -> None:
+        super().__init__(413 if isinstance(error, BodyTooLarge) else 408)
+        self.error = error
 
 
 def _template(scope: Scope) -> str:

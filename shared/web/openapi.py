@@ -16,6 +16,7 @@ from shared.auth.errors import AuthenticationRequired, TokenExpired, TokenInvali
 from shared.errors import BatuaError
 from shared.web.errors import (
     BodyTooLarge,
+    BodyTooSlow,
     CrossOrigin,
     InternalError,
     InvalidRequest,
@@ -27,7 +28,7 @@ from shared.web.problems import MEDIA_TYPE, PROBLEM_SCHEMA, describe, status_of
 
 _EVERYWHERE: tuple[type[BatuaError], ...] = (InternalError, ServiceUnavailable)
 _WITH_INPUT: tuple[type[BatuaError], ...] = (InvalidRequest,)
-_WITH_BODY: tuple[type[BatuaError], ...] = (MalformedJson, BodyTooLarge, JsonRequired)
+_WITH_BODY: tuple[type[BatuaError], ...] = (MalformedJson, BodyTooSlow, BodyTooLarge, JsonRequired)
 _SIGNED_IN: tuple[type[BatuaError], ...] = (AuthenticationRequired, TokenInvalid, TokenExpired, TokenRevoked)
 _SIGNED_IN_AND_UNSAFE: tuple[type[BatuaError], ...] = (CrossOrigin,)
 _SAFE = {"get", "head"}

@@ -24,6 +24,7 @@ from shared.errors import (
     NotFound,
     TooLarge,
     TooMany,
+    TooSlow,
     Unaffordable,
     Unauthenticated,
     Unavailable,
@@ -47,6 +48,7 @@ STATUS: Mapping[type[BatuaError], HTTPStatus] = {
     UnsupportedMedia: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     Invalid: HTTPStatus.UNPROCESSABLE_ENTITY,
     Locked: HTTPStatus.LOCKED,
+    TooSlow: HTTPStatus.REQUEST_TIMEOUT,
     TooMany: HTTPStatus.TOO_MANY_REQUESTS,
     UpstreamFailed: HTTPStatus.BAD_GATEWAY,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -97,6 +99,8 @@ def problem(error: BatuaError, headers: Mapping[str, str] | None = None) -> Resp
     sent = dict(headers or {})
     if isinstance(error, Unauthenticated):
         sent.setdefault("WWW-Authenticate", "Bearer")
+    if isinstance(error, TooSlow):
+        sent["Connection"] = "close"  # whatever still comes is not read
     if error.retry_after_seconds is not None:
         sent["Retry-After"] = str(max(1, error.retry_after_seconds))
     members = _members(status_of(error), error.code, error.title, error.detail)

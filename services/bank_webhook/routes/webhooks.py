@@ -13,7 +13,7 @@ from services.bank_webhook.refusals import DELIVERIES
 from services.bank_webhook.state import WebhookResources
 from shared.bank.signing import SignatureInvalid
 from shared.errors import BatuaError
-from shared.web.errors import BodyTooLarge, JsonRequired
+from shared.web.errors import BodyTooLarge, BodyTooSlow, JsonRequired
 from shared.web.problems import problem_responses
 
 router = APIRouter(tags=["webhooks"])
@@ -29,6 +29,7 @@ _REFUSALS = (
     errors.SourceNotAllowed,
     BodyTooLarge,
     JsonRequired,
+    BodyTooSlow,
     errors.BodyIncomplete,
     SignatureInvalid,
     errors.NoticeUnreadable,

@@ -23,6 +23,7 @@ _HEADINGS = {
     HTTPStatus.NOT_FOUND: "There is nothing at this address",
     HTTPStatus.METHOD_NOT_ALLOWED: "This page cannot be opened that way",
     HTTPStatus.CONFLICT: "That does not fit any more",
+    HTTPStatus.REQUEST_TIMEOUT: "That did not reach us in time",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "That is too much at once",
     HTTPStatus.UNPROCESSABLE_ENTITY: "Something in that address is not right",
     HTTPStatus.LOCKED: "Locked for a while",
@@ -63,7 +64,7 @@ async def answer_batua_error(request: Request, error: Exception) -> Response:
 
 
 async def answer_unread_body(request: Request, error: Exception) -> Response:
-    """Handler for a body that was too large."""
+    """Handler for a body that was too large or too slow."""
     assert isinstance(error, UnreadBody)
     return refusal(request, error.error)
 

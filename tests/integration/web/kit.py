@@ -14,7 +14,7 @@ from shared.web.resources import AccountSettings, open_resources
 
 
 @asynccontextmanager
-async def running(settings: AccountSettings, router: APIRouter) -> AsyncIterator[httpx.AsyncClient]:
+async def running(settings: AccountSettings, router: APIRouter, **other: float) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the service; it answers errors, it never raises them here unless an answer had begun."""
 
     @asynccontextmanager
@@ -31,6 +31,7 @@ async def running(settings: AccountSettings, router: APIRouter) -> AsyncIterator
         routers=[router],
         readiness=(POSTGRES, REDIS),
         prefix="",
+        **other,
     )
     async with (
         app.router.lifespan_context(app),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
@@ -263,7 +264,23 @@ async def test_the_contract_declares_what_any_route_may_answer(client: httpx.Asy
     assert document["openapi"].startswith("3.1")
     assert "Problem" in document["components"]["schemas"]
     order = document["paths"]["/orders"]["post"]["responses"]
-    assert order.keys() == {"200", "400", "413", "415", "422", "500", "503"}
+    assert order.keys() == {"200", "400", "408", "413", "415", "422", "500", "503"}
     assert all("application/problem+json" in order[status]["content"] for status in order.keys() - {"200"})
     assert "404" in document["paths"]["/orders/{order_id}"]["get"]["responses"]
     assert "/healthz" not in document["paths"]
+
+
+async def test_a_body_that_trickles_in_is_given_up_and_the_connection_closed(settings: AccountSettings) -> None:
+    released = asyncio.Event()
+
+    async def trickle() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            yield b" "
+        await released.wait()
+
+    async with running(settings, make_router(), body_seconds=0.1) as client:
+        for path in ("/orders", "/raw"):
+            response = await client.post(path, content=trickle(), headers=JSON)
+            is_problem(response, 408, "body_too_slow")
+            assert response.headers["connection"] == "close"
+        assert (await client.post("/orders", json=GOOD)).status_code == 200
