@@ -21,7 +21,9 @@ PAUSE_SECONDS = 0.5
 
 _CELERY = ["-m", "celery", "-A", "services.withdraw_worker.app:celery_app"]
 _WORKER = ["--pool", "threads", "--concurrency", "8", "--without-gossip", "--without-mingle"]
-_HTTP = ["--no-server-header", "--no-access-log", "--no-proxy-headers", "--timeout-graceful-shutdown", "10"]
+# Above the 1000 event streams that a process holds at most: they count as requests for as long as they last.
+_HTTP_BOUNDS = ["--timeout-graceful-shutdown", "10", "--limit-concurrency", "2000"]
+_HTTP = ["--no-server-header", "--no-access-log", "--no-proxy-headers", *_HTTP_BOUNDS]
 
 
 def command(process: str, layout: Layout) -> list[str]:
