@@ -8,7 +8,7 @@ from fastapi import APIRouter
 
 from services.merchant_app.pages import dashboard, payments, poster, profile, refunds, sign_up
 from services.merchant_app.settings import MerchantAppSettings
-from shared.web.pages import signing, withdrawals
+from shared.web.pages import secrets, signing, withdrawals
 from shared.web.pages.kit import NavItem, Pages, Shell
 
 PAGES: tuple[APIRouter, ...] = (
@@ -19,6 +19,7 @@ PAGES: tuple[APIRouter, ...] = (
     refunds.router,
     poster.router,
     profile.router,
+    secrets.router,
     withdrawals.router,
 )
 """Adding a router is one line."""

@@ -4,30 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
 from itertools import groupby
-from typing import Annotated
-from urllib.parse import urlencode
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request, Response
-from pydantic import Field
 
 from shared.auth import profiles
 from shared.ledger import statement
 from shared.ledger.accounts import wallet_of
-from shared.ledger.posting import Direction, TransferKind
-from shared.ledger.statement import Filter
+from shared.ledger.posting import TransferKind
 from shared.transfers import receipts
 from shared.transfers.refunds import refunded_of
 from shared.web.dependencies import Caller, ReadSession
-from shared.web.fields import Body
 from shared.web.pages import words
 from shared.web.pages.forms import Form
 from shared.web.pages.rendering import render
-from shared.web.pagination import MAX_CURSOR_LENGTH, PageRequest, cursor_of
-from shared.web.queries import EARLIEST, LATEST, Day, OptionalSearch
+from shared.web.pages.statement_filters import StatementFilters
+from shared.web.pagination import PageRequest
 from shared.web.routes.transactions import TransactionOut, show_lines
 
 router = APIRouter()
@@ -58,28 +52,6 @@ _TITLES: dict[TransferKind, tuple[str, str]] = {
 _ICONS: dict[TransferKind, str] = {"payout": "bank", "payout_reversal": "bank", "onramp": "bank", "refund": "undo"}
 
 
-class PaymentsQuery(Body):
-    """What the address asks for; days as they are at the shop, both included."""
-
-    direction: Direction | None = None
-    kind: TransferKind | None = None
-    since: Day | None = None
-    until: Day | None = None
-    q: OptionalSearch = None
-    cursor: Annotated[str, Field(max_length=MAX_CURSOR_LENGTH)] | None = None
-
-    @property
-    def filters(self) -> dict[str, str]:
-        """What of the address says which lines, without where in them one is."""
-        return self.model_dump(mode="json", exclude={"cursor"}, exclude_none=True)
-
-    def wanted(self, zone: ZoneInfo) -> Filter:
-        """As the statement reads it, in moments."""
-        since = None if self.since is None else _moment(self.since, time.min, zone)
-        until = None if self.until is None else _moment(self.until, time.max, zone)
-        return Filter(self.direction, self.kind, since, until, self.q)
-
-
 @dataclass(frozen=True, slots=True)
 class Movement:
     """One line of a shop's statement in words."""
@@ -103,15 +75,15 @@ class DayOfMovements:
 @router.get(PATH)
 async def show_payments(request: Request, caller: Caller, session: ReadSession) -> Response:
     """Movements, newest first. A filter that cannot be read is said beside its field, and nothing is filtered."""
-    form, asked = Form(dict(request.query_params)), PaymentsQuery()
+    form, asked = Form(dict(request.query_params)), StatementFilters()
     before_seq: int | None = None
     with form.catching():
-        asked = form.read(PaymentsQuery)
+        asked = form.read(StatementFilters)
         before_seq = PageRequest(PER_PAGE, asked.cursor).after_number()
     timezone = (await profiles.merchant_profile(session, caller.owner_id)).timezone
-    wanted = asked.wanted(ZoneInfo(timezone))
+    zone = ZoneInfo(timezone)
     account = await wallet_of(session, caller.owner_id)
-    found = await statement.page(session, account.id, limit=PER_PAGE, before_seq=before_seq, wanted=wanted)
+    found = await statement.page(session, account.id, limit=PER_PAGE, before_seq=before_seq, wanted=asked.wanted(zone))
     movements = [movement_of(line) for line in await show_lines(session, found.lines)]
     return render(
         request,
@@ -121,13 +93,11 @@ async def show_payments(request: Request, caller: Caller, session: ReadSession) 
         kinds=KIND_NAMES,
         timezone=timezone,
         days=_by_day(movements, timezone),
-        is_filtered=bool(asked.filters),
+        is_filtered=bool(asked.given),
         is_continued=before_seq is not None,
-        csv_path=_csv_path(wanted),
-        first_path=_path(asked.filters),
-        next_path=None
-        if found.next_before is None
-        else _path({**asked.filters, "cursor": cursor_of(found.next_before)}),
+        csv_path=asked.csv_path(zone),
+        first_path=asked.first_path(PATH),
+        next_path=None if found.next_before is None else asked.next_path(PATH, found.next_before),
     )
 
 
@@ -163,26 +133,3 @@ def _by_day(movements: Sequence[Movement], timezone: str) -> list[DayOfMovements
     """The movements, which come newest first, under the day on which each happened."""
     days = groupby(movements, lambda each: words.day(each.line.created_at, timezone))
     return [DayOfMovements(title, list(group)) for title, group in days]
-
-
-def _csv_path(wanted: Filter) -> str:
-    asked = {
-        "direction": wanted.direction,
-        "kind": wanted.kind,
-        "from": wanted.since and wanted.since.isoformat(),
-        "to": wanted.until and wanted.until.isoformat(),
-        "q": wanted.search,
-    }
-    query = urlencode({name: value for name, value in asked.items() if value is not None})
-    return "/api/v1/transactions.csv" + (f"?{query}" if query else "")
-
-
-def _path(query: dict[str, str]) -> str:
-    return f"{PATH}?{urlencode(query)}" if query else PATH
-
-
-def _moment(day: date, at: time, zone: ZoneInfo) -> datetime:
-    """That time of the day at the shop; days so far away that nothing happens on them are as good as the bounds."""
-    if day.year <= EARLIEST.year:
-        return EARLIEST
-    return LATEST if day.year >= LATEST.year else datetime.combine(day, at, tzinfo=zone)

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 
 from services.user_app.pages import activity, adding, home, pots, profile, receipts, sending, sign_up
 from services.user_app.settings import UserAppSettings
-from shared.web.pages import signing, withdrawals
+from shared.web.pages import secrets, signing, withdrawals
 from shared.web.pages.headers import origin_of
 from shared.web.pages.kit import NavItem, Pages, Shell
 
@@ -23,6 +23,7 @@ PAGES: tuple[APIRouter, ...] = (
     activity.router,
     pots.router,
     profile.router,
+    secrets.router,
 )
 """Adding a router is one line."""
 

@@ -10,20 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared.auth import profiles
 from shared.auth.tokens import Identity
 from shared.web.dependencies import Caller, CurrentResources, ReadSession
-from shared.web.fields import Body, GivenPassword, Name, Password, Pin
+from shared.web.fields import Body, Name
+from shared.web.pages import secrets
 from shared.web.pages.forms import Form, SubmittedForm
 from shared.web.pages.rendering import render, see_other
-from shared.web.resources import Resources
-from shared.web.secrets_change import CurrentSecretsChange, SecretsBody, SecretsChange
 
 router = APIRouter()
 
-SAVED = {
-    "name": "Your name is changed.",
-    "password": "Your password is changed. Every other device is signed out.",
-    "pin": "Your PIN is changed.",
-}
-_PLACES = dict.fromkeys(("current_password_incorrect", "too_many_attempts"), "current_password")
+SAVED = {"name": "Your name is changed.", **secrets.SAVED}
 
 
 class NamesForm(Body):
@@ -31,20 +25,6 @@ class NamesForm(Body):
 
     first_name: Name
     last_name: Name
-
-
-class PasswordForm(Body):
-    """A new password, allowed by the present one."""
-
-    current_password: GivenPassword
-    new_password: Password
-
-
-class PinForm(Body):
-    """A new PIN, allowed by the password."""
-
-    current_password: GivenPassword
-    new_pin: Pin
 
 
 @router.get("/profile")
@@ -65,50 +45,6 @@ async def change_names(request: Request, form: SubmittedForm, caller: Caller, re
         return see_other("/profile?saved=name")
     async with resources.read_sessionmaker() as session:
         return await _show(request, caller, session, form=form)
-
-
-@router.get("/profile/password")
-async def show_password(request: Request, caller: Caller) -> Response:
-    """The form for a new password."""
-    return render(request, "secret.html", changing="password", form=Form())
-
-
-@router.post("/profile/password")
-async def change_password(
-    request: Request, form: SubmittedForm, secrets: CurrentSecretsChange, resources: CurrentResources
-) -> Response:
-    """Signs out every other session."""
-    with form.catching(**_PLACES):
-        typed = form.read(PasswordForm)
-        body = SecretsBody(current_password=typed.current_password, new_password=typed.new_password)
-        await _change(secrets, resources, body)
-        return see_other("/profile?saved=password")
-    return render(request, "secret.html", status=form.status, changing="password", form=form)
-
-
-@router.get("/profile/pin")
-async def show_pin(request: Request, caller: Caller) -> Response:
-    """The form for a new PIN."""
-    return render(request, "secret.html", changing="pin", form=Form())
-
-
-@router.post("/profile/pin")
-async def change_pin(
-    request: Request, form: SubmittedForm, secrets: CurrentSecretsChange, resources: CurrentResources
-) -> Response:
-    """The PIN that guards every payment."""
-    with form.catching(**_PLACES):
-        typed = form.read(PinForm)
-        body = SecretsBody(current_password=typed.current_password, new_pin=typed.new_pin)
-        await _change(secrets, resources, body)
-        return see_other("/profile?saved=pin")
-    return render(request, "secret.html", status=form.status, changing="pin", form=form)
-
-
-async def _change(secrets: SecretsChange, resources: Resources, body: SecretsBody) -> None:
-    prepared = await secrets.prepare(body)
-    async with resources.sessionmaker.begin() as session:
-        await secrets.store(session, prepared)
 
 
 async def _show(

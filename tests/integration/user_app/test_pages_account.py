@@ -181,3 +181,10 @@ async def test_signing_out_ends_the_session(browser: Browser) -> None:
     out = await browser.submit((await browser.open("/profile")).form("/sign-out"))
     assert out.path == "/sign-in"
     assert (await browser.open("/profile")).path == "/sign-in"
+
+
+@pytest.mark.parametrize("query", ["since=0001-01-01", "until=9999-12-31"])
+async def test_days_at_the_ends_of_the_calendar_are_days(browser: Browser, query: str) -> None:
+    page = await browser.open(f"/activity?{query}")
+    assert page.status == httpx.codes.OK
+    assert "From Batua" in page.text
