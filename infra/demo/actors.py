@@ -101,11 +101,18 @@ class SimulatedBank:
 
     def approve(self, redirect_url: str) -> str:
         """What the person does on the netbanking page; returns where the bank sends the browser."""
+        return self._decide(redirect_url, "approve")
+
+    def decline(self, redirect_url: str) -> str:
+        """The same, when the person would rather not."""
+        return self._decide(redirect_url, "decline")
+
+    def _decide(self, redirect_url: str, decision: str) -> str:
         page = self._browser.get(redirect_url)
         expect(page.status_code == httpx.codes.OK, f"the netbanking page answered {page.status_code}")
-        form = {"customer_id": "demo", "password": "demo", "decision": "approve"}
+        form = {"customer_id": "demo", "password": "demo", "decision": decision}
         answer = self._browser.post(redirect_url, data=form)
-        expect(answer.status_code == httpx.codes.SEE_OTHER, f"approving answered {answer.status_code}")
+        expect(answer.status_code == httpx.codes.SEE_OTHER, f"{decision} answered {answer.status_code}")
         return answer.headers["location"]
 
     def calls_for(self, references: set[str]) -> list[dict[str, Any]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 from playwright.sync_api import Page, expect
 
 from infra.demo.actors import PIN, Holder
 from shared.ids import new_token
+from tests.browser.visits import SECONDS
 
 ACCOUNT = {"Account number": "50100012345678", "IFSC": "HDFC0000123", "Account holder": "Asha Rao"}
 
@@ -71,6 +73,22 @@ def withdraw(page: Page, rupees: str) -> None:
     page.get_by_label("Your PIN").fill(PIN)
     page.get_by_role("button", name="Withdraw", exact=True).click()
     page.wait_for_url(re.compile(r"/withdrawals/[0-9a-f-]{36}$"))
+
+
+def follow_without_a_script(page: Page) -> None:
+    """Look again and again how far it is, until there is nothing more to wait for."""
+    again = page.get_by_role("link", name=re.compile("See how far it is now|Look again"))
+    deadline = time.monotonic() + SECONDS
+    while again.is_visible():
+        assert time.monotonic() < deadline, "it takes too long"
+        again.click()
+
+
+def give_back(page: Page, rupees: str) -> None:
+    """On the form that refunds."""
+    page.get_by_label("Give back").fill(rupees)
+    page.get_by_label("Your PIN").fill(PIN)
+    page.get_by_role("button", name="Give it back").click()
 
 
 def pay(shop: Holder, payer: Holder, rupees: int, note: str = "") -> dict[str, Any]:

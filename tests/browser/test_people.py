@@ -15,6 +15,7 @@ from tests.browser.steps import (
     ask_for_money,
     decide_at_the_bank,
     fill_in_payment,
+    follow_without_a_script,
     pay,
     send,
     shows_heading,
@@ -198,7 +199,8 @@ def test_everything_that_matters_works_without_a_script(
     sign_up(page)
     ask_for_money(page, "500")
     decide_at_the_bank(page, "Approve")
-    shows_heading(page, "Money added")  # the page reloads itself until then
+    follow_without_a_script(page)
+    shows_heading(page, "Money added")
     page.goto("/send")
     page.get_by_role("textbox", name="Name or wallet id").fill(friend.wallet_id)
     page.get_by_role("button", name="Find").click()
@@ -206,6 +208,7 @@ def test_everything_that_matters_works_without_a_script(
     page.get_by_role("button", name="Send now").click()
     shows_heading(page, "Sent")
     withdraw(page, "100")
+    follow_without_a_script(page)
     shows_heading(page, "Paid out")
     page.goto("/activity")
     expect(page.get_by_role("region", name="Movements")).to_contain_text("Lunch")

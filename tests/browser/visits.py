@@ -103,7 +103,6 @@ class Visits:
         screen: Screen = PHONE,
         javascript: bool = True,
         dark: bool = False,
-        may_complain: bool = False,
     ) -> Page:
         """A blank page before an app, signed in as `by` if given; paths are relative to the app."""
         context = self._chromium.new_context(
@@ -119,10 +118,9 @@ class Visits:
         if by is not None:
             context.add_cookies([{"name": "session", "value": by.token, "url": self._stack.url(app)}])
         self._contexts.append(context)
-        if not may_complain:
-            watch = Watch(frozenset(self._stack.url(each) for each in APPS))
-            watch.over(context)
-            self._watches.append(watch)
+        watch = Watch(frozenset(self._stack.url(each) for each in APPS))
+        watch.over(context)
+        self._watches.append(watch)
         return context.new_page()
 
     def problems(self) -> list[str]:

@@ -1,0 +1,85 @@
+"""What holds for every page: anybody can use it, it is light, and nobody has to move it sideways."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # ships no types
+from playwright.sync_api import Page, Request, expect
+
+from infra.local.stack import Stack
+from tests.browser.scene import SPOTS, Scene, Spot
+from tests.browser.steps import fill_in_payment, shows_heading
+from tests.browser.visits import DESKTOP, PHONE, Visits
+
+MOST_BYTES = 60_000
+_ONE_OF_EACH = Counter(document=1, stylesheet=1, script=1)
+_GRAVE = {"serious", "critical"}
+
+
+@pytest.fixture(scope="module")
+def scene(stack: Stack) -> Iterator[Scene]:
+    scene = Scene(stack)
+    yield scene
+    scene.close()
+
+
+@pytest.fixture(params=SPOTS, ids=str)
+def spot(request: pytest.FixtureRequest) -> Spot:
+    chosen: Spot = request.param
+    return chosen
+
+
+def find_barriers(page: Page) -> list[str]:
+    """What keeps somebody from using the page, by the rules of axe."""
+    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    return [
+        f"{rule['id']}: {node['target']} {node['html'][:200]} {[check['message'] for check in node['any']]}"
+        for rule in found
+        if rule["impact"] in _GRAVE
+        for node in rule["nodes"]
+    ]
+
+
+def weigh(requests: list[Request]) -> int:
+    """Bytes over the wire, with headers."""
+    sizes = [each.sizes() for each in requests]
+    return sum(size["responseBodySize"] + size["responseHeadersSize"] for size in sizes)
+
+
+def is_wider_than_the_screen(page: Page) -> bool:
+    return bool(page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["phone in the light", "desktop in the dark"])
+def test_a_page_is_light_fits_the_screen_and_keeps_nobody_out(
+    visits: Visits, scene: Scene, spot: Spot, dark: bool
+) -> None:
+    page = visits.open(spot.app, by=scene.holder(spot), screen=DESKTOP if dark else PHONE, dark=dark)
+    finished: list[Request] = []
+
+    def note(request: Request) -> None:
+        finished.append(request)
+
+    page.on("requestfinished", note)
+    page.goto(scene.address(spot))
+    expect(page.get_by_role("main")).to_be_visible()
+    assert weigh(finished) <= MOST_BYTES
+    files = Counter(each.resource_type for each in finished if each.resource_type in _ONE_OF_EACH)
+    assert files <= _ONE_OF_EACH, [each.url for each in finished]
+    assert not is_wider_than_the_screen(page)
+    assert find_barriers(page) == []
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_everybody_can_use_a_form_that_was_refused(visits: Visits, scene: Scene, dark: bool) -> None:
+    page = visits.open(by=scene.asha, dark=dark)
+    page.goto(f"/send?to={scene.bela.wallet_id}")
+    fill_in_payment(page, rupees="99,99,999")
+    page.get_by_role("button", name="Send now").click()
+    expect(page.get_by_label("Amount")).to_have_attribute("aria-invalid", "true")
+    shows_heading(page, "Send to Bela Iyer")
+    assert not is_wider_than_the_screen(page)
+    assert find_barriers(page) == []
