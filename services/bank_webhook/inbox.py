@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import logging
 import secrets
+from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
@@ -65,19 +69,24 @@ async def take_in(sessionmaker: SessionMaker, delivery: Delivery, *, within_seco
 
 async def _record(session: AsyncSession, delivery: Delivery) -> str:
     """Lock order: the inbox row, then the flow's row, then accounts. Copies queue up at the first."""
-    row_id = await _insert(session, delivery)
-    if row_id is None:
-        earlier = await _lock_earlier(session, delivery)
-        if earlier.payload != asdict(delivery.notice):
-            _logger.warning("%s used webhook id of %s for another message", earlier.bank, earlier.id)
-        if earlier.verdict in FINAL_VERDICTS:
-            return "duplicate"
-        row = earlier
-    else:
-        row = await session.get_one(WebhookDelivery, row_id)
-    row.payload = asdict(delivery.notice)
+    payload = asdict(delivery.notice)
+    row, is_new = await _row_of(session, delivery, delivery.webhook_id)
+    if row.payload != payload:
+        # Signed, so the bank's word: it is judged on its own merits, or a reversal under a used id would be lost.
+        _logger.error("%s used the webhook id of %s for another message; each is taken in", row.bank, row.id)
+        row, is_new = await _row_of(session, delivery, f"{delivery.webhook_id}#{_digest(payload)}")
+    if not is_new and row.verdict in FINAL_VERDICTS:
+        return "duplicate"
     row.verdict = await _judge(session, row, delivery)
     return row.verdict
+
+
+async def _row_of(session: AsyncSession, delivery: Delivery, webhook_id: str) -> tuple[WebhookDelivery, bool]:
+    """The row under this id, locked, and whether it was made now."""
+    row_id = await _insert(session, delivery, webhook_id)
+    if row_id is None:
+        return await _lock_earlier(session, delivery, webhook_id), False
+    return await session.get_one(WebhookDelivery, row_id), True
 
 
 async def _judge(session: AsyncSession, row: WebhookDelivery, delivery: Delivery) -> str:
@@ -91,14 +100,14 @@ async def _judge(session: AsyncSession, row: WebhookDelivery, delivery: Delivery
     return outcome.verdict
 
 
-async def _insert(session: AsyncSession, delivery: Delivery) -> UUID | None:
+async def _insert(session: AsyncSession, delivery: Delivery, webhook_id: str) -> UUID | None:
     """A new row's id, or None when this delivery was here before. Waits for a copy that is being taken in."""
     statement = (
         insert(WebhookDelivery)
         .values(
             id=new_id(),
             bank=delivery.notice.bank,
-            webhook_id=delivery.webhook_id,
+            webhook_id=webhook_id,
             payload=asdict(delivery.notice),
             verdict="noted",  # until it is judged, in this same transaction
             received_at=clock.now(),
@@ -109,13 +118,17 @@ async def _insert(session: AsyncSession, delivery: Delivery) -> UUID | None:
     return (await session.execute(statement)).scalar_one_or_none()
 
 
-async def _lock_earlier(session: AsyncSession, delivery: Delivery) -> WebhookDelivery:
+async def _lock_earlier(session: AsyncSession, delivery: Delivery, webhook_id: str) -> WebhookDelivery:
     statement = (
         select(WebhookDelivery)
-        .where(WebhookDelivery.bank == delivery.notice.bank, WebhookDelivery.webhook_id == delivery.webhook_id)
+        .where(WebhookDelivery.bank == delivery.notice.bank, WebhookDelivery.webhook_id == webhook_id)
         .with_for_update()
     )
     return (await session.execute(statement)).scalar_one()
+
+
+def _digest(payload: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def _cause(error: BaseException) -> str:

@@ -81,14 +81,30 @@ async def test_a_copy_changes_nothing_under_the_same_and_under_another_id(
     assert [row.verdict for row in await inbox_of(sessionmaker, "other-" + name)] == ["duplicate"]
 
 
-async def test_an_id_used_for_another_message_stays_with_the_first(
-    bank: httpx.AsyncClient, sessionmaker: SessionMaker
+async def test_an_id_used_for_another_message_is_two_deliveries_and_wakes_somebody(
+    bank: httpx.AsyncClient, sessionmaker: SessionMaker, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """Dropped as a copy, the news in it would be lost; the bank would think it delivered."""
     first, second = await a_pending_on_ramp(sessionmaker), await a_pending_on_ramp(sessionmaker)
     name = new_token()
     assert await deliver(bank, payment_notice(first), name) == (200, "settled")
-    assert await deliver(bank, payment_notice(second), name) == (200, "duplicate")
-    assert (await row_of(sessionmaker, second)).status == "pending"
+    assert "ERROR" not in {record.levelname for record in caplog.records}
+    assert await deliver(bank, payment_notice(second), name) == (200, "settled")
+    assert "ERROR" in {record.levelname for record in caplog.records}
+    for on_ramp in (first, second):
+        assert await deliver(bank, payment_notice(on_ramp), name) == (200, "duplicate")
+        assert await balance_of(sessionmaker, on_ramp) == on_ramp.amount
+        assert (await row_of(sessionmaker, on_ramp)).status == "success"
+
+
+async def test_an_id_used_for_an_unknown_token_does_not_keep_the_right_one_out(
+    bank: httpx.AsyncClient, sessionmaker: SessionMaker
+) -> None:
+    on_ramp, name = await a_pending_on_ramp(sessionmaker), new_token()
+    assert await deliver(bank, replace(payment_notice(on_ramp), token="nobodys"), name) == (404, "unknown_token")
+    assert await deliver(bank, payment_notice(on_ramp), name) == (200, "settled")
+    [kept] = await inbox_of(sessionmaker, name)
+    assert (kept.verdict, kept.payload["token"]) == ("unknown_token", "nobodys")
 
 
 async def test_the_same_id_of_two_banks_is_two_deliveries(bank: httpx.AsyncClient, sessionmaker: SessionMaker) -> None:
