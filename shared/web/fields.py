@@ -23,6 +23,11 @@ IDEMPOTENCY_KEY_PATTERN = r"^[\x21-\x7e]{1,255}$"
 # Cc are control characters, Cs half surrogate pairs; Zl and Zp break lines. The others turn text around.
 _FORBIDDEN_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
 _TURN_TEXT_AROUND = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# In what somebody is called, nothing may be there that nobody sees: it makes two names look like one.
+_HIDDEN_CATEGORIES = _FORBIDDEN_CATEGORIES | {"Cf", "Co"}
+_HIDDEN_LETTERS = set("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+_ZERO_WIDTH_NON_JOINER, _ZERO_WIDTH_JOINER = "\u200c", "\u200d"
+_VIRAMA_CLASS = 9
 _PRINTABLE_PATTERN = r"^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x20\x7f-\xa0][^\x00-\x1f\x7f-\x9f]*$"
 _PIN = re.compile(r"[0-9]{4,6}")
 _HANDLE_IN_ANY_CASE = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}@[Bb][Aa][Tt][Uu][Aa]$"
@@ -48,6 +53,30 @@ def _stripped(value: Any) -> Any:
     return value.strip() if isinstance(value, str) else value
 
 
+def _name(value: str) -> str:
+    if any(_is_hidden(value, position) for position in range(len(value))):
+        raise PydanticCustomError("invisible", "must not contain invisible characters")
+    if not any(unicodedata.category(each)[0] in "LNPS" for each in value):
+        raise PydanticCustomError("invisible", "must contain something that can be seen")
+    return value
+
+
+def _is_hidden(text: str, position: int) -> bool:
+    each = text[position]
+    if each in (_ZERO_WIDTH_NON_JOINER, _ZERO_WIDTH_JOINER):
+        return not _is_joiner_of_script(text, position)
+    return each in _HIDDEN_LETTERS or unicodedata.category(each) in _HIDDEN_CATEGORIES
+
+
+def _is_joiner_of_script(text: str, position: int) -> bool:
+    """Indian scripts write joiners after a virama, Urdu a non-joiner between letters: there they can be seen."""
+    before, after = text[:position][-1:], text[position + 1 :][:1]
+    if before and unicodedata.combining(before) == _VIRAMA_CLASS:
+        return True
+    is_between = all(each and unicodedata.name(each, "").startswith("ARABIC LETTER") for each in (before, after))
+    return text[position] == _ZERO_WIDTH_NON_JOINER and is_between
+
+
 _PRINTABLE = {"pattern": _PRINTABLE_PATTERN}
 
 Text = Annotated[
@@ -60,8 +89,9 @@ Name = Annotated[
     str,
     BeforeValidator(_line),
     Field(min_length=1, max_length=100, json_schema_extra=dict(_PRINTABLE)),
+    AfterValidator(_name),
 ]
-"""One line of 1 to 100 characters, trimmed."""
+"""One line of 1 to 100 characters, trimmed, every one of which can be seen."""
 SearchText = Annotated[
     str,
     BeforeValidator(_line),

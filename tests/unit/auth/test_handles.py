@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from itertools import islice
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,8 +22,21 @@ def test_a_wallet_is_called_like_its_owner() -> None:
     assert base_of("चाय", otherwise="shop") == "shop"
 
 
-def test_nobody_is_called_like_the_platform() -> None:
-    assert "support@batua" not in list(candidates("support"))
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Support", "support 2", "Batua", "Batua Support", "batua2", "My Batua", "B\u00e4tua", "HDFC Bank", "Axis"),
+        *("axis bank 1", "admin1", "Administrator", "System", "SBI", "Help", "Bank", "24 Bank", "Customer Care", "UPI"),
+    ],
+)
+def test_nobody_is_called_like_the_platform_or_a_bank(name: str) -> None:
+    assert base_of(name, otherwise="shop") == "shop"
+    assert all(handle.startswith("shop") for handle in candidates(base_of(name, otherwise="shop")))
+
+
+@pytest.mark.parametrize("name", ["Bankim", "Helen", "Axisha", "Rooth", "Caren", "Upinder"])
+def test_a_name_that_only_begins_like_one_is_a_name(name: str) -> None:
+    assert base_of(name, otherwise="wallet") == name.lower()
 
 
 @given(st.text(max_size=100))

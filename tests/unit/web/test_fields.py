@@ -29,9 +29,39 @@ def test_text_refuses_what_postgres_or_a_page_could_not_show(value: str) -> None
 
 def test_text_is_trimmed_and_bounded() -> None:
     assert accepted(Text, "  chai  ") == "chai"
-    assert accepted(Name, "क्षमा‍") == "क्षमा‍"
     refuses(Name, "x" * 101)
     refuses(Text, 5)
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        *("\u200b", "\u200d", "\u200c", "\ufeff", "\u00ad", "\u2060", "\u200f", "\u202e", "\u2066", "\u061c"),
+        *("\ue000", "\u3164", "\u115f", "\u1160", "\uffa0", "\u2800", "\u034f", "\u17b4", "\U000e0041", "\x00"),
+        *("\ud800", "\u2028"),
+    ],
+)
+def test_a_name_holds_nothing_that_cannot_be_seen(hidden: str) -> None:
+    for value in (hidden, f"Batua{hidden}", f"{hidden}Batua", f"Ba{hidden}tua", "\u0915" + hidden):
+        refuses(Name, value)
+
+
+@pytest.mark.parametrize("value", ["\u0301", "\ufe0f", "\u00a0", "\u3000"])
+def test_a_name_has_something_to_be_seen(value: str) -> None:
+    refuses(Name, value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("O'Neil", "Chai & Samosa?am=1", "José-María", "क्षमा", "Zoë ❤️", "24/7", "!"),
+        "\u0930\u094d\u200d\u092f",  # an eyelash ra: the joiner follows a virama
+        "\u0915\u094d\u200c\u0937",
+        "\u0646\u06cc\u200c\u06a9",  # a non-joiner between letters of Urdu
+    ],
+)
+def test_names_of_all_scripts_are_names(value: str) -> None:
+    assert accepted(Name, value) == value
 
 
 @pytest.mark.parametrize("value", [0, -1, MAX_MOVEMENT_PAISE + 1, 10**40, 1.0, True, "5", None, float("nan")])
