@@ -118,7 +118,7 @@ async def show_payment(request: Request, caller: Caller, session: ReadSession, t
         title=_TITLES[receipt.kind][is_incoming],
         refunded=refunded,
         refundable=receipt.amount - refunded if is_incoming and receipt.kind == "payment" else 0,
-        is_refund_done="refunded" in request.query_params,
+        is_refund_done=refunded > 0 and "refunded" in request.query_params,
     )
 
 
