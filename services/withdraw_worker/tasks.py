@@ -14,6 +14,7 @@ from services.withdraw_worker import housekeeping
 from services.withdraw_worker.resources import WorkerResources
 from services.withdraw_worker.settings import WorkerSettings
 from shared import clock
+from shared.db.outages import is_outage
 from shared.inflow.rollups import roll_up_due
 from shared.onramps.enquiry import enquire_due
 from shared.outbox.delivery import deliver_due
@@ -38,7 +39,21 @@ def register(
 ) -> None:
     """Bind every task to the application. Arguments are ids, never money. `stopping`: begin nothing long any more."""
     for name, task in {**_withdrawals(runner, settings, hints, stopping), **_everything_else(runner)}.items():
-        celery.task(name=name)(task)
+        celery.task(name=name)(_patient(name, task))
+
+
+def _patient(name: str, task: Task) -> Task:
+    """The task, which takes a database that is away for no error: the schedule says everything again."""
+
+    def run(*arguments: str) -> None:
+        try:
+            task(*arguments)
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            _logger.warning("%s: the database is away (%s)", name, type(error).__name__)
+
+    return run
 
 
 def _withdrawals(
