@@ -14,6 +14,8 @@ from shared.web.pages.words import number
 HEIGHT = 196
 _TOP, _BASE = 22, 168
 """Pixels from the upper edge: where the highest grid line and the foot of the bars lie."""
+_GUTTER = 11
+"""In per cent: left of the bars, where the grid lines say what they stand for."""
 _SHARE_OF_SLOT = 0.68
 _LEAST_HEIGHT = 2
 """Of a bar that stands for something, however little."""
@@ -66,7 +68,7 @@ class BarChart:
 def bar_chart(points: Sequence[Point]) -> BarChart:
     """The points side by side, from zero up to a round amount."""
     top = _round_up(max((point.amount for point in points), default=0))
-    slot = 100 / max(len(points), 1)
+    slot = (100 - _GUTTER) / max(len(points), 1)
     bars = [_bar(point, index, slot, top) for index, point in enumerate(points)]
     steps = [(step, _BASE - (_BASE - _TOP) * step / _GRID_LINES) for step in range(1, _GRID_LINES + 1)]
     return BarChart(bars, [GridLine(y, compact_rupees(top * step // _GRID_LINES)) for step, y in steps])
@@ -87,7 +89,7 @@ def _bar(point: Point, index: int, slot: float, top: int) -> Bar:
     if point.amount:
         height = max(height, _LEAST_HEIGHT)
     width = slot * _SHARE_OF_SLOT
-    x = slot * index + (slot - width) / 2
+    x = _GUTTER + slot * index + (slot - width) / 2
     label_x, anchor = _hang(x, width, slot)
     return Bar(point, round(x, 2), round(width, 2), round(_BASE - height, 1), height, label_x, anchor)
 
@@ -95,8 +97,8 @@ def _bar(point: Point, index: int, slot: float, top: int) -> Bar:
 def _hang(x: float, width: float, slot: float) -> tuple[float, Literal["start", "middle", "end"]]:
     """Below the middle of its bar; at the ends of a chart of thin bars within the chart."""
     is_thin = slot < _WIDTH_OF_A_LABEL
-    if is_thin and x < slot:
-        return 0, "start"
+    if is_thin and x < _GUTTER + slot:
+        return round(x, 2), "start"
     if is_thin and x > 100 - slot:
         return 100, "end"
     return round(x + width / 2, 2), "middle"
