@@ -54,6 +54,7 @@ async def until_somebody_waits_for_a_lock(sessionmaker: SessionMaker) -> None:
             "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
         )
         while not await session.scalar(waiting):
+            await session.rollback()  # within one transaction the answer would stay the same
             await asyncio.sleep(0.01)
 
 
