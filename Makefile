@@ -24,7 +24,7 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 # A virtual environment or a Python path of the caller's is none of our business.
 unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 
-.PHONY: help install up demo test lint fmt migrate prove seed bench bench-inflow lock compose-up clean
+.PHONY: help install up demo test lint fmt migrate prove seed bench bench-inflow screenshots lock compose-up clean
 
 help: ## Explain every target
 	@awk 'BEGIN {FS = ":.*## "; print "make <target>:"} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ bench: bench-inflow ## Measure what must stay fast
 
 bench-inflow: $(INSTALLED) ## Measure a shop's dashboard after 10,000 and after 1,000,000 payments
 	@exec $(BIN)/python -m bench.inflow
+
+screenshots: $(INSTALLED) ## Take the pictures of docs/img anew, from a seeded stack
+	@exec $(BIN)/python -m infra.screenshots
 
 lock: $(INSTALLED) ## Choose newer versions and write both lock files anew
 	$(UV) pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --no-header --no-emit-index-url \
