@@ -23,7 +23,7 @@ from playwright.sync_api import (
 from infra.demo.actors import Holder
 from infra.local.stack import Stack
 
-SECONDS = 10.0
+SECONDS = 20.0
 """How long anything that is awaited on a page may take."""
 
 Screen = ViewportSize
