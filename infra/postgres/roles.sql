@@ -1,11 +1,14 @@
 -- What each service may do in the database. Run as a superuser, in the migrated database, as often
--- as you like.
+-- as you like: it takes everything away first, so what is not granted here is not granted.
 --
--- Services share the group batua_service. It reads and inserts everywhere, and changes everything but
--- the records of what happened: those can be added to and nothing else, by grant here and by
--- trigger in the schema. Nobody but the owner may TRUNCATE, and nobody alters a table.
+-- The group batua_service reads. bank_webhook is not in it: it reads only what it settles. Beyond reading, each
+-- service may do what its own flows do and nothing else: rows are never deleted but those that have run out (keys,
+-- signed-out tokens, wrong PINs); of a row that moves money only the columns that change are open to change; what
+-- happened can be added to and nothing else, by grant here and by trigger in the schema. Nobody but the owner may
+-- TRUNCATE, and nobody alters a table. A new table can be read, and needs a line here for the rest.
 --
--- Only the two apps, where people sign in, can read how passwords and PINs are hashed.
+-- Only the two apps, where people sign in, can read how passwords and PINs are hashed. Nobody can make an owner
+-- somebody else, or the platform's own.
 
 DO $$
 DECLARE
@@ -18,45 +21,79 @@ BEGIN
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = login) THEN
             EXECUTE format('CREATE ROLE %I LOGIN', login);
         END IF;
-        EXECUTE format('GRANT batua_service TO %I', login);
     END LOOP;
 END
 $$;
 
+GRANT batua_service TO user_app, merchant_app, withdraw_worker;
+REVOKE batua_service FROM bank_webhook;
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
-GRANT USAGE ON SCHEMA public TO batua_service;
-GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO batua_service;
+GRANT USAGE ON SCHEMA public TO batua_service, bank_webhook;
+REVOKE ALL ON ALL TABLES IN SCHEMA public
+    FROM batua_service, user_app, merchant_app, bank_webhook, withdraw_worker;
+GRANT SELECT ON ALL TABLES IN SCHEMA public TO batua_service;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO batua_service;
 
 DO $$
 DECLARE
     owner name := (SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database());
-    append_only text;
-    harmless text;
+    everybody text := 'user_app, merchant_app, bank_webhook, withdraw_worker';
+    apps text := 'user_app, merchant_app';
+    of_withdrawal text := 'status, transfer_id, reversal_transfer_id, utr, failure_reason, attempts, retries, lease_id, '
+        'lease_expires_at, next_attempt_at, first_not_found_at, active_since, finished_at';
+    of_on_ramp text := 'status, token, redirect_url, bank_reference, failure_reason, transfer_id, is_late_success, '
+        'is_contradicted, next_enquiry_at, settled_at';
+    granted record;
 BEGIN
-    EXECUTE format('GRANT CONNECT ON DATABASE %I TO batua_service', current_database());
+    EXECUTE format('GRANT CONNECT ON DATABASE %I TO batua_service, bank_webhook', current_database());
     EXECUTE format('REVOKE CONNECT, TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
     EXECUTE format('ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA public '
-                   'GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO batua_service', owner);
+                   'REVOKE ALL ON TABLES FROM batua_service', owner);
+    EXECUTE format('ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA public '
+                   'GRANT SELECT ON TABLES TO batua_service', owner);
     EXECUTE format('ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA public '
                    'GRANT USAGE ON SEQUENCES TO batua_service', owner);
-    FOREACH append_only IN ARRAY ARRAY[
-        'transfers', 'entries', 'ledger_seals', 'ledger_seal_ranges', 'withdrawal_events'
-    ] LOOP
-        IF to_regclass('public.' || append_only) IS NOT NULL THEN
-            EXECUTE format('REVOKE UPDATE, DELETE, TRUNCATE ON public.%I FROM batua_service', append_only);
-        END IF;
+    IF to_regclass('public.owners') IS NULL THEN
+        RETURN;  -- not migrated yet
+    END IF;
+    REVOKE SELECT ON public.owners FROM batua_service;
+    FOR granted IN SELECT * FROM (VALUES
+        -- the ledger
+        ('accounts', everybody, 'SELECT, UPDATE (balance, held, seq, sent_on, sent_today)'),
+        ('accounts', apps, 'INSERT'),
+        ('transfers', everybody, 'SELECT, INSERT'),
+        ('entries', everybody, 'SELECT, INSERT'),
+        ('holds', everybody, 'SELECT, UPDATE (status, transfer_id, closed_at)'),
+        ('holds', apps, 'INSERT'),
+        ('ledger_seals', 'withdraw_worker', 'INSERT'),
+        ('ledger_seal_ranges', 'withdraw_worker', 'INSERT'),
+        -- money in and out
+        ('on_ramps', 'user_app', 'INSERT'),
+        ('on_ramps', 'user_app, bank_webhook, withdraw_worker', format('SELECT, UPDATE (%s)', of_on_ramp)),
+        ('withdrawals', apps, 'INSERT'),
+        ('withdrawals', everybody, format('SELECT, UPDATE (%s)', of_withdrawal)),
+        ('withdrawal_events', everybody, 'SELECT, INSERT'),
+        ('bank_circuits', 'withdraw_worker', 'INSERT, UPDATE'),
+        ('webhook_inbox', 'bank_webhook', 'SELECT, INSERT, UPDATE (verdict, on_ramp_id, withdrawal_id)'),
+        ('reconciliation_findings', 'withdraw_worker', 'INSERT, UPDATE'),
+        ('inflow_rollups', 'withdraw_worker', 'INSERT, UPDATE'),
+        ('inflow_watermarks', 'withdraw_worker', 'INSERT, UPDATE'),
+        -- what comes around every movement
+        ('idempotency_keys', 'user_app, merchant_app, withdraw_worker', 'INSERT, UPDATE, DELETE'),
+        ('outbox_messages', everybody, 'INSERT'),
+        ('outbox_messages', 'withdraw_worker', 'UPDATE'),
+        -- people and shops
+        ('owners', apps, 'SELECT, INSERT, UPDATE (password_hash, pin_hash, tokens_valid_after, kept_token_id)'),
+        ('owners', 'bank_webhook, withdraw_worker',
+            'SELECT (id, kind, is_system, email, tokens_valid_after, kept_token_id, created_at)'),
+        ('users', 'user_app', 'INSERT, UPDATE (first_name, last_name)'),
+        ('merchants', 'merchant_app', 'INSERT, UPDATE (business_name, category, timezone)'),
+        ('pin_failures', apps, 'INSERT, DELETE'),
+        ('pin_failures', 'withdraw_worker', 'DELETE'),
+        ('revoked_tokens', apps, 'INSERT'),
+        ('revoked_tokens', 'withdraw_worker', 'DELETE')
+    ) AS listed (name, roles, privileges) LOOP
+        EXECUTE format('GRANT %s ON public.%I TO %s', granted.privileges, granted.name, granted.roles);
     END LOOP;
-    IF to_regclass('public.alembic_version') IS NOT NULL THEN
-        REVOKE INSERT, UPDATE, DELETE ON public.alembic_version FROM batua_service;
-    END IF;
-    IF to_regclass('public.owners') IS NOT NULL THEN
-        SELECT string_agg(quote_ident(attname), ', ') INTO harmless FROM pg_attribute
-        WHERE attrelid = 'public.owners'::regclass AND attnum > 0 AND NOT attisdropped
-          AND attname NOT IN ('password_hash', 'pin_hash');
-        REVOKE ALL ON public.owners FROM batua_service;
-        GRANT SELECT, INSERT, UPDATE, DELETE ON public.owners TO user_app, merchant_app;
-        EXECUTE format('GRANT SELECT (%s) ON public.owners TO bank_webhook, withdraw_worker', harmless);
-    END IF;
 END
 $$;

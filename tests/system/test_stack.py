@@ -227,9 +227,38 @@ def test_given_servers_are_used_and_none_of_our_own_is_started(stack, tmp_path, 
 
 def test_services_may_add_to_the_record_but_never_change_it(stack):
     for role in ("user_app", "merchant_app", "bank_webhook", "withdraw_worker"):
-        for table in ("transfers", "entries", "withdrawal_events", "ledger_seals", "ledger_seal_ranges"):
+        for table in ("transfers", "entries", "withdrawal_events"):
             assert privileges(stack, role, table) == {"SELECT", "INSERT"}
-        assert privileges(stack, role, "accounts") == {"SELECT", "INSERT", "UPDATE", "DELETE"}
+        seals = {"bank_webhook": set(), "withdraw_worker": {"SELECT", "INSERT"}}.get(role, {"SELECT"})
+        for table in ("ledger_seals", "ledger_seal_ranges"):
+            assert privileges(stack, role, table) == seals
+
+
+def test_no_service_deletes_what_anybody_owns_or_did(stack):
+    for role in ("user_app", "merchant_app", "bank_webhook", "withdraw_worker"):
+        for table in ("accounts", "holds", "withdrawals", "on_ramps", "webhook_inbox", "owners", "users", "merchants"):
+            assert not {"DELETE", "TRUNCATE"} & privileges(stack, role, table)
+
+
+@pytest.mark.parametrize("role", ["user_app", "merchant_app", "bank_webhook", "withdraw_worker"])
+def test_no_service_makes_an_owner_or_an_account_another_one(stack, role):
+    for table, column in (
+        *(("owners", column) for column in ("id", "kind", "is_system")),
+        *(("accounts", column) for column in ("id", "owner_id", "kind", "handle", "currency", "allow_negative")),
+        *(("withdrawals", column) for column in ("owner_id", "account_id", "bank", "account_number", "ifsc", "amount")),
+        *(("on_ramps", column) for column in ("owner_id", "account_id", "bank", "amount")),
+    ):
+        assert ask(stack, role, f"SELECT has_column_privilege('{table}', '{column}', 'UPDATE')") == "f", column
+
+
+def test_a_table_that_is_new_can_be_read_by_the_services_and_nothing_else(stack):
+    sql = "CREATE TABLE newcomer (id int)"
+    assert ask(stack, "batua", sql) == "CREATE TABLE"
+    try:
+        assert privileges(stack, "user_app", "newcomer") == {"SELECT"}
+        assert privileges(stack, "bank_webhook", "newcomer") == set()
+    finally:
+        ask(stack, "batua", "DROP TABLE newcomer")
 
 
 @pytest.mark.parametrize("role", ["bank_webhook", "withdraw_worker"])
