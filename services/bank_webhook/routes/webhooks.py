@@ -39,7 +39,9 @@ _REFUSALS = (
 
 
 class Accepted(BaseModel):
-    """What became of the notice. `noted`: kept, but it changed nothing, and somebody will look at it."""
+    """What became of the notice. `noted`: kept, but it settled nothing: it does not fit, and somebody will
+    look at it, or it is about a payout that is being sent right now, and what becomes of that decides.
+    """
 
     verdict: Literal["settled", "duplicate", "noted"]
 
