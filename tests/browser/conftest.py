@@ -69,7 +69,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, free_port_base: Callable[[],
 
 # A module at a time: while Playwright is there an event loop runs in this thread, and other modules bring their own.
 @pytest.fixture(scope="module")
-def chromium(stack: Stack) -> Iterator[Browser]:
+def chromium() -> Iterator[Browser]:
     """The system's browser; without one these tests are left out, except where they must not be."""
     executable = find_chromium()
     if executable is None:
@@ -91,7 +91,7 @@ def screen(request: pytest.FixtureRequest) -> Screen:
 
 
 @pytest.fixture
-def visits(request: pytest.FixtureRequest, stack: Stack, chromium: Browser) -> Iterator[Visits]:
+def visits(request: pytest.FixtureRequest, chromium: Browser, stack: Stack) -> Iterator[Visits]:
     """Opens browsers of their own for each who visits, and watches what they complain about."""
     visits = Visits(chromium, stack)
     request.node.stash[_visits] = visits

@@ -1,0 +1,51 @@
+"""What the browsers of these tests complain about is heard: a deaf ear would make every journey look good."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from infra.local.stack import Stack
+from tests.browser.visits import SECONDS, Visits
+
+
+@pytest.fixture
+def unwatched(chromium: Browser, stack: Stack) -> Iterator[Visits]:
+    """Whose problems do not fail the test."""
+    visits = Visits(chromium, stack)
+    yield visits
+    visits.close()
+
+
+@pytest.fixture
+def page(unwatched: Visits) -> Page:
+    page = unwatched.open()
+    page.goto("/sign-in")
+    return page
+
+
+def test_a_good_page_has_no_problems(unwatched: Visits, page: Page) -> None:
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    assert unwatched.problems() == []
+
+
+@pytest.mark.parametrize(
+    ("script", "problem"),
+    [
+        ("console.error('spilt milk')", "console error: spilt milk"),
+        ("setTimeout(() => { throw new Error('broken cup') })", "uncaught: broken cup"),
+        ("document.body.setAttribute('style', 'color: red')", "Content Security Policy"),
+        ("fetch('/there-is-no-such-page')", "answered 404: GET"),
+        ("location.assign('http://127.0.0.1:9/')", "request elsewhere: GET http://127.0.0.1:9/"),
+        ("fetch('http://127.0.0.1:9/').catch(() => {})", "Content Security Policy"),
+    ],
+)
+def test_a_problem_is_heard(unwatched: Visits, page: Page, script: str, problem: str) -> None:
+    page.evaluate(f"() => {{ {script} }}")
+    deadline = time.monotonic() + SECONDS
+    while not any(problem in each for each in unwatched.problems()):
+        assert time.monotonic() < deadline, f"only heard {unwatched.problems()}"
+        page.wait_for_timeout(50)  # listens meanwhile
