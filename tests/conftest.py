@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import asyncpg
+import hypothesis
 import pytest
 from redis.asyncio import Redis
 from sqlalchemy.engine import make_url
@@ -28,6 +29,10 @@ POSTGRES = "BATUA_TESTS_POSTGRES"
 REDIS = "BATUA_TESTS_REDIS"
 TEMPLATE = "batua_template"
 HIGHEST_PORT_OFFSET = 79
+
+# How long one example takes says how busy the machine is, and nothing about a rule.
+hypothesis.settings.register_profile("batua", deadline=None)
+hypothesis.settings.load_profile("batua")
 
 _servers = pytest.StashKey[Stack]()
 
