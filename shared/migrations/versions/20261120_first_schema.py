@@ -1,4 +1,4 @@
-"""First schema: owners, accounts, the ledger, money in, money out and what guards them."""
+"""First schema: owners, accounts, the ledger and what guards them."""
 
 from __future__ import annotations
 
@@ -294,222 +294,25 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("status = 'active'"),
     )
-    op.create_table(
-        "on_ramps",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("owner_id", sa.Uuid(), nullable=False),
-        sa.Column("account_id", sa.Uuid(), nullable=False),
-        sa.Column("bank", sa.String(), nullable=False),
-        sa.Column("amount", sa.BigInteger(), nullable=False),
-        sa.Column("currency", sa.String(), nullable=False),
-        sa.Column("status", sa.String(), nullable=False),
-        sa.Column("idempotency_key", sa.String(), nullable=False),
-        sa.Column("token", sa.String(), nullable=True),
-        sa.Column("redirect_url", sa.String(), nullable=True),
-        sa.Column("bank_reference", sa.String(), nullable=True),
-        sa.Column("failure_reason", sa.String(), nullable=True),
-        sa.Column("transfer_id", sa.Uuid(), nullable=True),
-        sa.Column("is_late_success", sa.Boolean(), nullable=False),
-        sa.Column("is_contradicted", sa.Boolean(), nullable=False),
-        sa.Column("next_enquiry_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("settled_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint(
-            "(status = 'pending') = (settled_at IS NULL)", name=op.f("ck_on_ramps_settled_when_not_pending")
-        ),
-        sa.CheckConstraint(
-            "(status = 'success') = (transfer_id IS NOT NULL)", name=op.f("ck_on_ramps_success_has_transfer")
-        ),
-        sa.CheckConstraint("status IN ('pending', 'success', 'failure')", name=op.f("ck_on_ramps_status")),
-        sa.CheckConstraint("amount > 0", name=op.f("ck_on_ramps_amount_positive")),
-        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_on_ramps_account_id_accounts")),
-        sa.ForeignKeyConstraint(["owner_id"], ["owners.id"], name=op.f("fk_on_ramps_owner_id_owners")),
-        sa.ForeignKeyConstraint(["transfer_id"], ["transfers.id"], name=op.f("fk_on_ramps_transfer_id_transfers")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_on_ramps")),
-        sa.UniqueConstraint("bank", "token", name=op.f("uq_on_ramps_bank_token")),
-        sa.UniqueConstraint("transfer_id", name=op.f("uq_on_ramps_transfer_id")),
-    )
-    op.create_index("ix_on_ramps_owner_id_id", "on_ramps", ["owner_id", "id"], unique=False)
-    op.create_index("ix_on_ramps_owner_id_idempotency_key", "on_ramps", ["owner_id", "idempotency_key"], unique=False)
-    op.create_index(
-        "ix_on_ramps_pending",
-        "on_ramps",
-        ["next_enquiry_at"],
-        unique=False,
-        postgresql_where=sa.text("status = 'pending'"),
-    )
-    op.create_table(
-        "withdrawals",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("owner_id", sa.Uuid(), nullable=False),
-        sa.Column("account_id", sa.Uuid(), nullable=False),
-        sa.Column("bank", sa.String(), nullable=False),
-        sa.Column("account_number", sa.String(), nullable=False),
-        sa.Column("ifsc", sa.String(), nullable=False),
-        sa.Column("account_holder", sa.String(), nullable=False),
-        sa.Column("amount", sa.BigInteger(), nullable=False),
-        sa.Column("currency", sa.String(), nullable=False),
-        sa.Column("status", sa.String(), nullable=False),
-        sa.Column("hold_id", sa.Uuid(), nullable=False),
-        sa.Column("transfer_id", sa.Uuid(), nullable=True),
-        sa.Column("reversal_transfer_id", sa.Uuid(), nullable=True),
-        sa.Column("utr", sa.String(), nullable=True),
-        sa.Column("failure_reason", sa.String(), nullable=True),
-        sa.Column("attempts", sa.BigInteger(), nullable=False),
-        sa.Column("retries", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
-        sa.Column("lease_id", sa.Uuid(), nullable=True),
-        sa.Column("lease_expires_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("next_attempt_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("first_not_found_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("active_since", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint(
-            "(status = 'reversed') = (reversal_transfer_id IS NOT NULL)",
-            name=op.f("ck_withdrawals_reversed_has_transfer"),
-        ),
-        sa.CheckConstraint(
-            "(status IN ('succeeded', 'failed', 'cancelled', 'reversed')) = (finished_at IS NOT NULL)",
-            name=op.f("ck_withdrawals_finished_when_final"),
-        ),
-        sa.CheckConstraint(
-            "(status IN ('succeeded', 'reversed')) = (transfer_id IS NOT NULL)",
-            name=op.f("ck_withdrawals_paid_has_transfer"),
-        ),
-        sa.CheckConstraint(
-            "status IN ('queued', 'in_flight', 'waiting', 'unknown', 'needs_review', 'succeeded', 'failed', 'cancelled', 'reversed')",
-            name=op.f("ck_withdrawals_status"),
-        ),
-        sa.CheckConstraint("(lease_id IS NULL) = (lease_expires_at IS NULL)", name=op.f("ck_withdrawals_lease_whole")),
-        sa.CheckConstraint("amount > 0", name=op.f("ck_withdrawals_amount_positive")),
-        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_withdrawals_account_id_accounts")),
-        sa.ForeignKeyConstraint(["hold_id"], ["holds.id"], name=op.f("fk_withdrawals_hold_id_holds")),
-        sa.ForeignKeyConstraint(["owner_id"], ["owners.id"], name=op.f("fk_withdrawals_owner_id_owners")),
-        sa.ForeignKeyConstraint(
-            ["reversal_transfer_id"],
-            ["transfers.id"],
-            name=op.f("fk_withdrawals_reversal_transfer_id_transfers"),
-        ),
-        sa.ForeignKeyConstraint(["transfer_id"], ["transfers.id"], name=op.f("fk_withdrawals_transfer_id_transfers")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_withdrawals")),
-        sa.UniqueConstraint("hold_id", name=op.f("uq_withdrawals_hold_id")),
-        sa.UniqueConstraint("reversal_transfer_id", name=op.f("uq_withdrawals_reversal_transfer_id")),
-        sa.UniqueConstraint("transfer_id", name=op.f("uq_withdrawals_transfer_id")),
-    )
-    op.create_index(
-        "ix_withdrawals_due",
-        "withdrawals",
-        ["next_attempt_at"],
-        unique=False,
-        postgresql_where=sa.text("status IN ('in_flight', 'waiting', 'unknown', 'needs_review')"),
-    )
-    op.create_index("ix_withdrawals_owner_id_id", "withdrawals", ["owner_id", "id"], unique=False)
-    op.create_index(
-        "ix_withdrawals_queued",
-        "withdrawals",
-        ["owner_id", "id"],
-        unique=False,
-        postgresql_where=sa.text("status = 'queued'"),
-    )
-    op.create_index(
-        "uq_withdrawals_one_active_per_owner",
-        "withdrawals",
-        ["owner_id"],
-        unique=True,
-        postgresql_where=sa.text("status IN ('in_flight', 'waiting', 'unknown', 'needs_review')"),
-    )
-    op.create_table(
-        "webhook_inbox",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("bank", sa.String(), nullable=False),
-        sa.Column("webhook_id", sa.String(), nullable=False),
-        sa.Column("payload", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("verdict", sa.String(), nullable=False),
-        sa.Column("on_ramp_id", sa.Uuid(), nullable=True),
-        sa.Column("withdrawal_id", sa.Uuid(), nullable=True),
-        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint(
-            "verdict IN ('settled', 'noted', 'duplicate', 'unknown_token', 'unknown_reference', 'amount_mismatch', 'user_mismatch', 'contradiction')",
-            name=op.f("ck_webhook_inbox_verdict"),
-        ),
-        sa.ForeignKeyConstraint(["on_ramp_id"], ["on_ramps.id"], name=op.f("fk_webhook_inbox_on_ramp_id_on_ramps")),
-        sa.ForeignKeyConstraint(
-            ["withdrawal_id"], ["withdrawals.id"], name=op.f("fk_webhook_inbox_withdrawal_id_withdrawals")
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_inbox")),
-        sa.UniqueConstraint("bank", "webhook_id", name=op.f("uq_webhook_inbox_bank_webhook_id")),
-    )
-    op.create_table(
-        "withdrawal_events",
-        sa.Column("withdrawal_id", sa.Uuid(), nullable=False),
-        sa.Column("seq", sa.BigInteger(), nullable=False),
-        sa.Column("status", sa.String(), nullable=False),
-        sa.Column("kind", sa.String(), nullable=False),
-        sa.Column("facts", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint(
-            "status IN ('queued', 'in_flight', 'waiting', 'unknown', 'needs_review', 'succeeded', 'failed', 'cancelled', 'reversed')",
-            name=op.f("ck_withdrawal_events_status"),
-        ),
-        sa.ForeignKeyConstraint(
-            ["withdrawal_id"], ["withdrawals.id"], name=op.f("fk_withdrawal_events_withdrawal_id_withdrawals")
-        ),
-        sa.PrimaryKeyConstraint("withdrawal_id", "seq", name=op.f("pk_withdrawal_events")),
-    )
 
 
 def downgrade() -> None:
-    op.drop_table("withdrawal_events")
-    op.drop_table("webhook_inbox")
-    op.drop_index(
-        "uq_withdrawals_one_active_per_owner",
-        table_name="withdrawals",
-        postgresql_where=sa.text("status IN ('in_flight', 'waiting', 'unknown', 'needs_review')"),
-    )
-    op.drop_index("ix_withdrawals_queued", table_name="withdrawals", postgresql_where=sa.text("status = 'queued'"))
-    op.drop_index("ix_withdrawals_owner_id_id", table_name="withdrawals")
-    op.drop_index(
-        "ix_withdrawals_due",
-        table_name="withdrawals",
-        postgresql_where=sa.text("status IN ('in_flight', 'waiting', 'unknown', 'needs_review')"),
-    )
-    op.drop_table("withdrawals")
-    op.drop_index("ix_on_ramps_pending", table_name="on_ramps", postgresql_where=sa.text("status = 'pending'"))
-    op.drop_index("ix_on_ramps_owner_id_idempotency_key", table_name="on_ramps")
-    op.drop_index("ix_on_ramps_owner_id_id", table_name="on_ramps")
-    op.drop_table("on_ramps")
-    op.drop_index("ix_holds_active", table_name="holds", postgresql_where=sa.text("status = 'active'"))
-    op.drop_table("holds")
-    op.drop_index("ix_entries_account_id_created_at_seq", table_name="entries")
-    op.drop_table("entries")
-    op.drop_index("ix_transfers_reverses", table_name="transfers", postgresql_where=sa.text("reverses IS NOT NULL"))
-    op.drop_index("ix_transfers_initiated_by_created_at", table_name="transfers")
-    op.drop_table("transfers")
-    op.drop_table("ledger_seal_ranges")
-    op.drop_table("users")
-    op.drop_index("ix_pin_failures_owner_id_failed_at", table_name="pin_failures")
-    op.drop_table("pin_failures")
-    op.drop_table("merchants")
-    op.drop_index("ix_idempotency_keys_created_at", table_name="idempotency_keys")
-    op.drop_table("idempotency_keys")
-    op.drop_index("uq_accounts_system", table_name="accounts", postgresql_where=sa.text("owner_id IS NULL"))
-    op.drop_index("uq_accounts_pot_name", table_name="accounts", postgresql_where=sa.text("kind = 'pot'"))
-    op.drop_index(
-        "uq_accounts_one_wallet_per_owner",
-        table_name="accounts",
-        postgresql_where=sa.text("kind IN ('wallet', 'merchant')"),
-    )
-    op.drop_index("ix_accounts_owner_id", table_name="accounts")
-    op.drop_table("accounts")
-    op.drop_index("ix_revoked_tokens_expires_at", table_name="revoked_tokens")
-    op.drop_table("revoked_tokens")
-    op.drop_table("reconciliation_findings")
-    op.drop_table("owners")
-    op.drop_index(
-        "ix_outbox_messages_due",
-        table_name="outbox_messages",
-        postgresql_where=sa.text("next_attempt_at IS NOT NULL"),
-    )
-    op.drop_table("outbox_messages")
-    op.drop_table("ledger_seals")
-    op.drop_table("bank_circuits")
+    # A table takes its indexes with it.
+    for table in (
+        "ledger_seal_ranges",
+        "holds",
+        "entries",
+        "transfers",
+        "users",
+        "pin_failures",
+        "merchants",
+        "idempotency_keys",
+        "accounts",
+        "revoked_tokens",
+        "reconciliation_findings",
+        "owners",
+        "outbox_messages",
+        "ledger_seals",
+        "bank_circuits",
+    ):
+        op.drop_table(table)
