@@ -30,7 +30,7 @@ def test_from_signing_up_to_the_first_receipt(
 ) -> None:
     rare = "".join(random.choices(string.ascii_lowercase, k=3)).capitalize()
     friend = person(f"{rare}anya", "Iyer")
-    bank.misbehave(webhook_delay_ms=1500)
+    bank.misbehave(webhook_delay_ms=3000)
     page = visits.open(screen=screen)
     sign_up(page)
 
