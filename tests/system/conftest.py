@@ -29,13 +29,10 @@ FAST = {
 }
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks which tests belong together
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One stack serves most of them, so those run in one worker; the others bring their own and run beside it."""
+    """They take their time. Which of them share a worker, and so a stack, each module says itself."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
-            brings_its_own = item.path.stem in {"test_openapi", "test_stack"}
-            item.add_marker(pytest.mark.xdist_group("own stacks" if brings_its_own else "system"))
             item.add_marker(pytest.mark.timeout(240))
 
 

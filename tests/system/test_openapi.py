@@ -13,6 +13,8 @@ from infra.demo.actors import Holder
 from infra.local.secrets import read_secrets
 from infra.local.stack import Stack
 
+pytestmark = pytest.mark.xdist_group("own stacks")
+
 CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,"
     "response_schema_conformance,negative_data_rejection,unsupported_method,missing_required_header,ignored_auth"

@@ -10,6 +10,8 @@ from redis import Redis
 from infra.demo.actors import PIN, Holder, SimulatedBank, wait_for
 from infra.local.stack import Stack
 
+pytestmark = pytest.mark.xdist_group("system")
+
 
 @pytest.fixture
 def redis_is_back_afterwards(stack: Stack) -> Iterator[None]:

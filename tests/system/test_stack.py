@@ -20,7 +20,7 @@ from infra.local.postgres import program
 from infra.local.readiness import wait_until
 from infra.local.stack import AlreadyRunning, Stack
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.xdist_group("own stacks")]
 
 READY_SECONDS = 60
 BACK_SECONDS = 5

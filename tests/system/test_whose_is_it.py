@@ -13,6 +13,8 @@ from infra.demo.actors import PIN, Holder
 from infra.local.stack import Stack
 from shared.ids import new_id
 
+pytestmark = pytest.mark.xdist_group("system")
+
 
 def test_what_belongs_to_others_does_not_exist(person: Callable[..., Holder]) -> None:
     asha, bela, mallory = person("Asha"), person("Bela"), person("Mallory")

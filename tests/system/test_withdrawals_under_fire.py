@@ -16,6 +16,8 @@ import pytest
 from infra.demo.actors import PIN, Holder, SimulatedBank, wait_for
 from infra.local.stack import Stack
 
+pytestmark = pytest.mark.xdist_group("system")
+
 FINAL = {"succeeded", "failed", "cancelled", "reversed"}
 
 
