@@ -1,0 +1,60 @@
+"""A database that is away is told from a mistake of ours, wherever the driver noticed."""
+
+from __future__ import annotations
+
+import asyncpg
+import pytest
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from shared.db.outages import is_outage
+
+AWAY = [
+    ConnectionRefusedError(111, "Connection refused"),
+    OSError("Multiple exceptions: [Errno 111] Connect call failed"),
+    TimeoutError(),
+    PoolTimeout("QueuePool limit reached"),
+    asyncpg.InterfaceError("connection is closed"),
+    asyncpg.InternalClientError("got result for unknown protocol state 3"),
+    asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation"),
+    asyncpg.CannotConnectNowError("the database system is starting up"),
+    asyncpg.CrashShutdownError("terminating connection because of crash of another server process"),
+    asyncpg.AdminShutdownError("terminating connection due to administrator command"),
+    asyncpg.TooManyConnectionsError("sorry, too many clients already"),
+    asyncpg.DeadlockDetectedError("deadlock detected"),
+    asyncpg.SerializationError("could not serialize access"),
+    asyncpg.LockNotAvailableError("canceling statement due to lock timeout"),
+    asyncpg.QueryCanceledError("canceling statement due to statement timeout"),
+]
+OURS = [
+    asyncpg.UndefinedColumnError("column does not exist"),
+    asyncpg.UniqueViolationError("duplicate key value"),
+    asyncpg.InvalidPasswordError("password authentication failed"),
+    asyncpg.DataError("invalid input for query argument $1"),
+    asyncpg.ClientConfigurationError("invalid connection option"),
+    FileNotFoundError(2, "No such file or directory", "/nowhere"),
+    KeyError("name"),
+]
+
+
+def name(error: Exception) -> str:
+    return type(error).__name__
+
+
+@pytest.mark.parametrize("error", AWAY, ids=name)
+def test_a_database_that_is_away_may_be_asked_again(error: Exception) -> None:
+    assert is_outage(error)
+
+
+@pytest.mark.parametrize("error", OURS, ids=name)
+def test_a_mistake_of_ours_is_no_outage(error: Exception) -> None:
+    assert not is_outage(error)
+
+
+@pytest.mark.parametrize("error", [*AWAY, *OURS], ids=name)
+def test_what_a_statement_met_is_judged_as_the_driver_raised_it(error: Exception) -> None:
+    assert is_outage(DBAPIError("SELECT 1", (), error)) == is_outage(error)
+
+
+def test_a_connection_the_pool_gave_up_is_an_outage() -> None:
+    assert is_outage(DBAPIError("SELECT 1", (), asyncpg.UndefinedColumnError("x"), connection_invalidated=True))
