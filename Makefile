@@ -25,6 +25,8 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 
 # A virtual environment or a Python path of the caller's is none of our business.
 unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
+# Nor that it keeps nothing compiled: each of nine processes would compile all of Batua at every start.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help install up demo test lint fmt migrate prove seed bench bench-inflow screenshots lock compose-up clean
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
-import random
 import shutil
-import socket
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import TextIO
 
 import asyncpg
 import hypothesis
@@ -18,6 +18,8 @@ from redis.asyncio import Redis
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from infra.local.layout import PROCESSES
+from infra.local.ports import is_free
 from infra.local.stack import Stack
 from shared.config import DatabaseSettings
 from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
@@ -28,13 +30,14 @@ POSTGRES = "BATUA_TESTS_POSTGRES"
 """Superuser's URL of the server the tests clone databases on; set once by the controlling process."""
 REDIS = "BATUA_TESTS_REDIS"
 TEMPLATE = "batua_template"
-HIGHEST_PORT_OFFSET = 79
+PORT_OFFSETS = [process.port_offset for process in PROCESSES.values() if process.port_offset is not None]
 
 # How long one example takes says how busy the machine is, and nothing about a rule.
 hypothesis.settings.register_profile("batua", deadline=None)
 hypothesis.settings.load_profile("batua")
 
 _servers = pytest.StashKey[Stack]()
+_claims: list[TextIO] = []
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -57,6 +60,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         stack.stop()
         shutil.rmtree(stack.layout.home, ignore_errors=True)
         del os.environ[POSTGRES], os.environ[REDIS]
+    while _claims:
+        _claims.pop().close()
 
 
 @pytest.fixture(scope="session", name="free_port_base")
@@ -66,23 +71,21 @@ def free_port_base_fixture() -> Callable[[], int]:
 
 
 def free_port_base() -> int:
-    """A port base below the ephemeral range whose ports nobody listens on now."""
-    bases = list(range(20000, 30000, 100))
-    random.SystemRandom().shuffle(bases)  # another run beside this one looks for a base at the same time
-    for base in bases:
-        if all(_is_free(base + offset) for offset in (0, 1, 2, 3, 4, 25, 32, HIGHEST_PORT_OFFSET)):
+    """A port base below the ephemeral range whose ports nobody listens on, and which no other worker or run is given.
+
+    It is this process's until it ends: the stack it is for takes seconds to listen on its ports.
+    """
+    for base in range(20000, 30000, 100):
+        claim = (Path(tempfile.gettempdir()) / f"batua-tests-{os.getuid()}-{base}.lock").open("w", encoding="ascii")
+        try:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            claim.close()
+            continue
+        _claims.append(claim)
+        if all(is_free(base + offset) for offset in PORT_OFFSETS):
             return base
     raise RuntimeError("no hundred free ports between 20000 and 30000")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def _on(database: str) -> str:
