@@ -23,8 +23,6 @@ _SETTINGS = {
     "unix_socket_directories": "",
     "max_connections": "200",
     "shared_buffers": "128MB",
-    "fsync": "on",
-    "synchronous_commit": "on",
     "password_encryption": "scram-sha-256",
     "timezone": "UTC",
     "log_timezone": "UTC",
@@ -54,7 +52,7 @@ def program(name: str) -> Path:
 
 
 def server_command(layout: Layout) -> list[str]:
-    """The server in the foreground, on loopback TCP only, with everything it commits on disk."""
+    """The server in the foreground, on loopback TCP only; left as it is, everything it commits is on disk."""
     command = [str(program("postgres")), "-D", str(layout.postgres_data), "-p", str(layout.port("postgres"))]
     for name, value in _SETTINGS.items():
         command += ["-c", f"{name}={value}"]

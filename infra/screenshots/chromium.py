@@ -6,7 +6,8 @@ import shutil
 
 from playwright.sync_api import Browser, Playwright
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+"""The first is Debian's build without windows: opening a page costs it a third of what it costs the whole browser."""
 _ARGUMENTS = (
     "--headless",
     "--no-sandbox",

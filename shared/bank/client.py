@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -70,6 +72,7 @@ class BankClient:
             limits=httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS),
             follow_redirects=False,
             trust_env=False,
+            verify=_trusted_certificates(),
             transport=transport,
         )
 
@@ -211,6 +214,12 @@ class BankClient:
 
     def _may_have(self, reason: str) -> MayHaveBeenSent:
         return MayHaveBeenSent(self.bank.code, reason)
+
+
+@cache
+def _trusted_certificates() -> ssl.SSLContext:
+    """Reading them takes longer than all else a client needs, so they are read once and not per bank."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def clients_for(banks: Mapping[str, Bank], timeout_seconds: float) -> dict[str, BankClient]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -27,6 +27,11 @@ PASSWORD = "correct horse"  # noqa: S105 - a test's
 API = "/api/v1"
 BANK_API_KEY = "an-api-key-of-the-tests"
 _NOWHERE = "http://127.0.0.1:1"
+_KEPT_APPLICATIONS = 8
+
+Settings = UserAppSettings | MerchantAppSettings
+
+_idle: list[tuple[Settings, FastAPI]] = []
 
 
 def user_app_settings(database_url: str, redis_url: str, bank_url: str = _NOWHERE, **more: Any) -> UserAppSettings:
@@ -136,15 +141,36 @@ class RunningApp:
         return signed
 
 
+@contextmanager
+def application(settings: Settings) -> Iterator[FastAPI]:
+    """The app that these settings are for. What one needs is in its lifespan; its routes take longer to build than most
+    tests to run, so that an app nobody uses any more is given to whoever wants an equal one."""
+    equal = next((number for number, (others, _) in enumerate(_idle) if others == settings), None)
+    if equal is not None:
+        app = _idle.pop(equal)[1]
+    else:
+        app = create_user_app(settings) if isinstance(settings, UserAppSettings) else create_merchant_app(settings)
+    yield app
+    _idle.append((settings.model_copy(), app))
+    del _idle[:-_KEPT_APPLICATIONS]
+
+
 @asynccontextmanager
-async def running(settings: UserAppSettings | MerchantAppSettings) -> AsyncIterator[RunningApp]:
+async def running(settings: Settings) -> AsyncIterator[RunningApp]:
     """The app that these settings are for, with its lifespan open, called without a socket."""
-    app = create_user_app(settings) if isinstance(settings, UserAppSettings) else create_merchant_app(settings)
+    with application(settings) as app:
+        async with opened(app, "http://batua.test") as client:
+            yield RunningApp(app, client, app.state.resources.sessionmaker)
+
+
+@asynccontextmanager
+async def opened(app: FastAPI, base_url: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of `app` while its lifespan is open."""
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://batua.test") as client,
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=base_url) as client,
     ):
-        yield RunningApp(app, client, app.state.resources.sessionmaker)
+        yield client
 
 
 def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:

@@ -43,6 +43,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory, free_port_base: Callable[[],
         yield running
 
 
+@pytest.fixture(scope="session")
+def battered_stack(tmp_path_factory: pytest.TempPathFactory, free_port_base: Callable[[], int]) -> Iterator[Stack]:
+    """A whole stack for those who kill its processes, and for the fuzzer, who sets faults as it comes."""
+    settings = {"BATUA_BCRYPT_ROUNDS": "4", "BATUA_RATE_LIMITS__ENABLED": "false"}
+    with Stack(tmp_path_factory.mktemp("battered"), free_port_base(), settings) as running:
+        yield running
+
+
 @pytest.fixture
 def bank(stack: Stack) -> Iterator[SimulatedBank]:
     """HDFC, behaving when the test begins and again when it is over."""

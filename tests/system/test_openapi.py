@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -39,19 +38,11 @@ def authorization(stack: Stack, service: str) -> list[str]:
     return ["--header", f"Authorization: Bearer {holder.token}"]
 
 
-@pytest.fixture(scope="module")
-def fuzzed(tmp_path_factory: pytest.TempPathFactory, free_port_base: Callable[[], int]) -> Iterator[Stack]:
-    """A stack of the fuzzer's own: it sets faults and pays people straight from the bank's book."""
-    settings = {"BATUA_BCRYPT_ROUNDS": "4", "BATUA_RATE_LIMITS__ENABLED": "false"}
-    with Stack(tmp_path_factory.mktemp("fuzzed"), free_port_base(), settings) as running:
-        yield running
-
-
 @pytest.mark.parametrize("service", ["user_app", "merchant_app", "bank_webhook", "dummy_bank"])
-def test_the_api_is_what_it_says_it_is(service: str, fuzzed: Stack, tmp_path: Path) -> None:
+def test_the_api_is_what_it_says_it_is(service: str, battered_stack: Stack, tmp_path: Path) -> None:
     command = [
-        *(sys.executable, "-m", "schemathesis.cli", "run", f"{fuzzed.url(service)}/openapi.json"),
-        *authorization(fuzzed, service),
+        *(sys.executable, "-m", "schemathesis.cli", "run", f"{battered_stack.url(service)}/openapi.json"),
+        *authorization(battered_stack, service),
         *("--checks", CHECKS, "--phases", "examples,coverage,fuzzing", "--max-examples", "12", "--seed", "20261120"),
         *("--exclude-path-regex", SKIPPED, "--suppress-health-check", "all", "--request-timeout", "10"),
         *("--no-color", "--warnings", "off", "--continue-on-failure"),

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -27,11 +26,9 @@ BACK_SECONDS = 5
 """Two are promised; on a machine busy with other tests even a Python that does nothing starts slowly."""
 
 
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory, free_port_base) -> Iterator[Stack]:
-    stack = Stack(tmp_path_factory.mktemp("stack"), free_port_base(), {"BATUA_BCRYPT_ROUNDS": "4"})
-    with stack:
-        yield stack
+@pytest.fixture(name="stack")
+def stack_fixture(battered_stack: Stack) -> Stack:
+    return battered_stack
 
 
 def all_ports(layout: Layout) -> list[int]:
@@ -225,6 +222,10 @@ def test_given_servers_are_used_and_none_of_our_own_is_started(stack, tmp_path, 
     assert stack.is_ready("redis")
 
 
+def test_what_is_committed_is_on_the_disk(stack):
+    assert [ask(stack, "batua", f"SHOW {setting}") for setting in ("fsync", "synchronous_commit")] == ["on", "on"]
+
+
 def test_services_may_add_to_the_record_but_never_change_it(stack):
     for role in ("user_app", "merchant_app", "bank_webhook", "withdraw_worker"):
         for table in ("transfers", "entries", "withdrawal_events"):
@@ -263,7 +264,7 @@ def test_a_table_that_is_new_can_be_read_by_the_services_and_nothing_else(stack)
 
 @pytest.mark.parametrize("role", ["bank_webhook", "withdraw_worker"])
 def test_where_nobody_signs_in_no_hash_of_a_password_or_pin_can_be_read(stack, role):
-    assert ask(stack, role, "SELECT count(email) FROM owners") == "0"
+    assert ask(stack, role, "SELECT count(email) >= 0 FROM owners") == "t"
     for column in ("password_hash", "pin_hash"):
         assert ask(stack, role, f"SELECT has_column_privilege('owners', '{column}', 'SELECT')") == "f"
         assert ask(stack, "user_app", f"SELECT has_column_privilege('owners', '{column}', 'SELECT')") == "t"

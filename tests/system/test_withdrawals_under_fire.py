@@ -7,7 +7,6 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
@@ -78,19 +77,17 @@ def test_twenty_clicks_leave_one_after_another(
     prove()
 
 
-def test_people_do_not_wait_for_each_other(
-    stack: Stack, bank: SimulatedBank, person: Callable[..., Holder]
-) -> None:
+def test_people_do_not_wait_for_each_other(bank: SimulatedBank, person: Callable[..., Holder]) -> None:
     people = [person() for _ in range(8)]
     bank.misbehave(latency_ms=600)
-    stack.stop_process("withdraw_worker")  # so that it finds all of them at once, however slow the clicks are
-    references = {withdraw(holder) for holder in people}
-    stack.start_process("withdraw_worker")
-    until_finished(people)
-    calls = bank.calls_for(references)
-    starts = [datetime.fromisoformat(call["started_at"]) for call in calls]
-    ends = [datetime.fromisoformat(call["ended_at"]) for call in calls]
-    assert max(starts) < min(ends), "all eight were at the bank at the same time"
+    for _ in range(5):  # a busy machine may spread the clicks over more time than one answer takes
+        with ThreadPoolExecutor(8) as clicks:
+            references = set(clicks.map(withdraw, people))
+        until_finished(people)
+        calls = bank.calls_for(references)
+        if max(call["started_at"] for call in calls) < min(call["ended_at"] for call in calls):
+            return
+    pytest.fail("never were all eight at the bank at the same time")
 
 
 def test_two_hundred_withdrawals_with_lost_answers_are_paid_exactly_once(

@@ -9,9 +9,7 @@ import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from services.merchant_app import main as merchant_app
 from services.merchant_app.settings import MerchantAppSettings
-from services.user_app import main as user_app
 from services.user_app.settings import UserAppSettings
 from tests.integration.auth.people import running
 
@@ -48,12 +46,12 @@ def merchant_settings(database_url: str, redis_url: str) -> MerchantAppSettings:
 @pytest.fixture
 async def users(user_settings: UserAppSettings, redis: Redis) -> AsyncIterator[httpx.AsyncClient]:
     """A client of user_app; Redis is emptied first."""
-    async with running(user_app.create_app(user_settings)) as client:
+    async with running(user_settings) as client:
         yield client
 
 
 @pytest.fixture
 async def shops(merchant_settings: MerchantAppSettings, redis: Redis) -> AsyncIterator[httpx.AsyncClient]:
     """A client of merchant_app; Redis is emptied first."""
-    async with running(merchant_app.create_app(merchant_settings)) as client:
+    async with running(merchant_settings) as client:
         yield client

@@ -7,21 +7,21 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
-from fastapi import FastAPI
 
+from services.merchant_app.settings import MerchantAppSettings
+from services.user_app.settings import UserAppSettings
 from shared.ids import new_token
+from shared.testing.apps import application, opened
 
 PASSWORD, PIN = "correct horse", "1234"
 
 
 @asynccontextmanager
-async def running(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+async def running(settings: UserAppSettings | MerchantAppSettings) -> AsyncIterator[httpx.AsyncClient]:
     """A client that keeps no cookies of its own accord: each test says which it sends."""
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://batua.test/api/v1") as client,
-    ):
-        yield client
+    with application(settings) as app:
+        async with opened(app, "http://batua.test/api/v1") as client:
+            yield client
 
 
 def new_email() -> str:

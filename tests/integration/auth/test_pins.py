@@ -14,7 +14,6 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.user_app import main as user_app
 from services.user_app.settings import UserAppSettings
 from shared import clock
 from shared.auth import pins
@@ -141,7 +140,7 @@ async def in_a_transaction(sessionmaker: SessionMaker) -> AsyncIterator[AsyncSes
 
 async def test_the_lockout_needs_no_redis(user_settings: UserAppSettings) -> None:
     away = user_settings.model_copy(update={"redis_url": type(user_settings.redis_url)("redis://127.0.0.1:1/0")})
-    async with running(user_app.create_app(away)) as client:
+    async with running(away) as client:
         answer = await sign_up(client)
         codes = [(await enter(client, answer["token"], WRONG)).json()["code"] for _ in range(6)]
     assert codes == ["pin_incorrect"] * 5 + ["pin_locked"]

@@ -8,7 +8,6 @@ import httpx
 import pytest
 from sqlalchemy import func, select
 
-from services.user_app import main as user_app
 from services.user_app.settings import UserAppSettings
 from shared.db.engine import SessionMaker
 from shared.models import Account, OutboxMessage, Owner, User
@@ -123,8 +122,8 @@ async def test_what_is_wrong_is_said_beside_the_field(
 async def test_a_welcome_balance_comes_out_of_funding(
     user_settings: UserAppSettings, sessionmaker: SessionMaker
 ) -> None:
-    app = user_app.create_app(user_settings.model_copy(update={"welcome_balance_paise": 5000}))
-    async with running(app) as client:
+    settings = user_settings.model_copy(update={"welcome_balance_paise": 5000})
+    async with running(settings) as client:
         answer = await sign_up(client)
     async with sessionmaker() as session:
         statement = select(Account).where(Account.owner_id == UUID(answer["user"]["id"]))

@@ -12,7 +12,6 @@ import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from services.user_app import main as user_app
 from services.user_app.settings import UserAppSettings
 from shared import clock
 from shared.auth.tokens import Tokens
@@ -153,7 +152,7 @@ async def test_a_sign_out_outlives_redis(users: httpx.AsyncClient, redis: Redis)
 
 async def test_signing_in_and_out_needs_no_redis(user_settings: UserAppSettings) -> None:
     away = user_settings.model_copy(update={"redis_url": SecretStr("redis://127.0.0.1:1/0")})
-    async with running(user_app.create_app(away)) as client:
+    async with running(away) as client:
         answer = await sign_up(client)
         token = (await log_in(client, answer["user"]["email"])).json()["token"]
         assert (await client.post("/auth/logout", headers=bearing(token))).status_code == 204

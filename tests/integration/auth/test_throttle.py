@@ -17,9 +17,7 @@ from pydantic import SecretStr
 
 from infra.local.layout import Layout
 from infra.local.redis import answers, server_command
-from services.merchant_app import main as merchant_app
 from services.merchant_app.settings import MerchantAppSettings
-from services.user_app import main as user_app
 from services.user_app.settings import UserAppSettings
 from shared.config import RateLimits
 from tests.integration.auth.people import bearing, is_problem, log_in, new_email, running, sign_up
@@ -33,7 +31,7 @@ WRONG = "wrong horse"
 async def strict(settings: UserAppSettings, **other: object) -> AsyncIterator[httpx.AsyncClient]:
     # A Redis that is there is waited for, however busy the machine: what is counted in memory instead is told apart.
     update = {"rate_limits": STRICT, "redis_timeout_seconds": 10.0, **other}
-    async with running(user_app.create_app(settings.model_copy(update=update))) as client:
+    async with running(settings.model_copy(update=update)) as client:
         yield client
 
 
@@ -112,8 +110,8 @@ async def test_failures_are_counted_in_memory_while_redis_is_away(user_settings:
 
 async def test_throttling_can_be_turned_off(user_settings: UserAppSettings) -> None:
     off = RateLimits(enabled=False, login_per_email="1/15minutes")
-    app = user_app.create_app(user_settings.model_copy(update={"rate_limits": off}))
-    async with running(app) as client:
+    settings = user_settings.model_copy(update={"rate_limits": off})
+    async with running(settings) as client:
         email = (await sign_up(client))["user"]["email"]
         assert await codes(client, email, [WRONG, WRONG, "correct horse"]) == [401, 401, 200]
 
@@ -234,11 +232,11 @@ async def test_one_address_signs_up_only_so_often_and_is_turned_away_before_any_
     monkeypatch.setattr(bcrypt, "hashpw", lambda *asked: worked.append(asked[0]) or hash_of(*asked))
     few = {"rate_limits": FEW_SIGN_UPS}
     people, shop = {"first_name": "Alice", "last_name": "Rao"}, {"business_name": "Chai Point"}
-    for app, names in (
-        (user_app.create_app(user_settings.model_copy(update=few)), people),
-        (merchant_app.create_app(merchant_settings.model_copy(update=few)), shop),
+    for settings, names in (
+        (user_settings.model_copy(update=few), people),
+        (merchant_settings.model_copy(update=few), shop),
     ):
-        async with running(app) as client:
+        async with running(settings) as client:
             *let_in, refused = await sign_ups(client, 4, **names)
             assert [response.status_code for response in let_in] == [201] * 3
             hashes = len(worked)
@@ -259,7 +257,7 @@ async def test_sign_ups_elsewhere_are_not_held_up_but_a_whole_ipv6_network_is_on
     user_settings: UserAppSettings,
 ) -> None:
     update = {"rate_limits": FEW_SIGN_UPS, "trusted_proxies": [ip_network("127.0.0.0/8")]}
-    async with running(user_app.create_app(user_settings.model_copy(update=update))) as client:
+    async with running(user_settings.model_copy(update=update)) as client:
         found = {}
         for address in (
             "2001:db8::1",

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
 from fastapi import FastAPI
 from redis.asyncio import Redis
 
-from services.merchant_app.main import create_app as create_merchant_app
-from services.user_app.main import create_app as create_user_app
-from shared.testing.apps import RunningApp, Signed, merchant_app_settings, running, user_app_settings
+from services.merchant_app.settings import MerchantAppSettings
+from services.user_app.settings import UserAppSettings
+from shared.testing.apps import (
+    RunningApp,
+    Signed,
+    application,
+    merchant_app_settings,
+    running,
+    user_app_settings,
+)
 from shared.testing.serving import serving_beside
 
 NO_REDIS = "redis://127.0.0.1:1/0"
@@ -23,6 +31,14 @@ class Served:
 
     app: FastAPI
     url: str
+
+
+@asynccontextmanager
+async def served(settings: UserAppSettings | MerchantAppSettings) -> AsyncIterator[Served]:
+    """The app of these settings behind a port."""
+    with application(settings) as app:
+        async with serving_beside(app) as url:
+            yield Served(app, url)
 
 
 @pytest.fixture
@@ -40,25 +56,22 @@ async def merchant_app(database_url: str, redis_url: str) -> AsyncIterator[Runni
 @pytest.fixture
 async def people(database_url: str, redis_url: str) -> AsyncIterator[Served]:
     """user_app behind a port."""
-    app = create_user_app(user_app_settings(database_url, redis_url))
-    async with serving_beside(app) as url:
-        yield Served(app, url)
+    async with served(user_app_settings(database_url, redis_url)) as app:
+        yield app
 
 
 @pytest.fixture
 async def shops(database_url: str, redis_url: str) -> AsyncIterator[Served]:
     """merchant_app behind a port."""
-    app = create_merchant_app(merchant_app_settings(database_url, redis_url))
-    async with serving_beside(app) as url:
-        yield Served(app, url)
+    async with served(merchant_app_settings(database_url, redis_url)) as app:
+        yield app
 
 
 @pytest.fixture
 async def people_without_redis(database_url: str) -> AsyncIterator[Served]:
     """user_app whose Redis is not there."""
-    app = create_user_app(user_app_settings(database_url, NO_REDIS))
-    async with serving_beside(app) as url:
-        yield Served(app, url)
+    async with served(user_app_settings(database_url, NO_REDIS)) as app:
+        yield app
 
 
 @pytest.fixture
