@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import uvicorn
 
+from infra.demo.actors import NO_TLS
 from services.dummy_bank.main import create_app
 from services.dummy_bank.settings import BankSimulatorSettings
 from shared.bank.signing import SignatureInvalid, verify
@@ -109,8 +110,8 @@ class BankClient:
 
 def bank_client(base_url: str, code: str) -> BankClient:
     url = f"{base_url}/{code}"
-    keyed = httpx.Client(base_url=url, headers={"x-api-key": KEYS[code]}, trust_env=False)
-    return BankClient(code, keyed, httpx.Client(base_url=url, trust_env=False))
+    keyed = httpx.Client(base_url=url, headers={"x-api-key": KEYS[code]}, trust_env=False, verify=NO_TLS)
+    return BankClient(code, keyed, httpx.Client(base_url=url, trust_env=False, verify=NO_TLS))
 
 
 @dataclass
