@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from infra.demo.actors import Holder, SimulatedBank
-from infra.local.secrets import read_secrets
 from infra.local.stack import Stack
+from tests.whole_stack import FAST, bank, person, prove, shop  # noqa: F401 - fixtures
 
-CHECKOUT = Path(__file__).parents[2]
-WELCOME = 1000_00
-FAST = {
-    "BATUA_BCRYPT_ROUNDS": "4",
-    "BATUA_RATE_LIMITS__ENABLED": "false",
-    "BATUA_WELCOME_BALANCE_PAISE": str(WELCOME),
-    "BATUA_WITHDRAWALS__BANK_TIMEOUT_SECONDS": "0.7",
-    "BATUA_WITHDRAWALS__LEASE_SECONDS": "2",
-    "BATUA_WITHDRAWALS__RETRY_BASE_SECONDS": "0.1",
-    "BATUA_WITHDRAWALS__RETRY_CAP_SECONDS": "1",
-    "BATUA_WITHDRAWALS__NOT_FOUND_GRACE_SECONDS": "1.5",
-    "BATUA_WITHDRAWALS__SWEEP_SECONDS": "0.5",
-    "BATUA_ON_RAMPS__ENQUIRE_AFTER_SECONDS": "5",
-}
+SETTINGS = FAST | {"BATUA_ON_RAMPS__ENQUIRE_AFTER_SECONDS": "5"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -39,7 +23,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory, free_port_base: Callable[[], int]) -> Iterator[Stack]:
     """A whole running stack."""
-    with Stack(tmp_path_factory.mktemp("stack"), free_port_base(), FAST) as running:
+    with Stack(tmp_path_factory.mktemp("stack"), free_port_base(), SETTINGS) as running:
         yield running
 
 
@@ -49,50 +33,3 @@ def battered_stack(tmp_path_factory: pytest.TempPathFactory, free_port_base: Cal
     settings = {"BATUA_BCRYPT_ROUNDS": "4", "BATUA_RATE_LIMITS__ENABLED": "false"}
     with Stack(tmp_path_factory.mktemp("battered"), free_port_base(), settings) as running:
         yield running
-
-
-@pytest.fixture
-def bank(stack: Stack) -> Iterator[SimulatedBank]:
-    """HDFC, behaving when the test begins and again when it is over."""
-    api_key = read_secrets(stack.layout.secrets_file)["BATUA_BANK_HDFC_API_KEY"]
-    simulated = SimulatedBank(f"{stack.url('dummy_bank')}/hdfc", api_key)
-    simulated.misbehave()
-    yield simulated
-    simulated.misbehave()
-    simulated.close()
-
-
-@pytest.fixture
-def person(stack: Stack) -> Iterator[Callable[[str], Holder]]:
-    """Makes people who signed up and hold the welcome balance."""
-    made: list[Holder] = []
-
-    def sign_up(first_name: str = "Asha") -> Holder:
-        made.append(Holder(stack.url("user_app"), first_name=first_name, last_name="Rao"))
-        return made[-1]
-
-    yield sign_up
-    for holder in made:
-        holder.close()
-
-
-@pytest.fixture
-def shop(stack: Stack) -> Iterator[Holder]:
-    """A shop."""
-    holder = Holder(stack.url("merchant_app"), business_name="Chai Point", category="food")
-    yield holder
-    holder.close()
-
-
-@pytest.fixture
-def prove(stack: Stack) -> Callable[[], None]:
-    """Fails unless the books are right and agree with both banks."""
-
-    def run() -> None:
-        command = [sys.executable, "-m", "infra.cli.main", "prove"]
-        proof = subprocess.run(
-            command, cwd=CHECKOUT, env=stack.environment(), capture_output=True, text=True, timeout=60, check=False
-        )
-        assert proof.returncode == 0, proof.stdout + proof.stderr
-
-    return run
