@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from shared.config import Settings
@@ -85,6 +86,9 @@ def create_application(
 def _add_pages(app: FastAPI, pages: Pages, settings: Settings) -> None:
     app.state.pages = PageState(pages.shell, environment_of(pages.templates), settings)
     for router in (statics.router, *pages.routers):
+        for route in router.routes:
+            if isinstance(route, APIRoute) and route.methods and "GET" in route.methods:
+                route.methods.add("HEAD")  # RFC 9110, 9.1: whoever serves one serves the other
         app.include_router(router, include_in_schema=False)
 
 

@@ -60,6 +60,7 @@ async function replaceLiveParts() {
     const next = fresh.getElementById(part.id);
     if (next && next.outerHTML !== part.outerHTML && !isBeingFilledIn(part)) replace(part, next);
   }
+  if (!fresh.querySelector("[data-live-state]")) all("[data-live-state]").forEach((each) => each.remove()); // nothing is to come
   if (held && document.activeElement === document.body) document.getElementById(held)?.focus({ preventScroll: true });
   document.dispatchEvent(new CustomEvent("batua:refreshed"));
   reveal();
