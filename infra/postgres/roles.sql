@@ -8,7 +8,7 @@
 -- TRUNCATE, and nobody alters a table. A new table can be read, and needs a line here for the rest.
 --
 -- Only the two apps, where people sign in, can read how passwords and PINs are hashed. Nobody can make an owner
--- somebody else, or the platform's own.
+-- somebody else, or the platform's own, or open an account with money in it or that may go below zero.
 
 DO $$
 DECLARE
@@ -43,6 +43,7 @@ DECLARE
         'lease_expires_at, next_attempt_at, first_not_found_at, active_since, finished_at';
     of_on_ramp text := 'status, token, redirect_url, bank_reference, failure_reason, transfer_id, is_late_success, '
         'is_contradicted, next_enquiry_at, settled_at';
+    of_new_account text := 'id, owner_id, kind, name, handle, currency, sent_on, created_at, closed_at';
     granted record;
 BEGIN
     EXECUTE format('GRANT CONNECT ON DATABASE %I TO batua_service, bank_webhook', current_database());
@@ -60,7 +61,7 @@ BEGIN
     FOR granted IN SELECT * FROM (VALUES
         -- the ledger
         ('accounts', everybody, 'SELECT, UPDATE (balance, held, seq, sent_on, sent_today)'),
-        ('accounts', apps, 'INSERT'),
+        ('accounts', apps, format('INSERT (%s)', of_new_account)),
         ('transfers', everybody, 'SELECT, INSERT'),
         ('entries', everybody, 'SELECT, INSERT'),
         ('holds', everybody, 'SELECT, UPDATE (status, transfer_id, closed_at)'),
@@ -83,7 +84,8 @@ BEGIN
         ('outbox_messages', everybody, 'INSERT'),
         ('outbox_messages', 'withdraw_worker', 'UPDATE'),
         -- people and shops
-        ('owners', apps, 'SELECT, INSERT, UPDATE (password_hash, pin_hash, tokens_valid_after, kept_token_id)'),
+        ('owners', apps, 'SELECT, INSERT (id, kind, email, password_hash, pin_hash, tokens_valid_after, kept_token_id, '
+            'created_at), UPDATE (password_hash, pin_hash, tokens_valid_after, kept_token_id)'),
         ('owners', 'bank_webhook, withdraw_worker',
             'SELECT (id, kind, is_system, email, tokens_valid_after, kept_token_id, created_at)'),
         ('users', 'user_app', 'INSERT, UPDATE (first_name, last_name)'),

@@ -77,7 +77,6 @@ async def _add_owner(
     owner = Owner(
         id=new_id(),
         kind=kind,
-        is_system=is_system,
         email=credentials.email,
         password_hash=credentials.password_hash,
         pin_hash=credentials.pin_hash,
@@ -85,6 +84,8 @@ async def _add_owner(
         kept_token_id=None,
         created_at=clock.now(),
     )
+    if is_system:
+        owner.is_system = True  # a column that only the schema's owner may write; for all others it is not mentioned
     session.add(owner)
     try:
         await session.flush()

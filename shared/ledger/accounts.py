@@ -35,10 +35,6 @@ async def open_account(
         name=name,
         handle=handle,
         currency=currency,
-        balance=0,
-        held=0,
-        allow_negative=False,
-        seq=0,
         created_at=clock.now(),
         closed_at=None,
     )

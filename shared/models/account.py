@@ -25,12 +25,12 @@ class Account(Base):
     handle: Mapped[str | None] = mapped_column(unique=True)
     """The wallet id people type, `alice@batua`; only wallets and merchant accounts have one."""
     currency: Mapped[str]
-    balance: Mapped[int]
+    balance: Mapped[int] = mapped_column(server_default=text("0"))
     """Paise, the sum of its entries."""
-    held: Mapped[int]
+    held: Mapped[int] = mapped_column(server_default=text("0"))
     """Paise, the sum of its active holds."""
-    allow_negative: Mapped[bool]
-    seq: Mapped[int]
+    allow_negative: Mapped[bool] = mapped_column(server_default=text("false"))
+    seq: Mapped[int] = mapped_column(server_default=text("0"))
     """Entries written so far."""
     sent_on: Mapped[date | None]
     sent_today: Mapped[int] = mapped_column(server_default=text("0"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, UniqueConstraint
+from sqlalchemy import CheckConstraint, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.db.base import Base
@@ -19,7 +19,7 @@ class Owner(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     kind: Mapped[str]
     """`user` or `merchant`: which app they sign in to."""
-    is_system: Mapped[bool]
+    is_system: Mapped[bool] = mapped_column(server_default=text("false"))
     """The platform's own user, who may hand out initial funds."""
     email: Mapped[str]
     password_hash: Mapped[str]

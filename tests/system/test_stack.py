@@ -252,6 +252,15 @@ def test_no_service_makes_an_owner_or_an_account_another_one(stack, role):
         assert ask(stack, role, f"SELECT has_column_privilege('{table}', '{column}', 'UPDATE')") == "f", column
 
 
+@pytest.mark.parametrize("role", ["user_app", "merchant_app", "bank_webhook", "withdraw_worker"])
+def test_no_service_opens_an_account_with_money_in_it_or_signs_up_the_platform(stack, role):
+    for table, column in (
+        ("owners", "is_system"),
+        *(("accounts", column) for column in ("balance", "held", "seq", "sent_today", "allow_negative")),
+    ):
+        assert ask(stack, role, f"SELECT has_column_privilege('{table}', '{column}', 'INSERT')") == "f", column
+
+
 def test_a_table_that_is_new_can_be_read_by_the_services_and_nothing_else(stack):
     sql = "CREATE TABLE newcomer (id int)"
     assert ask(stack, "batua", sql) == "CREATE TABLE"
