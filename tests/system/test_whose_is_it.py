@@ -122,6 +122,7 @@ def test_every_error_is_a_problem(stack: Stack, service: str, method: str, path:
         (b'{"to": "x@batua", "amount": 1, "pin": "4812"}', "text/plain", 415),
         (b" " * 70_000, "application/json", 413),
     ],
+    ids=lambda value: str(value[:60]) if isinstance(value, bytes) else None,
 )
 def test_bad_bodies_get_a_clear_refusal(
     person: Callable[..., Holder], content: bytes, content_type: str, expected: int

@@ -56,6 +56,7 @@ def test_an_unknown_bank_or_path_or_method_has_its_own_answer(bank_url: str, hdf
         (b'{"reference": "\\ud800"}', 422),
         (b" " * 70_000, 413),
     ],
+    ids=lambda value: str(value[:40]) if isinstance(value, bytes) else None,
 )
 def test_unfit_bodies_get_a_clear_4xx(hdfc: BankClient, body: bytes, status: int) -> None:
     answer = hdfc.http.post("/api/transfers", content=body, headers={"content-type": "application/json"})
