@@ -14,7 +14,6 @@ from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
-from sqlalchemy.exc import SQLAlchemyError
 
 from infra.local.environment import load_local_environment
 from shared.bank.client import BankClient
@@ -23,6 +22,7 @@ from shared.bank.wire import Statement, StatementItem
 from shared.clock import now
 from shared.config import BANKS, BankSettings, DatabaseSettings
 from shared.db.engine import create_engine, create_sessionmaker
+from shared.db.outages import DATABASE_ERRORS
 from shared.ledger.proof import CheckResult, ProofReport, Statements
 from shared.ledger.proof import prove as prove_ledger
 
@@ -85,7 +85,7 @@ def prove(
             report = asyncio.run(_prove(given, banks, bars))
         except OSError as error:
             raise _not_known(f"The database cannot be reached: {error}") from None
-        except SQLAlchemyError as error:
+        except DATABASE_ERRORS as error:
             raise _not_known(f"The database does not answer as it should: {_first_line(error)}") from None
         except ValidationError as error:
             raise _not_known(f"Settings missing or wrong: {_settings_named(error)}") from None
@@ -181,7 +181,7 @@ def _settings_named(error: ValidationError) -> str:
     return ", ".join(f"BATUA_{'_'.join(map(str, problem['loc'])).upper()}" for problem in error.errors())
 
 
-def _first_line(error: SQLAlchemyError) -> str:
+def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0]
 
 

@@ -10,7 +10,6 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
-from sqlalchemy.exc import SQLAlchemyError
 
 from infra.local.environment import load_local_environment
 from infra.local.layout import Layout
@@ -23,6 +22,7 @@ from shared.auth.errors import EmailTaken
 from shared.auth.passwords import Hasher
 from shared.config import DatabaseSettings, PasswordSettings
 from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
+from shared.db.outages import DATABASE_ERRORS
 
 STATEMENT_SECONDS = 60.0
 """Also how long a second seeding waits for the first."""
@@ -49,7 +49,7 @@ def seed() -> None:
         raise _refused("There is no stack here to seed: start one with `make up`, or set BATUA_DATABASE_URL.") from None
     except EmailTaken:
         raise _refused("Somebody else here has signed up with an address of the sample data.") from None
-    except (OSError, SQLAlchemyError) as error:
+    except DATABASE_ERRORS as error:
         reason = str(error).partition("\n")[0]
         raise _refused(f"The database does not answer as it should; is `make up` running? {reason}") from None
     _show(console, wallet_ids)

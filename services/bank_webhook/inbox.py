@@ -14,7 +14,6 @@ from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.bank_webhook.errors import NotCommitted
@@ -22,7 +21,7 @@ from services.bank_webhook.gate import Delivery
 from shared import clock
 from shared.bank.wire import PaymentNotice
 from shared.db.engine import SessionMaker
-from shared.db.outages import is_outage
+from shared.db.outages import DATABASE_ERRORS, is_outage
 from shared.errors import BatuaError
 from shared.ids import new_id
 from shared.models import WebhookDelivery
@@ -51,15 +50,15 @@ async def take_in(sessionmaker: SessionMaker, delivery: Delivery, *, within_seco
                 try:
                     async with sessionmaker.begin() as session:
                         return await _record(session, delivery)
-                except (SQLAlchemyError, OSError) as error:
-                    _logger.warning("delivery not committed, try %d: %s", attempt, _cause(error))
-                    if not is_outage(error):
-                        _logger.error("delivery cannot be committed: %s", _cause(error))
-                        break
                 except BatuaError as error:
                     # The ledger refuses the bank's money: ours to look at, and the bank has to come again.
                     _logger.error("delivery cannot be settled: %s", error)
                     raise NotCommitted from error
+                except DATABASE_ERRORS as error:
+                    _logger.warning("delivery not committed, try %d: %s", attempt, _cause(error))
+                    if not is_outage(error):
+                        _logger.error("delivery cannot be committed: %s", _cause(error))
+                        break
                 # Jitter, so that two copies that met do not meet again.
                 await asyncio.sleep(RETRY_PAUSE_SECONDS * attempt * (1 + secrets.randbelow(100) / 100))
     except TimeoutError:

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, EmulatedDBAPIException, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+DATABASE_ERRORS = (
+    SQLAlchemyError,
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+"""All that can go wrong with a database: while a connection is being made, some of it is as the driver raised it."""
 
 # Lost connection, serialization or deadlock, out of resources, lock not available, cancelled or shutting down.
 _PASSING_STATES = {"08", "40", "53", "55", "57"}
@@ -18,12 +27,12 @@ _CONNECTION_ERRORS = (
 
 
 def is_outage(error: BaseException) -> bool:
-    """True when asking again later may well succeed.
-
-    What goes wrong while a connection is being made reaches us as the driver raised it, all else inside a `DBAPIError`.
-    """
+    """True when asking again later may well succeed."""
     if isinstance(error, DBAPIError):
-        return error.connection_invalidated or is_outage(error.driver_exception)
+        raised = error.orig.orig if isinstance(error.orig, EmulatedDBAPIException) else error.orig
+        # What was prepared before a migration does not fit after it: that error names no cause, and the next try
+        # prepares anew.
+        return error.connection_invalidated or raised is None or is_outage(raised)
     if isinstance(error, asyncpg.PostgresError):
         return (error.sqlstate or "")[:2] in _PASSING_STATES
     if isinstance(error, asyncpg.InterfaceError):

@@ -8,14 +8,13 @@ from collections.abc import Mapping
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from shared import clock
 from shared.bank.client import BankClient
 from shared.bank.errors import BankFailed, Refused
 from shared.bank.wire import PaymentNotice, SessionState
 from shared.config import OnRampSettings
 from shared.db.engine import SessionMaker
+from shared.db.outages import DATABASE_ERRORS
 from shared.models import OnRamp
 from shared.onramps import repository
 from shared.onramps.settlement import DECLINED, fail, settle
@@ -60,7 +59,7 @@ async def _enquire(
         try:
             if not await _is_settled(sessionmaker, client, on_ramp):
                 await _try_later(sessionmaker, settings, on_ramp.id)
-        except (SQLAlchemyError, OSError) as error:
+        except DATABASE_ERRORS as error:
             # Its lease ends by itself; the others are asked about all the same.
             _logger.warning("on-ramp %s: enquiry not noted: %s", on_ramp.id, type(error).__name__)
 

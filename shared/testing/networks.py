@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -18,6 +18,8 @@ class Wire:
     target_port: int
     port: int = 0
     is_cut: bool = False
+    answers_left: int | None = None
+    """How many more pieces come back before it breaks by itself; None for as many as there are."""
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
     def cut(self) -> None:
@@ -30,6 +32,12 @@ class Wire:
         """Let new connections through again."""
         self.is_cut = False
 
+    def _may_answer(self) -> bool:
+        if self.answers_left is None:
+            return True
+        self.answers_left -= 1
+        return self.answers_left > 0
+
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, both ways, until either side ends it."""
         if self.is_cut:
@@ -38,7 +46,7 @@ class Wire:
         there, onward = await asyncio.open_connection(self.target_host, self.target_port)
         self._writers |= {writer, onward}
         try:
-            await asyncio.gather(_pump(reader, onward), _pump(there, writer))
+            await asyncio.gather(_pump(reader, onward), _pump(there, writer, self._may_answer))
         finally:
             self._writers -= {writer, onward}
             writer.transport.abort()
@@ -58,10 +66,14 @@ async def wire_to(host: str, port: int) -> AsyncIterator[Wire]:
         wire.cut()
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _pump(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, may_go_on: Callable[[], bool] = lambda: True
+) -> None:
     with suppress(ConnectionError):
         while data := await reader.read(CHUNK_BYTES):
             writer.write(data)
             await writer.drain()
-    # One side has ended: so must the other, or the connection would hang half open.
-    writer.transport.abort()
+            if not may_go_on():
+                break
+    # One side has ended: so must the other, or the connection would hang half open. What was said is still heard.
+    writer.close()

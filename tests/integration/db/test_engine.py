@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import text
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
-from shared.db.engine import SessionMaker
+from shared.config import DatabaseSettings
+from shared.db.engine import SessionMaker, create_engine
+from shared.db.outages import is_outage
+from shared.testing.networks import wire_to
 
 
 async def test_an_error_never_tells_the_values_of_its_statement(sessionmaker: SessionMaker) -> None:
@@ -16,3 +21,64 @@ async def test_an_error_never_tells_the_values_of_its_statement(sessionmaker: Se
             )
     assert "nowhere" in str(caught.value)
     assert "998877" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("statement", "is_passing"),
+    [
+        ("SELECT pg_terminate_backend(pg_backend_pid())", True),
+        ("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '57014'; END $$", True),
+        ("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '40P01'; END $$", True),
+        ("SELECT 1 / 0", False),
+        ("SELECT * FROM nowhere", False),
+    ],
+)
+async def test_what_passes_is_told_from_a_mistake(sessionmaker: SessionMaker, statement: str, is_passing: bool) -> None:
+    async with sessionmaker() as session:
+        with pytest.raises(DBAPIError) as caught:
+            await session.execute(text(statement))
+    assert is_outage(caught.value) is is_passing
+
+
+async def test_a_value_that_does_not_fit_is_a_mistake(sessionmaker: SessionMaker) -> None:
+    async with sessionmaker() as session:
+        with pytest.raises(DBAPIError) as caught:
+            await session.execute(text("SELECT CAST(:number AS int)"), {"number": "many"})
+    assert not is_outage(caught.value)
+
+
+async def test_a_statement_prepared_before_a_migration_may_be_tried_again(fresh_sessionmaker: SessionMaker) -> None:
+    async def read() -> None:
+        async with fresh_sessionmaker() as session:
+            await session.execute(text("SELECT * FROM outbox_messages"))
+
+    await read()
+    async with fresh_sessionmaker.begin() as migration:
+        await migration.execute(text("ALTER TABLE outbox_messages ADD COLUMN newer int"))
+    with pytest.raises(DBAPIError) as caught:
+        await read()
+    assert is_outage(caught.value)
+    await read()
+
+
+async def failure_of(url: str) -> Exception | None:
+    engine = create_engine(DatabaseSettings(database_url=SecretStr(url)), application_name="tests")
+    try:
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+    except Exception as error:
+        return error
+    finally:
+        await engine.dispose()
+    return None
+
+
+async def test_wherever_a_connection_breaks_it_may_be_tried_again(database_url: str) -> None:
+    server = make_url(database_url)
+    async with wire_to(server.host or "", server.port or 0) as wire:
+        through = server.set(host="127.0.0.1", port=wire.port).render_as_string(hide_password=False)
+        pieces = wire.answers_left = 1
+        while error := await failure_of(through):
+            assert is_outage(error), f"after {pieces} pieces of answers"
+            pieces = wire.answers_left = pieces + 1
+    assert pieces > 5, "it broke early, and late"

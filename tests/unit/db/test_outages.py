@@ -51,10 +51,5 @@ def test_a_mistake_of_ours_is_no_outage(error: Exception) -> None:
     assert not is_outage(error)
 
 
-@pytest.mark.parametrize("error", [*AWAY, *OURS], ids=name)
-def test_what_a_statement_met_is_judged_as_the_driver_raised_it(error: Exception) -> None:
-    assert is_outage(DBAPIError("SELECT 1", (), error)) == is_outage(error)
-
-
 def test_a_connection_the_pool_gave_up_is_an_outage() -> None:
     assert is_outage(DBAPIError("SELECT 1", (), asyncpg.UndefinedColumnError("x"), connection_invalidated=True))
