@@ -24,7 +24,7 @@ def own_path(path: str | None, otherwise: str = "/") -> str:
 def sign_in_path(request: Request) -> str:
     """The sign-in page that leads back to where somebody was: for a form, the page that holds it."""
     here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    wanted = own_path(here if request.method == "GET" else _page_before(request))
+    wanted = own_path(here if request.method in {"GET", "HEAD"} else _page_before(request))
     return SIGN_IN if wanted == "/" else f"{SIGN_IN}?next={quote(wanted, safe='/')}"
 
 

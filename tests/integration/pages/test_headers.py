@@ -88,11 +88,12 @@ async def test_a_wrong_method_is_a_page_that_names_the_right_ones(user_app: Runn
     assert "cannot be opened that way" in answer.text
 
 
-@pytest.mark.parametrize(("path", "status"), [("/sign-in", 200), ("/", 303), ("/nothing-here", 404)])
+@pytest.mark.parametrize(("path", "status"), [("/sign-in", 200), ("/activity", 303), ("/nothing-here", 404)])
 async def test_a_page_can_be_asked_about_without_being_read(user_app: RunningApp, path: str, status: int) -> None:
     asked, read = await user_app.client.head(path, headers=HTML), await open_page(user_app, path)
     assert asked.status_code == read.status_code == status
-    assert asked.headers.get("content-type") == read.headers.get("content-type")
+    for name in ("content-type", "location"):
+        assert asked.headers.get(name) == read.headers.get(name)
 
 
 async def test_a_defect_is_a_page_too(user_app: RunningApp, monkeypatch: pytest.MonkeyPatch) -> None:
