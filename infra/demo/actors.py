@@ -46,9 +46,7 @@ class Holder:
     """Somebody with a wallet: a person at user_app or a shop at merchant_app."""
 
     def __init__(self, base_url: str, **profile: str) -> None:
-        self._http = httpx.Client(
-            base_url=f"{base_url}/api/v1", timeout=TIMEOUT_SECONDS, trust_env=False, verify=NO_TLS
-        )
+        self._http = _client(base_url=f"{base_url}/api/v1")
         unique = new_token(6).lower().replace("_", "-").strip("-")
         self.password = new_token(12)
         body = {"email": f"demo-{unique}@example.com", "password": self.password, "pin": PIN, **profile}
@@ -93,10 +91,8 @@ class SimulatedBank:
     """HDFC as the demo's narrator can bend it, and as Alice's browser sees it."""
 
     def __init__(self, base_url: str, api_key: str) -> None:
-        self._http = httpx.Client(
-            timeout=TIMEOUT_SECONDS, headers={"X-Api-Key": api_key}, trust_env=False, verify=NO_TLS
-        )
-        self._browser = httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=False, verify=NO_TLS)
+        self._http = _client(headers={"X-Api-Key": api_key})
+        self._browser = _client()
         self._base_url = base_url.rstrip("/")
 
     def get(self, path: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@
 -- TRUNCATE, and nobody alters a table. A new table can be read, and needs a line here for the rest.
 --
 -- Only the two apps, where people sign in, can read how passwords and PINs are hashed. Nobody can make an owner
--- somebody else, or the platform's own, or open an account with money in it or that may go below zero.
+-- somebody else, or the platform's own, or let an account go below zero. A new row starts with what the schema says.
 
 DO $$
 DECLARE

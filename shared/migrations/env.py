@@ -23,6 +23,7 @@ def _run(connection: Connection) -> None:
         connection=connection,
         target_metadata=Base.metadata,
         compare_type=True,
+        compare_server_default=True,
         transaction_per_migration=True,
     )
     with context.begin_transaction():

@@ -253,7 +253,7 @@ def test_no_service_makes_an_owner_or_an_account_another_one(stack, role):
 
 
 @pytest.mark.parametrize("role", ["user_app", "merchant_app", "bank_webhook", "withdraw_worker"])
-def test_no_service_opens_an_account_with_money_in_it_or_signs_up_the_platform(stack, role):
+def test_no_service_says_what_a_new_account_starts_with_or_signs_up_the_platform(stack, role):
     for table, column in (
         ("owners", "is_system"),
         *(("accounts", column) for column in ("balance", "held", "seq", "sent_today", "allow_negative")),

@@ -97,7 +97,9 @@ async def test_a_time_out_after_the_work_is_asked_about_not_repeated(world: Worl
     await world.work_until_status([withdrawal], "succeeded")
     assert len(world.calls(withdrawal)) == 1
     assert world.paid_out(withdrawal) == 100_00
-    assert await world.kinds(withdrawal) == ["queued", "sending", "bank_slow", "paid"]
+    # On a busy machine the enquiry may be late as well, and is made again.
+    kinds = [kind for kind in await world.kinds(withdrawal) if kind != "no_answer"]
+    assert kinds == ["queued", "sending", "bank_slow", "paid"]
 
 
 async def test_what_never_arrived_is_sent_again_only_after_two_enquiries_a_grace_period_apart(world: World) -> None:
