@@ -8,16 +8,14 @@ from typing import Any
 
 import httpx
 
-from services.merchant_app.settings import MerchantAppSettings
-from services.user_app.settings import UserAppSettings
 from shared.ids import new_token
-from shared.testing.apps import application, opened
+from shared.testing.apps import Settings, application, opened
 
 PASSWORD, PIN = "correct horse", "1234"
 
 
 @asynccontextmanager
-async def running(settings: UserAppSettings | MerchantAppSettings) -> AsyncIterator[httpx.AsyncClient]:
+async def running(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     """A client that keeps no cookies of its own accord: each test says which it sends."""
     with application(settings) as app:
         async with opened(app, "http://batua.test/api/v1") as client:

@@ -8,18 +8,8 @@ from dataclasses import dataclass
 
 import pytest
 from fastapi import FastAPI
-from redis.asyncio import Redis
 
-from services.merchant_app.settings import MerchantAppSettings
-from services.user_app.settings import UserAppSettings
-from shared.testing.apps import (
-    RunningApp,
-    Signed,
-    application,
-    merchant_app_settings,
-    running,
-    user_app_settings,
-)
+from shared.testing.apps import Settings, application, merchant_app_settings, user_app_settings
 from shared.testing.serving import serving_beside
 
 NO_REDIS = "redis://127.0.0.1:1/0"
@@ -34,23 +24,11 @@ class Served:
 
 
 @asynccontextmanager
-async def served(settings: UserAppSettings | MerchantAppSettings) -> AsyncIterator[Served]:
+async def served(settings: Settings) -> AsyncIterator[Served]:
     """The app of these settings behind a port."""
     with application(settings) as app:
         async with serving_beside(app) as url:
             yield Served(app, url)
-
-
-@pytest.fixture
-async def user_app(database_url: str, redis_url: str, redis: Redis) -> AsyncIterator[RunningApp]:
-    async with running(user_app_settings(database_url, redis_url)) as app:
-        yield app
-
-
-@pytest.fixture
-async def merchant_app(database_url: str, redis_url: str) -> AsyncIterator[RunningApp]:
-    async with running(merchant_app_settings(database_url, redis_url)) as app:
-        yield app
 
 
 @pytest.fixture
@@ -72,19 +50,3 @@ async def people_without_redis(database_url: str) -> AsyncIterator[Served]:
     """user_app whose Redis is not there."""
     async with served(user_app_settings(database_url, NO_REDIS)) as app:
         yield app
-
-
-@pytest.fixture
-async def asha(user_app: RunningApp) -> Signed:
-    """Has ₹1,000."""
-    return await user_app.person("Asha", balance=1000_00)
-
-
-@pytest.fixture
-async def ravi(user_app: RunningApp) -> Signed:
-    return await user_app.person("Ravi")
-
-
-@pytest.fixture
-async def shop(merchant_app: RunningApp) -> Signed:
-    return await merchant_app.shop("Chai Point")

@@ -1,4 +1,4 @@
-"""user_app on the real Postgres and Redis, with people, a shop and simulated banks."""
+"""Simulated banks, and user_app with them."""
 
 from __future__ import annotations
 
@@ -12,41 +12,11 @@ from redis.asyncio import Redis
 
 from services.dummy_bank.main import create_app as create_bank
 from services.dummy_bank.settings import BankSimulatorSettings
-from shared.testing.apps import BANK_API_KEY, RunningApp, Signed, merchant_app_settings, running, user_app_settings
+from shared.testing.apps import BANK_API_KEY, RunningApp, running, user_app_settings
 from shared.testing.onramps import AXIS_SECRET, HDFC_SECRET
 from shared.testing.serving import listening, serving
 
 NOBODY = "http://127.0.0.1:1/webhooks"
-
-
-@pytest.fixture
-async def user_app(database_url: str, redis_url: str, redis: Redis) -> AsyncIterator[RunningApp]:
-    """Without banks: those are not there."""
-    async with running(user_app_settings(database_url, redis_url)) as app:
-        yield app
-
-
-@pytest.fixture
-async def merchant_app(database_url: str, redis_url: str) -> AsyncIterator[RunningApp]:
-    async with running(merchant_app_settings(database_url, redis_url)) as app:
-        yield app
-
-
-@pytest.fixture
-async def asha(user_app: RunningApp) -> Signed:
-    """Has ₹1,000."""
-    return await user_app.person("Asha", balance=1000_00)
-
-
-@pytest.fixture
-async def ravi(user_app: RunningApp) -> Signed:
-    """Has nothing."""
-    return await user_app.person("Ravi")
-
-
-@pytest.fixture
-async def shop(merchant_app: RunningApp) -> Signed:
-    return await merchant_app.shop("Chai Point")
 
 
 @pytest.fixture(scope="module")
