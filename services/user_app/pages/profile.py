@@ -52,4 +52,5 @@ async def _show(
 ) -> Response:
     user = await profiles.user_profile(session, caller.owner_id)
     form = form or Form({"first_name": user.first_name, "last_name": user.last_name})
-    return render(request, "profile.html", status=form.status, user=user, form=form, saved=saved)
+    name = f"{user.first_name} {user.last_name}"
+    return render(request, "profile.html", status=form.status, profile=user, name=name, form=form, saved=saved)
