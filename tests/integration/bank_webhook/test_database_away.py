@@ -6,9 +6,10 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
+import asyncpg
 import httpx
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.engine import make_url
 
 from services.bank_webhook.main import create_app
@@ -89,6 +90,30 @@ async def test_a_lost_connection_that_can_be_replaced_is_not_the_banks_business(
             )
         )
     assert (await send(bank, signed(payment_notice(second)))).json() == {"verdict": "settled"}
+
+
+@pytest.mark.parametrize(("breaks", "status"), [(2, 200), (3, 503)])
+async def test_a_connection_that_closes_while_it_is_set_up_is_made_again(
+    database_url: str, sessionmaker: SessionMaker, breaks: int, status: int
+) -> None:
+    on_ramp = await an_on_ramp(sessionmaker)
+    app = create_app(BankWebhookSettings(**webhook_values(database_url)))
+    made: list[object] = []
+
+    def close_the_first(connection: object, _: object) -> None:
+        made.append(connection)
+        if len(made) <= breaks:
+            raise asyncpg.InterfaceError("connection is closed")  # as the driver says it, and SQLAlchemy leaves it
+
+    async with (
+        serving_beside(app) as url,
+        httpx.AsyncClient(base_url=url, trust_env=False, timeout=10) as bank,
+    ):
+        event.listen(app.state.resources.engine.sync_engine, "connect", close_the_first)
+        answer = await send(bank, signed(payment_notice(on_ramp)))
+    assert answer.status_code == status, answer.text
+    assert answer.json().get("code") == (None if status == 200 else "not_committed")
+    assert await balance_of(sessionmaker, on_ramp) == (on_ramp.amount if status == 200 else 0)
 
 
 async def test_a_row_locked_for_too_long_is_not_waited_for_for_ever(
