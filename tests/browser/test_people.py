@@ -70,10 +70,12 @@ def test_two_withdrawals_wait_for_the_bank_and_finish_before_ones_eyes(
     page.goto("/")
     expect(page.get_by_role("main")).to_contain_text("₹300.00 more is held for withdrawals")
     page.goto(first)
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
 
     bank.misbehave()
     shows_heading(page, "Paid out")
     expect(page.get_by_role("article")).to_contain_text("UTR")
+    expect(page.get_by_text("Live", exact=True)).to_have_count(0)
     page.goto("/withdrawals")
     expect(page.get_by_role("main").get_by_text("Paid out")).to_have_count(2)
     assert asha.balance() == {"balance": 700_00, "held": 0, "available": 700_00}
