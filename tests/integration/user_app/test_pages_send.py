@@ -92,7 +92,7 @@ async def test_a_wrong_pin_says_how_many_tries_are_left_and_keeps_the_form(brows
     assert refused.status == httpx.codes.FORBIDDEN
     assert "4 tries left" in refused.text
     assert 'id="pin-error"' in refused.answer.text
-    assert '"9876"' not in refused.answer.text
+    assert not re.search(r"(?<![\w-])9876(?![\w-])", refused.answer.text)  # in an id it may stand by chance
     kept = refused.form("/send")
     assert kept.fields | {"pin": ""} == form.fields | {"amount": "1,234.50", "note": "rent", "pin": ""}
     assert kept.fields["pin"] == ""
