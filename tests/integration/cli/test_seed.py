@@ -1,12 +1,12 @@
-"""`batua seed`: valid books, honest reports, and nothing more the second time."""
+"""`batua seed` writes books that prove, with correct reports; a second run adds nothing."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -31,6 +31,14 @@ from shared.models import Account, Entry, OutboxMessage, Owner, Transfer
 from shared.testing.apps import API, running, user_app_settings
 
 Run = Callable[..., Result]
+EVENING = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)  # 21:00 in India
+
+
+@pytest.fixture(autouse=True)
+def evening() -> Iterator[datetime]:
+    """Hold the clock: the plan depends on the day, through weekends and the hour at which it ends."""
+    with clock.reading(lambda: EVENING):
+        yield EVENING
 
 
 @pytest.fixture
@@ -76,7 +84,7 @@ async def check_books(url: str, opened_after: date) -> None:
 
 
 async def check_days(session: AsyncSession, email: str) -> None:
-    """What the reports say of each day is what was paid on it."""
+    """The report of each day equals the payments of that day."""
     merchant_id = (await session.execute(select(Owner.id).where(Owner.email == email))).scalar_one()
     account = select(Account.id).where(Account.owner_id == merchant_id).scalar_subquery()
     paid = select(Transfer.created_at, Transfer.amount).where(
@@ -125,14 +133,14 @@ def test_seeded_books_prove_and_a_second_run_adds_nothing(run: Run, fresh_databa
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twelve days are enough for what goes wrong."""
+    """Plan twelve days instead of ninety: enough for the tests of failures, and faster."""
     monkeypatch.setattr(planning, "DAYS", 12)
 
 
 def test_it_happens_whole_or_not_at_all(
     run: Run, short: None, fresh_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planning, "_INCOME_SPARE", -500_00)  # somebody is going to run out of money
+    monkeypatch.setattr(planning, "_income", lambda spent: spent // 2)  # less than they spend, so one runs out of money
 
     async def owners() -> int:
         async with database(fresh_database_url) as sessionmaker:
@@ -142,7 +150,7 @@ def test_it_happens_whole_or_not_at_all(
     assert asyncio.run(owners()) == 0
 
 
-def test_an_address_that_somebody_has_is_left_to_them(run: Run, short: None, fresh_database_url: str) -> None:
+def test_an_address_that_is_taken_stays_with_its_owner(run: Run, short: None, fresh_database_url: str) -> None:
     async def sign_up() -> None:
         async with database(fresh_database_url) as sessionmaker, sessionmaker.begin() as session:
             credentials = Credentials(email=PEOPLE[0].email, password_hash="!", pin_hash="!")
@@ -166,14 +174,14 @@ def test_production_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "not for production" in result.output
 
 
-def test_a_database_that_is_away_is_one_clear_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_database_gives_one_clear_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BATUA_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
     result = run()
     assert result.exit_code == 1
     assert "is `make up` running?" in result.output
 
 
-def test_where_no_stack_ever_was_it_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_stack_it_names_make_up(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BATUA_DATABASE_URL")
     result = run()
     assert result.exit_code == 1
