@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -63,9 +64,13 @@ class CommandLine:
         self.process.wait(READY_SECONDS)
 
 
+FreePortBase = Callable[[], int]
+StartCommand = Callable[..., CommandLine]
+
+
 @pytest.fixture
-def command_line(tmp_path, free_port_base):
-    started = []
+def command_line(tmp_path: Path, free_port_base: FreePortBase) -> Iterator[StartCommand]:
+    started: list[CommandLine] = []
 
     def _start(port_base: int | None = None, name: str = "home") -> CommandLine:
         log = tmp_path / f"{name}{len(started)}.log"
@@ -78,7 +83,9 @@ def command_line(tmp_path, free_port_base):
 
 
 @pytest.mark.parametrize("process", PROCESSES)
-def test_a_killed_process_is_back_in_moments(stack, process, record_property):
+def test_a_killed_process_is_back_in_moments(
+    stack: Stack, process: str, record_property: Callable[[str, object], None]
+) -> None:
     pid = stack.kill(process)
     seconds = stack.wait_until_back(process, after_pid=pid, seconds=READY_SECONDS)
     record_property("seconds", seconds)
@@ -87,18 +94,17 @@ def test_a_killed_process_is_back_in_moments(stack, process, record_property):
     assert stack.pid(process) != pid
 
 
-def test_every_pid_file_names_the_process_that_runs(stack):
+def test_every_pid_file_names_the_process_that_runs(stack: Stack) -> None:
     for name, state in stack.states().items():
         assert state.state == "RUNNING"
         assert stack.pid(name) == state.pid
     listening = {
         connection.laddr[1]: connection.pid
         for connection in psutil.net_connections("tcp")
-        if connection.status == psutil.CONN_LISTEN
+        if connection.status == psutil.CONN_LISTEN and connection.laddr
     }
-    assert {name: listening[stack.layout.port(name)] for name in PROCESSES if stack.layout.port(name)} == {
-        name: stack.pid(name) for name in PROCESSES if stack.layout.port(name)
-    }
+    ports = {name: port for name in PROCESSES if (port := stack.layout.port(name))}
+    assert {name: listening[port] for name, port in ports.items()} == {name: stack.pid(name) for name in ports}
 
 
 def batua(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -108,7 +114,7 @@ def batua(environment: dict[str, str], *arguments: str) -> subprocess.CompletedP
     )
 
 
-def test_ps_lists_every_process_with_its_pid_and_port(stack):
+def test_ps_lists_every_process_with_its_pid_and_port(stack: Stack) -> None:
     listing = batua(stack.environment(), "ps")
     assert listing.returncode == 0
     rows = [line for line in listing.stdout.splitlines() if "running" in line]
@@ -118,23 +124,23 @@ def test_ps_lists_every_process_with_its_pid_and_port(stack):
         assert str(stack.layout.port(name) or "") in row
 
 
-def test_ps_says_so_where_nothing_runs(stack, tmp_path):
+def test_ps_says_so_where_nothing_runs(stack: Stack, tmp_path: Path) -> None:
     listing = batua(stack.environment() | {"BATUA_HOME": str(tmp_path)}, "ps")
     assert listing.returncode == 1
     assert listing.stderr.startswith("No stack is running")
 
 
-def test_nothing_listens_beyond_this_machine(stack):
+def test_nothing_listens_beyond_this_machine(stack: Stack) -> None:
     ports = all_ports(stack.layout)
     addresses = {
         connection.laddr[0]
         for connection in psutil.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN and connection.laddr[1] in ports
+        if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr[1] in ports
     }
     assert addresses == {"127.0.0.1"}
 
 
-def test_a_stopped_process_stays_stopped_until_it_is_started(stack):
+def test_a_stopped_process_stays_stopped_until_it_is_started(stack: Stack) -> None:
     stack.stop_process("merchant_app")
     assert not stack.is_ready("merchant_app")
     assert stack.states()["merchant_app"].state == "STOPPED"
@@ -142,13 +148,13 @@ def test_a_stopped_process_stays_stopped_until_it_is_started(stack):
     assert stack.is_ready("merchant_app")
 
 
-def test_a_second_stack_in_the_same_home_is_refused(stack, free_port_base):
+def test_a_second_stack_in_the_same_home_is_refused(stack: Stack, free_port_base: FreePortBase) -> None:
     with pytest.raises(AlreadyRunning):
         Stack(stack.layout.home, free_port_base()).start({"redis"})
     assert stack.is_ready("redis")
 
 
-def test_up_shows_every_process_and_sigterm_stops_it_and_nothing_else(command_line, stack):
+def test_up_shows_every_process_and_sigterm_stops_it_and_nothing_else(command_line: StartCommand, stack: Stack) -> None:
     command = command_line()
     command.wait_until_up()
     pids = [psutil.Process(int(command.layout.pid_file(name).read_text())) for name in PROCESSES]
@@ -163,7 +169,9 @@ def test_up_shows_every_process_and_sigterm_stops_it_and_nothing_else(command_li
     assert all(stack.is_ready(name) for name in PROCESSES), "the stack beside it goes on"
 
 
-def test_after_whoever_started_a_stack_was_killed_the_next_start_just_works(tmp_path, free_port_base):
+def test_after_whoever_started_a_stack_was_killed_the_next_start_just_works(
+    tmp_path: Path, free_port_base: FreePortBase
+) -> None:
     base = free_port_base()
     script = (
         "import pathlib, signal, sys; from infra.local.stack import Stack;"
@@ -184,7 +192,7 @@ def test_after_whoever_started_a_stack_was_killed_the_next_start_just_works(tmp_
         second.stop()
 
 
-def test_when_the_supervisor_is_killed_up_ends_and_leaves_nothing(command_line):
+def test_when_the_supervisor_is_killed_up_ends_and_leaves_nothing(command_line: StartCommand) -> None:
     command = command_line()
     command.wait_until_up()
     os.kill(int(command.layout.supervisor_pid_file.read_text()), signal.SIGKILL)
@@ -192,7 +200,7 @@ def test_when_the_supervisor_is_killed_up_ends_and_leaves_nothing(command_line):
     assert all(is_free(port) for port in all_ports(command.layout))
 
 
-def test_a_port_in_use_is_one_clear_line_and_nothing_is_left_running(command_line, stack):
+def test_a_port_in_use_is_one_clear_line_and_nothing_is_left_running(command_line: StartCommand, stack: Stack) -> None:
     command = command_line(stack.layout.port_base, name="another")
     assert command.process.wait(READY_SECONDS) == 1
     lines = command.output().splitlines()
@@ -203,7 +211,9 @@ def test_a_port_in_use_is_one_clear_line_and_nothing_is_left_running(command_lin
     assert stack.is_ready("postgres")
 
 
-def test_given_servers_are_used_and_none_of_our_own_is_started(stack, tmp_path, free_port_base):
+def test_given_servers_are_used_and_none_of_our_own_is_started(
+    stack: Stack, tmp_path: Path, free_port_base: FreePortBase
+) -> None:
     secrets = local_secrets(stack.layout)
     given = {
         "BATUA_DATABASE_URL": stack.database_url(),
@@ -222,11 +232,11 @@ def test_given_servers_are_used_and_none_of_our_own_is_started(stack, tmp_path, 
     assert stack.is_ready("redis")
 
 
-def test_what_is_committed_is_on_the_disk(stack):
+def test_what_is_committed_is_on_the_disk(stack: Stack) -> None:
     assert [ask(stack, "batua", f"SHOW {setting}") for setting in ("fsync", "synchronous_commit")] == ["on", "on"]
 
 
-def test_services_may_add_to_the_record_but_never_change_it(stack):
+def test_services_may_add_to_the_record_but_never_change_it(stack: Stack) -> None:
     for role in ("user_app", "merchant_app", "bank_webhook", "withdraw_worker"):
         for table in ("transfers", "entries", "withdrawal_events"):
             assert privileges(stack, role, table) == {"SELECT", "INSERT"}
@@ -235,14 +245,14 @@ def test_services_may_add_to_the_record_but_never_change_it(stack):
             assert privileges(stack, role, table) == seals
 
 
-def test_no_service_deletes_what_anybody_owns_or_did(stack):
+def test_no_service_deletes_what_anybody_owns_or_did(stack: Stack) -> None:
     for role in ("user_app", "merchant_app", "bank_webhook", "withdraw_worker"):
         for table in ("accounts", "holds", "withdrawals", "on_ramps", "webhook_inbox", "owners", "users", "merchants"):
             assert not {"DELETE", "TRUNCATE"} & privileges(stack, role, table)
 
 
 @pytest.mark.parametrize("role", ["user_app", "merchant_app", "bank_webhook", "withdraw_worker"])
-def test_no_service_makes_an_owner_or_an_account_another_one(stack, role):
+def test_no_service_makes_an_owner_or_an_account_another_one(stack: Stack, role: str) -> None:
     for table, column in (
         *(("owners", column) for column in ("id", "kind", "is_system")),
         *(("accounts", column) for column in ("id", "owner_id", "kind", "handle", "currency", "allow_negative")),
@@ -253,7 +263,7 @@ def test_no_service_makes_an_owner_or_an_account_another_one(stack, role):
 
 
 @pytest.mark.parametrize("role", ["user_app", "merchant_app", "bank_webhook", "withdraw_worker"])
-def test_no_service_says_what_a_new_account_starts_with_or_signs_up_the_platform(stack, role):
+def test_no_service_says_what_a_new_account_starts_with_or_signs_up_the_platform(stack: Stack, role: str) -> None:
     for table, column in (
         ("owners", "is_system"),
         *(("accounts", column) for column in ("balance", "held", "seq", "sent_today", "allow_negative")),
@@ -261,7 +271,7 @@ def test_no_service_says_what_a_new_account_starts_with_or_signs_up_the_platform
         assert ask(stack, role, f"SELECT has_column_privilege('{table}', '{column}', 'INSERT')") == "f", column
 
 
-def test_a_table_that_is_new_can_be_read_by_the_services_and_nothing_else(stack):
+def test_a_table_that_is_new_can_be_read_by_the_services_and_nothing_else(stack: Stack) -> None:
     sql = "CREATE TABLE newcomer (id int)"
     assert ask(stack, "batua", sql) == "CREATE TABLE"
     try:
@@ -272,7 +282,7 @@ def test_a_table_that_is_new_can_be_read_by_the_services_and_nothing_else(stack)
 
 
 @pytest.mark.parametrize("role", ["bank_webhook", "withdraw_worker"])
-def test_where_nobody_signs_in_no_hash_of_a_password_or_pin_can_be_read(stack, role):
+def test_where_nobody_signs_in_no_hash_of_a_password_or_pin_can_be_read(stack: Stack, role: str) -> None:
     assert ask(stack, role, "SELECT count(email) >= 0 FROM owners") == "t"
     for column in ("password_hash", "pin_hash"):
         assert ask(stack, role, f"SELECT has_column_privilege('owners', '{column}', 'SELECT')") == "f"

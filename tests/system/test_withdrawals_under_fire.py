@@ -7,6 +7,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -36,10 +37,14 @@ def statuses(holder: Holder) -> dict[str, str]:
     return {item["id"]: item["status"] for item in holder.get("/withdrawals?limit=100")["items"]}
 
 
+def counts_of(holder: Holder) -> Counter[str]:
+    return Counter(statuses(holder).values())
+
+
 def until_finished(holders: Iterable[Holder], *, seconds: float = 90) -> None:
     for holder in holders:
         wait_for(
-            lambda holder=holder: Counter(statuses(holder).values()),  # type: ignore[misc]
+            partial(counts_of, holder),
             lambda counts: set(counts) <= FINAL,
             "every withdrawal is finished",
             seconds=seconds,

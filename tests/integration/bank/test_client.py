@@ -57,7 +57,7 @@ async def talk_nonsense(_: bytes, writer: asyncio.StreamWriter) -> None:
 async def drip(_: bytes, writer: asyncio.StreamWriter) -> None:
     """Each byte comes in time for a read timeout, the whole never does."""
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n")
-    for _ in range(100):
+    for _byte in range(100):
         writer.write(b" ")
         await writer.drain()
         await asyncio.sleep(0.1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -40,7 +41,7 @@ async def sign_in(database_url: str, redis_url: str, email: str) -> tuple[httpx.
         user_app.client.cookies.clear()
         ravi = await user_app.person("Ravi")
         platform = Signed(user_app.client, answer.json()["user"], answer.json()["token"])
-        funds = {"to": ravi.wallet_id, "amount": 5_00}
+        funds: dict[str, Any] = {"to": ravi.wallet_id, "amount": 5_00}
         problem(await ravi.post("/system/initial-funds", **funds), 403, "system_user_only")
         return await platform.post("/system/initial-funds", **funds), platform.wallet_id
 

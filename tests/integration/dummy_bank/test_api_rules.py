@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 import pytest
 
@@ -24,9 +26,9 @@ KEYED = [
 
 @pytest.mark.parametrize(("method", "path"), KEYED)
 def test_without_the_banks_key_nothing_is_answered(hdfc: BankClient, method: str, path: str) -> None:
-    body = {"json": {}} if method in ("POST", "PUT") and "resend" not in path else {}
+    body: dict[str, Any] = {"json": {}} if method in ("POST", "PUT") and "resend" not in path else {}
     for key in (None, "", "wrong", KEYS["axis"], "é"):
-        headers = {} if key is None else {"x-api-key": key.encode()}
+        headers = {} if key is None else {b"x-api-key": key.encode()}
         answer = hdfc.browser.request(method, path, headers=headers, **body)
         assert answer.status_code == 401, key
         assert answer.headers["content-type"] == "application/problem+json"

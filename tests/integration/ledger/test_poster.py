@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from uuid import UUID
 
 import pytest
 from sqlalchemy import func, select, text
@@ -23,10 +24,10 @@ from shared.models import Account, Entry
 from shared.testing.factories import create_merchant, create_user
 
 
-def pay(buyer: Account, shop: Account, key: str, *, initiated_by: object = None) -> Instruction:
+def pay(buyer: Account, shop: Account, key: str, *, initiated_by: UUID | None = None) -> Instruction:
     assert buyer.owner_id is not None
     return Instruction(
-        Transfer(new_id(), "payment", buyer.id, shop.id, 10, initiated_by=initiated_by or buyer.owner_id),  # type: ignore[arg-type]
+        Transfer(new_id(), "payment", buyer.id, shop.id, 10, initiated_by=initiated_by or buyer.owner_id),
         claim_for(buyer.owner_id, key, method="POST", route="/transfers", body={"key": key}),
         lambda posted: Answer(201, {"balance_after": posted.balance_after(buyer.id)}),
     )

@@ -14,7 +14,7 @@ from shared.ledger import chart, statement
 from shared.ledger.accounts import open_account
 from shared.ledger.errors import AccountNotFound
 from shared.ledger.parties import Party
-from shared.ledger.posting import Transfer
+from shared.ledger.posting import Transfer, TransferKind
 from shared.ledger.repository import post_one
 from shared.ledger.statement import Filter, Line
 from shared.models import Account
@@ -29,11 +29,11 @@ async def move(
     credit: UUID,
     amount: int,
     *,
-    kind: str = "p2p",
+    kind: TransferKind = "p2p",
     note: str | None = None,
     at: datetime | None = None,
 ) -> UUID:
-    transfer = Transfer(new_id(), kind, debit, credit, amount, note=note)  # type: ignore[arg-type]
+    transfer = Transfer(new_id(), kind, debit, credit, amount, note=note)
     async with sessionmaker.begin() as session:
         if at is None:
             await post_one(session, transfer)
@@ -43,9 +43,9 @@ async def move(
     return transfer.id
 
 
-async def people(sessionmaker: SessionMaker, **first: int) -> tuple[Account, Account]:
+async def people(sessionmaker: SessionMaker, balance: int = 0) -> tuple[Account, Account]:
     async with sessionmaker.begin() as session:
-        asha = await factories.create_user(session, first_name="Asha", **first)
+        asha = await factories.create_user(session, first_name="Asha", balance=balance)
         ravi = await factories.create_user(session, first_name="Ravi", balance=1000)
     return asha, ravi
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any, Literal
 from uuid import UUID
 
 import httpx
@@ -22,7 +23,7 @@ from shared.testing.onramps import create_on_ramp
 from shared.web.live import hub, stream
 from tests.integration.live.conftest import Served
 
-WITHDRAWAL = {
+WITHDRAWAL: dict[str, Any] = {
     "bank": "hdfc",
     "account_number": "123456781234",
     "ifsc": "HDFC0000001",
@@ -31,14 +32,16 @@ WITHDRAWAL = {
 }
 
 
-async def settle_as_the_webhook_does(sessionmaker: SessionMaker, on_ramp_id: UUID, event: str) -> None:
+async def settle_as_the_webhook_does(
+    sessionmaker: SessionMaker, on_ramp_id: UUID, event: Literal["success", "failure"]
+) -> None:
     """In a process that announces nothing."""
     async with sessionmaker.begin() as session:
         row = await session.get_one(OnRamp, on_ramp_id)
         assert row.token is not None
         notice = PaymentNotice(
             bank=row.bank,
-            event=event,  # type: ignore[arg-type]  # a Literal
+            event=event,
             token=row.token,
             user_id=str(row.owner_id),
             amount=row.amount,
@@ -96,7 +99,7 @@ async def test_without_redis_it_takes_two_seconds_at_most(
 
 @pytest.mark.parametrize(("event", "status"), [("success", "success"), ("failure", "failure")])
 async def test_what_the_bank_says_is_heard_within_two_seconds(
-    people: Served, asha: Signed, sessionmaker: SessionMaker, event: str, status: str
+    people: Served, asha: Signed, sessionmaker: SessionMaker, event: Literal["success", "failure"], status: str
 ) -> None:
     on_ramp_id = await new_on_ramp(sessionmaker, asha)
     async with listening_to(people.url, asha.token) as page:
@@ -130,7 +133,7 @@ async def test_a_withdrawal_tells_its_place_and_its_latest_step(people: Served, 
 
 
 async def movements_until(page: Listening, last_id: str) -> list[str]:
-    heard = []
+    heard: list[str] = []
     while not heard or heard[-1] != last_id:
         heard.append((await page.until("transaction")).data["id"])
     return heard

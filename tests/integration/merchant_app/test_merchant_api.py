@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -89,7 +90,7 @@ async def test_ranges_that_make_no_sense_are_refused(shop: Signed, path: str, fi
 
 async def test_a_shop_withdraws_through_the_same_queue(asha: Signed, shop: Signed) -> None:
     await asha.send(shop.wallet_id, 300_00)
-    body = {
+    body: dict[str, Any] = {
         "bank": "axis",
         "account_number": "998877665544",
         "ifsc": "UTIB0000001",

@@ -21,7 +21,7 @@ async def pay(buyer: Signed, shop: Signed, amount: int) -> str:
     return str(answer.json()["id"])
 
 
-async def refund(shop: Signed, payment_id: str, key: str = "", **body: Any) -> httpx.Response:
+async def refund(shop: Signed, payment_id: str, key: str | None = "", **body: Any) -> httpx.Response:
     return await shop.post(f"/transactions/{payment_id}/refund", key=key, **{"pin": PIN, **body})
 
 
@@ -54,7 +54,12 @@ async def test_never_more_than_is_left(asha: Signed, shop: Signed) -> None:
 
 async def test_never_below_what_the_shop_has_available(asha: Signed, shop: Signed) -> None:
     payment = await pay(asha, shop, 20000)
-    bank = {"bank": "hdfc", "account_number": "123456781234", "ifsc": "HDFC0000001", "account_holder": "Chai Point"}
+    bank: dict[str, Any] = {
+        "bank": "hdfc",
+        "account_number": "123456781234",
+        "ifsc": "HDFC0000001",
+        "account_holder": "Chai Point",
+    }
     assert (await shop.post("/withdrawals", **bank, amount=15000, pin=PIN)).status_code == 202
     assert problem(await refund(shop, payment), 402, "insufficient_funds")["available"] == 5000
     assert (await refund(shop, payment, amount=5000)).status_code == 201
@@ -99,7 +104,7 @@ async def test_the_pin_is_checked_first(asha: Signed, shop: Signed) -> None:
     payment = await pay(asha, shop, 20000)
     problem(await refund(shop, payment, pin="0000"), 403, "pin_incorrect")
     problem(await refund(shop, payment, pin=None), 422, "invalid_request")
-    problem(await refund(shop, payment, key=None), 400, "idempotency_key_missing")  # type: ignore[arg-type]
+    problem(await refund(shop, payment, key=None), 400, "idempotency_key_missing")
     assert (await shop.wallet())["balance"] == 20000
 
 
@@ -121,7 +126,7 @@ async def test_a_repeated_request_gives_back_once_even_after_redis_was_wiped(
 async def test_twenty_refunds_at_once_never_exceed_the_payment(asha: Signed, shop: Signed, is_partial: bool) -> None:
     payment = await pay(asha, shop, 20000)
     await pay(asha, shop, 50000)
-    asked = {"amount": 3000} if is_partial else {}
+    asked: dict[str, Any] = {"amount": 3000} if is_partial else {}
     answers = await asyncio.gather(*[refund(shop, payment, **asked) for _ in range(20)])
     done = 6 if is_partial else 1
     assert Counter(answer.status_code for answer in answers) == {201: done, 422: 20 - done}

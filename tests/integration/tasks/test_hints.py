@@ -8,6 +8,7 @@ import socket
 import time
 from base64 import b64decode
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -33,11 +34,17 @@ def silent_redis() -> Iterator[str]:
         yield f"redis://127.0.0.1:{server.getsockname()[1]}/0"
 
 
+async def first_message(redis: Redis) -> Any:
+    message = await redis.lindex(QUEUE, 0)
+    assert message is not None
+    return json.loads(message)
+
+
 async def test_a_hint_is_one_message_that_names_the_owner_and_goes_stale(redis: Redis, hints: Hints) -> None:
     owner = new_id()
     await hints.withdrawal(owner)
     assert await redis.llen(QUEUE) == 1
-    message = json.loads(await redis.lindex(QUEUE, 0))
+    message = await first_message(redis)
     arguments, _, _ = json.loads(b64decode(message["body"]))
     assert (message["headers"]["task"], arguments) == (ADVANCE_WITHDRAWALS, [str(owner)])
     assert message["headers"]["expires"] is not None
@@ -46,7 +53,7 @@ async def test_a_hint_is_one_message_that_names_the_owner_and_goes_stale(redis: 
 
 async def test_a_delayed_hint_says_when(redis: Redis, hints: Hints) -> None:
     assert hints.send(new_id(), delay_seconds=5)
-    message = json.loads(await redis.lindex(QUEUE, 0))
+    message = await first_message(redis)
     assert message["headers"]["eta"] is not None
 
 

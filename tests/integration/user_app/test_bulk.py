@@ -24,7 +24,7 @@ async def user_app(database_url: str, redis_url: str, redis: Redis) -> AsyncIter
         yield app
 
 
-async def send_many(owner: Signed, *items: tuple[str, int], key: str = "", **more: Any) -> httpx.Response:
+async def send_many(owner: Signed, *items: tuple[str, int], key: str | None = "", **more: Any) -> httpx.Response:
     listed = [{"to": to, "amount": amount} for to, amount in items]
     return await owner.post("/transfers/bulk", key=key, **{"items": listed, "pin": PIN, **more})
 
@@ -131,7 +131,7 @@ async def test_what_is_not_a_bulk_is_refused(asha: Signed, ravi: Signed) -> None
     problem(await send_many(asha, *[item] * 1001), 422, "invalid_request")
     problem(await send_many(asha, (ravi.wallet_id, 0)), 422, "invalid_request")
     problem(await send_many(asha, item, pin="0000"), 403, "pin_incorrect")
-    problem(await send_many(asha, item, key=None), 400, "idempotency_key_missing")  # type: ignore[arg-type]
+    problem(await send_many(asha, item, key=None), 400, "idempotency_key_missing")
     huge = await asha.post("/transfers/bulk", items=[{"to": "x" * 3_200_000, "amount": 1}], pin=PIN)
     problem(huge, 413, "body_too_large")
     assert (await ravi.wallet())["balance"] == 0

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -21,7 +22,12 @@ LIMITS = MovementLimits(
     withdrawal_per_movement_paise=200_00,
     withdrawal_per_day_paise=250_00,
 )
-BANK = {"bank": "hdfc", "account_number": "123456781234", "ifsc": "HDFC0000001", "account_holder": "Asha Rao"}
+BANK: dict[str, Any] = {
+    "bank": "hdfc",
+    "account_number": "123456781234",
+    "ifsc": "HDFC0000001",
+    "account_holder": "Asha Rao",
+}
 
 
 @pytest.fixture

@@ -154,14 +154,14 @@ async def test_the_pin_is_checked_before_anything_else(asha: Signed, ravi: Signe
 
 async def test_a_pin_token_stands_for_the_pin(asha: Signed, ravi: Signed) -> None:
     token = (await asha.post("/auth/pin", pin=PIN)).json()["pin_token"]
-    body = {"to": ravi.wallet_id, "amount": 7_00}
+    body: dict[str, Any] = {"to": ravi.wallet_id, "amount": 7_00}
     assert (await asha.post("/transfers", headers={"X-Pin-Token": token}, **body)).status_code == 201
     problem(await ravi.post("/transfers", headers={"X-Pin-Token": token}, **body), 403, "pin_token_invalid")
     assert (await ravi.wallet())["balance"] == 7_00
 
 
 async def test_without_a_key_nothing_is_sent(asha: Signed, ravi: Signed) -> None:
-    body = {"to": ravi.wallet_id, "amount": 1, "pin": PIN}
+    body: dict[str, Any] = {"to": ravi.wallet_id, "amount": 1, "pin": PIN}
     problem(await asha.post("/transfers", key=None, **body), 400, "idempotency_key_missing")
     problem(await asha.post("/transfers", key="two words", **body), 400, "idempotency_key_missing")
     problem(await asha.post("/transfers", key="k" * 256, **body), 400, "idempotency_key_missing")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 from fastapi import APIRouter, FastAPI
@@ -14,7 +15,7 @@ from shared.web.resources import AccountSettings, open_resources
 
 
 @asynccontextmanager
-async def running(settings: AccountSettings, router: APIRouter, **other: float) -> AsyncIterator[httpx.AsyncClient]:
+async def running(settings: AccountSettings, router: APIRouter, **other: Any) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the service; it answers errors, it never raises them here unless an answer had begun."""
 
     @asynccontextmanager

@@ -21,14 +21,14 @@ from shared.ids import new_id
 from shared.models import BankCircuit
 from shared.withdrawals.engine import Engine, Job
 from shared.withdrawals.states import InProgress, MayBeDone, NotDone, Paid, TurnedDown
-from tests.integration.withdrawals.world import FAST, World, past
+from tests.integration.withdrawals.world import FAST, World, owner_of, past
 
 
 async def test_a_withdrawal_is_paid_once_and_captured(world: World) -> None:
     wallet = await world.person(1_000_00)
     withdrawal = await world.ask(wallet, 300_00)
     assert await world.money(wallet) == (1_000_00, 300_00)
-    advanced = await world.engine.advance(wallet.owner_id)
+    advanced = await world.engine.advance(owner_of(wallet))
     row = await world.row(withdrawal)
     assert (row.status, row.attempts, advanced.jobs, advanced.again_at) == ("succeeded", 1, 1, None)
     assert row.utr is not None
@@ -44,7 +44,7 @@ async def test_twenty_clicks_leave_one_after_another(world: World) -> None:
     wallet = await world.person(2_000_00)
     world.bank.faults(latency_ms=20)
     clicked = [await world.ask(wallet, 100_00) for _ in range(20)]
-    await asyncio.gather(*(world.engine.advance(wallet.owner_id, max_jobs=30) for _ in range(5)))
+    await asyncio.gather(*(world.engine.advance(owner_of(wallet), max_jobs=30) for _ in range(5)))
     await world.work_until_status(clicked, "succeeded")
     calls = world.calls_for(wallet)
     assert [call["reference"] for call in calls] == [str(withdrawal) for withdrawal in clicked]
@@ -57,7 +57,7 @@ async def test_other_people_are_not_held_up(world: World) -> None:
     world.bank.faults(latency_ms=150)
     wallets = [await world.person() for _ in range(4)]
     withdrawals = [await world.ask(wallet) for wallet in wallets]
-    await asyncio.gather(*(world.engine.advance(wallet.owner_id) for wallet in wallets))
+    await asyncio.gather(*(world.engine.advance(owner_of(wallet)) for wallet in wallets))
     calls = [call for withdrawal in withdrawals for call in world.calls(withdrawal)]
     assert len(calls) == 4
     assert max(call["started_at"] for call in calls) < min(call["ended_at"] for call in calls)
@@ -66,7 +66,7 @@ async def test_other_people_are_not_held_up(world: World) -> None:
 async def test_a_run_is_bounded_and_says_that_more_is_due(world: World) -> None:
     wallet = await world.person()
     withdrawals = [await world.ask(wallet, 1_00) for _ in range(3)]
-    advanced = await world.engine.advance(wallet.owner_id, max_jobs=2)
+    advanced = await world.engine.advance(owner_of(wallet), max_jobs=2)
     assert advanced.jobs == 2
     assert advanced.again_at is not None
     assert [(await world.row(withdrawal)).status for withdrawal in withdrawals] == ["succeeded", "succeeded", "queued"]
@@ -74,7 +74,7 @@ async def test_a_run_is_bounded_and_says_that_more_is_due(world: World) -> None:
 
 async def test_nothing_to_do_asks_for_nothing(world: World) -> None:
     wallet = await world.person()
-    advanced = await world.engine.advance(wallet.owner_id)
+    advanced = await world.engine.advance(owner_of(wallet))
     assert (advanced.jobs, advanced.again_at) == (0, None)
 
 
@@ -82,7 +82,7 @@ async def test_a_refusal_releases_the_hold(world: World) -> None:
     wallet = await world.person(500_00)
     world.bank.faults(refuse_rate=1)
     withdrawal = await world.ask(wallet, 200_00)
-    await world.engine.advance(wallet.owner_id)
+    await world.engine.advance(owner_of(wallet))
     row = await world.row(withdrawal)
     assert (row.status, row.transfer_id) == ("failed", None)
     assert row.failure_reason in ("ACCOUNT_CLOSED", "ACCOUNT_NOT_FOUND", "NAME_MISMATCH")
@@ -106,7 +106,7 @@ async def test_what_never_arrived_is_sent_again_only_after_two_enquiries_a_grace
     wallet = await world.person()
     world.bank.faults(error_rate=1, idempotency=False)
     withdrawal = await world.ask(wallet, 100_00)
-    await world.engine.advance(wallet.owner_id)
+    await world.engine.advance(owner_of(wallet))
     row = await world.row(withdrawal)
     assert row.status == "unknown"
     # The faults end before anybody asks again, so the enquiries are answered.
@@ -125,7 +125,7 @@ async def test_a_bank_that_is_down_is_waited_for(world: World) -> None:
     wallet = await world.person()
     world.bank.faults(down=True)
     withdrawal = await world.ask(wallet, 100_00)
-    await world.engine.advance(wallet.owner_id)
+    await world.engine.advance(owner_of(wallet))
     assert (await world.row(withdrawal)).status == "waiting"
     assert await world.money(wallet) == (1_000_00, 100_00)
     world.bank.faults()
@@ -138,7 +138,7 @@ async def test_a_refused_connection_is_certainly_not_sent(world: World) -> None:
     withdrawal = await world.ask(wallet)
     nobody = Bank(code="hdfc", name="HDFC", url="http://127.0.0.1:1", api_key="no key")
     client = BankClient(nobody, 0.3)
-    await Engine(world.sessionmaker, {"hdfc": client}, FAST).advance(wallet.owner_id, max_jobs=1)
+    await Engine(world.sessionmaker, {"hdfc": client}, FAST).advance(owner_of(wallet), max_jobs=1)
     await client.aclose()
     assert (await world.row(withdrawal)).status == "waiting"
     assert await world.kinds(withdrawal) == ["queued", "sending", "bank_down"]
@@ -149,7 +149,7 @@ async def test_a_promise_is_followed_up(world: World, refuse_rate: int) -> None:
     wallet = await world.person(1_000_00)
     world.bank.faults(async_rate=1, async_delay_ms=300, refuse_rate=refuse_rate)
     withdrawal = await world.ask(wallet, 100_00)
-    await world.engine.advance(wallet.owner_id, max_jobs=1)
+    await world.engine.advance(owner_of(wallet), max_jobs=1)
     assert (await world.row(withdrawal)).status == "unknown"
     assert await world.money(wallet) == (1_000_00, 100_00)
     await world.work_until_status([withdrawal], "failed" if refuse_rate else "succeeded")
@@ -162,7 +162,7 @@ async def test_money_found_to_have_come_back_leaves_and_returns_in_our_books_too
     wallet = await world.person(1_000_00)
     world.bank.faults(timeout_after_rate=1, reversal_rate=1)
     withdrawal = await world.ask(wallet, 100_00)
-    await world.engine.advance(wallet.owner_id, max_jobs=1)
+    await world.engine.advance(owner_of(wallet), max_jobs=1)
     await world.change(withdrawal, next_attempt_at=past(-1.0))
     await world.work_until_status([withdrawal], "reversed")
     row = await world.row(withdrawal)
@@ -174,8 +174,8 @@ async def test_money_found_to_have_come_back_leaves_and_returns_in_our_books_too
 async def test_a_crash_before_the_call_is_asked_about_first(world: World) -> None:
     wallet = await world.person()
     withdrawal = await world.ask(wallet, 100_00)
-    assert await world.engine.take(wallet.owner_id) is not None  # and the worker dies
-    assert await world.engine.take(wallet.owner_id) is None
+    assert await world.engine.take(owner_of(wallet)) is not None  # and the worker dies
+    assert await world.engine.take(owner_of(wallet)) is None
     await world.work_until_status([withdrawal], "succeeded")
     kinds = await world.kinds(withdrawal)
     assert kinds[:4] == ["queued", "sending", "interrupted", "not_found"]
@@ -187,7 +187,7 @@ async def test_a_crash_after_the_call_pays_nobody_twice(world: World) -> None:
     wallet = await world.person()
     world.bank.faults(idempotency=False)
     withdrawal = await world.ask(wallet, 100_00)
-    job = await world.engine.take(wallet.owner_id)
+    job = await world.engine.take(owner_of(wallet))
     assert job is not None
     assert isinstance(await world.engine.perform(job), Paid)  # and the worker dies
     await world.work_until_status([withdrawal], "succeeded")
@@ -198,7 +198,7 @@ async def test_a_crash_after_the_call_pays_nobody_twice(world: World) -> None:
 async def test_a_worker_that_overslept_its_lease_does_not_send(world: World) -> None:
     wallet = await world.person()
     withdrawal = await world.ask(wallet)
-    job = await taken(world, wallet.owner_id)
+    job = await taken(world, owner_of(wallet))
     await asyncio.sleep(FAST.lease_seconds - FAST.bank_timeout_seconds)
     fact = await world.engine.perform(job)
     assert fact == NotDone("our own delay", is_about_bank=False)
@@ -218,7 +218,7 @@ async def taken(world: World, owner_id: Any) -> Job:
 async def test_an_outcome_without_its_lease_is_dropped(world: World, fact: Any) -> None:
     wallet = await world.person(1_000_00)
     withdrawal = await world.ask(wallet, 100_00)
-    job = await taken(world, wallet.owner_id)
+    job = await taken(world, owner_of(wallet))
     await world.change(withdrawal, lease_id=new_id())
     await world.engine.record(job, fact)
     assert (await world.row(withdrawal)).status == "in_flight"
@@ -228,7 +228,7 @@ async def test_an_outcome_without_its_lease_is_dropped(world: World, fact: Any) 
 async def test_that_it_was_paid_is_believed_without_a_lease(world: World) -> None:
     wallet = await world.person(1_000_00)
     withdrawal = await world.ask(wallet, 100_00)
-    job = await taken(world, wallet.owner_id)
+    job = await taken(world, owner_of(wallet))
     await world.change(withdrawal, lease_id=new_id(), status="unknown")
     await world.engine.record(job, Paid("UTR1"))
     await world.engine.record(job, Paid("UTR1"))
@@ -239,9 +239,9 @@ async def test_that_it_was_paid_is_believed_without_a_lease(world: World) -> Non
 async def test_another_amount_at_the_bank_needs_a_person(world: World, caplog: pytest.LogCaptureFixture) -> None:
     wallet = await world.person()
     withdrawal = await world.ask(wallet, 100_00)
-    job = await taken(world, wallet.owner_id)
-    changed = {"reference": str(withdrawal), "amount": 200_00, "account_number": "1234567890"}
-    assert world.bank.pay(**changed).status_code == 200
+    job = await taken(world, owner_of(wallet))
+    paid = world.bank.pay(reference=str(withdrawal), amount=200_00, account_number="1234567890")
+    assert paid.status_code == 200
     await world.change(withdrawal, lease_id=None, lease_expires_at=None, status="unknown", next_attempt_at=past(0))
     await world.engine.advance(job.owner_id, max_jobs=1)
     row = await world.row(withdrawal)
@@ -255,9 +255,9 @@ async def test_unresolved_for_too_long_needs_a_person_and_a_late_answer_still_se
     wallet = await world.person()
     world.bank.faults(async_rate=1, async_delay_ms=30_000)
     withdrawal = await world.ask(wallet)
-    await world.engine.advance(wallet.owner_id, max_jobs=1)
+    await world.engine.advance(owner_of(wallet), max_jobs=1)
     await world.change(withdrawal, active_since=past(FAST.review_after_seconds), next_attempt_at=past(0))
-    await world.engine.advance(wallet.owner_id, max_jobs=1)
+    await world.engine.advance(owner_of(wallet), max_jobs=1)
     assert (await world.row(withdrawal)).status == "needs_review"
     assert await world.money(wallet) == (1_000_00, 100_00)
     assert [record.levelname for record in caplog.records if "needs a person" in record.getMessage()] == ["ERROR"]
@@ -272,13 +272,13 @@ async def test_five_failures_open_the_circuit_and_then_nobody_waits_for_the_bank
     wallets = [await world.person() for _ in range(7)]
     withdrawals = [await world.ask(wallet) for wallet in wallets]
     for wallet in wallets[:5]:
-        await world.engine.advance(wallet.owner_id, max_jobs=1)
+        await world.engine.advance(owner_of(wallet), max_jobs=1)
     async with world.sessionmaker.begin() as session:
         circuit = await session.get_one(BankCircuit, "hdfc")
         assert circuit.failures == 5
         circuit.open_until = past(-60)
     calls_so_far = len(world.bank.items("calls"))
-    await world.engine.advance(wallets[5].owner_id)
+    await world.engine.advance(owner_of(wallets[5]))
     row = await world.row(withdrawals[5])
     assert (row.status, row.attempts) == ("waiting", 0)
     assert await world.kinds(withdrawals[5]) == ["queued", "bank_shut"]
@@ -290,10 +290,10 @@ async def test_an_open_circuit_lets_one_probe_out_and_its_answer_frees_everybody
     withdrawals = [await world.ask(wallet) for wallet in wallets]
     async with world.sessionmaker.begin() as session:
         session.add(BankCircuit(bank="hdfc", failures=5, open_until=past(1), changed_at=clock.now()))
-    probe = await world.engine.take(wallets[0].owner_id)
+    probe = await world.engine.take(owner_of(wallets[0]))
     assert probe is not None
     assert probe.is_probe
-    assert [await world.engine.take(wallet.owner_id) for wallet in wallets[1:]] == [None, None]
+    assert [await world.engine.take(owner_of(wallet)) for wallet in wallets[1:]] == [None, None]
     assert (await world.row(withdrawals[1])).status == "waiting"
     await world.engine.record(probe, await world.engine.perform(probe))
     await world.work_until_status(withdrawals, "succeeded", seconds=2)
@@ -308,7 +308,7 @@ async def test_a_failed_probe_keeps_the_circuit_open_for_longer(world: World) ->
     world.bank.faults(down=True)
     async with world.sessionmaker.begin() as session:
         session.add(BankCircuit(bank="hdfc", failures=9, open_until=past(1), changed_at=clock.now()))
-    await world.engine.advance(wallet.owner_id, max_jobs=1)
+    await world.engine.advance(owner_of(wallet), max_jobs=1)
     async with world.sessionmaker() as session:
         circuit = await session.get_one(BankCircuit, "hdfc")
     assert circuit.failures == 10
@@ -319,7 +319,7 @@ async def test_a_failed_probe_keeps_the_circuit_open_for_longer(world: World) ->
 async def test_a_call_let_out_before_the_circuit_opened_does_not_lengthen_it(world: World) -> None:
     wallet = await world.person()
     await world.ask(wallet)
-    job = await taken(world, wallet.owner_id)
+    job = await taken(world, owner_of(wallet))
     async with world.sessionmaker.begin() as session:
         session.add(BankCircuit(bank="hdfc", failures=5, open_until=past(-60), changed_at=clock.now()))
     await world.engine.record(job, NotDone("ConnectError"))
@@ -330,11 +330,11 @@ async def test_a_call_let_out_before_the_circuit_opened_does_not_lengthen_it(wor
 async def test_an_enquiry_waits_for_the_circuit_too_and_stays_unknown(world: World) -> None:
     wallet = await world.person()
     withdrawal = await world.ask(wallet)
-    job = await taken(world, wallet.owner_id)
+    job = await taken(world, owner_of(wallet))
     await world.engine.record(job, MayBeDone("ReadTimeout"))
     async with world.sessionmaker.begin() as session:
         (await session.get_one(BankCircuit, "hdfc")).open_until = past(-60)
-    assert await world.engine.take(wallet.owner_id) is None
+    assert await world.engine.take(owner_of(wallet)) is None
     assert (await world.row(withdrawal)).status == "unknown"
 
 
@@ -354,7 +354,7 @@ async def test_only_the_one_active_rule_means_that_the_owner_is_busy(world_alone
     async with world_alone.sessionmaker.begin() as session:
         await session.execute(text("ALTER TABLE withdrawals ADD CONSTRAINT no_attempts CHECK (attempts = 0)"))
     with pytest.raises(IntegrityError):
-        await world_alone.engine.take(wallet.owner_id)
+        await world_alone.engine.take(owner_of(wallet))
 
 
 async def test_withdrawals_at_a_bank_that_forgets_hangs_and_fails_are_each_paid_once(world: World) -> None:
@@ -393,7 +393,7 @@ async def test_a_payout_the_bank_took_in_is_not_sent_again_because_it_lost_sight
     await world.work_until_status([withdrawal], "needs_review", "succeeded")
     for _ in range(3):  # it is asked about on and on, and stays where it is
         await world.change(withdrawal, next_attempt_at=past(1))
-        await world.engine.advance(wallet.owner_id)
+        await world.engine.advance(owner_of(wallet))
     await bank.aclose()
     assert (bank.sent, (await world.row(withdrawal)).status) == (1, "needs_review")
     assert await world.money(wallet) == (1_000_00, 100_00)

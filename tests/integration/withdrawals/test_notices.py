@@ -11,7 +11,7 @@ from shared.models import Account
 from shared.withdrawals.engine import Job
 from shared.withdrawals.notices import NoticeVerdict
 from shared.withdrawals.states import Fact, MayBeDone, NotDone, Paid, TurnedDown
-from tests.integration.withdrawals.world import World, past
+from tests.integration.withdrawals.world import World, owner_of, past
 
 FULL = (1_000_00, 0)
 HELD = (1_000_00, 100_00)
@@ -22,7 +22,7 @@ async def in_flight(world: World) -> tuple[Account, UUID]:
     """Sent by somebody who never told what became of it."""
     wallet = await world.person(1_000_00)
     withdrawal = await world.ask(wallet, 100_00)
-    assert await world.engine.take(wallet.owner_id) is not None
+    assert await world.engine.take(owner_of(wallet)) is not None
     await world.change(withdrawal, lease_expires_at=past(0.01))
     return wallet, withdrawal
 
@@ -31,7 +31,7 @@ async def being_sent(world: World) -> tuple[Account, UUID, Job]:
     """Somebody is sending it now."""
     wallet = await world.person(1_000_00)
     withdrawal = await world.ask(wallet, 100_00)
-    job = await world.engine.take(wallet.owner_id)
+    job = await world.engine.take(owner_of(wallet))
     assert job is not None
     return wallet, withdrawal, job
 
@@ -179,10 +179,10 @@ async def test_another_amount_settles_nothing_and_the_bank_is_asked_at_once(worl
 async def test_another_amount_does_not_take_the_lease_from_who_is_sending(world: World) -> None:
     wallet = await world.person(1_000_00)
     withdrawal = await world.ask(wallet, 100_00)
-    job = await world.engine.take(wallet.owner_id)
+    job = await world.engine.take(owner_of(wallet))
     assert job is not None
     assert (await world.hear(withdrawal, "success", amount=999)).verdict == "amount_mismatch"
-    assert await world.engine.take(wallet.owner_id) is None
+    assert await world.engine.take(owner_of(wallet)) is None
     await world.engine.record(job, await world.engine.perform(job))
     assert (await world.row(withdrawal)).status == "succeeded"
 
@@ -216,7 +216,7 @@ async def test_a_notice_without_a_reason_is_a_failure_all_the_same(world: World)
 async def test_a_webhook_and_the_worker_at_once_capture_once(world: World) -> None:
     wallet = await world.person(1_000_00)
     withdrawal = await world.ask(wallet, 100_00)
-    job = await world.engine.take(wallet.owner_id)
+    job = await world.engine.take(owner_of(wallet))
     assert job is not None
     fact = await world.engine.perform(job)
     utr = getattr(fact, "utr", None)

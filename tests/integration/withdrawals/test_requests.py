@@ -30,7 +30,7 @@ from shared.withdrawals.requests import cancel_withdrawal, request_withdrawal
 from shared.withdrawals.review import list_review, resolve
 from shared.withdrawals.states import Paid, TurnedDown
 from shared.withdrawals.views import get_withdrawal, list_withdrawals, mask
-from tests.integration.withdrawals.world import ACCOUNT_NUMBER, World, past
+from tests.integration.withdrawals.world import ACCOUNT_NUMBER, World, owner_of, past
 
 GOOD = {"bank": "hdfc", "account_number": ACCOUNT_NUMBER, "ifsc": "ICIC0001234", "account_holder": "Asha Rao"}
 GENEROUS = MovementLimits()
@@ -39,23 +39,20 @@ GENEROUS = MovementLimits()
 async def ask_with_key(
     world: World, wallet: Account, key: str = "one", limits: MovementLimits = GENEROUS, **changed: Any
 ) -> Answer:
-    assert wallet.owner_id is not None
     body: dict[str, Any] = {**GOOD, "amount": 100_00, **changed}
-    claim = claim_for(wallet.owner_id, key, method="POST", route="/withdrawals", body=body)
+    claim = claim_for(owner_of(wallet), key, method="POST", route="/withdrawals", body=body)
     async with world.sessionmaker.begin() as session:
-        return await request_withdrawal(session, owner_id=wallet.owner_id, claim=claim, limits=limits, **body)
+        return await request_withdrawal(session, owner_id=owner_of(wallet), claim=claim, limits=limits, **body)
 
 
 async def cancel(world: World, wallet: Account, withdrawal_id: UUID) -> dict[str, Any]:
-    assert wallet.owner_id is not None
     async with world.sessionmaker.begin() as session:
-        return await cancel_withdrawal(session, owner_id=wallet.owner_id, withdrawal_id=withdrawal_id)
+        return await cancel_withdrawal(session, owner_id=owner_of(wallet), withdrawal_id=withdrawal_id)
 
 
 async def look(world: World, wallet: Account, withdrawal_id: UUID) -> dict[str, Any]:
-    assert wallet.owner_id is not None
     async with world.sessionmaker() as session:
-        return await get_withdrawal(session, owner_id=wallet.owner_id, withdrawal_id=withdrawal_id)
+        return await get_withdrawal(session, owner_id=owner_of(wallet), withdrawal_id=withdrawal_id)
 
 
 async def test_asking_holds_the_money_and_queues_it(world: World) -> None:
@@ -135,7 +132,7 @@ async def test_a_queue_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(TooManyQueued) as refused:
         await world.ask(wallet)
     assert refused.value.retry_after_seconds > 0
-    await world.engine.advance(wallet.owner_id, max_jobs=1)
+    await world.engine.advance(owner_of(wallet), max_jobs=1)
     await world.ask(wallet)
 
 
@@ -147,7 +144,7 @@ async def test_cancelling_frees_the_money_and_leaves_the_next_in_line(world: Wor
     assert [line["kind"] for line in shown["timeline"]] == ["queued", "cancelled"]
     assert await world.money(wallet) == (1_000_00, 100_00)
     assert await cancel(world, wallet, first) == shown
-    await world.engine.advance(wallet.owner_id)
+    await world.engine.advance(owner_of(wallet))
     assert (await world.row(second)).status == "succeeded"
     assert world.calls(first) == []
 
@@ -155,7 +152,7 @@ async def test_cancelling_frees_the_money_and_leaves_the_next_in_line(world: Wor
 async def test_what_has_left_the_queue_cannot_be_cancelled(world: World) -> None:
     wallet = await world.person(1_000_00)
     withdrawal = await world.ask(wallet)
-    await world.engine.take(wallet.owner_id)
+    await world.engine.take(owner_of(wallet))
     with pytest.raises(AlreadySent):
         await cancel(world, wallet, withdrawal)
     assert await world.money(wallet) == (1_000_00, 100_00)
@@ -166,7 +163,7 @@ async def test_cancelling_and_sending_at_once_do_one_of_the_two(world: World) ->
         wallet = await world.person(100_00)
         withdrawal = await world.ask(wallet)
         await asyncio.gather(
-            cancel(world, wallet, withdrawal), world.engine.advance(wallet.owner_id), return_exceptions=True
+            cancel(world, wallet, withdrawal), world.engine.advance(owner_of(wallet)), return_exceptions=True
         )
         row = await world.row(withdrawal)
         assert (row.status, len(world.calls(withdrawal))) in [("cancelled", 0), ("succeeded", 1)]
@@ -181,13 +178,13 @@ async def test_nobody_sees_or_touches_anothers(world: World) -> None:
             with pytest.raises(WithdrawalNotFound):
                 await attempt(world, stranger, withdrawal_id)
     async with world.sessionmaker() as session:
-        assert await list_withdrawals(session, owner_id=stranger.owner_id, limit=10) == ([], None)
+        assert await list_withdrawals(session, owner_id=owner_of(stranger), limit=10) == ([], None)
 
 
 async def test_a_queue_says_who_is_where_and_waits_for_what(world: World) -> None:
     wallet = await world.person()
     first, second, third = [await world.ask(wallet) for _ in range(3)]
-    await world.engine.take(wallet.owner_id)
+    await world.engine.take(owner_of(wallet))
     shown = [await look(world, wallet, withdrawal) for withdrawal in (first, second, third)]
     assert [(one["position"], one["waiting_for"]) for one in shown] == [
         (1, "bank_answer"),
@@ -204,7 +201,7 @@ async def test_a_queue_says_who_is_where_and_waits_for_what(world: World) -> Non
 async def test_a_timeline_tells_what_happened_in_words(world: World) -> None:
     wallet = await world.person()
     withdrawal = await world.ask(wallet)
-    await world.engine.advance(wallet.owner_id)
+    await world.engine.advance(owner_of(wallet))
     shown = await look(world, wallet, withdrawal)
     assert [line["message"] for line in shown["timeline"]] == [
         "In the queue",
@@ -218,11 +215,11 @@ async def test_a_timeline_tells_what_happened_in_words(world: World) -> None:
 async def test_a_list_is_read_page_by_page_newest_first(world: World) -> None:
     wallet = await world.person()
     withdrawals = [str(await world.ask(wallet, 1_00)) for _ in range(5)]
-    await world.engine.advance(wallet.owner_id, max_jobs=1)
+    await world.engine.advance(owner_of(wallet), max_jobs=1)
     pages, before = [], None
     while True:
         async with world.sessionmaker() as session:
-            items, before = await list_withdrawals(session, owner_id=wallet.owner_id, limit=2, before=before)
+            items, before = await list_withdrawals(session, owner_id=owner_of(wallet), limit=2, before=before)
         pages.append([item["id"] for item in items])
         if before is None:
             break
@@ -237,7 +234,7 @@ def test_a_mask_shows_four_digits_and_not_how_many_there_are(account_number: str
 async def under_review(world: World) -> tuple[Account, UUID]:
     wallet = await world.person(1_000_00)
     withdrawal = await world.ask(wallet, 100_00)
-    await world.engine.take(wallet.owner_id)
+    await world.engine.take(owner_of(wallet))
     await world.change(withdrawal, status="needs_review", lease_id=None, lease_expires_at=None)
     return wallet, withdrawal
 
@@ -265,7 +262,7 @@ async def test_an_operator_ends_what_needs_review(world: World, fact: Any, statu
 async def test_an_operator_waits_for_a_call_under_way(world: World) -> None:
     wallet = await world.person(1_000_00)
     withdrawal = await world.ask(wallet, 100_00)
-    job = await world.engine.take(wallet.owner_id)
+    job = await world.engine.take(owner_of(wallet))
     assert job is not None
     await world.hear(withdrawal, "success", amount=1_00)
     assert (await world.row(withdrawal)).status == "needs_review"

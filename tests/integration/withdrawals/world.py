@@ -54,18 +54,17 @@ class World:
     async def person(self, balance: int = 1_000_00) -> Account:
         async with self.sessionmaker.begin() as session:
             wallet = await create_user(session, balance=balance)
-        assert wallet.owner_id is not None
-        self.owners.add(wallet.owner_id)
+        self.owners.add(owner_of(wallet))
         return wallet
 
     async def ask(self, wallet: Account, amount: int = 100_00, bank: str = "hdfc") -> UUID:
         """Ask for a withdrawal, as the API does; its id."""
-        assert wallet.owner_id is not None
-        claim = claim_for(wallet.owner_id, new_token(), method="POST", route="/withdrawals", body={"amount": amount})
+        owner_id = owner_of(wallet)
+        claim = claim_for(owner_id, new_token(), method="POST", route="/withdrawals", body={"amount": amount})
         async with self.sessionmaker.begin() as session:
             answer = await request_withdrawal(
                 session,
-                owner_id=wallet.owner_id,
+                owner_id=owner_id,
                 claim=claim,
                 bank=bank,
                 account_number=ACCOUNT_NUMBER,
@@ -157,6 +156,12 @@ class World:
         """The payout calls the banks received for this withdrawal."""
         calls = [call for console in self.consoles.values() for call in console.items("calls")]
         return [call for call in calls if call["reference"] == str(withdrawal_id)]
+
+
+def owner_of(wallet: Account) -> UUID:
+    """The person whose wallet it is."""
+    assert wallet.owner_id is not None
+    return wallet.owner_id
 
 
 def past(seconds: float) -> Any:

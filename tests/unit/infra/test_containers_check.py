@@ -6,7 +6,7 @@ COMPOSE = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
 DOCKERFILE = (ROOT / "infra" / "Dockerfile").read_text(encoding="utf-8")
 
 
-def test_the_files_of_this_checkout_break_no_rule():
+def test_the_files_of_this_checkout_break_no_rule() -> None:
     assert check_compose(COMPOSE) == []
     assert check_dockerfile(DOCKERFILE) == []
 
@@ -25,7 +25,7 @@ def test_the_files_of_this_checkout_break_no_rule():
         ("127.0.0.1:8001:8000", "8001:8000", "user_app opens port"),
     ],
 )
-def test_a_compose_file_that_breaks_a_rule_is_told_which(was, becomes, problem):
+def test_a_compose_file_that_breaks_a_rule_is_told_which(was: str, becomes: str, problem: str) -> None:
     assert was in COMPOSE
     assert any(problem in found for found in check_compose(COMPOSE.replace(was, becomes)))
 
@@ -39,6 +39,6 @@ def test_a_compose_file_that_breaks_a_rule_is_told_which(was, becomes, problem):
         ("pip install ", "pip install --index-url x ", "registry address"),
     ],
 )
-def test_a_dockerfile_that_breaks_a_rule_is_told_which(was, becomes, problem):
+def test_a_dockerfile_that_breaks_a_rule_is_told_which(was: str, becomes: str, problem: str) -> None:
     assert was in DOCKERFILE
     assert any(problem in found for found in check_dockerfile(DOCKERFILE.replace(was, becomes)))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
+from starlette.types import Message
 
 from shared.web.live import stream
 from shared.web.live.stream import EventStream
@@ -18,7 +18,7 @@ async def endless() -> AsyncIterator[bytes]:
         await asyncio.sleep(0)
 
 
-async def never() -> dict[str, Any]:
+async def never() -> Message:
     await asyncio.Event().wait()
     raise AssertionError("nobody sets it")
 
@@ -36,7 +36,7 @@ async def test_who_does_not_read_is_dropped(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(stream, "SEND_SECONDS", 0.05)
     closing = Closing()
 
-    async def stuck(message: dict[str, Any]) -> None:
+    async def stuck(message: Message) -> None:
         if message["type"] == "http.response.body":
             await asyncio.Event().wait()
 
@@ -48,10 +48,10 @@ async def test_who_does_not_read_is_dropped(monkeypatch: pytest.MonkeyPatch) -> 
 async def test_who_left_is_let_go() -> None:
     closing = Closing()
 
-    async def left() -> dict[str, Any]:
+    async def left() -> Message:
         return {"type": "http.disconnect"}
 
-    async def send(_: dict[str, Any]) -> None:
+    async def send(_: Message) -> None:
         await asyncio.sleep(0)
 
     async with asyncio.timeout(2):
@@ -60,9 +60,9 @@ async def test_who_left_is_let_go() -> None:
 
 
 async def test_a_source_that_ends_ends_the_answer_and_one_that_fails_is_not_hidden() -> None:
-    sent: list[dict[str, Any]] = []
+    sent: list[Message] = []
 
-    async def send(message: dict[str, Any]) -> None:
+    async def send(message: Message) -> None:
         sent.append(message)
 
     async def one() -> AsyncIterator[bytes]:

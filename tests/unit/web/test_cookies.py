@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Literal
 
 import pytest
 from starlette.requests import Request
@@ -53,7 +54,7 @@ def test_reading_needs_no_origin() -> None:
 
 
 @pytest.mark.parametrize(("env", "is_secure"), [("local", False), ("production", True)])
-def test_the_cookie_is_for_the_browser_alone(env: str, is_secure: bool) -> None:
+def test_the_cookie_is_for_the_browser_alone(env: Literal["local", "production"], is_secure: bool) -> None:
     response = Response()
     settings = Settings.model_construct(env=env)
     set_session_cookie(response, settings=settings, token="t", expires_at=clock.now() + timedelta(hours=1))

@@ -252,7 +252,8 @@ class ForgetfulBank:
             self.paid_at.append(now + delay)
             return Abandoned() if mood == "crash" else MayBeDone("ReadTimeout")
         self.paid_at.append(now)
-        return {"paid": Paid("UTR1"), "hung": MayBeDone("ReadTimeout")}.get(mood, InProgress())
+        answers: dict[str, Fact] = {"paid": Paid("UTR1"), "hung": MayBeDone("ReadTimeout")}
+        return answers.get(mood, InProgress())
 
     def enquire(self, now: float, is_answering: bool) -> Fact:
         if not is_answering:

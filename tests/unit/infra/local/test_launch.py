@@ -9,7 +9,7 @@ from infra.local.layout import PROCESSES, Layout
 
 
 @pytest.mark.parametrize("process", PROCESSES)
-def test_every_server_listens_on_loopback_and_on_its_own_port(process, tmp_path):
+def test_every_server_listens_on_loopback_and_on_its_own_port(process: str, tmp_path: Path) -> None:
     layout = Layout(tmp_path, 11000)
     line = " ".join(command(process, layout))
     assert "0.0.0.0" not in line
@@ -17,11 +17,11 @@ def test_every_server_listens_on_loopback_and_on_its_own_port(process, tmp_path)
         assert str(layout.port(process)) in line
 
 
-def test_redis_keeps_nothing_on_the_disk(tmp_path):
+def test_redis_keeps_nothing_on_the_disk(tmp_path: Path) -> None:
     assert command("redis", Layout(tmp_path, 11000))[-2:] == ["--save", ""]
 
 
-def test_the_pid_written_down_is_of_the_process_itself(tmp_path):
+def test_the_pid_written_down_is_of_the_process_itself(tmp_path: Path) -> None:
     layout = Layout(tmp_path, 11000)
     layout.make_directories()
     note_pid(layout, "smtp")
@@ -29,7 +29,9 @@ def test_the_pid_written_down_is_of_the_process_itself(tmp_path):
 
 
 @pytest.mark.parametrize(("age_seconds", "pauses"), [(0, True), (60, False)])
-def test_only_a_process_that_died_at_once_waits_before_the_next_try(tmp_path, monkeypatch, age_seconds, pauses):
+def test_only_a_process_that_died_at_once_waits_before_the_next_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, age_seconds: float, pauses: bool
+) -> None:
     layout = Layout(Path(tmp_path), 11000)
     layout.make_directories()
     note_pid(layout, "smtp")

@@ -1,6 +1,8 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -8,19 +10,21 @@ from infra.local.layout import Layout
 from infra.local.leftovers import end_leftovers, find
 from infra.local.readiness import wait_until
 
+Start = Callable[..., subprocess.Popen[bytes]]
+
 _SLEEP = [sys.executable, "-c", "import signal; signal.pause()"]
 
 
 @pytest.fixture
-def layout(tmp_path) -> Layout:
+def layout(tmp_path: Path) -> Layout:
     layout = Layout(tmp_path / "home", 11000)
     layout.make_directories()
     return layout
 
 
 @pytest.fixture
-def start(layout):
-    started = []
+def start(layout: Layout) -> Iterator[Start]:
+    started: list[subprocess.Popen[bytes]] = []
 
     def _start(**environment: str) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(_SLEEP, env={**os.environ, **environment})
@@ -33,7 +37,7 @@ def start(layout):
         process.wait()
 
 
-def test_a_process_that_says_it_is_this_homes_is_ended(layout, start):
+def test_a_process_that_says_it_is_this_homes_is_ended(layout: Layout, start: Start) -> None:
     process = start(BATUA_HOME=str(layout.home), BATUA_PROCESS="smtp")
     layout.pid_file("smtp").write_text(f"{process.pid}\n", encoding="ascii")
     # Between fork and exec the child still shows our own environment.
@@ -46,14 +50,16 @@ def test_a_process_that_says_it_is_this_homes_is_ended(layout, start):
 @pytest.mark.parametrize(
     "environment", [{}, {"BATUA_HOME": "/another/home", "BATUA_PROCESS": "smtp"}, {"BATUA_PROCESS": "smtp"}]
 )
-def test_a_stranger_who_was_given_the_pid_of_a_dead_process_is_left_alone(layout, start, environment):
+def test_a_stranger_who_was_given_the_pid_of_a_dead_process_is_left_alone(
+    layout: Layout, start: Start, environment: dict[str, str]
+) -> None:
     process = start(**environment)
     layout.pid_file("smtp").write_text(f"{process.pid}\n", encoding="ascii")
     assert end_leftovers(layout) == []
     assert process.poll() is None
 
 
-def test_a_pid_file_that_holds_nonsense_is_only_taken_away(layout):
+def test_a_pid_file_that_holds_nonsense_is_only_taken_away(layout: Layout) -> None:
     layout.pid_file("redis").write_text("half", encoding="ascii")
     assert end_leftovers(layout) == []
     assert not layout.pid_file("redis").exists()

@@ -1,8 +1,10 @@
+from pathlib import Path
+
 from infra.local.logs import LogFollower
 from infra.local.readiness import wait_until
 
 
-def test_new_lines_come_behind_the_name_of_their_process_and_old_ones_not_at_all(tmp_path):
+def test_new_lines_come_behind_the_name_of_their_process_and_old_ones_not_at_all(tmp_path: Path) -> None:
     seen: list[str] = []
     old = tmp_path / "user_app.log"
     old.write_text("from last time\n", encoding="utf-8")
@@ -16,7 +18,7 @@ def test_new_lines_come_behind_the_name_of_their_process_and_old_ones_not_at_all
     assert sorted(seen) == ["redis    | ready", "user_app | hello"]
 
 
-def test_nothing_is_lost_when_a_log_is_rotated(tmp_path):
+def test_nothing_is_lost_when_a_log_is_rotated(tmp_path: Path) -> None:
     seen: list[str] = []
     file = tmp_path / "smtp.log"
     file.write_text("", encoding="utf-8")

@@ -1,5 +1,6 @@
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,14 +10,14 @@ from infra.local.ports import PortInUse, is_free, require_free_ports
 
 
 @pytest.fixture
-def taken_port():
+def taken_port() -> Iterator[int]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         yield listener.getsockname()[1]
 
 
-def test_a_port_in_use_is_named_with_the_process_that_needs_it_and_the_one_that_has_it(taken_port):
+def test_a_port_in_use_is_named_with_the_process_that_needs_it_and_the_one_that_has_it(taken_port: int) -> None:
     layout = Layout(Path("/anywhere"), taken_port - 1)
     with pytest.raises(PortInUse) as refusal:
         require_free_ports(layout, ["withdraw_worker", "user_app"])
@@ -27,7 +28,7 @@ def test_a_port_in_use_is_named_with_the_process_that_needs_it_and_the_one_that_
     assert "\n" not in message
 
 
-def test_a_port_nobody_has_is_free(taken_port):
+def test_a_port_nobody_has_is_free(taken_port: int) -> None:
     assert not is_free(taken_port)
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))

@@ -8,7 +8,7 @@ from infra.local.supervision import Supervisor, remove_socket, socket_file, writ
 
 
 @pytest.fixture
-def layout(tmp_path) -> Layout:
+def layout(tmp_path: Path) -> Layout:
     layout = Layout(tmp_path / "100% home", 11000)
     layout.make_directories()
     return layout
@@ -21,7 +21,7 @@ def configuration(layout: Layout) -> RawConfigParser:
     return parser
 
 
-def test_every_process_is_started_again_for_ever_and_its_log_is_bounded(layout):
+def test_every_process_is_started_again_for_ever_and_its_log_is_bounded(layout: Layout) -> None:
     parser = configuration(layout)
     for name in PROCESSES:
         program = dict(parser[f"program:{name}"])
@@ -32,7 +32,7 @@ def test_every_process_is_started_again_for_ever_and_its_log_is_bounded(layout):
         assert 0 < int(program["stdout_logfile_backups"]) <= 5
 
 
-def test_services_stop_before_redis_and_redis_before_the_database(layout):
+def test_services_stop_before_redis_and_redis_before_the_database(layout: Layout) -> None:
     parser = configuration(layout)
     tiers = ("postgres", "redis", "services")
     priorities = [int(parser[f"group:{tier}"]["priority"]) for tier in tiers]
@@ -40,14 +40,14 @@ def test_services_stop_before_redis_and_redis_before_the_database(layout):
     assert "user_app" in parser["group:services"]["programs"].split(",")
 
 
-def test_no_secret_is_written_into_the_configuration(layout):
+def test_no_secret_is_written_into_the_configuration(layout: Layout) -> None:
     write_configuration(layout)
     text = layout.supervisor_configuration.read_text(encoding="utf-8")
     assert "environment" not in text
     assert "BATUA_" not in text
 
 
-def test_a_home_too_deep_for_a_socket_address_gets_its_socket_elsewhere(tmp_path):
+def test_a_home_too_deep_for_a_socket_address_gets_its_socket_elsewhere(tmp_path: Path) -> None:
     layout = Layout(tmp_path / ("deep" * 30), 11000)
     layout.make_directories()
     write_configuration(layout)
@@ -58,7 +58,7 @@ def test_a_home_too_deep_for_a_socket_address_gets_its_socket_elsewhere(tmp_path
     assert not file.parent.exists()
 
 
-def test_without_a_supervisor_asking_it_is_an_os_error(layout):
+def test_without_a_supervisor_asking_it_is_an_os_error(layout: Layout) -> None:
     with pytest.raises(OSError, match=r".+"):
         Supervisor(layout).states()
     assert not Supervisor(Layout(Path("/nowhere/at/all"), 11000)).is_listening()
