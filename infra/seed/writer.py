@@ -15,9 +15,9 @@ from shared import clock
 from shared.auth.passwords import Hasher
 from shared.auth.registration import Credentials, register_merchant, register_user
 from shared.ids import new_id
-from shared.ledger import chart
-from shared.ledger.posting import Rejected, Transfer
-from shared.ledger.repository import post
+from shared.ledger import system_accounts
+from shared.ledger.post import post
+from shared.ledger.rules import Rejected, Transfer
 from shared.models import Account, Owner
 
 Who = Person | Shop
@@ -101,7 +101,7 @@ def _transfer(movement: Movement, accounts: dict[Who, Account], made: dict[Movem
     return Transfer(
         id=new_id(),
         kind=movement.kind,
-        debit_account_id=chart.FUNDING if payer is None else payer.id,
+        debit_account_id=system_accounts.FUNDING if payer is None else payer.id,
         credit_account_id=accounts[movement.payee].id,
         amount=movement.amount,
         note=movement.note,

@@ -14,10 +14,10 @@ from shared import clock
 from shared.auth import handles
 from shared.auth.errors import EmailTaken
 from shared.ids import new_id
-from shared.ledger import repository
+from shared.ledger import post
 from shared.ledger.accounts import open_account
-from shared.ledger.chart import FUNDING
-from shared.ledger.posting import Transfer
+from shared.ledger.rules import Transfer
+from shared.ledger.system_accounts import FUNDING
 from shared.models import Account, Merchant, Owner, User
 from shared.outbox.messages import Message, write
 
@@ -118,6 +118,6 @@ async def _welcome(session: AsyncSession, account: Account, name: str, balance_p
         gift = Transfer(
             id=new_id(), kind="funding", debit_account_id=FUNDING, credit_account_id=account.id, amount=balance_paise
         )
-        await repository.post_one(session, gift)
+        await post.post_one(session, gift)
     facts = {"name": name, "wallet_id": account.handle}
     await write(session, [Message("welcome", account.owner_id, facts)])

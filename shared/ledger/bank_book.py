@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.ledger import chart
+from shared.ledger import system_accounts
 from shared.ledger.comparison import Expected, OurLine
 from shared.models.withdrawal import ACTIVE_STATUSES
 
@@ -54,14 +54,14 @@ _ACTIVE_WITHDRAWALS = text("""
 
 async def our_lines(session: AsyncSession, bank: str, *, since: datetime | None = None) -> list[OurLine]:
     """The settlement account's entries as the bank should have them, oldest first."""
-    accounts = {"settlement": chart.SETTLEMENT[bank], "suspense": chart.SUSPENSE}
+    accounts = {"settlement": system_accounts.SETTLEMENT[bank], "suspense": system_accounts.SUSPENSE}
     rows = await session.stream(_LINES, accounts | {"since": since}, execution_options={"yield_per": STREAMED_ROWS})
     return [OurLine(**row) async for row in rows.mappings()]
 
 
 async def parked_credits(session: AsyncSession, bank: str) -> list[OurLine]:
     """Credits of nobody's that wait in suspense, under the bank's references."""
-    accounts = {"settlement": chart.SETTLEMENT[bank], "suspense": chart.SUSPENSE}
+    accounts = {"settlement": system_accounts.SETTLEMENT[bank], "suspense": system_accounts.SUSPENSE}
     return [OurLine(**row) for row in (await session.execute(_PARKED, accounts)).mappings()]
 
 

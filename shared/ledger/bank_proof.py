@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.bank.wire import StatementItem
-from shared.ledger import chart
+from shared.ledger import system_accounts
 from shared.ledger.bank_book import our_lines, under_way
 from shared.ledger.comparison import Explained, compare, signed
 from shared.models import Account
@@ -31,7 +31,7 @@ async def check_bank(
     """Compare a whole statement with our whole settlement account. Lines after `cut` are later than our snapshot."""
     ours = await our_lines(session, bank)
     comparison = compare(items, ours, expected=await under_way(session, bank), bank_cut=cut)
-    balance = await session.scalar(select(Account.balance).where(Account.id == chart.SETTLEMENT[bank])) or 0
+    balance = await session.scalar(select(Account.balance).where(Account.id == system_accounts.SETTLEMENT[bank])) or 0
     surplus = sum(line.surplus for line in comparison.explained)
     return BankResult(
         {

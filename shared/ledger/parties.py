@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Row, Select, String, and_, case, func, sel
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
-from shared.ledger import chart
+from shared.ledger import system_accounts
 from shared.ledger.accounts import SPENDABLE_KINDS
 from shared.models import Account, Merchant, User
 
@@ -39,7 +39,7 @@ class Holder:
     def seen_by(self, owner_id: UUID | None) -> Party:
         """The party that `owner_id` sees. A pot goes by its own name before its owner only: others see the owner."""
         if self.owner_id is None:
-            return Party(None, chart.NAMES[self.account_id])
+            return Party(None, system_accounts.NAMES[self.account_id])
         if self.kind == "pot" and self.owner_id == owner_id:
             return Party(None, self.account_name)
         return Party(self.wallet_id, self.owner_name or self.account_name)
@@ -52,7 +52,7 @@ wallet_id: ColumnElement[Any] = type_coerce(_wallet.handle, String)
 owner_name: ColumnElement[Any] = func.coalesce(
     func.trim(User.first_name + " " + User.last_name), Merchant.business_name
 )
-system_name: ColumnElement[Any] = case(chart.NAMES, value=account.id)
+system_name: ColumnElement[Any] = case(system_accounts.NAMES, value=account.id)
 
 
 def with_owner(statement: Select[Any]) -> Select[Any]:

@@ -18,7 +18,7 @@ from shared.db.engine import SessionMaker
 from shared.ledger import parties
 from shared.ledger.errors import AccountNotFound
 from shared.ledger.parties import Party
-from shared.ledger.posting import Direction, TransferKind
+from shared.ledger.rules import Direction, TransferKind
 from shared.models import Account, Entry, Transfer
 
 SCAN_LINES = 20_000

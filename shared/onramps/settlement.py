@@ -15,9 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared import clock
 from shared.bank.wire import PaymentNotice
 from shared.ids import new_id
-from shared.ledger import chart
-from shared.ledger.posting import Transfer
-from shared.ledger.repository import post_one
+from shared.ledger import system_accounts
+from shared.ledger.post import post_one
+from shared.ledger.rules import Transfer
 from shared.models import OnRamp
 from shared.onramps import repository
 from shared.outbox.messages import Message, write
@@ -83,7 +83,7 @@ async def _credit(session: AsyncSession, on_ramp: OnRamp, notice: PaymentNotice)
     transfer = Transfer(
         id=new_id(),
         kind="onramp",
-        debit_account_id=chart.SETTLEMENT[on_ramp.bank],
+        debit_account_id=system_accounts.SETTLEMENT[on_ramp.bank],
         credit_account_id=on_ramp.account_id,
         amount=on_ramp.amount,
         currency=on_ramp.currency,

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
 from shared.ids import new_id
-from shared.ledger import chart
+from shared.ledger import system_accounts
 from shared.ledger.comparison import Difference
 
 _LOCK = 0x2EC0
@@ -52,13 +52,13 @@ _RESOLVE = text("""
 
 async def lock(session: AsyncSession, bank: str) -> None:
     """Let no other run file findings about this bank until the transaction ends."""
-    number = sorted(chart.SETTLEMENT).index(bank)
+    number = sorted(system_accounts.SETTLEMENT).index(bank)
     await session.execute(text("SELECT pg_advisory_xact_lock(:room, :bank)"), {"room": _LOCK, "bank": number})
 
 
 async def earliest_begin(session: AsyncSession, bank: str, since: datetime) -> datetime:
     """When the oldest flow began that we booked since then; `since` when there is none."""
-    values = {"settlement": chart.SETTLEMENT[bank], "since": since}
+    values = {"settlement": system_accounts.SETTLEMENT[bank], "since": since}
     earliest: datetime | None = await session.scalar(_EARLIEST, values)
     return earliest or since
 

@@ -11,10 +11,10 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.ids import new_id
-from shared.ledger import chart
+from shared.ledger import system_accounts
 from shared.ledger.comparison import Difference, OurLine
-from shared.ledger.posting import Rejected, Transfer
-from shared.ledger.repository import post
+from shared.ledger.post import post
+from shared.ledger.rules import Rejected, Transfer
 
 
 @dataclass(slots=True)
@@ -66,15 +66,17 @@ async def settle(
 
 def _park(bank: str, reference: str, amount: int) -> Transfer:
     # The note carries the bank's reference: it is how the line is found again in both books.
-    return Transfer(new_id(), "adjustment", chart.SETTLEMENT[bank], chart.SUSPENSE, amount, note=reference)
+    return Transfer(
+        new_id(), "adjustment", system_accounts.SETTLEMENT[bank], system_accounts.SUSPENSE, amount, note=reference
+    )
 
 
 def _take_back(bank: str, line: OurLine) -> Transfer:
     return Transfer(
         new_id(),
         "adjustment",
-        chart.SUSPENSE,
-        chart.SETTLEMENT[bank],
+        system_accounts.SUSPENSE,
+        system_accounts.SETTLEMENT[bank],
         line.amount,
         note=line.reference,
         reverses=line.transfer_id,

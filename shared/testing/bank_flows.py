@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared import clock
 from shared.bank.wire import StatementItem
 from shared.ids import new_id, new_token
-from shared.ledger import chart
-from shared.ledger.posting import CaptureHold, PlaceHold, ReleaseHold, Transfer
-from shared.ledger.repository import post_one
+from shared.ledger import system_accounts
+from shared.ledger.post import post_one
+from shared.ledger.rules import CaptureHold, PlaceHold, ReleaseHold, Transfer
 from shared.models import Account, OnRamp, Withdrawal
 from shared.models.withdrawal import FINAL_STATUSES
 
@@ -28,7 +28,7 @@ async def create_on_ramp(
     assert wallet.owner_id is not None
     transfer_id = None
     if status == "success":
-        transfer = Transfer(new_id(), "onramp", chart.SETTLEMENT[bank], wallet.id, amount)
+        transfer = Transfer(new_id(), "onramp", system_accounts.SETTLEMENT[bank], wallet.id, amount)
         await post_one(session, transfer)
         transfer_id = transfer.id
     on_ramp = OnRamp(
@@ -65,13 +65,15 @@ async def create_withdrawal(
     await post_one(session, PlaceHold(hold_id, wallet.id, amount))
     if status in ("succeeded", "reversed"):
         transfer_id = new_id()
-        payout = Transfer(transfer_id, "payout", wallet.id, chart.SETTLEMENT[bank], amount)
+        payout = Transfer(transfer_id, "payout", wallet.id, system_accounts.SETTLEMENT[bank], amount)
         await post_one(session, CaptureHold(hold_id, payout))
     elif status in FINAL_STATUSES:
         await post_one(session, ReleaseHold(hold_id, wallet.id))
     if status == "reversed":
         reversal_id = new_id()
-        back = Transfer(reversal_id, "payout_reversal", chart.SETTLEMENT[bank], wallet.id, amount, reverses=transfer_id)
+        back = Transfer(
+            reversal_id, "payout_reversal", system_accounts.SETTLEMENT[bank], wallet.id, amount, reverses=transfer_id
+        )
         await post_one(session, back)
     withdrawal = Withdrawal(
         id=new_id(),

@@ -8,10 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
 from shared.ids import new_id, new_token
-from shared.ledger import chart
+from shared.ledger import system_accounts
 from shared.ledger.accounts import open_account
-from shared.ledger.posting import Transfer
-from shared.ledger.repository import post_one
+from shared.ledger.post import post_one
+from shared.ledger.rules import Transfer
 from shared.models import Account, Merchant, Owner, User
 
 NO_HASH = "!"
@@ -50,7 +50,7 @@ async def create_merchant(
 
 async def fund(session: AsyncSession, account_id: UUID, amount: int) -> None:
     """Put `amount` paise on an account, from `funding`."""
-    await post_one(session, Transfer(new_id(), "funding", chart.FUNDING, account_id, amount))
+    await post_one(session, Transfer(new_id(), "funding", system_accounts.FUNDING, account_id, amount))
 
 
 async def _create_owner(session: AsyncSession, kind: str, password_hash: str, pin_hash: str, is_system: bool) -> Owner:

@@ -19,8 +19,8 @@ from shared.idempotency.claims import Answer, Claim
 from shared.ledger.accounts import wallet_of
 from shared.ledger.limits import SendingLimit
 from shared.ledger.parties import Holder, holders, holders_of_wallets
-from shared.ledger.posting import Posted, Rejected, Transfer
-from shared.ledger.repository import post
+from shared.ledger.post import post
+from shared.ledger.rules import Posted, Rejected, Transfer
 from shared.outbox.messages import write
 from shared.transfers.errors import AnotherRefused, RecipientNotFound
 from shared.transfers.receipts import Ends, receipt_for

@@ -11,7 +11,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.ledger.parties import Holder, Party, holders
-from shared.ledger.posting import Posted, Transfer, TransferKind
+from shared.ledger.rules import Posted, Transfer, TransferKind
 from shared.models import Account, Entry
 from shared.models import Transfer as TransferRow
 from shared.transfers.errors import TransferNotFound

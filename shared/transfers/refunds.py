@@ -17,8 +17,8 @@ from shared.ids import new_id
 from shared.ledger.accounts import lock_accounts
 from shared.ledger.errors import ReversalExceedsOriginal
 from shared.ledger.parties import holders
-from shared.ledger.posting import Transfer
-from shared.ledger.repository import post_one
+from shared.ledger.post import post_one
+from shared.ledger.rules import Transfer
 from shared.models import Account
 from shared.models import Transfer as TransferRow
 from shared.outbox.messages import write

@@ -15,13 +15,13 @@ from shared import clock
 from shared.config import MovementLimits
 from shared.idempotency.claims import Answer, Claim
 from shared.ids import new_id
-from shared.ledger import chart
+from shared.ledger import system_accounts
 from shared.ledger.accounts import account_of, wallet_of
+from shared.ledger.group_commit import Poster
 from shared.ledger.limits import Day, Limits, SendingLimit, indian_day
 from shared.ledger.parties import Holder, holder_of_wallet, holders
-from shared.ledger.poster import Poster
-from shared.ledger.posting import Posted, Rejected, Transfer
-from shared.ledger.repository import Instruction, Replayed
+from shared.ledger.post import Instruction, Replayed
+from shared.ledger.rules import Posted, Rejected, Transfer
 from shared.models import Account
 from shared.outbox.messages import Message
 from shared.transfers.errors import RecipientNotFound, SystemUserOnly
@@ -96,7 +96,7 @@ async def plan_initial_funds(
     recipient = await holder_of_wallet(session, to)
     if recipient is None:
         raise RecipientNotFound
-    platform = (await holders(session, [chart.FUNDING]))[chart.FUNDING]
+    platform = (await holders(session, [system_accounts.FUNDING]))[system_accounts.FUNDING]
     ends = Ends(platform, recipient)
     transfer = Transfer(
         id=new_id(),

@@ -12,7 +12,7 @@ from fastapi import Depends, Query
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from shared.ledger.posting import Direction, TransferKind
+from shared.ledger.rules import Direction, TransferKind
 from shared.ledger.statement import Filter
 from shared.web.fields import SearchText, Text
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.ledger.posting import TransferKind
+from shared.ledger.rules import TransferKind
 from shared.web.routes.transactions import PartyOut
 
 

@@ -29,7 +29,7 @@ from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
 from shared.events.announcer import Announcer
 from shared.events.commits import announce_commits
 from shared.idempotency.guard import Guard
-from shared.ledger.poster import Poster
+from shared.ledger.group_commit import Poster
 from shared.web.live.hub import Hub, open_hub
 
 REDIS_CONNECTIONS = 32

@@ -17,8 +17,8 @@ from shared.idempotency.claims import Answer, Claim
 from shared.ids import new_id
 from shared.ledger.accounts import wallet_of
 from shared.ledger.limits import Day, Limits, indian_day
-from shared.ledger.posting import PlaceHold, ReleaseHold
-from shared.ledger.repository import post_one
+from shared.ledger.post import post_one
+from shared.ledger.rules import PlaceHold, ReleaseHold
 from shared.models import Withdrawal
 from shared.models.withdrawal import FINAL_STATUSES
 from shared.withdrawals import timeline, views

@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
 from shared.ids import new_id
-from shared.ledger import chart
-from shared.ledger.posting import CaptureHold, ReleaseHold, Transfer
-from shared.ledger.repository import post_one
+from shared.ledger import system_accounts
+from shared.ledger.post import post_one
+from shared.ledger.rules import CaptureHold, ReleaseHold, Transfer
 from shared.models import Withdrawal
 from shared.models.withdrawal import FINAL_STATUSES
 from shared.outbox.messages import Message, write
@@ -114,7 +114,7 @@ def _transfer(withdrawal: Withdrawal, transfer_id: UUID) -> Transfer:
         id=transfer_id,
         kind="payout",
         debit_account_id=withdrawal.account_id,
-        credit_account_id=chart.SETTLEMENT[withdrawal.bank],
+        credit_account_id=system_accounts.SETTLEMENT[withdrawal.bank],
         amount=withdrawal.amount,
         currency=withdrawal.currency,
         note=f"To {mask(withdrawal.account_number)}",
@@ -126,7 +126,7 @@ def _reversal(withdrawal: Withdrawal, transfer_id: UUID, payout_id: UUID) -> Tra
     return Transfer(
         id=transfer_id,
         kind="payout_reversal",
-        debit_account_id=chart.SETTLEMENT[withdrawal.bank],
+        debit_account_id=system_accounts.SETTLEMENT[withdrawal.bank],
         credit_account_id=withdrawal.account_id,
         amount=withdrawal.amount,
         currency=withdrawal.currency,

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
 from shared.bank.wire import to_wire_time
-from shared.ledger import chart
+from shared.ledger import system_accounts
 from shared.models import WithdrawalEvent
 
 MAX_SHOWN = 500
@@ -94,4 +94,4 @@ def line(event: WithdrawalEvent, bank: str) -> dict[str, Any]:
 
 def bank_name(code: str) -> str:
     """The bank as people call it."""
-    return chart.NAMES[chart.SETTLEMENT[code]]
+    return system_accounts.NAMES[system_accounts.SETTLEMENT[code]]

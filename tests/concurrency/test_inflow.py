@@ -13,10 +13,10 @@ from shared.db.engine import SessionMaker
 from shared.ids import new_id
 from shared.inflow import rollups
 from shared.inflow.rollups import roll_up, taken_between
-from shared.ledger import chart
-from shared.ledger.posting import Transfer
+from shared.ledger import system_accounts
+from shared.ledger.post import post_one
 from shared.ledger.proof import prove
-from shared.ledger.repository import post_one
+from shared.ledger.rules import Transfer
 from shared.models import Account, InflowWatermark
 from shared.testing.factories import create_merchant
 
@@ -27,7 +27,7 @@ PAYERS = 4
 async def pay(sessionmaker: SessionMaker, shop: UUID, number: int) -> None:
     for _ in range(number):
         async with sessionmaker.begin() as session:
-            await post_one(session, Transfer(new_id(), "payment", chart.FUNDING, shop, 100))
+            await post_one(session, Transfer(new_id(), "payment", system_accounts.FUNDING, shop, 100))
 
 
 async def keep_folding(sessionmaker: SessionMaker, shop: UUID, stop: asyncio.Event) -> int:

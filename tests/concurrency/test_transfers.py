@@ -11,9 +11,9 @@ from sqlalchemy import case, func, select
 from shared.db.engine import SessionMaker
 from shared.idempotency.claims import Answer, claim_for
 from shared.ids import new_id
-from shared.ledger.poster import Poster
-from shared.ledger.posting import Posted, Rejected, Transfer
-from shared.ledger.repository import Instruction, InstructionOutcome, Replayed, carry_out, post
+from shared.ledger.group_commit import Poster
+from shared.ledger.post import Instruction, InstructionOutcome, Replayed, carry_out, post
+from shared.ledger.rules import Posted, Rejected, Transfer
 from shared.models import Account, Entry
 from shared.testing.factories import create_merchant, create_user
 

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request, Response
 from shared.auth import profiles
 from shared.ledger import statement
 from shared.ledger.accounts import wallet_of
-from shared.ledger.posting import TransferKind
+from shared.ledger.rules import TransferKind
 from shared.transfers import receipts
 from shared.transfers.refunds import refunded_of
 from shared.web.dependencies import Caller, ReadSession

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
-from shared.ledger.posting import TransferKind
+from shared.ledger.rules import TransferKind
 from shared.ledger.statement import Line
 from shared.web.pages import words
 

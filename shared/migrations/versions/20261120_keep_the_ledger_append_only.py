@@ -11,7 +11,7 @@ depends_on = None
 
 APPEND_ONLY = ("transfers", "entries", "withdrawal_events", "ledger_seals", "ledger_seal_ranges")
 
-# The same ids as shared.ledger.chart, written out: a migration never changes with the code.
+# The same ids as shared.ledger.system_accounts, written out: a migration never changes with the code.
 SYSTEM_ACCOUNTS = (
     ("00000000-0000-7000-8000-000000000001", "funding", "funding"),
     ("00000000-0000-7000-8000-000000000002", "suspense", "suspense"),

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
-from shared.ledger.posting import Direction, TransferKind
+from shared.ledger.rules import Direction, TransferKind
 from shared.ledger.statement import Filter
 from shared.web.fields import Body
 from shared.web.pagination import MAX_CURSOR_LENGTH, cursor_of

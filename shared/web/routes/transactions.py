@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared.ledger import statement
 from shared.ledger.accounts import account_of, wallet_of
 from shared.ledger.errors import AccountNotFound
-from shared.ledger.posting import Direction, TransferKind
+from shared.ledger.rules import Direction, TransferKind
 from shared.ledger.statement import Line
 from shared.transfers.refunds import refunded_of
 from shared.web.dependencies import Caller, CurrentResources, ReadSession

@@ -9,7 +9,7 @@ from sqlalchemy.pool import NullPool
 
 from shared.db.base import Base
 from shared.db.engine import async_url
-from shared.ledger import chart
+from shared.ledger import system_accounts
 from shared.migrations import runner
 
 
@@ -41,9 +41,9 @@ async def test_the_chart_of_accounts_is_there_from_the_start(fresh_database_url:
         found = {row.id: (row.kind, row.name) for row in rows if row.allow_negative}
     await engine.dispose()
     assert found == {
-        chart.FUNDING: ("funding", "funding"),
-        chart.SUSPENSE: ("suspense", "suspense"),
-        chart.FEES: ("fees", "fees"),
-        chart.SETTLEMENT["hdfc"]: ("bank_settlement", "hdfc"),
-        chart.SETTLEMENT["axis"]: ("bank_settlement", "axis"),
+        system_accounts.FUNDING: ("funding", "funding"),
+        system_accounts.SUSPENSE: ("suspense", "suspense"),
+        system_accounts.FEES: ("fees", "fees"),
+        system_accounts.SETTLEMENT["hdfc"]: ("bank_settlement", "hdfc"),
+        system_accounts.SETTLEMENT["axis"]: ("bank_settlement", "axis"),
     }

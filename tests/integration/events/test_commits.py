@@ -14,8 +14,8 @@ from shared.db.engine import SessionMaker, create_sessionmaker
 from shared.events.announcer import Announcer, channel_of
 from shared.events.commits import announce_commits, note
 from shared.ids import new_id
-from shared.ledger.posting import Transfer
-from shared.ledger.repository import post_one
+from shared.ledger.post import post_one
+from shared.ledger.rules import Transfer
 from shared.testing.factories import create_user
 
 Told = list[Set[UUID]]

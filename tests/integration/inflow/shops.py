@@ -13,9 +13,9 @@ from shared import clock
 from shared.db.engine import SessionMaker
 from shared.ids import new_id
 from shared.inflow import rollups
-from shared.ledger import chart
-from shared.ledger.posting import Transfer, TransferKind
-from shared.ledger.repository import post_one
+from shared.ledger import system_accounts
+from shared.ledger.post import post_one
+from shared.ledger.rules import Transfer, TransferKind
 from shared.models import Account
 from shared.testing import factories
 
@@ -25,7 +25,7 @@ async def pay(
 ) -> None:
     with clock.reading(lambda: at):
         async with sessionmaker.begin() as session:
-            await post_one(session, Transfer(new_id(), kind, chart.FUNDING, shop, amount))
+            await post_one(session, Transfer(new_id(), kind, system_accounts.FUNDING, shop, amount))
 
 
 async def open_shop(sessionmaker: SessionMaker, zone: str = "Asia/Kolkata") -> Account:

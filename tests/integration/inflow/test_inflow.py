@@ -16,8 +16,8 @@ from shared.ids import new_id
 from shared.inflow import service
 from shared.inflow.calendar import Month
 from shared.inflow.service import Taken
-from shared.ledger.posting import Transfer, TransferKind
-from shared.ledger.repository import post_one
+from shared.ledger.post import post_one
+from shared.ledger.rules import Transfer, TransferKind
 from tests.integration.inflow.shops import open_shop, owner_of, pay
 
 ZONES = ["Asia/Kolkata", "Europe/Berlin", "Africa/Cairo", "America/Havana", "Pacific/Kiritimati", "America/St_Johns"]

@@ -11,10 +11,10 @@ from shared import clock
 from shared.bank.wire import StatementItem
 from shared.db.engine import SessionMaker
 from shared.ids import new_id
-from shared.ledger import chart, proof
-from shared.ledger.posting import Transfer
+from shared.ledger import proof, system_accounts
+from shared.ledger.post import post_one
 from shared.ledger.proof import ProofReport, prove
-from shared.ledger.repository import post_one
+from shared.ledger.rules import Transfer
 from shared.ledger.seals import seal
 from shared.models import Account
 from shared.testing.bank_flows import BankMove, bank_statement, create_on_ramp, create_withdrawal
@@ -255,5 +255,5 @@ async def test_a_fetched_statement_may_run_ahead_of_the_snapshot(world: World) -
 async def test_proving_writes_nothing_and_leaves_the_session_pool_usable(world: World) -> None:
     await world.prove()
     async with world.sessionmaker.begin() as session:
-        await post_one(session, Transfer(new_id(), "adjustment", chart.FUNDING, chart.FEES, 1))
+        await post_one(session, Transfer(new_id(), "adjustment", system_accounts.FUNDING, system_accounts.FEES, 1))
     assert (await world.prove()).ok

@@ -11,8 +11,8 @@ from sqlalchemy import func, select, text
 from shared.db.engine import SessionMaker
 from shared.ids import new_id
 from shared.ledger import seals
-from shared.ledger.posting import Transfer
-from shared.ledger.repository import post_one
+from shared.ledger.post import post_one
+from shared.ledger.rules import Transfer
 from shared.ledger.seals import FIRST_PREVIOUS_HASH, seal, verify
 from shared.models import Account, Entry, LedgerSeal, LedgerSealRange
 from shared.testing.factories import create_user

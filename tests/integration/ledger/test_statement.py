@@ -10,12 +10,12 @@ import pytest
 from shared import clock
 from shared.db.engine import SessionMaker
 from shared.ids import new_id
-from shared.ledger import chart, statement
+from shared.ledger import statement, system_accounts
 from shared.ledger.accounts import open_account
 from shared.ledger.errors import AccountNotFound
 from shared.ledger.parties import Party
-from shared.ledger.posting import Transfer, TransferKind
-from shared.ledger.repository import post_one
+from shared.ledger.post import post_one
+from shared.ledger.rules import Transfer, TransferKind
 from shared.ledger.statement import Filter, Line
 from shared.models import Account
 from shared.testing import factories
@@ -83,7 +83,7 @@ async def test_platform_and_banks_go_by_their_names_and_a_shop_by_its_own(sessio
     asha, _ = await people(sessionmaker, balance=500)
     async with sessionmaker.begin() as session:
         shop = await factories.create_merchant(session, business_name="Chai Point")
-    await move(sessionmaker, chart.SETTLEMENT["hdfc"], asha.id, 50, kind="onramp")
+    await move(sessionmaker, system_accounts.SETTLEMENT["hdfc"], asha.id, 50, kind="onramp")
     await move(sessionmaker, asha.id, shop.id, 20, kind="payment")
 
     lines = await walk(sessionmaker, asha.id, limit=10, wanted=Filter())
@@ -138,7 +138,7 @@ async def test_filters_agree_with_filtering_the_whole_history_by_hand(
 ) -> None:
     monkeypatch.setattr(statement, "SCAN_LINES", 4)
     asha, ravi = await people(sessionmaker)
-    await move(sessionmaker, chart.FUNDING, asha.id, 1000, kind="funding", at=NOON)
+    await move(sessionmaker, system_accounts.FUNDING, asha.id, 1000, kind="funding", at=NOON)
     for minute in range(12):
         ends = (asha.id, ravi.id) if minute % 3 else (ravi.id, asha.id)
         at = NOON + timedelta(minutes=minute)
@@ -184,7 +184,7 @@ async def test_a_stream_gives_every_line_once_and_ends_where_it_began(sessionmak
 
 async def test_the_balance_at_a_moment_is_the_last_one_written_by_then(sessionmaker: SessionMaker) -> None:
     asha, ravi = await people(sessionmaker)
-    await move(sessionmaker, chart.FUNDING, asha.id, 1000, kind="funding", at=NOON)
+    await move(sessionmaker, system_accounts.FUNDING, asha.id, 1000, kind="funding", at=NOON)
     await move(sessionmaker, asha.id, ravi.id, 300, at=NOON + timedelta(hours=1))
 
     async with sessionmaker() as session:

@@ -13,8 +13,8 @@ import pytest
 from shared import clock
 from shared.ids import new_id
 from shared.ledger.accounts import wallet_of
-from shared.ledger.posting import Transfer
-from shared.ledger.repository import post_one
+from shared.ledger.post import post_one
+from shared.ledger.rules import Transfer
 from shared.testing.apps import RunningApp, Signed
 from shared.testing.browsing import Browser
 from shared.web.pages.words import rupees

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from shared import clock
 from shared.bank.wire import StatementItem
 from shared.db.engine import SessionMaker
-from shared.ledger import chart
+from shared.ledger import system_accounts
 from shared.ledger.proof import prove
 from shared.models import Account, OnRamp, ReconciliationFinding
 from shared.reconciliation.service import Report, reconcile_bank
@@ -54,7 +54,7 @@ class Desk:
 
     async def suspense(self) -> int:
         async with self.sessionmaker() as session:
-            return (await session.get_one(Account, chart.SUSPENSE)).balance
+            return (await session.get_one(Account, system_accounts.SUSPENSE)).balance
 
     async def agrees_with(self, moves: list[BankMove]) -> bool:
         return (await prove(self.sessionmaker, statements={"hdfc": bank_statement(moves)})).ok

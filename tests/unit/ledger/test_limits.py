@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shared.ledger.errors import LimitExceeded
 from shared.ledger.limits import Limits, SendingLimit, indian_day
-from shared.ledger.posting import AccountState, Books, Posted, Rejected, Transfer, decide
+from shared.ledger.rules import AccountState, Books, Posted, Rejected, Transfer, decide
 
 TODAY = indian_day(datetime(2026, 11, 20, 12, tzinfo=UTC))
 WALLET, POT, FRIEND = (UUID(int=number) for number in range(1, 4))

@@ -15,11 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared.db.engine import SessionMaker
 from shared.idempotency.claims import Answer, claim_for
 from shared.ids import new_id
-from shared.ledger import poster as poster_module
+from shared.ledger import group_commit as poster_module
 from shared.ledger.errors import LedgerBusy
-from shared.ledger.poster import Poster
-from shared.ledger.posting import Posted, Transfer
-from shared.ledger.repository import Instruction, Replayed
+from shared.ledger.group_commit import Poster
+from shared.ledger.post import Instruction, Replayed
+from shared.ledger.rules import Posted, Transfer
 from shared.models import Account, Entry
 from shared.testing.factories import create_merchant, create_user
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.ledger.limits import Limits, SendingLimit, indian_day
-from shared.ledger.posting import (
+from shared.ledger.rules import (
     AccountState,
     Books,
     CaptureHold,

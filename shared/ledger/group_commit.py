@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from shared.db.engine import SessionMaker
 from shared.db.outages import is_outage
 from shared.ledger.errors import LedgerBusy
-from shared.ledger.posting import accounts_touched
-from shared.ledger.repository import Instruction, InstructionOutcome, carry_out
+from shared.ledger.post import Instruction, InstructionOutcome, carry_out
+from shared.ledger.rules import accounts_touched
 
 LANES = 2
 MAX_BATCH = 256

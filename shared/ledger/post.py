@@ -18,8 +18,8 @@ from shared.events.commits import note
 from shared.idempotency import store
 from shared.idempotency.claims import Answer, Claim
 from shared.idempotency.errors import IdempotencyKeyReused
-from shared.ledger import rows
-from shared.ledger.posting import Command, Outcome, Posted, Rejected, accounts_touched, decide
+from shared.ledger import sql
+from shared.ledger.rules import Command, Outcome, Posted, Rejected, accounts_touched, decide
 from shared.outbox.messages import Message, write
 
 
@@ -60,12 +60,12 @@ async def post(session: AsyncSession, commands: Sequence[Command]) -> list[Outco
     if not commands:
         return []
     touched = sorted({account_id for command in commands for account_id in accounts_touched(command)})
-    books = await rows.lock_books(session, touched, commands)
+    books = await sql.lock_books(session, touched, commands)
     decided, after = decide(books, commands)
     at = clock.now()
     outcomes = [replace(outcome, at=at) if isinstance(outcome, Posted) else outcome for outcome in decided]
     posted = [outcome for outcome in outcomes if isinstance(outcome, Posted)]
-    await rows.write(session, books, after, posted, at=at)
+    await sql.write(session, books, after, posted, at=at)
     note(session, (account_id for outcome in posted for account_id in accounts_touched(outcome.command)))
     return outcomes
 

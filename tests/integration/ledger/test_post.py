@@ -14,11 +14,11 @@ from shared.db.engine import SessionMaker
 from shared.errors import BatuaError
 from shared.idempotency.claims import Answer, claim_for
 from shared.ids import new_id
-from shared.ledger import chart
+from shared.ledger import system_accounts
 from shared.ledger.accounts import account_of, open_account, wallet_of
 from shared.ledger.errors import AccountNotFound, InsufficientFunds
-from shared.ledger.posting import CaptureHold, PlaceHold, Posted, Rejected, ReleaseHold, Transfer
-from shared.ledger.repository import Instruction, Replayed, carry_out, post, post_one
+from shared.ledger.post import Instruction, Replayed, carry_out, post, post_one
+from shared.ledger.rules import CaptureHold, PlaceHold, Posted, Rejected, ReleaseHold, Transfer
 from shared.models import Account, Entry, Hold, IdempotencyKey, OutboxMessage
 from shared.outbox.messages import Message
 from shared.testing.factories import create_merchant, create_user
@@ -50,7 +50,7 @@ async def test_a_hold_is_placed_captured_and_leaves_the_right_balances(sessionma
         await post_one(session, PlaceHold(hold_id, wallet.id, 300))
     assert await balances(sessionmaker, wallet) == (1000, 300)
 
-    payout = Transfer(new_id(), "payout", wallet.id, chart.SETTLEMENT["hdfc"], 300)
+    payout = Transfer(new_id(), "payout", wallet.id, system_accounts.SETTLEMENT["hdfc"], 300)
     async with sessionmaker.begin() as session:
         posted = await post_one(session, CaptureHold(hold_id, payout))
     assert posted.balance_after(wallet.id) == 700
@@ -182,7 +182,7 @@ async def test_a_refusal_frees_its_key(sessionmaker: SessionMaker) -> None:
     assert isinstance(refused, Rejected)
     async with sessionmaker.begin() as session:
         assert await session.get(IdempotencyKey, (buyer.owner_id, "k")) is None
-        await post_one(session, Transfer(new_id(), "funding", chart.FUNDING, buyer.id, 5))
+        await post_one(session, Transfer(new_id(), "funding", system_accounts.FUNDING, buyer.id, 5))
     async with sessionmaker.begin() as session:
         (posted,) = await carry_out(session, [pay(buyer, shop, key="k")])
     assert isinstance(posted, Posted)

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.ledger.posting import (
+from shared.ledger.rules import (
     AccountState,
     Books,
     CaptureHold,
