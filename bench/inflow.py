@@ -37,9 +37,9 @@ from shared.inflow.calendar import MAX_MONTHS, Month
 from shared.inflow.rollups import roll_up_due
 from shared.ledger import statement
 from shared.ledger.post import post
-from shared.ledger.proof import prove
 from shared.ledger.rules import Transfer
 from shared.models import Transfer as TransferRow
+from shared.proof.prove import prove
 from shared.testing.apps import RunningApp, Signed, merchant_app_settings, running
 from shared.testing.factories import create_user
 

@@ -23,8 +23,8 @@ from shared.clock import now
 from shared.config import BANKS, BankSettings, DatabaseSettings
 from shared.db.engine import create_engine, create_sessionmaker
 from shared.db.outages import DATABASE_ERRORS
-from shared.ledger.proof import CheckResult, ProofReport, Statements
-from shared.ledger.proof import prove as prove_ledger
+from shared.proof.prove import CheckResult, ProofReport, Statements
+from shared.proof.prove import prove as prove_ledger
 
 BROKEN = 1
 NOT_KNOWN = 2

@@ -18,7 +18,7 @@ from shared.clock import now
 from shared.config import BANKS, BankSettings, DatabaseSettings
 from shared.db.engine import create_engine, create_sessionmaker
 from shared.money import Money
-from shared.reconciliation.service import Report, reconcile_bank
+from shared.reconciliation.reconcile import Report, reconcile_bank
 
 DIFFERENT = 1
 NOT_KNOWN = 2

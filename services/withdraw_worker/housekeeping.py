@@ -13,9 +13,9 @@ from shared.bank.client import BankClient
 from shared.bank.errors import BankFailed, Refused
 from shared.db.engine import SessionMaker
 from shared.idempotency import store
-from shared.ledger.seals import seal
 from shared.models import PinFailure, RevokedToken
-from shared.reconciliation.service import reconcile_bank
+from shared.proof.seals import seal
+from shared.reconciliation.reconcile import reconcile_bank
 
 _logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared import clock
 from shared.ids import new_id
 from shared.ledger import system_accounts
-from shared.ledger.comparison import Difference
+from shared.reconciliation.comparison import Difference
 
 _LOCK = 0x2EC0
 """The advisory lock that lets one run per bank write at a time."""

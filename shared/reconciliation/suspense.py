@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.ids import new_id
 from shared.ledger import system_accounts
-from shared.ledger.comparison import Difference, OurLine
 from shared.ledger.post import post
 from shared.ledger.rules import Rejected, Transfer
+from shared.reconciliation.comparison import Difference, OurLine
 
 
 @dataclass(slots=True)

@@ -15,9 +15,9 @@ from shared.inflow import rollups
 from shared.inflow.rollups import roll_up, taken_between
 from shared.ledger import system_accounts
 from shared.ledger.post import post_one
-from shared.ledger.proof import prove
 from shared.ledger.rules import Transfer
 from shared.models import Account, InflowWatermark
+from shared.proof.prove import prove
 from shared.testing.factories import create_merchant
 
 PAYMENTS = 120

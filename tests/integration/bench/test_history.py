@@ -10,8 +10,8 @@ from bench.history import RICH, load_payments
 from shared import clock
 from shared.db.engine import SessionMaker
 from shared.inflow.rollups import roll_up_due, taken_between
-from shared.ledger.proof import prove
 from shared.models import Account, Entry
+from shared.proof.prove import prove
 from shared.testing.factories import create_merchant, create_user
 
 

@@ -26,8 +26,8 @@ from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
 from shared.inflow import service
 from shared.inflow.rollups import roll_up_due
 from shared.ledger.errors import InsufficientFunds
-from shared.ledger.proof import prove
 from shared.models import Account, Entry, OutboxMessage, Owner, Transfer
+from shared.proof.prove import prove
 from shared.testing.apps import API, running, user_app_settings
 
 Run = Callable[..., Result]

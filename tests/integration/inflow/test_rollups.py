@@ -19,9 +19,9 @@ from shared.inflow import rollups, service
 from shared.inflow.calendar import Month, start_of
 from shared.inflow.rollups import roll_up_due
 from shared.inflow.service import Taken
-from shared.ledger.proof import prove
 from shared.ledger.rules import TransferKind
 from shared.models import Account, InflowRollup, InflowWatermark
+from shared.proof.prove import prove
 from shared.testing import factories
 from tests.integration.inflow.shops import fold, folds_of, open_shop, owner_of, pay
 

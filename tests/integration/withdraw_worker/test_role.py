@@ -21,7 +21,7 @@ from shared.idempotency.store import KEPT_FOR
 from shared.ids import new_id
 from shared.inflow.rollups import roll_up_due
 from shared.models import IdempotencyKey, PinFailure, RevokedToken
-from shared.reconciliation.service import reconcile_bank
+from shared.reconciliation.reconcile import reconcile_bank
 from shared.testing.bank_flows import bank_statement
 from shared.testing.factories import create_merchant, create_user
 

@@ -16,9 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared import clock
 from shared.bank.wire import StatementItem
 from shared.db.engine import SessionMaker
-from shared.ledger import bank_proof, proof_inflow, seals
-from shared.ledger.comparison import Explained
-from shared.ledger.proof_checks import CHECKS, COUNTS, NEXT_CHUNK, Check
+from shared.proof import bank_checks, inflow_checks, seals
+from shared.proof.ledger_checks import CHECKS, COUNTS, NEXT_CHUNK, Check
+from shared.reconciliation.comparison import Explained
 
 MAX_OFFENDERS = 20
 """How many broken rows a check names."""
@@ -88,11 +88,11 @@ async def prove(
         snapshot_at = await _begin_snapshot(session)
         report.rows = dict((await session.execute(COUNTS)).mappings().one())
         fetched, cut = (await statements(), snapshot_at) if callable(statements) else (statements, None)
-        for domain, checks in groupby((*CHECKS, *proof_inflow.CHECKS), key=lambda check: check.domain):
+        for domain, checks in groupby((*CHECKS, *inflow_checks.CHECKS), key=lambda check: check.domain):
             report.checks += await _check_domain(session, domain, list(checks), report.rows, tell)
         report.checks.append(await _check_seals(session, report.rows["entries"], tell))
         for bank, items in (fetched or {}).items():
-            found = await bank_proof.check_bank(session, bank, items, cut=cut)
+            found = await bank_checks.check_bank(session, bank, items, cut=cut)
             report.checks += [CheckResult(name, rows[:MAX_OFFENDERS]) for name, rows in found.offenders.items()]
             report.explained[bank] = found.explained
             tell(f"{bank} statement", len(items), len(items))
@@ -146,7 +146,7 @@ def _first_bound(domain: str) -> dict[str, Any]:
 async def _next_chunk(session: AsyncSession, domain: str, after: dict[str, Any]) -> _Chunk | None:
     if domain == "ledger":  # looked at as a whole
         return _Chunk({}, None, 0)
-    next_chunk = proof_inflow.NEXT_CHUNK if domain == "shops" else NEXT_CHUNK[domain]
+    next_chunk = inflow_checks.NEXT_CHUNK if domain == "shops" else NEXT_CHUNK[domain]
     row = (await session.execute(next_chunk, {**after, "size": CHUNK_ROWS})).mappings().one_or_none()
     if row is None:
         return None

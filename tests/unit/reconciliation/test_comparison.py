@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.bank.wire import StatementItem
-from shared.ledger.comparison import (
+from shared.reconciliation.comparison import (
     GIVEN_BACK,
     PARKED,
     TOO_RECENT,

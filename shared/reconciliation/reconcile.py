@@ -14,9 +14,9 @@ from typing import Protocol
 from shared import clock
 from shared.bank.wire import StatementItem
 from shared.db.engine import SessionMaker
-from shared.ledger.bank_book import our_lines, parked_credits, under_way
-from shared.ledger.comparison import Comparison, Difference, OurLine, compare
 from shared.reconciliation import findings, suspense
+from shared.reconciliation.bank_book import our_lines, parked_credits, under_way
+from shared.reconciliation.comparison import Comparison, Difference, OurLine, compare
 
 GRACE = timedelta(minutes=10)
 """Younger lines are left to the webhook, the enquiry and the worker."""

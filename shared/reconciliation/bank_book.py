@@ -8,8 +8,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.ledger import system_accounts
-from shared.ledger.comparison import Expected, OurLine
 from shared.models.withdrawal import ACTIVE_STATUSES
+from shared.reconciliation.comparison import Expected, OurLine
 
 STREAMED_ROWS = 5000
 """Rows held at once while a long result is read."""

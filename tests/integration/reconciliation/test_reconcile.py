@@ -13,9 +13,9 @@ from shared import clock
 from shared.bank.wire import StatementItem
 from shared.db.engine import SessionMaker
 from shared.ledger import system_accounts
-from shared.ledger.proof import prove
 from shared.models import Account, OnRamp, ReconciliationFinding
-from shared.reconciliation.service import Report, reconcile_bank
+from shared.proof.prove import prove
+from shared.reconciliation.reconcile import Report, reconcile_bank
 from shared.testing.bank_flows import BankMove, bank_statement, create_on_ramp, create_withdrawal
 from shared.testing.factories import create_user
 

@@ -11,12 +11,12 @@ from shared import clock
 from shared.bank.wire import StatementItem
 from shared.db.engine import SessionMaker
 from shared.ids import new_id
-from shared.ledger import proof, system_accounts
+from shared.ledger import system_accounts
 from shared.ledger.post import post_one
-from shared.ledger.proof import ProofReport, prove
 from shared.ledger.rules import Transfer
-from shared.ledger.seals import seal
 from shared.models import Account
+from shared.proof.prove import MAX_OFFENDERS, ProofReport, prove
+from shared.proof.seals import seal
 from shared.testing.bank_flows import BankMove, bank_statement, create_on_ramp, create_withdrawal
 from shared.testing.factories import create_merchant, create_user
 
@@ -172,13 +172,13 @@ async def test_an_edit_behind_the_ledgers_back_is_found(world: World, statement:
     await world.tamper(statement)
     report = await world.prove()
     assert broken in failed_names(report)
-    assert all(len(check.offenders) <= proof.MAX_OFFENDERS for check in report.failed)
+    assert all(len(check.offenders) <= MAX_OFFENDERS for check in report.failed)
 
 
 async def test_small_chunks_find_the_same_and_tell_their_progress(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proof, "CHUNK_ROWS", 3)
+    monkeypatch.setattr("shared.proof.prove.CHUNK_ROWS", 3)
     told: list[tuple[str, int, int]] = []
     report = await prove(world.sessionmaker, progress=lambda *step: told.append(step))
     assert report.ok, report.failed
@@ -196,7 +196,7 @@ async def test_at_most_twenty_offenders_are_named(world: World) -> None:
             await post_one(session, Transfer(new_id(), "p2p", world.alice.id, world.bob.id, 1))
     await world.tamper("UPDATE entries SET balance_after = 7 WHERE account_id = :bob")
     (running,) = [check for check in (await world.prove()).failed if "running" in check.name]
-    assert len(running.offenders) == proof.MAX_OFFENDERS
+    assert len(running.offenders) == MAX_OFFENDERS
 
 
 async def test_a_bank_line_we_lack_or_a_line_of_ours_the_bank_lacks_is_named(world: World) -> None:

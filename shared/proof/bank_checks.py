@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.bank.wire import StatementItem
 from shared.ledger import system_accounts
-from shared.ledger.bank_book import our_lines, under_way
-from shared.ledger.comparison import Explained, compare, signed
 from shared.models import Account
+from shared.reconciliation.bank_book import our_lines, under_way
+from shared.reconciliation.comparison import Explained, compare, signed
 
 
 @dataclass(frozen=True, slots=True)

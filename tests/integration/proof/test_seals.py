@@ -10,11 +10,11 @@ from sqlalchemy import func, select, text
 
 from shared.db.engine import SessionMaker
 from shared.ids import new_id
-from shared.ledger import seals
 from shared.ledger.post import post_one
 from shared.ledger.rules import Transfer
-from shared.ledger.seals import FIRST_PREVIOUS_HASH, seal, verify
 from shared.models import Account, Entry, LedgerSeal, LedgerSealRange
+from shared.proof import seals
+from shared.proof.seals import FIRST_PREVIOUS_HASH, seal, verify
 from shared.testing.factories import create_user
 
 

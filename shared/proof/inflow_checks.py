@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
-from shared.ledger.proof_checks import Check
+from shared.proof.ledger_checks import Check
 
 CHECKS = (
     Check(
