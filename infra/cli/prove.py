@@ -16,9 +16,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from infra.local.environment import load_local_environment
-from shared.bank.client import BankClient
-from shared.bank.errors import BankFailed, Refused
-from shared.bank.wire import Statement, StatementItem
+from shared.banks.client import BankClient
+from shared.banks.errors import BankFailed, Refused
+from shared.banks.wire import Statement, StatementItem
 from shared.clock import now
 from shared.config import BANKS, BankSettings, DatabaseSettings
 from shared.db.engine import create_engine, create_sessionmaker

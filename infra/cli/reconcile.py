@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.local.environment import load_local_environment
-from shared.bank.client import BankClient
-from shared.bank.errors import BankFailed, Refused
+from shared.banks.client import BankClient
+from shared.banks.errors import BankFailed, Refused
 from shared.clock import now
 from shared.config import BANKS, BankSettings, DatabaseSettings
 from shared.db.engine import create_engine, create_sessionmaker

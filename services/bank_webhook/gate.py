@@ -10,8 +10,8 @@ from services.bank_webhook.errors import BankNotFound, BodyIncomplete, NoticeUnr
 from services.bank_webhook.refusals import RefusalLog
 from services.bank_webhook.settings import BankWebhookSettings, Sender
 from shared import clock
-from shared.bank.signing import verify
-from shared.bank.wire import ADAPTERS, Notice, WireError
+from shared.banks.signatures import verify
+from shared.banks.wire import ADAPTERS, Notice, WireError
 from shared.errors import BatuaError
 from shared.web.errors import BodyTooLarge, JsonRequired
 from shared.web.middleware import UnreadBody

@@ -15,7 +15,7 @@ from services.bank_webhook.gate import MAX_BODY_BYTES, Gate
 from services.bank_webhook.routes import webhooks
 from services.bank_webhook.settings import BankWebhookSettings
 from services.bank_webhook.state import WebhookResources
-from shared.bank.signing import SignatureInvalid
+from shared.banks.signatures import SignatureInvalid
 from shared.web.application import create_application
 from shared.web.health import POSTGRES
 from shared.web.logs import configure_logging

@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from shared.bank.signing import check_secret
+from shared.banks.signatures import check_secret
 from shared.config import DatabaseSettings, Network, WebhookSettings
 
 

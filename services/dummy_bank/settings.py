@@ -9,7 +9,7 @@ from typing import Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.bank.signing import check_secret
+from shared.banks.signatures import check_secret
 
 
 @dataclass(frozen=True, slots=True)

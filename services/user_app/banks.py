@@ -10,7 +10,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from shared.bank.client import BankClient, clients_for, which_are_up
+from shared.banks.client import BankClient, clients_for, which_are_up
 from shared.config import Bank
 
 FRESH_SECONDS = 2.0

@@ -9,8 +9,8 @@ from datetime import timedelta
 from sqlalchemy import delete
 
 from shared import clock
-from shared.bank.client import BankClient
-from shared.bank.errors import BankFailed, Refused
+from shared.banks.client import BankClient
+from shared.banks.errors import BankFailed, Refused
 from shared.db.engine import SessionMaker
 from shared.idempotency import store
 from shared.models import PinFailure, RevokedToken

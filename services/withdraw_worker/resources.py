@@ -7,10 +7,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from services.withdraw_worker.settings import WorkerSettings
-from shared.bank.client import BankClient
+from shared.banks.client import BankClient
 from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
-from shared.events.announcer import open_announcer
-from shared.events.commits import announce_commits
+from shared.wakeups.announcer import open_announcer
+from shared.wakeups.commits import announce_commits
 from shared.withdrawals.engine import Engine
 
 

@@ -23,7 +23,7 @@ from redis.exceptions import RedisError
 
 from shared.auth.errors import TooManyAttempts, TooManySignUps
 from shared.config import RateLimits
-from shared.idempotency.cooldown import CoolDown
+from shared.redis.cool_down import CoolDown
 
 _logger = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from shared.idempotency.claims import Answer, Claim
-from shared.idempotency.cooldown import CoolDown
 from shared.idempotency.errors import IdempotencyKeyReused, RequestInFlight
+from shared.redis.cool_down import CoolDown
 
 IN_FLIGHT_SECONDS = 30
 FINISHED_SECONDS = 24 * 3600

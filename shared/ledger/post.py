@@ -14,13 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
 from shared.errors import BatuaError
-from shared.events.commits import note
 from shared.idempotency import store
 from shared.idempotency.claims import Answer, Claim
 from shared.idempotency.errors import IdempotencyKeyReused
 from shared.ledger import sql
 from shared.ledger.rules import Command, Outcome, Posted, Rejected, accounts_touched, decide
 from shared.outbox.messages import Message, write
+from shared.wakeups.commits import note
 
 
 def _no_messages(_: Posted) -> Sequence[Message]:

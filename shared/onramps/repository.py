@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy import Select, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.events.commits import note
 from shared.models import OnRamp, Owner
+from shared.wakeups.commits import note
 
 
 async def lock_by_id(session: AsyncSession, on_ramp_id: UUID) -> OnRamp:

@@ -17,9 +17,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
-from shared.bank.client import BankClient
-from shared.bank.errors import BankFailed, BankUnavailable, Refused
-from shared.bank.wire import SessionOpened, SessionRequest
+from shared.banks.client import BankClient
+from shared.banks.errors import BankFailed, BankUnavailable, Refused
+from shared.banks.wire import SessionOpened, SessionRequest
 from shared.config import OnRampSettings
 from shared.db.engine import SessionMaker
 from shared.idempotency import store

@@ -22,7 +22,7 @@ PARKED = "parked in suspense, and booked where it belongs since"
 
 
 class BankLine(Protocol):
-    """What is needed of a statement's line; `shared.bank.wire.StatementItem` has it."""
+    """What is needed of a statement's line; `shared.banks.wire.StatementItem` has it."""
 
     @property
     def at(self) -> datetime:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from shared import clock
-from shared.bank.wire import StatementItem
+from shared.banks.wire import StatementItem
 from shared.db.engine import SessionMaker
 from shared.reconciliation import findings, suspense
 from shared.reconciliation.bank_book import our_lines, parked_credits, under_way
@@ -25,7 +25,7 @@ LOOKBACK = timedelta(days=7)
 
 
 class StatementSource(Protocol):
-    """What is needed of `shared.bank.client.BankClient`."""
+    """What is needed of `shared.banks.client.BankClient`."""
 
     async def statement(self, start: datetime, end: datetime) -> list[StatementItem]:
         """Every line of our nodal account in the range, oldest first."""

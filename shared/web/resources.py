@@ -26,10 +26,10 @@ from shared.config import (
     TokenSettings,
 )
 from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
-from shared.events.announcer import Announcer
-from shared.events.commits import announce_commits
 from shared.idempotency.guard import Guard
 from shared.ledger.group_commit import Poster
+from shared.wakeups.announcer import Announcer
+from shared.wakeups.commits import announce_commits
 from shared.web.live.hub import Hub, open_hub
 
 REDIS_CONNECTIONS = 32

@@ -17,9 +17,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
-from shared.bank.client import BankClient
-from shared.bank.errors import BankFailed, MayHaveBeenSent, NotSent, Refused
-from shared.bank.wire import PayoutAnswer, PayoutRequest
+from shared.banks.client import BankClient
+from shared.banks.errors import BankFailed, MayHaveBeenSent, NotSent, Refused
+from shared.banks.wire import PayoutAnswer, PayoutRequest
 from shared.config import WithdrawalTimings
 from shared.db.engine import SessionMaker
 from shared.ids import new_id

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
-from shared.bank.wire import PayoutNotice
+from shared.banks.wire import PayoutNotice
 from shared.models import Withdrawal
 from shared.models.withdrawal import ACTIVE_STATUSES
 from shared.withdrawals import timeline

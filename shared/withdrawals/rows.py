@@ -8,9 +8,9 @@ from uuid import UUID
 from sqlalchemy import Select, and_, func, or_, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.events.commits import note
 from shared.models import Withdrawal
 from shared.models.withdrawal import ACTIVE_STATUSES
+from shared.wakeups.commits import note
 from shared.withdrawals.errors import WithdrawalNotFound
 
 

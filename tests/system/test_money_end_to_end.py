@@ -15,8 +15,8 @@ from infra.demo.actors import PIN, Holder, SimulatedBank, wait_for
 from infra.local.secrets import read_secrets
 from infra.local.stack import Stack
 from shared import clock
-from shared.bank.signing import sign
-from shared.bank.wire import ADAPTERS, PaymentNotice
+from shared.banks.signatures import sign
+from shared.banks.wire import ADAPTERS, PaymentNotice
 from shared.ids import new_token
 
 pytestmark = pytest.mark.xdist_group("system")

@@ -11,7 +11,7 @@ from services.bank_webhook import errors
 from services.bank_webhook.inbox import take_in
 from services.bank_webhook.refusals import DELIVERIES
 from services.bank_webhook.state import WebhookResources
-from shared.bank.signing import SignatureInvalid
+from shared.banks.signatures import SignatureInvalid
 from shared.errors import BatuaError
 from shared.web.errors import BodyTooLarge, BodyTooSlow, JsonRequired
 from shared.web.problems import problem_responses

@@ -17,7 +17,7 @@ from services.dummy_bank.pages.rendering import page, read_form
 from services.dummy_bank.routes.dependencies import BankDep, SimulatorDep
 from services.dummy_bank.settings import BankProfile
 from services.dummy_bank.simulator import Simulator
-from shared.bank.wire import Faults
+from shared.banks.wire import Faults
 
 router = APIRouter(include_in_schema=False)
 

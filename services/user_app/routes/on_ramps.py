@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.user_app.banks import Banks, CurrentBanks
 from services.user_app.settings import UserAppSettings
 from shared.auth.tokens import Identity
-from shared.bank.errors import BankUnavailable
+from shared.banks.errors import BankUnavailable
 from shared.idempotency.claims import Answer
 from shared.onramps.answers import body_of
 from shared.onramps.errors import OnRampNotFound, TooManyOnRamps, UnknownBank

@@ -22,7 +22,7 @@ from redis.exceptions import RedisError
 from shared.config import RedisSettings
 from shared.db.engine import SessionMaker
 from shared.db.outages import is_outage
-from shared.events.announcer import CHANNEL_PREFIX, channel_of
+from shared.wakeups.announcer import CHANNEL_PREFIX, channel_of
 from shared.web.live.errors import StreamsExhausted, TooManyStreams
 from shared.web.live.signals import on_termination
 from shared.web.live.watch import fingerprints

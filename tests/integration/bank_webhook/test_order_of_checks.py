@@ -17,8 +17,8 @@ from services.bank_webhook.gate import MAX_BODY_BYTES
 from services.bank_webhook.main import create_app
 from services.bank_webhook.settings import BankWebhookSettings
 from shared import clock
-from shared.bank.signing import sign
-from shared.bank.wire import PaymentNotice
+from shared.banks.signatures import sign
+from shared.banks.wire import PaymentNotice
 from shared.testing.onramps import HDFC_SECRET, SignedRequest, new_webhook_secret, signed, webhook_values
 from shared.testing.serving import serving
 

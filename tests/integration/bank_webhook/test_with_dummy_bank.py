@@ -17,7 +17,7 @@ from services.bank_webhook.main import create_app
 from services.bank_webhook.settings import BankWebhookSettings
 from services.dummy_bank.main import create_app as create_bank
 from services.dummy_bank.settings import BankSimulatorSettings
-from shared.bank.client import BankClient, clients_for
+from shared.banks.client import BankClient, clients_for
 from shared.config import Bank, OnRampSettings
 from shared.db.engine import SessionMaker
 from shared.idempotency.claims import claim_for

@@ -17,8 +17,8 @@ from typer.testing import CliRunner, Result
 from infra.cli import prove
 from infra.cli.main import app
 from shared import clock
-from shared.bank.client import BankClient
-from shared.bank.wire import Statement
+from shared.banks.client import BankClient
+from shared.banks.wire import Statement
 from shared.config import Bank
 from shared.testing.bank_flows import BankMove, bank_statement
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from shared.bank.wire import PaymentNotice, SessionState
+from shared.banks.wire import PaymentNotice, SessionState
 from tests.integration.dummy_bank.scene import RETURN_URL, BankClient, Platform, eventually
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from shared.bank.wire import CallLog, PayoutAnswer, PayoutNotice, Statement, to_wire_time
+from shared.banks.wire import CallLog, PayoutAnswer, PayoutNotice, Statement, to_wire_time
 from tests.integration.dummy_bank.scene import BankClient, Platform, eventually
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from shared.bank.wire import PaymentNotice
+from shared.banks.wire import PaymentNotice
 from tests.integration.dummy_bank.scene import BankClient, Heard, Platform, eventually
 
 

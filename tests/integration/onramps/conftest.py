@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from services.dummy_bank.main import create_app
 from services.dummy_bank.settings import BankSimulatorSettings
-from shared.bank.client import BankClient, clients_for
+from shared.banks.client import BankClient, clients_for
 from shared.config import Bank, OnRampSettings, OnRampTimings
 from shared.testing.onramps import AXIS_SECRET, HDFC_SECRET
 from shared.testing.serving import listening, serving

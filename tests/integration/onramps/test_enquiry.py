@@ -13,8 +13,8 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared import clock
-from shared.bank.client import BankClient
-from shared.bank.wire import SessionRequest
+from shared.banks.client import BankClient
+from shared.banks.wire import SessionRequest
 from shared.config import Bank, OnRampSettings
 from shared.db.engine import SessionMaker
 from shared.ids import new_token

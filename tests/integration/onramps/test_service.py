@@ -14,8 +14,8 @@ from pydantic import SecretStr
 from sqlalchemy import select, text
 
 from shared import clock
-from shared.bank.client import BankClient
-from shared.bank.errors import BankUnavailable
+from shared.banks.client import BankClient
+from shared.banks.errors import BankUnavailable
 from shared.config import Bank, OnRampSettings
 from shared.db.engine import SessionMaker
 from shared.idempotency import store

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from sqlalchemy import func, select, update
 
-from shared.bank.wire import PayoutNotice
+from shared.banks.wire import PayoutNotice
 from shared.models import OnRamp, Withdrawal
 from shared.onramps.settlement import settle
 from shared.testing.apps import BANK_API_KEY, PIN, RunningApp, Signed

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from sqlalchemy import delete
 
 from services.dummy_bank.settings import BankSimulatorSettings
-from shared.bank.client import BankClient
+from shared.banks.client import BankClient
 from shared.config import Bank
 from shared.db.engine import SessionMaker
 from shared.models import BankCircuit

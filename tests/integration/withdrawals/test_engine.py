@@ -14,8 +14,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from shared import clock
-from shared.bank.client import BankClient
-from shared.bank.wire import PayoutAnswer, PayoutRequest
+from shared.banks.client import BankClient
+from shared.banks.wire import PayoutAnswer, PayoutRequest
 from shared.config import Bank
 from shared.ids import new_id
 from shared.models import BankCircuit

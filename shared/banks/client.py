@@ -14,8 +14,8 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from shared.bank.errors import MayHaveBeenSent, NotSent, Refused
-from shared.bank.wire import (
+from shared.banks.errors import MayHaveBeenSent, NotSent, Refused
+from shared.banks.wire import (
     BANK_DOWN,
     SESSION_NOT_FOUND,
     TRANSFER_NOT_FOUND,

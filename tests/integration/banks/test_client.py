@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import SecretStr
 
-from shared.bank.client import MAX_ANSWER_BYTES, BankClient, which_are_up
-from shared.bank.errors import MayHaveBeenSent, NotSent, Refused
-from shared.bank.wire import SESSION_NOT_FOUND, TRANSFER_NOT_FOUND, PayoutRequest, SessionRequest
+from shared.banks.client import MAX_ANSWER_BYTES, BankClient, which_are_up
+from shared.banks.errors import MayHaveBeenSent, NotSent, Refused
+from shared.banks.wire import SESSION_NOT_FOUND, TRANSFER_NOT_FOUND, PayoutRequest, SessionRequest
 from shared.config import Bank
 
 Script = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
@@ -119,7 +119,7 @@ async def test_a_name_nobody_knows_was_certainly_not_sent() -> None:
 
 
 async def test_no_connection_free_in_time_was_certainly_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.bank.client.MAX_CONNECTIONS", 1)
+    monkeypatch.setattr("shared.banks.client.MAX_CONNECTIONS", 1)
     arrived = asyncio.Event()
 
     async def say_so_and_hang(body: bytes, writer: asyncio.StreamWriter) -> None:

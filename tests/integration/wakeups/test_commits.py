@@ -11,12 +11,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.db.engine import SessionMaker, create_sessionmaker
-from shared.events.announcer import Announcer, channel_of
-from shared.events.commits import announce_commits, note
 from shared.ids import new_id
 from shared.ledger.post import post_one
 from shared.ledger.rules import Transfer
 from shared.testing.factories import create_user
+from shared.wakeups.announcer import Announcer, channel_of
+from shared.wakeups.commits import announce_commits, note
 
 Told = list[Set[UUID]]
 

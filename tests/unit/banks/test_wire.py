@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from shared.bank.wire import (
+from shared.banks.wire import (
     ADAPTERS,
     CallLog,
     Faults,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
-from shared.bank.signing import SignatureInvalid, check_secret, sign, verify
+from shared.banks.signatures import SignatureInvalid, check_secret, sign, verify
 
 OLD = "whsec_" + base64.b64encode(b"o" * 32).decode()
 NEW = "whsec_" + base64.b64encode(b"n" * 32).decode()
