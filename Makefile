@@ -14,8 +14,8 @@ UV := $(BIN)/uv $(if $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/
 TEST_PROCESSES ?= auto
 PYTEST = $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup
 # Tracing every line costs a third, so only the tests of what moves money are traced.
-MONEY_TESTS := tests/concurrency $(foreach room,banks idempotency ledger onramps proof reconciliation withdrawals,$(wildcard tests/unit/$(room) tests/integration/$(room)))
-COVERED := shared/ledger,shared/proof,shared/reconciliation,shared/onramps,shared/withdrawals
+MONEY_TESTS := tests/concurrency $(foreach room,banks idempotency ledger on_ramps proof reconciliation withdrawals,$(wildcard tests/unit/$(room) tests/integration/$(room)))
+COVERED := shared/ledger,shared/proof,shared/reconciliation,shared/on_ramps,shared/withdrawals
 COVERAGE_AT_LEAST := 95
 COMPOSE ?= docker compose
 

@@ -32,7 +32,7 @@ from infra.local.stack import Stack
 from shared import clock
 from shared.db.engine import SessionMaker
 from shared.ids import new_id
-from shared.inflow import service
+from shared.inflow import queries
 from shared.inflow.calendar import MAX_MONTHS, Month
 from shared.inflow.rollups import roll_up_due
 from shared.ledger import statement
@@ -145,10 +145,10 @@ async def check(sessionmaker: SessionMaker, shop: Shop) -> None:
     async with sessionmaker() as session:
         this_month = Month.of(clock.now().date())
         first, last = this_month.plus(2 - MAX_MONTHS), this_month.plus(1)
-        monthly = await service.monthly(session, shop.signed.id, first=first, last=last)
+        monthly = await queries.monthly(session, shop.signed.id, first=first, last=last)
         paid = select(func.sum(TransferRow.amount), func.count()).where(TransferRow.kind == "payment")
         row = (await session.execute(paid.where(TransferRow.credit_account_id == shop.account_id))).one()
-    shown = sum((taken for _, taken in monthly.items), service.Taken())
+    shown = sum((taken for _, taken in monthly.items), queries.Taken())
     assert (shown.amount, shown.count) == (int(row[0]), row[1]), "the reports are not what the ledger says"
     assert shown.count == shop.payments
 
@@ -176,14 +176,14 @@ def flow_reads(app: RunningApp, shop: Shop) -> dict[str, Read]:
         return read
 
     async def everything(session: AsyncSession) -> None:
-        await service.overview(session, owner)
+        await queries.overview(session, owner)
         await statement.page(session, shop.account_id, limit=NEWEST)
 
     owner = shop.signed.id
     return {
-        "summary": of(lambda session: service.summary(session, owner)),
-        "30 days": of(lambda session: service.daily(session, owner, first=None, last=None)),
-        "12 months": of(lambda session: service.monthly(session, owner, first=None, last=None)),
+        "summary": of(lambda session: queries.summary(session, owner)),
+        "30 days": of(lambda session: queries.daily(session, owner, first=None, last=None)),
+        "12 months": of(lambda session: queries.monthly(session, owner, first=None, last=None)),
         f"newest {NEWEST}": of(lambda session: statement.page(session, shop.account_id, limit=NEWEST)),
         "all of these at once": of(everything),
     }

@@ -25,7 +25,7 @@ from shared.db.outages import DATABASE_ERRORS, is_outage
 from shared.errors import BatuaError
 from shared.ids import new_id
 from shared.models import WebhookDelivery
-from shared.onramps.settlement import settle
+from shared.on_ramps.settlement import settle
 from shared.withdrawals.notices import apply_payout_notice
 
 MAX_TRIES = 3

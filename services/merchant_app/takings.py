@@ -14,7 +14,7 @@ from babel.dates import format_date
 
 from services.merchant_app.charts import BarChart, Point, bar_chart
 from shared.inflow.calendar import Month
-from shared.inflow.service import Overview, Taken
+from shared.inflow.queries import Overview, Taken
 from shared.web.pages import words
 
 _DAYS_PER_LABEL = 7

@@ -16,7 +16,7 @@ from services.withdraw_worker.settings import WorkerSettings
 from shared import clock
 from shared.db.outages import is_outage
 from shared.inflow.rollups import roll_up_due
-from shared.onramps.enquiry import enquire_due
+from shared.on_ramps.enquiry import enquire_due
 from shared.outbox.delivery import deliver_due
 from shared.tasks import names
 from shared.tasks.hints import Hints

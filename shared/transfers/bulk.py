@@ -22,9 +22,9 @@ from shared.ledger.parties import Holder, holders, holders_of_wallets
 from shared.ledger.post import post
 from shared.ledger.rules import Posted, Rejected, Transfer
 from shared.outbox.messages import write
+from shared.transfers.commands import as_id, messages_for, sending_limits, transfer_between
 from shared.transfers.errors import AnotherRefused, RecipientNotFound
-from shared.transfers.receipts import Ends, receipt_for
-from shared.transfers.service import as_id, messages_for, sending_limits, transfer_between
+from shared.transfers.views import Ends, receipt_for
 
 OK, CREATED = 200, 201
 MAX_ITEMS = 1000

@@ -22,9 +22,9 @@ from shared.ledger.rules import Transfer
 from shared.models import Account
 from shared.models import Transfer as TransferRow
 from shared.outbox.messages import write
+from shared.transfers.commands import messages_for
 from shared.transfers.errors import NotRefundable, TransferNotFound
-from shared.transfers.receipts import Ends, receipt_for
-from shared.transfers.service import messages_for
+from shared.transfers.views import Ends, receipt_for
 
 CREATED = 201
 

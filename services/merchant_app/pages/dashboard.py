@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from services.merchant_app.takings import takings_of
 from shared import clock
 from shared.auth import profiles
-from shared.inflow import service
+from shared.inflow import queries
 from shared.ledger import statement
 from shared.ledger.accounts import wallet_of
 from shared.ledger.statement import Filter
@@ -26,7 +26,7 @@ async def show_dashboard(request: Request, caller: Caller, session: ReadSession)
     shop = await profiles.merchant_profile(session, caller.owner_id)
     wallet = await wallet_of(session, caller.owner_id)
     newest = await statement.page(session, wallet.id, limit=NEWEST_PAYMENTS, wanted=_PAYMENTS)
-    overview = await service.overview(session, caller.owner_id)
+    overview = await queries.overview(session, caller.owner_id)
     return render(
         request,
         "dashboard.html",

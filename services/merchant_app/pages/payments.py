@@ -14,7 +14,7 @@ from shared.auth import profiles
 from shared.ledger import statement
 from shared.ledger.accounts import wallet_of
 from shared.ledger.rules import TransferKind
-from shared.transfers import receipts
+from shared.transfers import views
 from shared.transfers.refunds import refunded_of
 from shared.web.dependencies import Caller, ReadSession
 from shared.web.pages import words
@@ -104,7 +104,7 @@ async def show_payments(request: Request, caller: Caller, session: ReadSession) 
 @router.get(f"{PATH}/{{transaction_id}}")
 async def show_payment(request: Request, caller: Caller, session: ReadSession, transaction_id: UUID) -> Response:
     """One movement, and what was given back of it. Nobody else learns that there is such a one."""
-    receipt = await receipts.get(session, caller.owner_id, transaction_id)
+    receipt = await views.get(session, caller.owner_id, transaction_id)
     shop = await profiles.merchant_profile(session, caller.owner_id)
     refunded = (await refunded_of(session, [transaction_id])).get(transaction_id, 0)
     is_incoming = receipt.recipient.wallet_id == shop.wallet_id

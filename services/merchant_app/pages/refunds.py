@@ -11,7 +11,7 @@ from services.merchant_app.pages.payments import PATH
 from services.merchant_app.routes.refunds import RefundIn, refund_once
 from shared.auth.tokens import Identity
 from shared.ledger.accounts import wallet_of
-from shared.transfers import receipts
+from shared.transfers import views
 from shared.transfers.errors import NotRefundable
 from shared.transfers.refunds import refunded_of
 from shared.web.dependencies import Caller, CurrentResources, PinCheck, ReadSession
@@ -72,7 +72,7 @@ async def _show(
     request: Request, caller: Identity, session: AsyncSession, payment_id: UUID, form: Form | None
 ) -> Response:
     """Raises TransferNotFound, NotRefundable."""
-    payment = await receipts.get(session, caller.owner_id, payment_id)
+    payment = await views.get(session, caller.owner_id, payment_id)
     wallet = await wallet_of(session, caller.owner_id)
     if payment.kind != "payment" or payment.recipient.wallet_id != wallet.handle:
         raise NotRefundable(payment.kind)

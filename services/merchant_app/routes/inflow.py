@@ -8,10 +8,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.inflow import service
+from shared.inflow import queries
 from shared.inflow.calendar import Month
 from shared.inflow.errors import RangeOutOfReach, RangeReversed, RangeTooLong
-from shared.inflow.service import Taken
+from shared.inflow.queries import Taken
 from shared.web.dependencies import Caller, ReadSession
 from shared.web.problems import problem_responses
 from shared.web.queries import Day
@@ -75,7 +75,7 @@ class MonthlyOut(BaseModel):
 @router.get("/summary")
 async def get_summary(caller: Caller, session: ReadSession) -> SummaryOut:
     """Payments of today, yesterday, this month and last month."""
-    summary = await service.summary(session, caller.owner_id)
+    summary = await queries.summary(session, caller.owner_id)
     return SummaryOut(
         timezone=summary.timezone,
         today=_shown(summary.today),
@@ -93,7 +93,7 @@ async def get_daily(
     last: Annotated[Day | None, Query(alias="to", description="Included; today by default")] = None,
 ) -> DailyOut:
     """Payments by day; at most 366 days at once."""
-    daily = await service.daily(session, caller.owner_id, first=first, last=last)
+    daily = await queries.daily(session, caller.owner_id, first=first, last=last)
     items = [DayOut(date=day, amount=taken.amount, count=taken.count) for day, taken in daily.items]
     return DailyOut(timezone=daily.timezone, items=items)
 
@@ -110,7 +110,7 @@ async def get_monthly(
     ] = None,
 ) -> MonthlyOut:
     """Payments by month; at most 60 months at once."""
-    monthly = await service.monthly(session, caller.owner_id, first=_month(first), last=_month(last))
+    monthly = await queries.monthly(session, caller.owner_id, first=_month(first), last=_month(last))
     items = [MonthOut(month=str(month), amount=taken.amount, count=taken.count) for month, taken in monthly.items]
     return MonthlyOut(timezone=monthly.timezone, items=items)
 

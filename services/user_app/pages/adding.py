@@ -12,7 +12,7 @@ from shared.auth.tokens import Identity
 from shared.idempotency.claims import Answer
 from shared.ledger.accounts import wallet_of
 from shared.models import OnRamp
-from shared.onramps.service import get_on_ramp, list_on_ramps
+from shared.on_ramps.commands import get_on_ramp, list_on_ramps
 from shared.web.dependencies import Caller, CurrentResources, ReadSession
 from shared.web.fields import Body
 from shared.web.pages import words

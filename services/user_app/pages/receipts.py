@@ -10,8 +10,8 @@ from fastapi import APIRouter, Request, Response
 
 from shared.ledger.accounts import wallet_of
 from shared.ledger.parties import Party
-from shared.transfers import receipts
-from shared.transfers.receipts import Receipt
+from shared.transfers import views
+from shared.transfers.views import Receipt
 from shared.web.dependencies import Caller, ReadSession
 from shared.web.pages.rendering import render
 
@@ -38,7 +38,7 @@ class ReceiptView:
 @router.get("/transfers/{transfer_id}")
 async def show_receipt(request: Request, caller: Caller, session: ReadSession, transfer_id: UUID) -> Response:
     """For either party; nobody else learns that there is such a transfer."""
-    receipt = await receipts.get(session, caller.owner_id, transfer_id)
+    receipt = await views.get(session, caller.owner_id, transfer_id)
     wallet = await wallet_of(session, caller.owner_id)
     return render(request, "receipt.html", shown=view_of(receipt, wallet.handle))
 

@@ -16,7 +16,7 @@ from shared.ledger import statement
 from shared.ledger.accounts import wallet_of
 from shared.ledger.parties import holder_of_wallet
 from shared.transfers.errors import RecipientNotFound
-from shared.transfers.people import Person, find_people
+from shared.transfers.queries import Person, find_people
 from shared.web.dependencies import Caller, CurrentResources, PinCheck, ReadSession
 from shared.web.fields import Body, Handle, Pin
 from shared.web.pages.forms import Form, Rupees, SubmittedForm

@@ -12,9 +12,9 @@ from shared.ledger.accounts import wallet_of
 from shared.ledger.errors import LimitName
 from shared.ledger.limits import Limits
 from shared.money import MAX_MOVEMENT_PAISE
-from shared.transfers.service import sending_limits, sent
+from shared.transfers.commands import sending_limits, sent
 from shared.web.dependencies import Caller, CurrentResources, ReadSession
-from shared.withdrawals.requests import withdrawal_limits, withdrawn
+from shared.withdrawals.commands import withdrawal_limits, withdrawn
 
 router = APIRouter(tags=["limits"])
 

@@ -15,9 +15,9 @@ from services.user_app.settings import UserAppSettings
 from shared.auth.tokens import Identity
 from shared.banks.errors import BankUnavailable
 from shared.idempotency.claims import Answer
-from shared.onramps.answers import body_of
-from shared.onramps.errors import OnRampNotFound, TooManyOnRamps, UnknownBank
-from shared.onramps.service import get_on_ramp, list_on_ramps, start
+from shared.on_ramps.commands import get_on_ramp, list_on_ramps, start
+from shared.on_ramps.errors import OnRampNotFound, TooManyOnRamps, UnknownBank
+from shared.on_ramps.views import body_of
 from shared.web.dependencies import Caller, CurrentResources, IdempotencyKey, ReadSession, respond
 from shared.web.fields import Body, Paise
 from shared.web.keyed import KEY_ERRORS, REPLAY_HEADERS, claim_of

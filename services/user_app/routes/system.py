@@ -8,7 +8,7 @@ from pydantic import ConfigDict
 
 from shared.idempotency.claims import Answer
 from shared.ledger.errors import AccountClosed, LedgerBusy
-from shared.transfers import service
+from shared.transfers import commands
 from shared.transfers.errors import RecipientNotFound, SystemUserOnly
 from shared.web.dependencies import Caller, CurrentResources, IdempotencyKey, respond
 from shared.web.fields import Body, Handle, Paise
@@ -43,14 +43,14 @@ async def give_initial_funds(
     caller: Caller, key: IdempotencyKey, resources: CurrentResources, body: InitialFundsIn
 ) -> JSONResponse:
     """Fund a wallet. `balance_after` is null: no account of the caller's took part."""
-    service.require_system_user(is_system=caller.is_system)
+    commands.require_system_user(is_system=caller.is_system)
     claim = claim_of(caller.owner_id, key, route="/api/v1/system/initial-funds", body=body)
 
     async def work() -> Answer:
         async with resources.read_sessionmaker() as session:
-            instruction = await service.plan_initial_funds(
+            instruction = await commands.plan_initial_funds(
                 session, caller_id=caller.owner_id, to=body.to, amount=body.amount, note=body.note, claim=claim
             )
-        return await service.carry_out(resources.poster, instruction)
+        return await commands.carry_out(resources.poster, instruction)
 
     return respond(await resources.guard.run(claim, work))

@@ -19,7 +19,7 @@ from shared.ledger.errors import (
     LimitExceeded,
     SameAccount,
 )
-from shared.transfers import receipts, service
+from shared.transfers import commands, views
 from shared.transfers.errors import RecipientNotFound, TransferNotFound
 from shared.web.dependencies import Caller, CurrentResources, IdempotencyKey, PinCheck, ReadSession, respond
 from shared.web.fields import Body, Paise, Pin, Recipient
@@ -64,7 +64,7 @@ async def send_once(resources: Resources, caller: Identity, key: str, body: Tran
 
     async def work() -> Answer:
         async with resources.read_sessionmaker() as session:
-            instruction = await service.plan_transfer(
+            instruction = await commands.plan_transfer(
                 session,
                 owner_id=caller.owner_id,
                 to=body.to,
@@ -74,7 +74,7 @@ async def send_once(resources: Resources, caller: Identity, key: str, body: Tran
                 claim=claim,
                 limits=resources.settings.limits,
             )
-        return await service.carry_out(resources.poster, instruction)
+        return await commands.carry_out(resources.poster, instruction)
 
     return await resources.guard.run(claim, work)
 
@@ -99,4 +99,4 @@ async def send_money(
 @router.get("/{transfer_id}", responses=problem_responses(TransferNotFound))
 async def get_transfer(caller: Caller, session: ReadSession, transfer_id: UUID) -> TransferOut:
     """A transfer, for either party."""
-    return TransferOut.model_validate((await receipts.get(session, caller.owner_id, transfer_id)).body())
+    return TransferOut.model_validate((await views.get(session, caller.owner_id, transfer_id)).body())

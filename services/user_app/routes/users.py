@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict
 
-from shared.transfers.people import find_people
+from shared.transfers.queries import find_people
 from shared.web.dependencies import Caller, ReadSession
 from shared.web.pagination import Page, PageQuery, cursor_of
 from shared.web.queries import OptionalSearch

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared import clock
 from shared.ledger import statement
 from shared.models import Account
-from shared.onramps.service import recent_on_ramps
+from shared.on_ramps.commands import recent_on_ramps
 from shared.web.routes.transactions import show_lines
 from shared.web.routes.wallet import wallet_body
 from shared.withdrawals.views import recent_withdrawals

@@ -22,9 +22,9 @@ from shared.web.pages.withdrawal_words import view_of
 from shared.web.pagination import PageQuery, cursor_of
 from shared.web.resources import Resources
 from shared.web.routes.withdrawals import CurrentHint, WithdrawalIn, withdraw_once
+from shared.withdrawals.commands import cancel_withdrawal
 from shared.withdrawals.destinations import Destination, destination_of, recent_destinations
 from shared.withdrawals.errors import WithdrawalNotFound
-from shared.withdrawals.requests import cancel_withdrawal
 from shared.withdrawals.timeline import bank_name
 from shared.withdrawals.views import get_withdrawal, list_withdrawals
 

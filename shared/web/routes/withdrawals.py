@@ -28,8 +28,8 @@ from shared.web.keyed import KEY_ERRORS, PIN_ERRORS, REPLAY_HEADERS, claim_of
 from shared.web.pagination import Page, PageQuery, cursor_of
 from shared.web.problems import problem_responses
 from shared.web.resources import Resources
+from shared.withdrawals.commands import cancel_withdrawal, request_withdrawal
 from shared.withdrawals.errors import AlreadySent, TooManyQueued, WithdrawalInvalid, WithdrawalNotFound
-from shared.withdrawals.requests import cancel_withdrawal, request_withdrawal
 from shared.withdrawals.views import get_withdrawal, list_withdrawals
 
 router = APIRouter(prefix="/withdrawals", tags=["withdrawals"])

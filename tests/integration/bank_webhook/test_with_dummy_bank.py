@@ -24,7 +24,7 @@ from shared.idempotency.claims import claim_for
 from shared.ids import new_token
 from shared.ledger.accounts import wallet_of
 from shared.models import Entry, OnRamp
-from shared.onramps import service
+from shared.on_ramps import commands
 from shared.testing.factories import create_user
 from shared.testing.onramps import AXIS_SECRET, HDFC_SECRET, webhook_values
 from shared.testing.serving import listening, serving
@@ -107,7 +107,7 @@ async def test_what_the_person_decides_at_the_bank_arrives_once(
     async with sessionmaker.begin() as session:
         wallet = await create_user(session)
     assert wallet.owner_id is not None
-    answer = await service.start(
+    answer = await commands.start(
         sessionmaker,
         clients=clients,
         settings=OnRampSettings(user_app_url="https://batua.example"),

@@ -23,7 +23,7 @@ from shared import clock
 from shared.auth.registration import Credentials, register_user
 from shared.config import DatabaseSettings
 from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
-from shared.inflow import service
+from shared.inflow import queries
 from shared.inflow.rollups import roll_up_due
 from shared.ledger.errors import InsufficientFunds
 from shared.models import Account, Entry, OutboxMessage, Owner, Transfer
@@ -94,10 +94,10 @@ async def check_days(session: AsyncSession, email: str) -> None:
     for at, amount in await session.execute(paid):
         by_day[at.astimezone(ZoneInfo(TIMEZONE)).date()] += amount
     last = clock.now().astimezone(ZoneInfo(TIMEZONE)).date()
-    daily = await service.daily(session, merchant_id, first=last - timedelta(days=planning.DAYS), last=last)
+    daily = await queries.daily(session, merchant_id, first=last - timedelta(days=planning.DAYS), last=last)
     assert {day: taken.amount for day, taken in daily.items if taken.count} == by_day
     assert len(by_day) >= planning.DAYS
-    assert (await service.overview(session, merchant_id)).summary.today.count > 0 or last not in by_day
+    assert (await queries.overview(session, merchant_id)).summary.today.count > 0 or last not in by_day
 
 
 async def sign_in(url: str, redis_url: str) -> None:

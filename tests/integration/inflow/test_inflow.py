@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from shared import clock
 from shared.db.engine import SessionMaker
 from shared.ids import new_id
-from shared.inflow import service
+from shared.inflow import queries
 from shared.inflow.calendar import Month
-from shared.inflow.service import Taken
+from shared.inflow.queries import Taken
 from shared.ledger.post import post_one
 from shared.ledger.rules import Transfer, TransferKind
 from tests.integration.inflow.shops import open_shop, owner_of, pay
@@ -54,8 +54,8 @@ async def test_days_and_months_agree_with_adding_up_by_hand(
 
     async with sessionmaker() as session:
         first, last = date(2026, 1, 1), date(2026, 12, 31)
-        daily = await service.daily(session, owner_of(shop), first=first, last=last)
-        monthly = await service.monthly(session, owner_of(shop), first=Month(2025, 12), last=Month(2027, 1))
+        daily = await queries.daily(session, owner_of(shop), first=first, last=last)
+        monthly = await queries.monthly(session, owner_of(shop), first=Month(2025, 12), last=Month(2027, 1))
 
     assert daily.timezone == monthly.timezone == zone
     assert len(daily.items) == 365
@@ -82,7 +82,7 @@ async def test_the_summary_tells_days_and_months_apart_in_the_shops_own_zone(ses
 
     with clock.reading(lambda: NOW):
         async with sessionmaker() as session:
-            summary = await service.summary(session, owner_of(shop))
+            summary = await queries.summary(session, owner_of(shop))
 
     assert summary.today == Taken(100_003, 2)
     assert summary.today.average == 50_002  # half a paisa is rounded up
@@ -98,7 +98,7 @@ async def test_on_the_first_of_a_month_yesterday_belongs_to_the_last(sessionmake
 
     with clock.reading(lambda: NOW):
         async with sessionmaker() as session:
-            summary = await service.summary(session, owner_of(shop))
+            summary = await queries.summary(session, owner_of(shop))
 
     assert (summary.today, summary.this_month) == (Taken(5, 1), Taken(5, 1))
     assert (summary.yesterday, summary.last_month) == (Taken(7, 1), Taken(7, 1))
@@ -110,8 +110,8 @@ async def test_only_what_people_paid_counts(sessionmaker: SessionMaker, kind: Tr
     await pay(sessionmaker, shop.id, 100, NOW - timedelta(minutes=2), kind)
     with clock.reading(lambda: NOW):
         async with sessionmaker() as session:
-            summary = await service.summary(session, owner_of(shop))
-            daily = await service.daily(session, owner_of(shop), first=None, last=None)
+            summary = await queries.summary(session, owner_of(shop))
+            daily = await queries.daily(session, owner_of(shop), first=None, last=None)
     assert summary.this_month == Taken()
     assert len(daily.items) == 30
     assert all(taken == Taken() for _, taken in daily.items)
@@ -125,5 +125,5 @@ async def test_what_a_shop_pays_back_or_another_takes_is_not_its_inflow(sessionm
             await post_one(session, Transfer(new_id(), "payment", shop.id, other.id, 40))
     with clock.reading(lambda: NOW):
         async with sessionmaker() as session:
-            assert (await service.summary(session, owner_of(shop))).today == Taken(100, 1)
-            assert (await service.summary(session, owner_of(other))).today == Taken(40, 1)
+            assert (await queries.summary(session, owner_of(shop))).today == Taken(100, 1)
+            assert (await queries.summary(session, owner_of(other))).today == Taken(40, 1)

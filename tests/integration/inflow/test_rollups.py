@@ -15,10 +15,10 @@ from sqlalchemy.exc import IntegrityError
 
 from shared import clock
 from shared.db.engine import SessionMaker
-from shared.inflow import rollups, service
+from shared.inflow import queries, rollups
 from shared.inflow.calendar import Month, start_of
+from shared.inflow.queries import Taken
 from shared.inflow.rollups import roll_up_due
-from shared.inflow.service import Taken
 from shared.ledger.rules import TransferKind
 from shared.models import Account, InflowRollup, InflowWatermark
 from shared.proof.prove import prove
@@ -119,10 +119,10 @@ async def test_reports_are_the_ledgers_whenever_the_roll_up_ran(
     with clock.reading(lambda: NOON):
         async with sessionmaker() as session:
             first, last = date(2025, 12, 1), date(2026, 12, 1)
-            daily = await service.daily(session, owner_of(shop), first=first, last=last)
-            monthly = await service.monthly(session, owner_of(shop), first=Month(2025, 12), last=Month(2026, 12))
-            summary = await service.summary(session, owner_of(shop))
-            overview = await service.overview(session, owner_of(shop))
+            daily = await queries.daily(session, owner_of(shop), first=first, last=last)
+            monthly = await queries.monthly(session, owner_of(shop), first=Month(2025, 12), last=Month(2026, 12))
+            summary = await queries.summary(session, owner_of(shop))
+            overview = await queries.overview(session, owner_of(shop))
 
     assert overview.summary == summary
     assert overview.daily.items == [item for item in daily.items if item in overview.daily.items]
@@ -201,7 +201,7 @@ async def test_a_fold_that_is_rolled_back_never_was(sessionmaker: SessionMaker) 
     assert await fold(sessionmaker, shop.id) == 1
     with clock.reading(lambda: NOON):
         async with sessionmaker() as session:
-            assert (await service.summary(session, owner_of(shop))).today == Taken(700, 1)
+            assert (await queries.summary(session, owner_of(shop))).today == Taken(700, 1)
 
 
 async def test_a_roll_up_begins_at_a_quarter_of_an_hour(sessionmaker: SessionMaker) -> None:

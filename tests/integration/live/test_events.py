@@ -16,7 +16,7 @@ from shared.banks.wire import PaymentNotice
 from shared.db.engine import SessionMaker
 from shared.ledger.accounts import wallet_of
 from shared.models import OnRamp
-from shared.onramps.settlement import settle
+from shared.on_ramps.settlement import settle
 from shared.testing.apps import PIN, Signed, problem
 from shared.testing.events import Listening, listening_to
 from shared.testing.onramps import create_on_ramp

@@ -13,7 +13,7 @@ from sqlalchemy import func, select, update
 
 from shared.banks.wire import PayoutNotice
 from shared.models import OnRamp, Withdrawal
-from shared.onramps.settlement import settle
+from shared.on_ramps.settlement import settle
 from shared.testing.apps import BANK_API_KEY, PIN, RunningApp, Signed
 from shared.testing.browsing import Browser, Page
 from shared.testing.onramps import payment_notice

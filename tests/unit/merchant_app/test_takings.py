@@ -8,7 +8,7 @@ import pytest
 
 from services.merchant_app.takings import Change, takings_of
 from shared.inflow.calendar import days, months
-from shared.inflow.service import DailyInflow, MonthlyInflow, Overview, Summary, Taken
+from shared.inflow.queries import DailyInflow, MonthlyInflow, Overview, Summary, Taken
 
 ZONE = "Asia/Kolkata"
 

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 from shared.ids import new_id
 from shared.models import OnRamp
-from shared.onramps.answers import body_of
-from shared.onramps.errors import UnknownBank
+from shared.on_ramps.errors import UnknownBank
+from shared.on_ramps.views import body_of
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 600, UTC)
 

@@ -19,7 +19,7 @@ from shared.ledger import system_accounts
 from shared.ledger.post import post_one
 from shared.ledger.rules import Transfer
 from shared.models import OnRamp
-from shared.onramps import repository
+from shared.on_ramps import rows
 from shared.outbox.messages import Message, write
 
 Verdict = Literal["settled", "duplicate", "contradiction", "unknown_token", "amount_mismatch", "user_mismatch"]
@@ -43,7 +43,7 @@ async def settle(session: AsyncSession, notice: PaymentNotice, *, reason: str = 
     `reason` is kept with a failure. A success after a failure is still money received: credited and marked.
     A failure after a success changes nothing and is flagged. Nothing is credited on any mismatch.
     """
-    on_ramp = await repository.lock_by_token(session, notice.bank, notice.token)
+    on_ramp = await rows.lock_by_token(session, notice.bank, notice.token)
     if on_ramp is None:
         return Settlement("unknown_token")
     verdict = await _judge(session, on_ramp, notice, reason)

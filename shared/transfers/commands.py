@@ -25,7 +25,7 @@ from shared.ledger.rules import Posted, Rejected, Transfer
 from shared.models import Account
 from shared.outbox.messages import Message
 from shared.transfers.errors import RecipientNotFound, SystemUserOnly
-from shared.transfers.receipts import Ends, receipt_for
+from shared.transfers.views import Ends, receipt_for
 
 CREATED = 201
 

@@ -16,8 +16,8 @@ from shared.config import OnRampSettings
 from shared.db.engine import SessionMaker
 from shared.db.outages import DATABASE_ERRORS
 from shared.models import OnRamp
-from shared.onramps import repository
-from shared.onramps.settlement import DECLINED, fail, settle
+from shared.on_ramps import rows
+from shared.on_ramps.settlement import DECLINED, fail, settle
 
 MAX_PER_RUN = 100
 MAX_AT_ONCE = 8
@@ -41,7 +41,7 @@ async def enquire_due(
     rounds = -(-limit // MAX_AT_ONCE)
     lease = timedelta(seconds=settings.on_ramps.bank_timeout_seconds * (rounds + 1))
     async with sessionmaker.begin() as session:
-        due = await repository.take_due(session, now=now, leased_until=now + lease, limit=limit)
+        due = await rows.take_due(session, now=now, leased_until=now + lease, limit=limit)
     at_once = asyncio.Semaphore(MAX_AT_ONCE)
     enquiries = [_enquire(sessionmaker, clients.get(row.bank), settings, row, at_once) for row in due]
     await asyncio.gather(*enquiries)
@@ -108,14 +108,14 @@ async def _settle(sessionmaker: SessionMaker, bank: str, state: SessionState) ->
 
 async def _give_up(sessionmaker: SessionMaker, on_ramp_id: UUID, reason: str, *, only_unopened: bool = False) -> None:
     async with sessionmaker.begin() as session:
-        on_ramp = await repository.lock_by_id(session, on_ramp_id)
+        on_ramp = await rows.lock_by_id(session, on_ramp_id)
         if on_ramp.status == "pending" and not (only_unopened and on_ramp.token is not None):
             fail(on_ramp, reason)
 
 
 async def _try_later(sessionmaker: SessionMaker, settings: OnRampSettings, on_ramp_id: UUID) -> None:
     async with sessionmaker.begin() as session:
-        on_ramp = await repository.lock_by_id(session, on_ramp_id)
+        on_ramp = await rows.lock_by_id(session, on_ramp_id)
         if on_ramp.status != "pending":
             return
         now = clock.now()

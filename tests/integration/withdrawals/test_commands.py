@@ -17,7 +17,8 @@ from shared.idempotency.errors import IdempotencyKeyReused
 from shared.ids import new_id
 from shared.ledger.errors import InsufficientFunds, LimitExceeded
 from shared.models import Account
-from shared.withdrawals import requests
+from shared.withdrawals import commands
+from shared.withdrawals.commands import cancel_withdrawal, request_withdrawal
 from shared.withdrawals.errors import (
     AlreadySent,
     BankBeingAsked,
@@ -26,7 +27,6 @@ from shared.withdrawals.errors import (
     WithdrawalInvalid,
     WithdrawalNotFound,
 )
-from shared.withdrawals.requests import cancel_withdrawal, request_withdrawal
 from shared.withdrawals.review import list_review, resolve
 from shared.withdrawals.states import Paid, TurnedDown
 from shared.withdrawals.views import get_withdrawal, list_withdrawals, mask
@@ -125,7 +125,7 @@ async def test_what_the_bank_could_not_read_is_refused_at_once(world: World, fie
 
 
 async def test_a_queue_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(requests, "MAX_UNFINISHED", 2)
+    monkeypatch.setattr(commands, "MAX_UNFINISHED", 2)
     wallet = await world.person()
     await world.ask(wallet)
     await world.ask(wallet)

@@ -23,9 +23,9 @@ from shared.idempotency.claims import Answer, Claim, claim_for
 from shared.idempotency.errors import IdempotencyKeyReused, RequestInFlight
 from shared.ids import new_token
 from shared.models import Account, OnRamp
-from shared.onramps import service
-from shared.onramps.errors import OnRampNotFound, TooManyOnRamps, UnknownBank
-from shared.onramps.settlement import settle
+from shared.on_ramps import commands
+from shared.on_ramps.errors import OnRampNotFound, TooManyOnRamps, UnknownBank
+from shared.on_ramps.settlement import settle
 from shared.testing.factories import create_user
 from shared.testing.onramps import create_on_ramp, payment_notice
 
@@ -53,7 +53,7 @@ async def rows_of(sessionmaker: SessionMaker, wallet: Account) -> list[OnRamp]:
 @pytest.fixture
 def start(sessionmaker: SessionMaker, clients: Clients, settings: OnRampSettings) -> Callable[..., Awaitable[Answer]]:
     async def start(claim: Claim, *, bank: str = "hdfc", through: Clients | None = None) -> Answer:
-        return await service.start(
+        return await commands.start(
             sessionmaker, clients=through or clients, settings=settings, claim=claim, bank=bank, amount=20000
         )
 
@@ -281,11 +281,11 @@ async def test_nobody_sees_what_is_not_theirs(sessionmaker: SessionMaker) -> Non
     async with sessionmaker.begin() as session:
         on_ramp = await create_on_ramp(session, mine)
     async with sessionmaker() as session:
-        found = await service.get_on_ramp(session, owner_id=mine.owner_id, on_ramp_id=on_ramp.id)
+        found = await commands.get_on_ramp(session, owner_id=mine.owner_id, on_ramp_id=on_ramp.id)
         assert found.id == on_ramp.id
         with pytest.raises(OnRampNotFound):
-            await service.get_on_ramp(session, owner_id=yours.owner_id, on_ramp_id=on_ramp.id)
-        assert await service.list_on_ramps(session, owner_id=yours.owner_id, limit=5) == ([], None)
+            await commands.get_on_ramp(session, owner_id=yours.owner_id, on_ramp_id=on_ramp.id)
+        assert await commands.list_on_ramps(session, owner_id=yours.owner_id, limit=5) == ([], None)
 
 
 async def test_pages_go_from_the_newest_to_the_oldest_and_end(sessionmaker: SessionMaker) -> None:
@@ -297,7 +297,7 @@ async def test_pages_go_from_the_newest_to_the_oldest_and_end(sessionmaker: Sess
     before: UUID | None = None
     for size in (2, 2, 1):
         async with sessionmaker() as session:
-            page, before = await service.list_on_ramps(session, owner_id=wallet.owner_id, limit=2, before=before)
+            page, before = await commands.list_on_ramps(session, owner_id=wallet.owner_id, limit=2, before=before)
         assert len(page) == size
         seen += [row.id for row in page]
     assert before is None
@@ -308,12 +308,12 @@ async def test_one_owner_has_only_so_many_open_at_once_however_fast_they_ask(
     sessionmaker: SessionMaker, start: Any
 ) -> None:
     wallet, other = await a_wallet(sessionmaker), await a_wallet(sessionmaker)
-    asked = [start(claim_of(wallet)) for _ in range(service.MAX_PENDING + 5)]
+    asked = [start(claim_of(wallet)) for _ in range(commands.MAX_PENDING + 5)]
     answers = await asyncio.gather(*asked, return_exceptions=True)
     refused = [answer for answer in answers if isinstance(answer, TooManyOnRamps)]
-    assert (len(refused), len(answers) - len(refused)) == (5, service.MAX_PENDING)
+    assert (len(refused), len(answers) - len(refused)) == (5, commands.MAX_PENDING)
     assert 590 < refused[0].retry_after_seconds <= 601
-    assert len(await rows_of(sessionmaker, wallet)) == service.MAX_PENDING
+    assert len(await rows_of(sessionmaker, wallet)) == commands.MAX_PENDING
     assert (await start(claim_of(other))).status == 201
 
     ended = (await rows_of(sessionmaker, wallet))[0]

@@ -27,10 +27,10 @@ from shared.idempotency.claims import Answer, Claim
 from shared.ids import new_id
 from shared.ledger.accounts import wallet_of
 from shared.models import OnRamp
-from shared.onramps import repository
-from shared.onramps.answers import body_of
-from shared.onramps.errors import OnRampNotFound, TooManyOnRamps, UnknownBank
-from shared.onramps.settlement import fail
+from shared.on_ramps import rows
+from shared.on_ramps.errors import OnRampNotFound, TooManyOnRamps, UnknownBank
+from shared.on_ramps.settlement import fail
+from shared.on_ramps.views import body_of
 
 CREATED = 201
 MAX_RECENT = 20
@@ -78,7 +78,7 @@ async def start(
 
 async def get_on_ramp(session: AsyncSession, *, owner_id: UUID, on_ramp_id: UUID) -> OnRamp:
     """One of the owner's on-ramps. Raises OnRampNotFound, for those of others too."""
-    on_ramp = await repository.find_owned(session, owner_id=owner_id, on_ramp_id=on_ramp_id)
+    on_ramp = await rows.find_owned(session, owner_id=owner_id, on_ramp_id=on_ramp_id)
     if on_ramp is None:
         raise OnRampNotFound
     return on_ramp
@@ -88,24 +88,24 @@ async def list_on_ramps(
     session: AsyncSession, *, owner_id: UUID, limit: int, before: UUID | None = None
 ) -> tuple[list[OnRamp], UUID | None]:
     """At most `limit` of the owner's on-ramps, newest first, and the `before` of the next page, if there is one."""
-    found = await repository.newest_owned(session, owner_id=owner_id, limit=limit + 1, before=before)
+    found = await rows.newest_owned(session, owner_id=owner_id, limit=limit + 1, before=before)
     page = found[:limit]
     return page, page[-1].id if len(found) > limit else None
 
 
 async def recent_on_ramps(session: AsyncSession, *, owner_id: UUID, since: datetime) -> list[dict[str, Any]]:
     """Of the owner's newest MAX_RECENT on-ramps those pending or settled `since` then, oldest first, as JSON."""
-    newest = await repository.newest_owned(session, owner_id=owner_id, limit=MAX_RECENT, before=None)
+    newest = await rows.newest_owned(session, owner_id=owner_id, limit=MAX_RECENT, before=None)
     return [body_of(each) for each in reversed(newest) if each.settled_at is None or each.settled_at >= since]
 
 
 async def _pending_row(session: AsyncSession, settings: OnRampSettings, claim: Claim, bank: str, amount: int) -> OnRamp:
     owner_id = claim.owner_id
-    left_behind = await repository.find_unopened(session, owner_id=owner_id, key=claim.key, bank=bank, amount=amount)
+    left_behind = await rows.find_unopened(session, owner_id=owner_id, key=claim.key, bank=bank, amount=amount)
     if left_behind is not None:
         return left_behind
     now = clock.now()
-    pending, soonest = await repository.lock_pending(session, owner_id)
+    pending, soonest = await rows.lock_pending(session, owner_id)
     if pending >= MAX_PENDING:
         raise TooManyOnRamps(MAX_PENDING, int((soonest - now).total_seconds()) + 1 if soonest is not None else 1)
     wallet = await wallet_of(session, owner_id)
@@ -158,7 +158,7 @@ async def _note_opened(
 ) -> Answer | None:
     """Keep the session and the answer; None when the row was given up meanwhile."""
     async with sessionmaker.begin() as session:
-        on_ramp = await repository.lock_by_id(session, on_ramp_id)
+        on_ramp = await rows.lock_by_id(session, on_ramp_id)
         if on_ramp.token is None:
             # Also on a row given up: should money come after all, it is found by this token.
             on_ramp.token, on_ramp.redirect_url = opened.token, opened.url
@@ -174,7 +174,7 @@ async def _note_opened(
 async def _note_unopened(sessionmaker: SessionMaker, claim: Claim, on_ramp_id: UUID) -> Answer | None:
     """Give the row up and free the key; unless another try of the same request got a session meanwhile."""
     async with sessionmaker.begin() as session:
-        on_ramp = await repository.lock_by_id(session, on_ramp_id)
+        on_ramp = await rows.lock_by_id(session, on_ramp_id)
         if on_ramp.token is not None:
             return await _answer(session, claim, on_ramp)
         if on_ramp.status == "pending":

@@ -20,9 +20,9 @@ from shared.db.engine import SessionMaker
 from shared.ids import new_token
 from shared.ledger.accounts import wallet_of
 from shared.models import OnRamp
-from shared.onramps import repository
-from shared.onramps.enquiry import GIVE_UP_AFTER, enquire_due
-from shared.onramps.settlement import settle
+from shared.on_ramps import rows
+from shared.on_ramps.enquiry import GIVE_UP_AFTER, enquire_due
+from shared.on_ramps.settlement import settle
 from shared.testing.factories import create_user
 from shared.testing.onramps import create_on_ramp, payment_notice
 
@@ -286,7 +286,7 @@ async def test_one_owners_flood_keeps_nobody_else_waiting(fresh_sessionmaker: Se
     for _ in range(2):
         async with fresh_sessionmaker.begin() as session:
             now = clock.now()
-            due = await repository.take_due(session, now=now, leased_until=now + timedelta(hours=1), limit=4)
+            due = await rows.take_due(session, now=now, leased_until=now + timedelta(hours=1), limit=4)
             taken.append({row.id for row in due})
     assert taken[0] == {flood[0].id, flood[1].id, *(row.id for row in others)}
     assert taken[1] == {row.id for row in flood[2:6]}
