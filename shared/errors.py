@@ -1,4 +1,4 @@
-"""Categories of refusal. What is wrong, never which HTTP status says so: that is `shared.web.problems`.
+"""Categories of refusal. What is wrong, never which HTTP status says so: that is `shared.http.problems`.
 
 Each error is a named dataclass in the room that raises it, with a stable snake_case `code` and its facts
 as fields:

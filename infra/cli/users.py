@@ -14,7 +14,7 @@ from shared.auth.passwords import Hasher
 from shared.auth.registration import Credentials, register_user
 from shared.config import DatabaseSettings, PasswordSettings
 from shared.db.engine import create_engine, create_sessionmaker
-from shared.web.fields import Body, Email, Password, Pin
+from shared.http.fields import Body, Email, Password, Pin
 
 app = typer.Typer(help="People that no sign-up page makes.", no_args_is_help=True)
 

@@ -13,9 +13,9 @@ from shared import clock
 from shared.banks.signatures import verify
 from shared.banks.wire import ADAPTERS, Notice, WireError
 from shared.errors import BatuaError
-from shared.web.errors import BodyTooLarge, JsonRequired
-from shared.web.middleware import UnreadBody
-from shared.web.sources import Address, client_address, is_in
+from shared.http.client_address import Address, client_address, is_in
+from shared.http.errors import BodyTooLarge, JsonRequired
+from shared.http.middleware import UnreadBody
 
 MAX_BODY_BYTES = 64 * 1024
 _UNKNOWN = "unknown"

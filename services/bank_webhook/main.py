@@ -16,11 +16,11 @@ from services.bank_webhook.routes import webhooks
 from services.bank_webhook.settings import BankWebhookSettings
 from services.bank_webhook.state import WebhookResources
 from shared.banks.signatures import SignatureInvalid
-from shared.web.application import create_application
-from shared.web.health import POSTGRES
-from shared.web.logs import configure_logging
-from shared.web.problems import problem
-from shared.web.resources import open_database
+from shared.http.application import create_application
+from shared.http.health import POSTGRES
+from shared.http.problems import problem
+from shared.runtime.logs import configure_logging
+from shared.runtime.resources import open_database
 
 VERSION = "1.0.0"
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from shared.money import PAISE_PER_RUPEE
-from shared.web.pages.words import number
+from shared.pages.formatting import number
 
 HEIGHT = 196
 _TOP, _BASE = 22, 168

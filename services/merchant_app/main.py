@@ -10,11 +10,11 @@ from fastapi import FastAPI
 from services.merchant_app.pages import pages_of
 from services.merchant_app.routes import ROUTERS
 from services.merchant_app.settings import MerchantAppSettings
+from shared.http.application import create_application
+from shared.http.health import POSTGRES, REDIS
+from shared.runtime.logs import configure_logging
+from shared.runtime.resources import open_resources
 from shared.tasks.hints import Hints
-from shared.web.application import create_application
-from shared.web.health import POSTGRES, REDIS
-from shared.web.logs import configure_logging
-from shared.web.resources import open_resources
 
 VERSION = "1.0.0"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared.config import WithdrawalSettings
-from shared.web.resources import AccountSettings
+from shared.runtime.resources import AccountSettings
 
 
 class MerchantAppSettings(AccountSettings, WithdrawalSettings):

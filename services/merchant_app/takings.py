@@ -15,7 +15,7 @@ from babel.dates import format_date
 from services.merchant_app.charts import BarChart, Point, bar_chart
 from shared.inflow.calendar import Month
 from shared.inflow.queries import Overview, Taken
-from shared.web.pages import words
+from shared.pages import formatting
 
 _DAYS_PER_LABEL = 7
 _LETTERS_OF_A_MONTH = 3
@@ -87,8 +87,8 @@ def _against_yesterday(today: int, yesterday: int) -> Change:
     if not yesterday:
         return Change("same", "Nothing came in yesterday")
     if today > yesterday:
-        return Change("up", f"{words.rupees(today - yesterday)} more than all of yesterday")
-    return Change("same", f"Yesterday {words.rupees(yesterday)} in all")
+        return Change("up", f"{formatting.rupees(today - yesterday)} more than all of yesterday")
+    return Change("same", f"Yesterday {formatting.rupees(yesterday)} in all")
 
 
 def _against_last_month(overview: Overview) -> Change:
@@ -101,7 +101,7 @@ def _against_last_month(overview: Overview) -> Change:
     if not per_cent:
         return Change("same", f"As much as {span}")
     more = present > before
-    return Change("up" if more else "down", f"{words.number(per_cent)}% {'above' if more else 'below'} {span}")
+    return Change("up" if more else "down", f"{formatting.number(per_cent)}% {'above' if more else 'below'} {span}")
 
 
 def _days_so_far(today: date) -> str:
@@ -114,7 +114,10 @@ def _days_so_far(today: date) -> str:
 
 def _chart(periods: Sequence[Period]) -> BarChart:
     return bar_chart(
-        [Point(each.taken.amount, f"{each.name}: {words.rupees(each.taken.amount)}", each.label) for each in periods]
+        [
+            Point(each.taken.amount, f"{each.name}: {formatting.rupees(each.taken.amount)}", each.label)
+            for each in periods
+        ]
     )
 
 
@@ -123,4 +126,4 @@ def _label(day: date, days_ago: int) -> str:
 
 
 def _format(day: date, pattern: str) -> str:
-    return format_date(day, pattern, locale=words.LOCALE)
+    return format_date(day, pattern, locale=formatting.LOCALE)

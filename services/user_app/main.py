@@ -12,11 +12,11 @@ from services.user_app.pages import pages_of
 from services.user_app.routes import ROUTERS
 from services.user_app.routes.bulk_transfers import BULK_BODY_LIMIT_BYTES, BULK_PATH
 from services.user_app.settings import UserAppSettings
+from shared.http.application import API_PREFIX, create_application
+from shared.http.health import POSTGRES, REDIS
+from shared.runtime.logs import configure_logging
+from shared.runtime.resources import open_resources
 from shared.tasks.hints import Hints
-from shared.web.application import API_PREFIX, create_application
-from shared.web.health import POSTGRES, REDIS
-from shared.web.logs import configure_logging
-from shared.web.resources import open_resources
 
 VERSION = "1.0.0"
 

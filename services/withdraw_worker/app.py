@@ -12,10 +12,10 @@ from services.withdraw_worker.resources import open_resources
 from services.withdraw_worker.schedule import beat_schedule
 from services.withdraw_worker.settings import WorkerSettings
 from services.withdraw_worker.tasks import register
+from shared.runtime.logs import configure_logging
 from shared.tasks.application import create_celery
 from shared.tasks.hints import Hints
 from shared.tasks.runner import Runner
-from shared.web.logs import configure_logging
 
 _settings = WorkerSettings()
 _redis_url = _settings.redis_url.get_secret_value()

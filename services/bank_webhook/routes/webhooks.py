@@ -13,8 +13,8 @@ from services.bank_webhook.refusals import DELIVERIES
 from services.bank_webhook.state import WebhookResources
 from shared.banks.signatures import SignatureInvalid
 from shared.errors import BatuaError
-from shared.web.errors import BodyTooLarge, BodyTooSlow, JsonRequired
-from shared.web.problems import problem_responses
+from shared.http.errors import BodyTooLarge, BodyTooSlow, JsonRequired
+from shared.http.problems import problem_responses
 
 router = APIRouter(tags=["webhooks"])
 

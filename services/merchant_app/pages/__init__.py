@@ -8,18 +8,18 @@ from fastapi import APIRouter
 
 from services.merchant_app.pages import dashboard, payments, poster, profile, refunds, sign_up
 from services.merchant_app.settings import MerchantAppSettings
-from shared.web.pages import secrets, signing, withdrawals
-from shared.web.pages.kit import NavItem, Pages, Shell
+from shared.pages import change_secrets, sign_in, withdrawals
+from shared.pages.shell import NavItem, Pages, Shell
 
 PAGES: tuple[APIRouter, ...] = (
-    signing.router,
+    sign_in.router,
     sign_up.router,
     dashboard.router,
     payments.router,
     refunds.router,
     poster.router,
     profile.router,
-    secrets.router,
+    change_secrets.router,
     withdrawals.router,
 )
 """Adding a router is one line."""

@@ -7,12 +7,12 @@ from fastapi import APIRouter, Request, Response
 from services.merchant_app.takings import takings_of
 from shared import clock
 from shared.auth import profiles
+from shared.http.dependencies import Caller, ReadSession
 from shared.inflow import queries
 from shared.ledger import statement
 from shared.ledger.accounts import wallet_of
 from shared.ledger.statement import Filter
-from shared.web.dependencies import Caller, ReadSession
-from shared.web.pages.rendering import render
+from shared.pages.rendering import render
 
 router = APIRouter()
 

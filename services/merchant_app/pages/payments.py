@@ -10,19 +10,19 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request, Response
 
+from shared.api.transactions import TransactionOut, show_lines
 from shared.auth import profiles
+from shared.http.dependencies import Caller, ReadSession
+from shared.http.pagination import PageRequest
 from shared.ledger import statement
 from shared.ledger.accounts import wallet_of
 from shared.ledger.rules import TransferKind
+from shared.pages import formatting
+from shared.pages.forms import Form
+from shared.pages.rendering import render
+from shared.pages.statement_filters import StatementFilters
 from shared.transfers import views
 from shared.transfers.refunds import refunded_of
-from shared.web.dependencies import Caller, ReadSession
-from shared.web.pages import words
-from shared.web.pages.forms import Form
-from shared.web.pages.rendering import render
-from shared.web.pages.statement_filters import StatementFilters
-from shared.web.pagination import PageRequest
-from shared.web.routes.transactions import TransactionOut, show_lines
 
 router = APIRouter()
 
@@ -131,5 +131,5 @@ def movement_of(line: TransactionOut) -> Movement:
 
 def _by_day(movements: Sequence[Movement], timezone: str) -> list[DayOfMovements]:
     """The movements, which come newest first, under the day on which each happened."""
-    days = groupby(movements, lambda each: words.day(each.line.created_at, timezone))
+    days = groupby(movements, lambda each: formatting.day(each.line.created_at, timezone))
     return [DayOfMovements(title, list(group)) for title, group in days]

@@ -8,11 +8,11 @@ from fastapi import APIRouter, Request, Response
 
 from services.merchant_app.settings import MerchantAppSettings
 from shared.auth import profiles
-from shared.web.dependencies import Caller, ReadSession
-from shared.web.fields import Body
-from shared.web.pages import words
-from shared.web.pages.forms import Form, Rupees
-from shared.web.pages.rendering import render
+from shared.http.dependencies import Caller, ReadSession
+from shared.http.fields import Body
+from shared.pages import formatting
+from shared.pages.forms import Form, Rupees
+from shared.pages.rendering import render
 
 router = APIRouter()
 
@@ -48,4 +48,4 @@ def pay_link(settings: MerchantAppSettings, wallet_id: str, amount: int | None) 
     if settings.user_app_url is None:
         return None
     link = f"{settings.user_app_url.rstrip('/')}/pay/{quote(wallet_id, safe='@')}"
-    return link if amount is None else f"{link}?amount={words.typed_rupees(amount)}"
+    return link if amount is None else f"{link}?amount={formatting.typed_rupees(amount)}"

@@ -10,15 +10,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.merchant_app.pages.shop_fields import category_options, timezone_options
 from shared.auth import profiles
 from shared.auth.tokens import Identity
-from shared.web.dependencies import Caller, CurrentResources, ReadSession
-from shared.web.fields import Body, Name, Timezone
-from shared.web.pages import secrets
-from shared.web.pages.forms import Form, SubmittedForm
-from shared.web.pages.rendering import render, see_other
+from shared.http.dependencies import Caller, CurrentResources, ReadSession
+from shared.http.fields import Body, Name, Timezone
+from shared.pages import change_secrets
+from shared.pages.forms import Form, SubmittedForm
+from shared.pages.rendering import render, see_other
 
 router = APIRouter()
 
-SAVED = {"shop": "Your shop is saved.", **secrets.SAVED}
+SAVED = {"shop": "Your shop is saved.", **change_secrets.SAVED}
 
 
 class ShopForm(Body):

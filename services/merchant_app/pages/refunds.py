@@ -10,17 +10,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.merchant_app.pages.payments import PATH
 from services.merchant_app.routes.refunds import RefundIn, refund_once
 from shared.auth.tokens import Identity
+from shared.http.dependencies import Caller, CurrentResources, PinCheck, ReadSession
+from shared.http.fields import Body, Pin
+from shared.http.query_parameters import OptionalText
 from shared.ledger.accounts import wallet_of
+from shared.pages import formatting
+from shared.pages.forms import Form, Rupees, SubmittedForm
+from shared.pages.rendering import render, see_other
+from shared.pages.repeated_submit import answered_once
 from shared.transfers import views
 from shared.transfers.errors import NotRefundable
 from shared.transfers.refunds import refunded_of
-from shared.web.dependencies import Caller, CurrentResources, PinCheck, ReadSession
-from shared.web.fields import Body, Pin
-from shared.web.pages import words
-from shared.web.pages.forms import Form, Rupees, SubmittedForm
-from shared.web.pages.once import answered_once
-from shared.web.pages.rendering import render, see_other
-from shared.web.queries import OptionalText
 
 router = APIRouter()
 
@@ -78,7 +78,7 @@ async def _show(
         raise NotRefundable(payment.kind)
     refunded = (await refunded_of(session, [payment_id])).get(payment_id, 0)
     left = payment.amount - refunded
-    form = form or Form({"amount": words.typed_rupees(left)})
+    form = form or Form({"amount": formatting.typed_rupees(left)})
     return render(
         request,
         "refund.html",

@@ -7,12 +7,12 @@ from fastapi import APIRouter, Request, Response
 from services.merchant_app.pages.shop_fields import category_options, timezone_options
 from services.merchant_app.routes.auth import DEFAULT_TIMEZONE, RegisterBody
 from services.merchant_app.routes.auth import sign_up as register_shop
-from shared.web.dependencies import CurrentResources
-from shared.web.pages.forms import Form, SubmittedForm
-from shared.web.pages.paths import own_path
-from shared.web.pages.rendering import render, see_other
-from shared.web.pages.signing import is_signed_in, welcome
-from shared.web.sessions import ClientAddress
+from shared.api.sessions import ClientAddress
+from shared.http.dependencies import CurrentResources
+from shared.pages.forms import Form, SubmittedForm
+from shared.pages.paths import own_path
+from shared.pages.rendering import render, see_other
+from shared.pages.sign_in import is_signed_in, welcome
 
 router = APIRouter()
 

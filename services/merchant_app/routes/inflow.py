@@ -8,13 +8,13 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.http.dependencies import Caller, ReadSession
+from shared.http.problems import problem_responses
+from shared.http.query_parameters import Day
 from shared.inflow import queries
 from shared.inflow.calendar import Month
 from shared.inflow.errors import RangeOutOfReach, RangeReversed, RangeTooLong
 from shared.inflow.queries import Taken
-from shared.web.dependencies import Caller, ReadSession
-from shared.web.problems import problem_responses
-from shared.web.queries import Day
 
 router = APIRouter(prefix="/inflow", tags=["inflow"])
 

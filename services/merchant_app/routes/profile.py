@@ -9,10 +9,10 @@ from pydantic import ConfigDict
 
 from services.merchant_app.routes.auth import MerchantAnswer
 from shared.auth import profiles
-from shared.web.dependencies import Caller, ReadSession, WriteSession
-from shared.web.fields import Name, Timezone
-from shared.web.problems import problem_responses
-from shared.web.secrets_change import SECRET_ERRORS, CurrentSecretsChange, SecretsBody
+from shared.http.dependencies import Caller, ReadSession, WriteSession
+from shared.http.fields import Name, Timezone
+from shared.http.problems import problem_responses
+from shared.http.secrets_change import SECRET_ERRORS, CurrentSecretsChange, SecretsBody
 
 router = APIRouter(tags=["profile"])
 

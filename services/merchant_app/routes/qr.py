@@ -9,8 +9,8 @@ from fastapi import APIRouter, Header, Query, Response
 
 from services.merchant_app.qr import Format, draw, payment_uri
 from shared.auth import profiles
+from shared.http.dependencies import Caller, ReadSession
 from shared.money import MAX_MOVEMENT_PAISE
-from shared.web.dependencies import Caller, ReadSession
 
 router = APIRouter(tags=["qr"])
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from shared.web.routes.wallet import router
+from shared.api.wallet import router
 
 __all__ = ["router"]

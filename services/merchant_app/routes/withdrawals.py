@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from shared.web.routes.withdrawals import router
+from shared.api.withdrawals import router
 
 __all__ = ["router"]

@@ -8,12 +8,12 @@ from fastapi import APIRouter
 
 from services.user_app.pages import activity, adding, home, pots, profile, receipts, sending, sign_up
 from services.user_app.settings import UserAppSettings
-from shared.web.pages import secrets, signing, withdrawals
-from shared.web.pages.headers import origin_of
-from shared.web.pages.kit import NavItem, Pages, Shell
+from shared.http.security_headers import origin_of
+from shared.pages import change_secrets, sign_in, withdrawals
+from shared.pages.shell import NavItem, Pages, Shell
 
 PAGES: tuple[APIRouter, ...] = (
-    signing.router,
+    sign_in.router,
     sign_up.router,
     home.router,
     adding.router,
@@ -23,7 +23,7 @@ PAGES: tuple[APIRouter, ...] = (
     activity.router,
     pots.router,
     profile.router,
-    secrets.router,
+    change_secrets.router,
 )
 """Adding a router is one line."""
 

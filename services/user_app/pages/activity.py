@@ -10,21 +10,21 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.user_app.pages.movements import KIND_NAMES, by_day
 from shared.auth.tokens import Identity
+from shared.http.dependencies import Caller, ReadSession
+from shared.http.pagination import PageRequest
 from shared.ledger import statement
 from shared.ledger.accounts import account_of, wallet_of
+from shared.pages import formatting
+from shared.pages.forms import Form
+from shared.pages.rendering import render
+from shared.pages.statement_filters import StatementFilters
 from shared.transfers.pots import MAX_POTS, accounts_of
-from shared.web.dependencies import Caller, ReadSession
-from shared.web.pages import words
-from shared.web.pages.forms import Form
-from shared.web.pages.rendering import render
-from shared.web.pages.statement_filters import StatementFilters
-from shared.web.pagination import PageRequest
 
 router = APIRouter()
 
 PER_PAGE = 25
 PATH = "/activity"
-_INDIA = ZoneInfo(words.INDIA)
+_INDIA = ZoneInfo(formatting.INDIA)
 
 
 class ActivityQuery(StatementFilters):

@@ -9,17 +9,17 @@ from fastapi import APIRouter, Request, Response
 from services.user_app.banks import Banks, CurrentBanks
 from services.user_app.routes.on_ramps import BankCode, OnRampIn, start_once
 from shared.auth.tokens import Identity
+from shared.http.dependencies import Caller, CurrentResources, ReadSession
+from shared.http.fields import Body
 from shared.idempotency.claims import Answer
 from shared.ledger.accounts import wallet_of
 from shared.models import OnRamp
 from shared.on_ramps.commands import get_on_ramp, list_on_ramps
-from shared.web.dependencies import Caller, CurrentResources, ReadSession
-from shared.web.fields import Body
-from shared.web.pages import words
-from shared.web.pages.forms import Form, Rupees, SubmittedForm
-from shared.web.pages.once import answered_once
-from shared.web.pages.rendering import render, see_other
-from shared.web.resources import Resources
+from shared.pages import formatting
+from shared.pages.forms import Form, Rupees, SubmittedForm
+from shared.pages.rendering import render, see_other
+from shared.pages.repeated_submit import answered_once
+from shared.runtime.resources import Resources
 
 router = APIRouter()
 
@@ -78,7 +78,7 @@ async def show_on_ramp(
         on_ramp=on_ramp,
         bank=bank,
         failure=_failure_in_words(on_ramp, bank),
-        again_path=f"/add-money?bank={on_ramp.bank}&amount={words.typed_rupees(on_ramp.amount)}",
+        again_path=f"/add-money?bank={on_ramp.bank}&amount={formatting.typed_rupees(on_ramp.amount)}",
         balance=wallet.balance,
     )
 

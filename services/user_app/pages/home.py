@@ -11,11 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.user_app.pages.movements import by_day, faces
 from shared import clock
 from shared.auth import profiles
+from shared.http.dependencies import Caller, ReadSession
 from shared.ledger import statement
 from shared.ledger.accounts import wallet_of
+from shared.pages.rendering import render
 from shared.transfers.pots import MAX_POTS, accounts_of
-from shared.web.dependencies import Caller, ReadSession
-from shared.web.pages.rendering import render
 from shared.withdrawals.views import recent_withdrawals
 
 router = APIRouter()

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from shared.ledger.rules import TransferKind
 from shared.ledger.statement import Line
-from shared.web.pages import words
+from shared.pages import formatting
 
 KIND_NAMES: dict[TransferKind, str] = {
     "p2p": "Friends and pots",
@@ -81,7 +81,9 @@ def movement_of(line: Line) -> Movement:
 def by_day(lines: Iterable[Line]) -> list[DayOfMovements]:
     """The lines, which come newest first, under the day on which each happened."""
     movements = map(movement_of, lines)
-    return [DayOfMovements(title, list(group)) for title, group in groupby(movements, lambda each: words.day(each.at))]
+    return [
+        DayOfMovements(title, list(group)) for title, group in groupby(movements, lambda each: formatting.day(each.at))
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.user_app.routes.transfers import TransferIn, send_once
 from shared.auth.tokens import Identity
+from shared.http.dependencies import Caller, CurrentResources, PinCheck, ReadSession
+from shared.http.fields import Body, Name, Pin
+from shared.pages.forms import Form, Rupees, SubmittedForm
+from shared.pages.rendering import render, see_other
+from shared.pages.repeated_submit import answered_once
 from shared.transfers.pots import MAX_POTS, accounts_of, open_pot
-from shared.web.dependencies import Caller, CurrentResources, PinCheck, ReadSession
-from shared.web.fields import Body, Name, Pin
-from shared.web.pages.forms import Form, Rupees, SubmittedForm
-from shared.web.pages.once import answered_once
-from shared.web.pages.rendering import render, see_other
 
 router = APIRouter()
 

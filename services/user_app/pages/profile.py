@@ -9,15 +9,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.auth import profiles
 from shared.auth.tokens import Identity
-from shared.web.dependencies import Caller, CurrentResources, ReadSession
-from shared.web.fields import Body, Name
-from shared.web.pages import secrets
-from shared.web.pages.forms import Form, SubmittedForm
-from shared.web.pages.rendering import render, see_other
+from shared.http.dependencies import Caller, CurrentResources, ReadSession
+from shared.http.fields import Body, Name
+from shared.pages import change_secrets
+from shared.pages.forms import Form, SubmittedForm
+from shared.pages.rendering import render, see_other
 
 router = APIRouter()
 
-SAVED = {"name": "Your name is changed.", **secrets.SAVED}
+SAVED = {"name": "Your name is changed.", **change_secrets.SAVED}
 
 
 class NamesForm(Body):

@@ -8,12 +8,12 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
+from shared.http.dependencies import Caller, ReadSession
 from shared.ledger.accounts import wallet_of
 from shared.ledger.parties import Party
+from shared.pages.rendering import render
 from shared.transfers import views
 from shared.transfers.views import Receipt
-from shared.web.dependencies import Caller, ReadSession
-from shared.web.pages.rendering import render
 
 router = APIRouter()
 

@@ -12,17 +12,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.user_app.pages.movements import faces
 from services.user_app.routes.transfers import TransferIn, send_once
 from shared.auth.tokens import Identity
+from shared.http.dependencies import Caller, CurrentResources, PinCheck, ReadSession
+from shared.http.fields import Body, Handle, Pin
+from shared.http.query_parameters import OptionalSearch, OptionalText
 from shared.ledger import statement
 from shared.ledger.accounts import wallet_of
 from shared.ledger.parties import holder_of_wallet
+from shared.pages.forms import Form, Rupees, SubmittedForm
+from shared.pages.rendering import render, see_other
+from shared.pages.repeated_submit import answered_once
 from shared.transfers.errors import RecipientNotFound
 from shared.transfers.queries import Person, find_people
-from shared.web.dependencies import Caller, CurrentResources, PinCheck, ReadSession
-from shared.web.fields import Body, Handle, Pin
-from shared.web.pages.forms import Form, Rupees, SubmittedForm
-from shared.web.pages.once import answered_once
-from shared.web.pages.rendering import render, see_other
-from shared.web.queries import OptionalSearch, OptionalText
 
 router = APIRouter()
 

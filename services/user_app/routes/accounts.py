@@ -9,17 +9,17 @@ from uuid import UUID
 from fastapi import APIRouter, Query, status
 from pydantic import BaseModel, ConfigDict
 
+from shared.http.dependencies import Caller, ReadSession, WriteSession
+from shared.http.fields import Body, Name
+from shared.http.pagination import Page, PageQuery, cursor_of
+from shared.http.problems import problem_responses
+from shared.http.query_parameters import Moment
 from shared.ledger import statement
 from shared.ledger.accounts import account_of
 from shared.ledger.errors import AccountNotFound
 from shared.models import Account
 from shared.transfers.errors import PotNameTaken, TooManyPots
 from shared.transfers.pots import accounts_of, open_pot
-from shared.web.dependencies import Caller, ReadSession, WriteSession
-from shared.web.fields import Body, Name
-from shared.web.pagination import Page, PageQuery, cursor_of
-from shared.web.problems import problem_responses
-from shared.web.queries import Moment
 
 router = APIRouter(prefix="/accounts", tags=["accounts"])
 

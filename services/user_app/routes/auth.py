@@ -9,15 +9,15 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.user_app.settings import UserAppSettings
+from shared.api import sessions
+from shared.api.sessions import ClientAddress, LoginBody, SessionAnswer
 from shared.auth import profiles, registration
 from shared.auth.errors import EmailTaken, HashingBusy, TooManySignUps
 from shared.auth.registration import Credentials
-from shared.web import sessions
-from shared.web.dependencies import CurrentResources, ReadSession, WriteSession
-from shared.web.fields import Body, Email, Name, Password, Pin
-from shared.web.problems import problem_responses
-from shared.web.resources import Resources
-from shared.web.sessions import ClientAddress, LoginBody, SessionAnswer
+from shared.http.dependencies import CurrentResources, ReadSession, WriteSession
+from shared.http.fields import Body, Email, Name, Password, Pin
+from shared.http.problems import problem_responses
+from shared.runtime.resources import Resources
 
 router = APIRouter(tags=["sessions"])
 

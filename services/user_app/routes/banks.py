@@ -6,8 +6,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 
 from services.user_app.banks import CurrentBanks
-from shared.web.dependencies import Caller
-from shared.web.pagination import Page
+from shared.http.dependencies import Caller
+from shared.http.pagination import Page
 
 router = APIRouter(prefix="/banks", tags=["banks"])
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from shared.web.routes.events import router
+from shared.api.events import router
 
 __all__ = ["router"]

@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.http.dependencies import Caller, CurrentResources, ReadSession
 from shared.ledger.accounts import wallet_of
 from shared.ledger.errors import LimitName
 from shared.ledger.limits import Limits
 from shared.money import MAX_MOVEMENT_PAISE
 from shared.transfers.commands import sending_limits, sent
-from shared.web.dependencies import Caller, CurrentResources, ReadSession
 from shared.withdrawals.commands import withdrawal_limits, withdrawn
 
 router = APIRouter(tags=["limits"])

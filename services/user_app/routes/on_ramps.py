@@ -14,16 +14,16 @@ from services.user_app.banks import Banks, CurrentBanks
 from services.user_app.settings import UserAppSettings
 from shared.auth.tokens import Identity
 from shared.banks.errors import BankUnavailable
+from shared.http.dependencies import Caller, CurrentResources, IdempotencyKey, ReadSession, respond
+from shared.http.fields import Body, Paise
+from shared.http.keyed_requests import KEY_ERRORS, REPLAY_HEADERS, claim_of
+from shared.http.pagination import Page, PageQuery, cursor_of
+from shared.http.problems import problem_responses
 from shared.idempotency.claims import Answer
 from shared.on_ramps.commands import get_on_ramp, list_on_ramps, start
 from shared.on_ramps.errors import OnRampNotFound, TooManyOnRamps, UnknownBank
 from shared.on_ramps.views import body_of
-from shared.web.dependencies import Caller, CurrentResources, IdempotencyKey, ReadSession, respond
-from shared.web.fields import Body, Paise
-from shared.web.keyed import KEY_ERRORS, REPLAY_HEADERS, claim_of
-from shared.web.pagination import Page, PageQuery, cursor_of
-from shared.web.problems import problem_responses
-from shared.web.resources import Resources
+from shared.runtime.resources import Resources
 
 router = APIRouter(prefix="/on-ramps", tags=["on-ramps"])
 

@@ -6,16 +6,16 @@ from fastapi import APIRouter, status
 from fastapi.responses import JSONResponse
 from pydantic import ConfigDict
 
+from shared.api.receipts import TransferOut
+from shared.http.dependencies import Caller, CurrentResources, IdempotencyKey, respond
+from shared.http.fields import Body, Handle, Paise
+from shared.http.keyed_requests import KEY_ERRORS, REPLAY_HEADERS, claim_of
+from shared.http.problems import problem_responses
+from shared.http.query_parameters import OptionalText
 from shared.idempotency.claims import Answer
 from shared.ledger.errors import AccountClosed, LedgerBusy
 from shared.transfers import commands
 from shared.transfers.errors import RecipientNotFound, SystemUserOnly
-from shared.web.dependencies import Caller, CurrentResources, IdempotencyKey, respond
-from shared.web.fields import Body, Handle, Paise
-from shared.web.keyed import KEY_ERRORS, REPLAY_HEADERS, claim_of
-from shared.web.problems import problem_responses
-from shared.web.queries import OptionalText
-from shared.web.receipts import TransferOut
 
 router = APIRouter(prefix="/system", tags=["system"])
 

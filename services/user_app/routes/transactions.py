@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from shared.web.routes.transactions import router
+from shared.api.transactions import router
 
 __all__ = ["router"]

@@ -8,7 +8,13 @@ from fastapi import APIRouter, status
 from fastapi.responses import JSONResponse
 from pydantic import ConfigDict, Field
 
+from shared.api.receipts import TransferOut
 from shared.auth.tokens import Identity
+from shared.http.dependencies import Caller, CurrentResources, IdempotencyKey, PinCheck, ReadSession, respond
+from shared.http.fields import Body, Paise, Pin, Recipient
+from shared.http.keyed_requests import KEY_ERRORS, PIN_ERRORS, REPLAY_HEADERS, claim_of
+from shared.http.problems import problem_responses
+from shared.http.query_parameters import OptionalText
 from shared.idempotency.claims import Answer
 from shared.ledger.errors import (
     AccountClosed,
@@ -19,15 +25,9 @@ from shared.ledger.errors import (
     LimitExceeded,
     SameAccount,
 )
+from shared.runtime.resources import Resources
 from shared.transfers import commands, views
 from shared.transfers.errors import RecipientNotFound, TransferNotFound
-from shared.web.dependencies import Caller, CurrentResources, IdempotencyKey, PinCheck, ReadSession, respond
-from shared.web.fields import Body, Paise, Pin, Recipient
-from shared.web.keyed import KEY_ERRORS, PIN_ERRORS, REPLAY_HEADERS, claim_of
-from shared.web.problems import problem_responses
-from shared.web.queries import OptionalText
-from shared.web.receipts import TransferOut
-from shared.web.resources import Resources
 
 router = APIRouter(prefix="/transfers", tags=["transfers"])
 

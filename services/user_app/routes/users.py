@@ -8,10 +8,10 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict
 
+from shared.http.dependencies import Caller, ReadSession
+from shared.http.pagination import Page, PageQuery, cursor_of
+from shared.http.query_parameters import OptionalSearch
 from shared.transfers.queries import find_people
-from shared.web.dependencies import Caller, ReadSession
-from shared.web.pagination import Page, PageQuery, cursor_of
-from shared.web.queries import OptionalSearch
 
 router = APIRouter(prefix="/users", tags=["users"])
 

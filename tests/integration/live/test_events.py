@@ -15,12 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared.banks.wire import PaymentNotice
 from shared.db.engine import SessionMaker
 from shared.ledger.accounts import wallet_of
+from shared.live import hub, stream
 from shared.models import OnRamp
 from shared.on_ramps.settlement import settle
 from shared.testing.apps import PIN, Signed, problem
 from shared.testing.events import Listening, listening_to
 from shared.testing.onramps import create_on_ramp
-from shared.web.live import hub, stream
 from tests.integration.live.conftest import Served
 
 WITHDRAWAL: dict[str, Any] = {
@@ -158,8 +158,8 @@ async def test_after_a_break_every_missed_movement_comes_once_and_in_order(
 async def test_a_long_break_is_told_in_parts_and_no_further_back_than_the_newest(
     people: Served, asha: Signed, ravi: Signed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.web.live.feed.BATCH", 3)
-    monkeypatch.setattr("shared.web.live.feed.MAX_REPLAYED", 7)
+    monkeypatch.setattr("shared.live.feed.BATCH", 3)
+    monkeypatch.setattr("shared.live.feed.MAX_REPLAYED", 7)
     sent = [(await asha.send(ravi.wallet_id, 100)).json()["id"] for _ in range(10)]
     async with listening_to(people.url, ravi.token, last_event_id="0-0") as page:
         assert await movements_until(page, sent[-1]) == sent[-7:]

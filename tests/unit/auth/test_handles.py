@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.auth.handles import base_of, candidates
-from shared.web.fields import HANDLE_PATTERN
+from shared.http.fields import HANDLE_PATTERN
 
 
 def test_a_wallet_is_called_like_its_owner() -> None:

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.web.live.feed import MAX_CURSOR_LENGTH, Cursor, Event
-from shared.web.live.stream import encode
+from shared.live.feed import MAX_CURSOR_LENGTH, Cursor, Event
+from shared.live.stream import encode
 
 moments = st.integers(1_600_000_000, 4_100_000_000).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
 

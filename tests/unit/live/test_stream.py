@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 from starlette.types import Message
 
-from shared.web.live import stream
-from shared.web.live.stream import EventStream
+from shared.live import stream
+from shared.live.stream import EventStream
 
 
 async def endless() -> AsyncIterator[bytes]:

@@ -1,0 +1,79 @@
+"""`GET /events`: what happens to one's money, as it happens."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query
+from fastapi.responses import StreamingResponse
+
+from shared.http.dependencies import Caller, CurrentResources, CurrentToken
+from shared.http.problems import problem_responses
+from shared.ledger.accounts import wallet_of
+from shared.live.errors import StreamsExhausted, TooManyStreams
+from shared.live.feed import MAX_CURSOR_LENGTH, Cursor, Feed
+from shared.live.stream import EventStream, chunks
+
+router = APIRouter(tags=["events"])
+
+_EXAMPLE = """retry: 2000
+
+id: 41-1795167000123456
+event: transaction
+data: {"id": "0199f0c2-6f2c-7a55-9c07-2f6a4f6d1f10", "direction": "CREDIT", "kind": "payment", "amount": 20000, ...}
+
+id: 41-1795167000123456
+event: balance
+data: {"wallet_id": "chaipoint@batua", "balance": 170000, "held": 0, "available": 170000, "currency": "INR", ...}
+
+: still here
+"""
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": (
+            "Server-sent events without an end. `transaction` is a line of `GET /transactions`, `balance` is "
+            "`GET /wallet`, `onramp` an item of `GET /on-ramps`, `withdrawal` one of `GET /withdrawals` with the "
+            "`latest` step of its timeline; the last three say how it stands now, so a repeat changes nothing. "
+            "Without a cursor the stream begins with the balance, open on-ramps and withdrawals, and those finished "
+            "in the last minute. A comment comes every 15 seconds at least. The stream ends with the session."
+        ),
+        "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}},
+    }
+}
+
+LastEventId = Annotated[
+    str | None,
+    Header(
+        alias="Last-Event-ID",
+        description="The `id` of the last event that was received: what was missed comes first, up to 500 movements. "
+        "One that is not ours counts as none",
+    ),
+]
+After = Annotated[
+    str | None, Query(description="The same for a first connection, for which browsers send no `Last-Event-ID`")
+]
+
+
+@router.get(
+    "/events",
+    response_class=StreamingResponse,
+    responses={**_STREAM, **problem_responses(TooManyStreams, StreamsExhausted)},
+)
+async def stream_events(
+    caller: Caller,
+    token: CurrentToken,
+    resources: CurrentResources,
+    last_event_id: LastEventId = None,
+    after: After = None,
+) -> EventStream:
+    """Balance, transactions, on-ramps and withdrawals, live."""
+    async with resources.asking_sessionmaker() as session:
+        account_id = (await wallet_of(session, caller.owner_id)).id
+    feed = Feed(caller.owner_id, account_id, _cursor(last_event_id) or _cursor(after))
+    listener = await resources.hub.join(caller.owner_id, account_id)
+    told = chunks(resources, listener, feed, identity=caller, token=token)
+    return EventStream(told, on_close=lambda: resources.hub.leave(listener))
+
+
+def _cursor(text: str | None) -> Cursor | None:
+    return None if text is None or len(text) > MAX_CURSOR_LENGTH else Cursor.parse(text)

@@ -1,0 +1,124 @@
+"""The statement: `GET /transactions`, and the same as CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.api.statement_csv import csv_response
+from shared.http.dependencies import Caller, CurrentResources, ReadSession
+from shared.http.pagination import Page, PageQuery, cursor_of
+from shared.http.problems import problem_responses
+from shared.http.query_parameters import Statement
+from shared.ledger import statement
+from shared.ledger.accounts import account_of, wallet_of
+from shared.ledger.errors import AccountNotFound
+from shared.ledger.rules import Direction, TransferKind
+from shared.ledger.statement import Line
+from shared.transfers.refunds import refunded_of
+
+router = APIRouter(tags=["transactions"])
+
+
+class PartyOut(BaseModel):
+    """Somebody at the other end; `wallet_id` is null for a bank, the platform, or a pot of one's own."""
+
+    wallet_id: str | None
+    name: str
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"wallet_id": "bob@batua", "name": "Bob Sen"}]})
+
+
+class TransactionOut(BaseModel):
+    """One line of the statement. Amounts in paise; `id` is the transfer's.
+
+    `refundable` is what could still be given back of a payment that one received, and not there on any other line.
+    """
+
+    id: UUID
+    direction: Direction
+    kind: TransferKind
+    amount: int
+    balance_after: int
+    counterparty: PartyOut
+    note: str | None
+    created_at: datetime
+    refundable: int | None = Field(default=None, exclude_if=lambda left: left is None)
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "0199f0c2-6f2c-7a55-9c07-2f6a4f6d1f10",
+                    "direction": "DEBIT",
+                    "kind": "p2p",
+                    "amount": 50000,
+                    "balance_after": 150000,
+                    "counterparty": {"wallet_id": "bob@batua", "name": "Bob Sen"},
+                    "note": "rent",
+                    "created_at": "2026-11-20T09:30:00.123456Z",
+                }
+            ]
+        }
+    )
+
+
+@router.get("/transactions", responses=problem_responses(AccountNotFound))
+async def list_transactions(
+    caller: Caller, session: ReadSession, asked: Statement, page: PageQuery
+) -> Page[TransactionOut]:
+    """Movements, newest first. With filters a page may be short and still have a `next_cursor`."""
+    account_id = await _account_id(session, caller.owner_id, asked.account_id)
+    found = await statement.page(
+        session, account_id, limit=page.limit, before_seq=page.after_number(), wanted=asked.wanted
+    )
+    next_cursor = None if found.next_before is None else cursor_of(found.next_before)
+    return Page(items=await show_lines(session, found.lines), next_cursor=next_cursor)
+
+
+@router.get(
+    "/transactions.csv",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}, **problem_responses(AccountNotFound)},
+)
+async def export_transactions(caller: Caller, resources: CurrentResources, asked: Statement) -> StreamingResponse:
+    """Every matching movement as CSV, however many there are; amounts in rupees."""
+    async with resources.read_sessionmaker() as session:
+        account_id = await _account_id(session, caller.owner_id, asked.account_id)
+    return csv_response(statement.stream(resources.read_sessionmaker, account_id, wanted=asked.wanted))
+
+
+async def _account_id(session: AsyncSession, owner_id: UUID, account_id: UUID | None) -> UUID:
+    if account_id is None:
+        return (await wallet_of(session, owner_id)).id
+    return (await account_of(session, owner_id, account_id)).id
+
+
+async def show_lines(session: AsyncSession, lines: Sequence[Line]) -> list[TransactionOut]:
+    """Lines as they are answered, and told of in events."""
+    refunded = await refunded_of(session, [line.transfer_id for line in lines if _is_received_payment(line)])
+    return [_shown(line, refunded.get(line.transfer_id, 0)) for line in lines]
+
+
+def _is_received_payment(line: Line) -> bool:
+    return line.kind == "payment" and line.direction == "CREDIT"
+
+
+def _shown(line: Line, refunded: int) -> TransactionOut:
+    return TransactionOut(
+        id=line.transfer_id,
+        direction=line.direction,
+        kind=line.kind,
+        amount=line.amount,
+        balance_after=line.balance_after,
+        counterparty=PartyOut(wallet_id=line.counterparty.wallet_id, name=line.counterparty.name),
+        note=line.note,
+        created_at=line.created_at,
+        refundable=line.amount - refunded if _is_received_payment(line) else None,
+    )

@@ -1,0 +1,162 @@
+"""What routes ask for: a session, who is calling, the idempotency key, a checked PIN."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Header, Request
+from fastapi.responses import JSONResponse
+from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.auth import pins
+from shared.auth.errors import AuthenticationRequired
+from shared.auth.tokens import Identity
+from shared.http.cookies import SESSION_COOKIE, require_same_origin
+from shared.http.errors import InvalidRequest
+from shared.http.fields import IDEMPOTENCY_KEY_PATTERN
+from shared.idempotency.claims import Answer
+from shared.idempotency.errors import IdempotencyKeyMissing
+from shared.runtime.resources import Resources
+
+_IDEMPOTENCY_KEY = re.compile(IDEMPOTENCY_KEY_PATTERN)
+MAX_TOKEN_LENGTH = 4096
+
+_bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="The `token` of register or login")
+_cookie = APIKeyCookie(name=SESSION_COOKIE, auto_error=False, description="The same token, kept by a browser")
+
+
+def current_resources(request: Request) -> Resources:
+    """What the lifespan opened."""
+    resources: Resources = request.app.state.resources
+    return resources
+
+
+CurrentResources = Annotated[Resources, Depends(current_resources)]
+
+
+async def write_session(request: Request) -> AsyncIterator[AsyncSession]:
+    """One transaction, committed when the route returns and rolled back when it raises."""
+    async with request.app.state.resources.sessionmaker.begin() as session:
+        yield session
+
+
+async def read_session(request: Request) -> AsyncIterator[AsyncSession]:
+    """A session in which Postgres refuses every write."""
+    async with request.app.state.resources.read_sessionmaker() as session:
+        yield session
+
+
+# Scope "function": the commit comes before the response. With FastAPI's default it would come after, and a
+# failed commit would have been answered 200.
+WriteSession = Annotated[AsyncSession, Depends(write_session, scope="function")]
+ReadSession = Annotated[AsyncSession, Depends(read_session, scope="function")]
+
+
+async def current_caller(
+    request: Request,
+    resources: CurrentResources,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    cookie: Annotated[str | None, Depends(_cookie)],
+) -> Identity:
+    """Who shows the token; a bearer token counts before the cookie.
+
+    Raises AuthenticationRequired, TokenInvalid, TokenExpired, TokenRevoked; CrossOrigin when a cookie came from
+    elsewhere.
+    """
+    token = bearer.credentials if bearer is not None else cookie
+    if not token:
+        raise AuthenticationRequired
+    if bearer is None:
+        require_same_origin(request)
+    async with resources.asking_sessionmaker() as session:
+        identity = await resources.tokens.verify(session, token)
+    request.state.caller = identity  # for the frame around a page
+    return identity
+
+
+Caller = Annotated[Identity, Depends(current_caller)]
+
+
+def current_token(
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    cookie: Annotated[str | None, Depends(_cookie)],
+) -> str:
+    """The token that `Caller` has verified, for an answer so long that it must be verified again."""
+    return bearer.credentials if bearer is not None else cookie or ""
+
+
+CurrentToken = Annotated[str, Depends(current_token)]
+
+
+def idempotency_key(
+    key: Annotated[
+        str | None,
+        Header(
+            alias="Idempotency-Key",
+            description="Names this request: sent again, it is answered as the first time and moves nothing",
+            json_schema_extra={"pattern": IDEMPOTENCY_KEY_PATTERN},
+        ),
+    ] = None,
+) -> str:
+    """1 to 255 visible ASCII characters. Raises IdempotencyKeyMissing."""
+    if key is None or not _IDEMPOTENCY_KEY.fullmatch(key):
+        raise IdempotencyKeyMissing
+    return key
+
+
+IdempotencyKey = Annotated[str, Depends(idempotency_key)]
+
+
+@dataclass(frozen=True, slots=True)
+class PinChecker:
+    """Checks the caller's PIN, or the PIN token sent instead of it. Call it before any other work."""
+
+    resources: Resources
+    caller: Identity
+    pin_token: str | None
+
+    async def __call__(self, pin: SecretStr | None) -> None:
+        """Return when right. Raises PinIncorrect, PinLocked, PinTokenInvalid; InvalidRequest when neither was sent."""
+        if self.pin_token is not None:
+            await pins.check_token(
+                self.resources.sessionmaker,
+                tokens=self.resources.tokens,
+                settings=self.resources.settings,
+                identity=self.caller,
+                pin_token=self.pin_token,
+            )
+            return
+        if pin is None:
+            raise InvalidRequest.of("pin", "required, unless X-Pin-Token is sent")
+        await pins.check(
+            self.resources.sessionmaker,
+            hasher=self.resources.hasher,
+            settings=self.resources.settings,
+            owner_id=self.caller.owner_id,
+            pin=pin.get_secret_value(),
+        )
+
+
+def pin_checker(
+    resources: CurrentResources,
+    caller: Caller,
+    pin_token: Annotated[
+        str | None, Header(alias="X-Pin-Token", max_length=MAX_TOKEN_LENGTH, description="Instead of `pin` in the body")
+    ] = None,
+) -> PinChecker:
+    """`check_pin: PinCheck` in a route, then `await check_pin(body.pin)`."""
+    return PinChecker(resources, caller, pin_token)
+
+
+PinCheck = Annotated[PinChecker, Depends(pin_checker)]
+
+
+def respond(answer: Answer) -> JSONResponse:
+    """An answer kept beside its idempotency key, as the response; a repeated one says so."""
+    headers = {"Idempotent-Replayed": "true"} if answer.is_replayed else None
+    return JSONResponse(answer.body, status_code=answer.status, headers=headers)

@@ -1,0 +1,107 @@
+"""The published contract: every status an operation can answer is written down, whoever answers it.
+
+A route declares its own refusals with `problem_responses`; what is common to all (unreadable bodies, no token, a
+database that is away) is added here, so that no route can forget it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from shared.auth.errors import AuthenticationRequired, TokenExpired, TokenInvalid, TokenRevoked
+from shared.errors import BatuaError
+from shared.http.errors import (
+    BodyTooLarge,
+    BodyTooSlow,
+    CrossOrigin,
+    InternalError,
+    InvalidRequest,
+    JsonRequired,
+    MalformedJson,
+    ServiceUnavailable,
+)
+from shared.http.problems import MEDIA_TYPE, PROBLEM_SCHEMA, describe, status_of
+
+_EVERYWHERE: tuple[type[BatuaError], ...] = (InternalError, ServiceUnavailable)
+_WITH_INPUT: tuple[type[BatuaError], ...] = (InvalidRequest,)
+_WITH_BODY: tuple[type[BatuaError], ...] = (MalformedJson, BodyTooSlow, BodyTooLarge, JsonRequired)
+_SIGNED_IN: tuple[type[BatuaError], ...] = (AuthenticationRequired, TokenInvalid, TokenExpired, TokenRevoked)
+_SIGNED_IN_AND_UNSAFE: tuple[type[BatuaError], ...] = (CrossOrigin,)
+_SAFE = {"get", "head"}
+_BAD_REQUEST, _NOT_FOUND = 400, 404
+
+
+def publish(app: FastAPI) -> None:
+    """Replace `app.openapi` by one that completes what FastAPI derives."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _complete(
+                get_openapi(
+                    title=app.title,
+                    version=app.version,
+                    openapi_version="3.1.0",
+                    description=app.description,
+                    routes=app.routes,
+                )
+            )
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # the documented way to customise it
+
+
+def _complete(schema: dict[str, Any]) -> dict[str, Any]:
+    schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+    for replaced in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(replaced, None)
+    schemas["Problem"] = PROBLEM_SCHEMA
+    for path, method, operation in _operations(schema):
+        _complete_operation(path, method, operation)
+    return schema
+
+
+def _operations(schema: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in schema["paths"].items():
+        for method, operation in item.items():
+            if isinstance(operation, dict) and "responses" in operation:
+                yield path, method, operation
+
+
+def _complete_operation(path: str, method: str, operation: dict[str, Any]) -> None:
+    responses = operation["responses"]
+    derived = responses.get("422", {}).get("content", {})
+    if derived and MEDIA_TYPE not in derived:
+        del responses["422"]
+    for error_class in _common_errors(method, operation):
+        _add(responses, error_class)
+    # The server itself refuses what is not HTTP, and the router a path that does not match.
+    responses.setdefault(str(_BAD_REQUEST), describe(_BAD_REQUEST, []))
+    if "{" in path:
+        responses.setdefault(str(_NOT_FOUND), describe(_NOT_FOUND, []))
+
+
+def _common_errors(method: str, operation: dict[str, Any]) -> Iterator[type[BatuaError]]:
+    yield from _EVERYWHERE
+    if operation.get("parameters") or "requestBody" in operation:
+        yield from _WITH_INPUT
+    if "requestBody" in operation:
+        yield from _WITH_BODY
+    if "security" in operation:
+        yield from _SIGNED_IN
+        if method not in _SAFE:
+            yield from _SIGNED_IN_AND_UNSAFE
+
+
+def _add(responses: dict[str, Any], error_class: type[BatuaError]) -> None:
+    status = status_of(error_class)
+    added = describe(status, [error_class])
+    present = responses.setdefault(str(status), added)
+    content = present.setdefault("content", {}).setdefault(MEDIA_TYPE, added["content"][MEDIA_TYPE])
+    examples = content.setdefault("examples", {})
+    if error_class.code not in examples:
+        examples |= added["content"][MEDIA_TYPE]["examples"]
+        present["description"] += f", `{error_class.code}`"

@@ -1,0 +1,114 @@
+"""A stream of server-sent events: written as news come, kept alive by comments, ended when its session ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from shared import clock
+from shared.auth.errors import TokenExpired, TokenInvalid, TokenRevoked
+from shared.auth.tokens import Identity
+from shared.db.outages import is_outage
+from shared.live.feed import Event, Feed
+from shared.live.hub import Listener
+from shared.runtime.resources import Resources
+
+HEARTBEAT_SECONDS = 15.0
+RETRY_MILLISECONDS = 2_000
+SEND_SECONDS = 10.0
+"""Who does not read for so long is dropped; the next connection begins where it was."""
+PAUSE_SECONDS = 0.1
+"""Between two readings, so that a shop everybody pays costs ten readings a second at most."""
+HEADERS: Mapping[str, str] = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+_BEAT = b": still here\n\n"
+_logger = logging.getLogger(__name__)
+
+
+class EventStream(Response):
+    """Sends chunks until they end, the client leaves or does not read any more. `on_close` is called in any case."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, chunks: AsyncIterator[bytes], on_close: Callable[[], Awaitable[None]]) -> None:
+        self.status_code = 200
+        self.background = None
+        self._chunks = chunks
+        self._on_close = on_close
+        self.init_headers(HEADERS)
+
+    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
+        """Stream to one client."""
+        sending, leaving = asyncio.create_task(self._send_all(send)), asyncio.create_task(_gone(receive))
+        try:
+            await asyncio.wait([sending, leaving], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sending.cancel()
+            leaving.cancel()
+            results = await asyncio.gather(sending, leaving, return_exceptions=True)
+            await self._on_close()
+        failed = results[0]
+        if isinstance(failed, Exception) and not isinstance(failed, OSError):  # an OSError: the client left
+            raise failed
+
+    async def _send_all(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        async for chunk in self._chunks:
+            try:
+                async with asyncio.timeout(SEND_SECONDS):
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            except TimeoutError:
+                _logger.info("a listener does not read: dropped")
+                return
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def encode(event: Event) -> bytes:
+    """One event on the wire. JSON has no line break, so it is one `data` line."""
+    return f"id: {event.cursor}\nevent: {event.name}\ndata: {json.dumps(event.data)}\n\n".encode()
+
+
+async def chunks(
+    resources: Resources, listener: Listener, feed: Feed, *, identity: Identity, token: str
+) -> AsyncIterator[bytes]:
+    """What is new as it comes, and a comment every HEARTBEAT_SECONDS; ends with the session or the process.
+
+    No connection to the database is held between two readings.
+    """
+    yield f"retry: {RETRY_MILLISECONDS}\n\n".encode()
+    while not listener.is_closing:
+        listener.woken.clear()
+        try:
+            if not await _still_signed_in(resources, token):
+                return
+            async with resources.hub.reading, resources.read_sessionmaker() as session:
+                news, has_more = await feed.news(session)
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            _logger.warning("no news can be read: %s", type(error).__name__)
+            news, has_more = [], False
+        yield b"".join(map(encode, news)) if news else _BEAT
+        await asyncio.sleep(PAUSE_SECONDS)
+        if not has_more:
+            left_seconds = (identity.expires_at - clock.now()).total_seconds()
+            await listener.wait(max(0.0, min(HEARTBEAT_SECONDS, left_seconds)))
+
+
+async def _still_signed_in(resources: Resources, token: str) -> bool:
+    try:
+        async with resources.hub.reading, resources.asking_sessionmaker() as session:
+            await resources.tokens.verify(session, token)
+    except (TokenInvalid, TokenExpired, TokenRevoked):
+        return False
+    return True

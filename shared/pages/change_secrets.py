@@ -1,0 +1,79 @@
+"""Changing the password and the PIN on pages: the same in both apps, which each say so on their own profile."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from shared.http.dependencies import Caller, CurrentResources
+from shared.http.fields import Body, GivenPassword, Password, Pin
+from shared.http.secrets_change import CurrentSecretsChange, SecretsBody, SecretsChange
+from shared.pages.forms import Form, SubmittedForm
+from shared.pages.rendering import render, see_other
+from shared.runtime.resources import Resources
+
+router = APIRouter()
+
+SAVED = {
+    "password": "Your password is changed. Every other device is signed out.",
+    "pin": "Your PIN is changed.",
+}
+"""What `/profile?saved=` then says."""
+_PLACES = dict.fromkeys(("current_password_incorrect", "too_many_attempts"), "current_password")
+
+
+class PasswordForm(Body):
+    """A new password, allowed by the present one."""
+
+    current_password: GivenPassword
+    new_password: Password
+
+
+class PinForm(Body):
+    """A new PIN, allowed by the password."""
+
+    current_password: GivenPassword
+    new_pin: Pin
+
+
+@router.get("/profile/password")
+async def show_password(request: Request, caller: Caller) -> Response:
+    """The form for a new password."""
+    return render(request, "secret.html", changing="password", form=Form())
+
+
+@router.post("/profile/password")
+async def change_password(
+    request: Request, form: SubmittedForm, secrets: CurrentSecretsChange, resources: CurrentResources
+) -> Response:
+    """Signs out every other session."""
+    with form.catching(**_PLACES):
+        typed = form.read(PasswordForm)
+        body = SecretsBody(current_password=typed.current_password, new_password=typed.new_password)
+        await _change(secrets, resources, body)
+        return see_other("/profile?saved=password")
+    return render(request, "secret.html", status=form.status, changing="password", form=form)
+
+
+@router.get("/profile/pin")
+async def show_pin(request: Request, caller: Caller) -> Response:
+    """The form for a new PIN."""
+    return render(request, "secret.html", changing="pin", form=Form())
+
+
+@router.post("/profile/pin")
+async def change_pin(
+    request: Request, form: SubmittedForm, secrets: CurrentSecretsChange, resources: CurrentResources
+) -> Response:
+    """The PIN without which no money leaves."""
+    with form.catching(**_PLACES):
+        typed = form.read(PinForm)
+        body = SecretsBody(current_password=typed.current_password, new_pin=typed.new_pin)
+        await _change(secrets, resources, body)
+        return see_other("/profile?saved=pin")
+    return render(request, "secret.html", status=form.status, changing="pin", form=form)
+
+
+async def _change(secrets: SecretsChange, resources: Resources, body: SecretsBody) -> None:
+    prepared = await secrets.prepare(body)
+    async with resources.sessionmaker.begin() as session:
+        await secrets.store(session, prepared)

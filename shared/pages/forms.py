@@ -1,0 +1,160 @@
+"""Forms: what was typed, read by the same rules as a JSON body, and what is wrong with it next to each field.
+
+A form's route opens its own transaction inside `form.catching()`, so that a refusal undoes everything before the
+page is shown again:
+
+    @router.post("/send")
+    async def send(request: Request, form: SubmittedForm, caller: Caller, resources: CurrentResources) -> Response:
+        with form.catching(pin_incorrect="pin", insufficient_funds="amount"):
+            body = form.read(SendBody)
+            ...
+            return see_other(f"/transfers/{answer.body['id']}")
+        return render(request, "send.html", status=form.status, form=form)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Request
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from shared.errors import BatuaError, FieldError
+from shared.http.cookies import require_same_origin
+from shared.http.errors import InvalidRequest
+from shared.http.fields import IDEMPOTENCY_KEY_PATTERN
+from shared.http.problems import status_of
+from shared.ids import new_token
+from shared.money import MAX_MOVEMENT_PAISE, Money
+from shared.pages import formatting
+
+KEY_FIELD = "idempotency_key"
+MAX_FIELDS = 50
+SECRETS = frozenset({"password", "pin", "current_password", "new_password", "new_pin"})
+"""Never shown again, whatever was wrong."""
+
+_KEY = re.compile(IDEMPOTENCY_KEY_PATTERN)
+_ALREADY_SENT = "idempotency_key_reused"
+_ALREADY_SENT_WORDS = (
+    "This form has already done its work once, with other details. Look at your activity first; "
+    "to do it again as it stands now, press the button once more."
+)
+_BodyT = TypeVar("_BodyT", bound=BaseModel)
+
+
+def _rupees_typed(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    text = value.replace(",", "").replace("₹", "").replace(" ", "").strip()
+    whole, dot, part = text.partition(".")
+    if dot and len(part) == 1:
+        text = f"{whole}.{part}0"  # 12.5 is what people type
+    try:
+        paise = Money.from_rupees(text.removesuffix(".") or "?").paise
+    except ValueError:
+        raise PydanticCustomError("rupees", "Enter an amount such as 250 or 250.50") from None
+    if paise < 1:
+        raise PydanticCustomError("rupees", "Enter more than ₹0")
+    if paise > MAX_MOVEMENT_PAISE:
+        limit = formatting.short_rupees(MAX_MOVEMENT_PAISE)
+        raise PydanticCustomError("rupees", "At most {limit} at once", {"limit": limit})
+    return paise
+
+
+Rupees = Annotated[int, BeforeValidator(_rupees_typed), Field(strict=True, ge=1, le=MAX_MOVEMENT_PAISE)]
+"""An amount as people type it (`250`, `1,250.50`, `₹12.5`), read as paise."""
+
+
+@dataclass
+class Form:
+    """A form about to be shown: `values` as typed, `errors` by field, `problem` for what belongs to no field."""
+
+    values: Mapping[str, str] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+    problem: str | None = None
+    key: str = field(default_factory=new_token)
+    """Names what the form will do, once: the same however often it is sent."""
+    status: int = 200
+    refused: BatuaError | None = None
+
+    def value(self, name: str) -> str:
+        """What to put in the field again; nothing for a secret."""
+        return "" if name in SECRETS else self.values.get(name, "")
+
+    def read(self, model: type[_BodyT]) -> _BodyT:
+        """The fields that `model` knows, by its rules; an empty one counts as not given. Raises InvalidRequest."""
+        given = {name: self.values[name] for name in model.model_fields if self.values.get(name, "") != ""}
+        try:
+            return model.model_validate(given)
+        except ValidationError as error:
+            complaints = error.errors(include_input=False, include_url=False)
+            raise InvalidRequest([FieldError(_name(each), _sentence(each)) for each in complaints]) from None
+
+    def catching(self, **field_of_code: str) -> _Catching:
+        """Turn a refusal inside the block into words on the form; `field_of_code` says where each code belongs."""
+        return _Catching(self, field_of_code)
+
+    def refuse(self, error: BatuaError, field_of_code: Mapping[str, str] | None = None) -> None:
+        """Say on the form what `error` says."""
+        self.refused, self.status = error, status_of(error)
+        self.values = {name: value for name, value in self.values.items() if name not in SECRETS}
+        if error.code == _ALREADY_SENT:
+            self.key, self.problem = new_token(), _ALREADY_SENT_WORDS
+            return
+        field_errors: Sequence[FieldError] = getattr(error, "errors", ())
+        for each in field_errors:
+            self.errors.setdefault(each.field, each.message)
+        place = (field_of_code or {}).get(error.code)
+        if place is not None:
+            self.errors[place] = error.detail
+        elif not field_errors:
+            self.problem = error.detail
+
+
+class _Catching:
+    """A block whose refusals are shown on a form; anything else passes through."""
+
+    def __init__(self, form: Form, field_of_code: Mapping[str, str]) -> None:
+        self._form = form
+        self._field_of_code = field_of_code
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        if not isinstance(error, BatuaError):
+            return False
+        self._form.refuse(error, self._field_of_code)
+        return True
+
+
+async def submitted_form(request: Request) -> Form:
+    """The form that was sent: text fields only, each once. Raises CrossOrigin when another site's page sent it."""
+    require_same_origin(request)
+    sent = await request.form(max_files=0, max_fields=MAX_FIELDS)
+    values = {name: value for name, value in sent.items() if isinstance(value, str)}
+    key = values.pop(KEY_FIELD, "")
+    return Form(values, key=key) if _KEY.fullmatch(key) else Form(values)
+
+
+SubmittedForm = Annotated[Form, Depends(submitted_form)]
+
+
+def _name(complaint: ErrorDetails) -> str:
+    return str(complaint["loc"][0]) if complaint["loc"] else ""
+
+
+def _sentence(complaint: ErrorDetails) -> str:
+    kind, context = complaint["type"], complaint.get("ctx", {})
+    if kind in {"missing", "string_too_short", "too_short"}:
+        return "Fill this in"
+    if kind in {"string_too_long", "too_long"}:
+        return f"At most {context['max_length']} characters"
+    said = complaint["msg"]
+    return said[:1].upper() + said[1:]

@@ -1,0 +1,81 @@
+"""The stylesheet, the script and the icon: named by their content, kept for a year, sent compressed."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from fastapi import APIRouter, Request, Response
+from starlette.exceptions import HTTPException
+
+DIRECTORY = Path(__file__).parent / "static"
+PREFIX = "/static"
+MEDIA_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+_HASH_LENGTH = 16
+_FOREVER = "public, max-age=31536000, immutable"
+_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+_BLANKS = re.compile(r"\s+")
+# A blank before a colon joins two selectors, and those around a plus or a minus belong to calc().
+_BLANKS_AROUND = re.compile(r" ?([{};,]) ?|(?<=[a-z]:) ")
+
+
+@dataclass(frozen=True, slots=True)
+class StaticFile:
+    """One file, read once: it does not change while a process lives."""
+
+    content: bytes
+    compressed: bytes
+    version: str
+    media_type: str
+
+
+@cache
+def files() -> dict[str, StaticFile]:
+    """Every static file by its name."""
+    return {path.name: _read(path) for path in sorted(DIRECTORY.iterdir()) if path.suffix in MEDIA_TYPES}
+
+
+def url(name: str) -> str:
+    """Where a page finds the file; another address as soon as its content is another. KeyError for no such file."""
+    return f"{PREFIX}/{name}?v={files()[name].version}"
+
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get(f"{PREFIX}/{{name}}")
+async def static(name: str, request: Request) -> Response:
+    """The file. Its secrets-free bytes are compressed beforehand; no page ever is."""
+    file = files().get(name)
+    if file is None:
+        raise HTTPException(404)
+    etag = f'"{file.version}"'
+    is_named_by_content = request.query_params.get("v") == file.version
+    headers = {
+        "ETag": etag,
+        "Vary": "Accept-Encoding",
+        "Cache-Control": _FOREVER if is_named_by_content else "no-cache",
+    }
+    if request.headers.get("if-none-match") == etag:
+        return Response(status_code=304, headers=headers)
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        return Response(file.compressed, headers=headers | {"Content-Encoding": "gzip"}, media_type=file.media_type)
+    return Response(file.content, headers=headers, media_type=file.media_type)
+
+
+def _read(path: Path) -> StaticFile:
+    content = path.read_bytes()
+    if path.suffix == ".css":
+        content = _compact(content.decode()).encode()
+    version = hashlib.sha256(content).hexdigest()[:_HASH_LENGTH]
+    return StaticFile(content, gzip.compress(content, 9, mtime=0), version, MEDIA_TYPES[path.suffix])
+
+
+def _compact(stylesheet: str) -> str:
+    """Without comments and the blanks that mean nothing. Ours has no string with a comma, a brace or a semicolon."""
+    bare = _COMMENT.sub("", stylesheet)
+    return _BLANKS_AROUND.sub(lambda found: found[1] or "", _BLANKS.sub(" ", bare)).replace(";}", "}").strip()

@@ -1,0 +1,80 @@
+"""A commit that fails must never have been answered 200."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+import asyncpg
+import pytest
+from fastapi import APIRouter, Depends
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.http.dependencies import ReadSession, WriteSession, write_session
+from shared.runtime.resources import AccountSettings
+from tests.integration.http.kit import running
+
+PROMISE = text("INSERT INTO promises (kept_by) VALUES (1)")
+AfterTheAnswer = Annotated[AsyncSession, Depends(write_session, scope="request")]
+
+
+@pytest.fixture
+async def promises(database_url: str) -> AsyncIterator[None]:
+    """A table whose constraint is looked at only at commit, and then always broken."""
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("""
+        CREATE TABLE keepers (id int PRIMARY KEY);
+        CREATE TABLE promises (kept_by int REFERENCES keepers (id) DEFERRABLE INITIALLY DEFERRED);
+    """)
+    yield
+    await connection.execute("DROP TABLE promises; DROP TABLE keepers")
+    await connection.close()
+
+
+@pytest.fixture
+def router() -> APIRouter:
+    made = APIRouter()
+
+    @made.post("/before")
+    async def before(session: WriteSession) -> str:
+        await session.execute(PROMISE)
+        return "promised"
+
+    @made.post("/after")
+    async def after(session: AfterTheAnswer) -> str:
+        await session.execute(PROMISE)
+        return "promised"
+
+    @made.post("/read")
+    async def read(session: ReadSession) -> str:
+        await session.execute(PROMISE)
+        return "promised"
+
+    return made
+
+
+@pytest.mark.usefixtures("promises")
+async def test_a_failed_commit_is_a_500(settings: AccountSettings, router: APIRouter) -> None:
+    async with running(settings, router) as client:
+        response = await client.post("/before")
+    assert response.status_code == 500
+    assert response.json()["code"] == "internal_error"
+    assert "keepers" not in response.text
+
+
+@pytest.mark.usefixtures("promises")
+async def test_with_the_default_scope_it_would_have_been_answered_200(
+    settings: AccountSettings, router: APIRouter
+) -> None:
+    async with running(settings, router) as client:
+        with pytest.raises(IntegrityError):  # raised behind an answer that was sent already
+            await client.post("/after")
+        assert 'route="/after",service="kit",status="200"' in (await client.get("/metrics")).text
+
+
+@pytest.mark.usefixtures("promises")
+async def test_a_read_session_cannot_write(settings: AccountSettings, router: APIRouter) -> None:
+    async with running(settings, router) as client:
+        assert (await client.post("/read")).status_code == 500

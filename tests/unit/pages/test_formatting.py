@@ -1,0 +1,55 @@
+"""How amounts and dates are written."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from shared import clock
+from shared.money import Money
+from shared.pages import formatting
+
+
+@pytest.mark.parametrize(
+    ("paise", "written"),
+    [
+        (0, "₹0.00"),
+        (5, "₹0.05"),
+        (12345678, "₹1,23,456.78"),
+        (10_000_000_00, "₹1,00,00,000.00"),
+        (-150000, "\u2212₹1,500.00"),
+    ],
+)
+def test_rupees_are_grouped_by_lakh(paise: int, written: str) -> None:
+    assert formatting.rupees(paise) == written
+    assert formatting.rupees(abs(paise)) == str(Money(abs(paise))), "one way to write money"
+
+
+def test_an_amount_has_its_paise_apart() -> None:
+    assert formatting.figure(12345678) == formatting.Figure("", "1,23,456", "78")
+    assert formatting.figure(-5) == formatting.Figure("\u2212", "0", "05")
+    assert formatting.short_rupees(25000) == "₹250"
+    assert formatting.typed_rupees(25050) == "250.50"
+
+
+def test_a_moment_is_told_in_the_reader_s_time_zone() -> None:
+    moment = datetime(2026, 11, 20, 19, 14, tzinfo=UTC)
+    assert formatting.when(moment) == "21 Nov 2026, 12:44 am"
+    assert formatting.when(moment, "UTC") == "20 Nov 2026, 7:14 pm"
+    assert formatting.iso(moment) == "2026-11-20T19:14:00Z"
+
+
+def test_days_have_names_when_they_are_near() -> None:
+    now = datetime(2026, 11, 20, 19, 14, tzinfo=UTC)  # already the 21st in India
+    with clock.reading(lambda: now):
+        assert formatting.day(now) == "Today"
+        assert formatting.day(datetime(2026, 11, 20, 12, 0, tzinfo=UTC)) == "Yesterday"
+        assert formatting.day(datetime(2026, 11, 2, 12, 0, tzinfo=UTC)) == "Monday, 2 November"
+        assert formatting.day(datetime(2025, 11, 2, 12, 0, tzinfo=UTC)) == "Sunday, 2 November 2025"
+
+
+def test_initials_and_account_numbers() -> None:
+    assert formatting.initials("Asha Devi Rao") == "AR"
+    assert formatting.initials("  ") == ""
+    assert formatting.masked("50100012341234") == "•••• 1234"

@@ -1,0 +1,108 @@
+"""Forms read what people type, and keep it when it is refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from pydantic import BaseModel
+
+from shared.errors import Forbidden
+from shared.http.errors import InvalidRequest
+from shared.http.fields import Pin, Text
+from shared.idempotency.errors import IdempotencyKeyReused
+from shared.money import MAX_MOVEMENT_PAISE
+from shared.pages.forms import Form, Rupees
+from shared.pages.paths import own_path
+
+
+class Sending(BaseModel):
+    amount: Rupees
+    pin: Pin
+    note: Text | None = None
+
+
+@dataclass(eq=False)
+class NotToday(Forbidden):
+    code = "not_today"
+    title = "Not today"
+
+
+@pytest.mark.parametrize(
+    ("typed", "paise"),
+    [("250", 25000), ("250.50", 25050), ("12.5", 1250), ("1,23,456.78", 12345678), ("₹ 10", 1000), ("7.", 700)],
+)
+def test_amounts_are_read_as_people_type_them(typed: str, paise: int) -> None:
+    assert Form({"amount": typed, "pin": "4711"}).read(Sending).amount == paise
+
+
+@pytest.mark.parametrize(
+    "typed", ["", "0", "0.00", "-5", "1e5", "12.345", "ten", "NaN", "٣", "10000001", "1.2.3", "9" * 40]
+)
+def test_what_is_no_amount_is_told_beside_the_field(typed: str) -> None:
+    form = Form({"amount": typed, "pin": "4711"})
+    with form.catching():
+        form.read(Sending)
+    assert form.status == 422
+    assert set(form.errors) == {"amount"}
+    assert form.problem is None
+
+
+def test_the_largest_movement_is_still_one() -> None:
+    largest = str(MAX_MOVEMENT_PAISE // 100)
+    assert Form({"amount": largest, "pin": "4711"}).read(Sending).amount == MAX_MOVEMENT_PAISE
+
+
+def test_empty_fields_count_as_not_given() -> None:
+    body = Form({"amount": "1", "pin": "4711", "note": "", "unknown": "x"}).read(Sending)
+    assert body.note is None
+
+
+def test_a_refusal_stands_beside_its_field_or_above_the_form() -> None:
+    form = Form({"amount": "1", "pin": "4711"})
+    with form.catching(not_today="pin"):
+        raise NotToday
+    assert (form.status, form.errors, form.problem) == (403, {"pin": "Not today"}, None)
+    other = Form()
+    with other.catching():
+        raise NotToday
+    assert other.problem == "Not today"
+
+
+def test_a_refused_form_keeps_all_but_its_secrets_and_its_key() -> None:
+    form = Form({"amount": "1", "pin": "4711"}, key="the-key")
+    form.refuse(InvalidRequest.of("amount", "no"))
+    assert form.value("amount") == "1"
+    assert form.value("pin") == ""
+    assert "4711" not in repr(form)
+    assert form.key == "the-key", "sent again, it is still the same deed"
+
+
+def test_a_key_spent_on_another_deed_is_replaced_and_told() -> None:
+    form = Form({"amount": "1"}, key="the-key")
+    form.refuse(IdempotencyKeyReused(["amount"]))
+    assert form.key != "the-key"
+    assert form.problem is not None
+    assert "already done its work" in form.problem
+
+
+def test_a_defect_is_not_hidden_on_a_form() -> None:
+    form = Form()
+    with pytest.raises(ZeroDivisionError), form.catching():
+        raise ZeroDivisionError
+
+
+def test_every_blank_form_does_a_deed_of_its_own() -> None:
+    assert Form().key != Form().key
+
+
+@pytest.mark.parametrize("path", ["/send", "/pay/chai@batua?amount=200", "/a%20b", "/"])
+def test_own_paths_are_followed(path: str) -> None:
+    assert own_path(path) == path
+
+
+@pytest.mark.parametrize(
+    "path", [None, "", "//x", "/\\x", "http://x", "/a\\b", "/a b", "/a\nb", "/é", "/sign-in?next=/"]
+)
+def test_other_paths_are_not(path: str | None) -> None:
+    assert own_path(path) == "/"
