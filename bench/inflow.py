@@ -40,8 +40,8 @@ from shared.ledger.post import post
 from shared.ledger.rules import Transfer
 from shared.models import Transfer as TransferRow
 from shared.proof.prove import prove
-from shared.testing.apps import RunningApp, Signed, merchant_app_settings, running
-from shared.testing.factories import create_user
+from tests.support.apps import RunningApp, Signed, merchant_app_settings, running
+from tests.support.factories import create_user
 
 TARGET_P95_MS = 50.0
 TARGET_RATIO = 2.0

@@ -12,8 +12,8 @@ from playwright.sync_api import Browser, sync_playwright
 
 from infra.local.stack import Stack
 from infra.screenshots.chromium import NAMES, find_chromium, launch
-from tests.browser.visits import DESKTOP, PHONE, Screen, Visits
-from tests.whole_stack import FAST, asha, bank, person, prove, shop  # noqa: F401 - fixtures
+from tests.support.browser.visits import DESKTOP, PHONE, Screen, Visits
+from tests.support.whole_stack import FAST, asha, bank, person, prove, shop  # noqa: F401 - fixtures
 
 CHECKOUT = Path(__file__).parents[2]
 FAILURES = CHECKOUT / "var" / "test-failures"

@@ -10,9 +10,9 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 from playwright.sync_api import Page, Request, expect
 
 from infra.local.stack import Stack
-from tests.browser.scene import SPOTS, Scene, Spot
-from tests.browser.steps import fill_in_payment, shows_heading
-from tests.browser.visits import DESKTOP, PHONE, Visits
+from tests.support.browser.pages_to_visit import SPOTS, Scene, Spot
+from tests.support.browser.steps import fill_in_payment, shows_heading
+from tests.support.browser.visits import DESKTOP, PHONE, Visits
 
 MOST_BYTES = 60_000
 _ONE_OF_EACH = Counter(document=1, stylesheet=1, script=1)

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from infra.demo.actors import PIN, Holder, SimulatedBank
-from tests.browser.steps import (
+from tests.support.browser.steps import (
     ask_for_money,
     decide_at_the_bank,
     fill_in_payment,
@@ -22,7 +22,7 @@ from tests.browser.steps import (
     sign_up,
     withdraw,
 )
-from tests.browser.visits import PHONE, Screen, Visits
+from tests.support.browser.visits import PHONE, Screen, Visits
 
 
 def test_from_signing_up_to_the_first_receipt(

@@ -9,8 +9,8 @@ from playwright.sync_api import expect
 
 from infra.demo.actors import Holder
 from infra.local.stack import Stack
-from tests.browser.steps import ask_for_money, decide_at_the_bank, pay, send, shows_heading
-from tests.browser.visits import Visits
+from tests.support.browser.steps import ask_for_money, decide_at_the_bank, pay, send, shows_heading
+from tests.support.browser.visits import Visits
 
 
 @pytest.fixture

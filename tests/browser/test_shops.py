@@ -11,8 +11,8 @@ from playwright.sync_api import expect
 
 from infra.demo.actors import PIN, Holder, SimulatedBank
 from shared.ids import new_token
-from tests.browser.steps import follow_without_a_script, give_back, pay, shows_heading, withdraw
-from tests.browser.visits import Screen, Visits
+from tests.support.browser.steps import follow_without_a_script, give_back, pay, shows_heading, withdraw
+from tests.support.browser.visits import Screen, Visits
 
 
 def test_a_shop_opens_and_prints_its_code(visits: Visits, screen: Screen) -> None:

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from infra.local.stack import Stack
-from tests.browser.visits import SECONDS, Visits
+from tests.support.browser.visits import SECONDS, Visits
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from shared.ledger.post import post_one
 from shared.ledger.rules import Transfer
 from shared.models import Account, InflowWatermark
 from shared.proof.prove import prove
-from shared.testing.factories import create_merchant
+from tests.support.factories import create_merchant
 
 PAYMENTS = 120
 PAYERS = 4

@@ -15,7 +15,7 @@ from shared.ledger.group_commit import Poster
 from shared.ledger.post import Instruction, InstructionOutcome, Replayed, carry_out, post
 from shared.ledger.rules import Posted, Rejected, Transfer
 from shared.models import Account, Entry
-from shared.testing.factories import create_merchant, create_user
+from tests.support.factories import create_merchant, create_user
 
 
 def send(sender: Account, receiver: Account, amount: int, key: str) -> Instruction:

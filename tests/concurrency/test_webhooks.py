@@ -16,9 +16,9 @@ from shared.db.engine import SessionMaker
 from shared.ids import new_token
 from shared.ledger.accounts import wallet_of
 from shared.models import Entry, OnRamp, WebhookDelivery
-from shared.testing.factories import create_user
-from shared.testing.onramps import SignedRequest, create_on_ramp, payment_notice, signed, webhook_values
-from shared.testing.serving import serving
+from tests.support.bank_notices import SignedRequest, create_on_ramp, payment_notice, signed, webhook_values
+from tests.support.factories import create_user
+from tests.support.serving import serving
 
 
 @pytest.fixture

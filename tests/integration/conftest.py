@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from shared.testing.apps import RunningApp, Signed, merchant_app_settings, running, user_app_settings
+from tests.support.apps import RunningApp, Signed, merchant_app_settings, running, user_app_settings
 
 
 @pytest.fixture

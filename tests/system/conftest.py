@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from infra.local.stack import Stack
-from tests.whole_stack import FAST, bank, person, prove, shop  # noqa: F401 - fixtures
+from tests.support.whole_stack import FAST, bank, person, prove, shop  # noqa: F401 - fixtures
 
 SETTINGS = FAST | {"BATUA_ON_RAMPS__ENQUIRE_AFTER_SECONDS": "5"}
 

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from services.merchant_app.settings import MerchantAppSettings
 from services.user_app.settings import UserAppSettings
-from tests.integration.auth.people import running
+from tests.support.auth_people import running
 
 OLD_KEY, NEW_KEY = SecretStr("oldest-key-0123456789"), SecretStr("newest-key-0123456789")
 

@@ -23,7 +23,7 @@ from shared.auth.passwords import Hasher
 from shared.auth.tokens import Tokens
 from shared.db.engine import SessionMaker
 from shared.models import Owner, PinFailure
-from tests.integration.auth.people import PASSWORD, PIN, bearing, is_problem, log_in, running, sign_up
+from tests.support.auth_people import PASSWORD, PIN, bearing, is_problem, log_in, running, sign_up
 
 WRONG = "9999"
 

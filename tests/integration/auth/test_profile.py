@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from shared.auth.passwords import Hasher
-from tests.integration.auth.people import PASSWORD, PIN, bearing, is_problem, log_in, open_shop, sign_up
+from tests.support.auth_people import PASSWORD, PIN, bearing, is_problem, log_in, open_shop, sign_up
 
 NEW = "another horse"
 

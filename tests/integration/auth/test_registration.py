@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from services.user_app.settings import UserAppSettings
 from shared.db.engine import SessionMaker
 from shared.models import Account, OutboxMessage, Owner, User
-from tests.integration.auth.people import PASSWORD, PIN, is_problem, new_email, open_shop, running, sign_up
+from tests.support.auth_people import PASSWORD, PIN, is_problem, new_email, open_shop, running, sign_up
 
 
 async def test_a_person_gets_a_wallet_with_nothing_in_it_and_a_welcome(

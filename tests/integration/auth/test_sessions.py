@@ -17,7 +17,7 @@ from shared import clock
 from shared.auth.tokens import Tokens
 from shared.ids import new_id
 from tests.integration.auth.conftest import OLD_KEY
-from tests.integration.auth.people import bearing, is_problem, log_in, open_shop, running, sign_up
+from tests.support.auth_people import bearing, is_problem, log_in, open_shop, running, sign_up
 
 
 def part(content: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ from infra.local.redis import answers, server_command
 from services.merchant_app.settings import MerchantAppSettings
 from services.user_app.settings import UserAppSettings
 from shared.config import RateLimits
-from tests.integration.auth.people import bearing, is_problem, log_in, new_email, running, sign_up
+from tests.support.auth_people import bearing, is_problem, log_in, new_email, running, sign_up
 
 STRICT = RateLimits(login_per_email="3/15minutes", login_per_address="8/15minutes")
 FEW_SIGN_UPS = RateLimits(sign_ups_per_address="3/hour")

@@ -9,8 +9,8 @@ import pytest
 
 from services.bank_webhook.main import create_app
 from services.bank_webhook.settings import BankWebhookSettings
-from shared.testing.onramps import webhook_values
-from shared.testing.serving import serving
+from tests.support.bank_notices import webhook_values
+from tests.support.serving import serving
 
 
 @pytest.fixture(scope="module")

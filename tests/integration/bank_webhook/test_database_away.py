@@ -17,10 +17,10 @@ from services.bank_webhook.settings import BankWebhookSettings
 from shared.db.engine import SessionMaker
 from shared.ledger.accounts import wallet_of
 from shared.models import OnRamp
-from shared.testing.factories import create_user
-from shared.testing.networks import Wire, wire_to
-from shared.testing.onramps import SignedRequest, create_on_ramp, payment_notice, signed, webhook_values
-from shared.testing.serving import serving_beside
+from tests.support.bank_notices import SignedRequest, create_on_ramp, payment_notice, signed, webhook_values
+from tests.support.factories import create_user
+from tests.support.networks import Wire, wire_to
+from tests.support.serving import serving_beside
 
 
 @pytest.fixture

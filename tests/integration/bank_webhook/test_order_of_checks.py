@@ -19,8 +19,8 @@ from services.bank_webhook.settings import BankWebhookSettings
 from shared import clock
 from shared.banks.signatures import sign
 from shared.banks.wire import PaymentNotice
-from shared.testing.onramps import HDFC_SECRET, SignedRequest, new_webhook_secret, signed, webhook_values
-from shared.testing.serving import serving
+from tests.support.bank_notices import HDFC_SECRET, SignedRequest, new_webhook_secret, signed, webhook_values
+from tests.support.serving import serving
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 OLDER_SECRET = new_webhook_secret()

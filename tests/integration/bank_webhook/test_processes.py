@@ -17,9 +17,9 @@ from sqlalchemy import func, select, text
 
 from shared.db.engine import SessionMaker
 from shared.models import Account, Entry, OnRamp
-from shared.testing.factories import create_user
-from shared.testing.onramps import SignedRequest, create_on_ramp, payment_notice, signed, webhook_values
-from shared.testing.serving import listening
+from tests.support.bank_notices import SignedRequest, create_on_ramp, payment_notice, signed, webhook_values
+from tests.support.factories import create_user
+from tests.support.serving import listening
 
 ROOT = Path(__file__).parents[3]
 START_SECONDS = 30.0

@@ -20,9 +20,9 @@ from shared.banks.wire import Notice, PayoutNotice
 from shared.db.engine import SessionMaker
 from shared.ids import new_token
 from shared.models import Withdrawal
-from shared.testing.bank_flows import create_withdrawal
-from shared.testing.factories import create_user
-from shared.testing.onramps import create_on_ramp, payment_notice, signed, webhook_values
+from tests.support.bank_flows import create_withdrawal
+from tests.support.bank_notices import create_on_ramp, payment_notice, signed, webhook_values
+from tests.support.factories import create_user
 
 # Roles are of the whole server: two tests must not make them at the same time.
 pytestmark = pytest.mark.xdist_group("database roles")

@@ -16,8 +16,8 @@ from shared.db.engine import SessionMaker
 from shared.ids import new_id, new_token
 from shared.ledger.accounts import wallet_of
 from shared.models import Account, OnRamp, OutboxMessage, Transfer, WebhookDelivery
-from shared.testing.factories import create_user
-from shared.testing.onramps import create_on_ramp, payment_notice, signed
+from tests.support.bank_notices import create_on_ramp, payment_notice, signed
+from tests.support.factories import create_user
 
 
 async def a_pending_on_ramp(sessionmaker: SessionMaker, **facts: Any) -> OnRamp:

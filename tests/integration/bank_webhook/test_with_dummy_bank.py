@@ -25,9 +25,9 @@ from shared.ids import new_token
 from shared.ledger.accounts import wallet_of
 from shared.models import Entry, OnRamp
 from shared.on_ramps import commands
-from shared.testing.factories import create_user
-from shared.testing.onramps import AXIS_SECRET, HDFC_SECRET, webhook_values
-from shared.testing.serving import listening, serving
+from tests.support.bank_notices import AXIS_SECRET, HDFC_SECRET, webhook_values
+from tests.support.factories import create_user
+from tests.support.serving import listening, serving
 
 API_KEY = "an-api-key-of-the-tests"
 AMOUNT = 200000

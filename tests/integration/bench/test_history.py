@@ -12,7 +12,7 @@ from shared.db.engine import SessionMaker
 from shared.inflow.rollups import roll_up_due, taken_between
 from shared.models import Account, Entry
 from shared.proof.prove import prove
-from shared.testing.factories import create_merchant, create_user
+from tests.support.factories import create_merchant, create_user
 
 
 async def test_loaded_payments_prove_and_go_on_where_the_accounts_stood(

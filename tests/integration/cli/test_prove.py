@@ -20,7 +20,7 @@ from shared import clock
 from shared.banks.client import BankClient
 from shared.banks.wire import Statement
 from shared.config import Bank
-from shared.testing.bank_flows import BankMove, bank_statement
+from tests.support.bank_flows import BankMove, bank_statement
 
 Run = Callable[..., Result]
 NOBODY_LISTENS = "http://127.0.0.1:9"

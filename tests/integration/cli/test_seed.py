@@ -28,7 +28,7 @@ from shared.inflow.rollups import roll_up_due
 from shared.ledger.errors import InsufficientFunds
 from shared.models import Account, Entry, OutboxMessage, Owner, Transfer
 from shared.proof.prove import prove
-from shared.testing.apps import API, running, user_app_settings
+from tests.support.apps import API, running, user_app_settings
 
 Run = Callable[..., Result]
 EVENING = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)  # 21:00 in India

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from infra.cli.users import app
 from shared.ids import new_token
-from shared.testing.apps import API, PASSWORD, PIN, Signed, problem, running, user_app_settings
+from tests.support.apps import API, PASSWORD, PIN, Signed, problem, running, user_app_settings
 
 RUNNER = CliRunner()
 

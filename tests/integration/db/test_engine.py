@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from shared.config import DatabaseSettings
 from shared.db.engine import SessionMaker, create_engine
 from shared.db.outages import is_outage
-from shared.testing.networks import wire_to
+from tests.support.networks import wire_to
 
 
 async def test_an_error_never_tells_the_values_of_its_statement(sessionmaker: SessionMaker) -> None:

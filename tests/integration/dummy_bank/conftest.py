@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from services.dummy_bank.settings import BankSimulatorSettings
-from tests.integration.dummy_bank.scene import KEYS, WEBHOOK_SECRET, BankClient, Platform, bank_client, run_app
+from tests.support.simulated_bank import KEYS, WEBHOOK_SECRET, BankClient, Platform, bank_client, run_app
 
 
 @pytest.fixture

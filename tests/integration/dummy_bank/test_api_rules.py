@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.dummy_bank.scene import KEYS, BankClient
+from tests.support.simulated_bank import KEYS, BankClient
 
 KEYED = [
     ("GET", "/api/ping"),

@@ -19,7 +19,7 @@ import pytest
 from pydantic import SecretStr
 
 from services.dummy_bank.settings import BankSimulatorSettings
-from tests.integration.dummy_bank.scene import BankClient, Platform, bank_client, eventually, run_app
+from tests.support.simulated_bank import BankClient, Platform, bank_client, eventually, run_app
 
 
 def environment(settings: BankSimulatorSettings) -> dict[str, str]:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from shared.banks.wire import PaymentNotice, SessionState
-from tests.integration.dummy_bank.scene import RETURN_URL, BankClient, Platform, eventually
+from tests.support.simulated_bank import RETURN_URL, BankClient, Platform, eventually
 
 
 def test_approving_moves_the_money_and_tells_the_platform(bank: BankClient, platform: Platform) -> None:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from shared.banks.wire import CallLog, PayoutAnswer, PayoutNotice, Statement, to_wire_time
-from tests.integration.dummy_bank.scene import BankClient, Platform, eventually
+from tests.support.simulated_bank import BankClient, Platform, eventually
 
 
 def outcomes(bank: BankClient) -> list[str]:

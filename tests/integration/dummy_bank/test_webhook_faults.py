@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from shared.banks.wire import PaymentNotice
-from tests.integration.dummy_bank.scene import BankClient, Heard, Platform, eventually
+from tests.support.simulated_bank import BankClient, Heard, Platform, eventually
 
 
 def deliver_one(bank: BankClient, reference: str = "onramp-1") -> str:

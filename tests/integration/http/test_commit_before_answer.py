@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.http.dependencies import ReadSession, WriteSession, write_session
 from shared.runtime.resources import AccountSettings
-from tests.integration.http.kit import running
+from tests.support.small_service import running
 
 PROMISE = text("INSERT INTO promises (kept_by) VALUES (1)")
 AfterTheAnswer = Annotated[AsyncSession, Depends(write_session, scope="request")]

@@ -20,7 +20,7 @@ from shared.http.fields import Body, Name, Paise
 from shared.http.pagination import PageQuery
 from shared.runtime.logs import request_id
 from shared.runtime.resources import AccountSettings
-from tests.integration.http.kit import running
+from tests.support.small_service import running
 
 
 class Order(Body):

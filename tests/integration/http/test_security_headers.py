@@ -9,8 +9,8 @@ import pytest
 
 from services.user_app.main import create_app
 from shared.pages import static_files
-from shared.testing.apps import RunningApp, user_app_settings
-from tests.integration.pages.browser import HTML, open_page, send_form, sign_up
+from tests.support.apps import RunningApp, user_app_settings
+from tests.support.page_requests import HTML, open_page, send_form, sign_up
 
 EVERYWHERE = (
     "/sign-in",

@@ -13,7 +13,7 @@ from shared.idempotency import store
 from shared.idempotency.claims import Answer, Claim, claim_for
 from shared.idempotency.errors import IdempotencyKeyReused, RequestInFlight
 from shared.models import IdempotencyKey
-from shared.testing.factories import create_user
+from tests.support.factories import create_user
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from shared.inflow.calendar import Month
 from shared.inflow.queries import Taken
 from shared.ledger.post import post_one
 from shared.ledger.rules import Transfer, TransferKind
-from tests.integration.inflow.shops import open_shop, owner_of, pay
+from tests.support.shops import open_shop, owner_of, pay
 
 ZONES = ["Asia/Kolkata", "Europe/Berlin", "Africa/Cairo", "America/Havana", "Pacific/Kiritimati", "America/St_Johns"]
 NOW = datetime(2026, 11, 1, 20, 30, tzinfo=UTC)

@@ -22,8 +22,8 @@ from shared.inflow.rollups import roll_up_due
 from shared.ledger.rules import TransferKind
 from shared.models import Account, InflowRollup, InflowWatermark
 from shared.proof.prove import prove
-from shared.testing import factories
-from tests.integration.inflow.shops import fold, folds_of, open_shop, owner_of, pay
+from tests.support import factories
+from tests.support.shops import fold, folds_of, open_shop, owner_of, pay
 
 # Offsets of :00, :30 and :45; clocks changed by an hour, by half an hour, at midnight; both ends of the world.
 ZONES = [

@@ -21,7 +21,7 @@ from shared.ledger.group_commit import Poster
 from shared.ledger.post import Instruction, Replayed
 from shared.ledger.rules import Posted, Transfer
 from shared.models import Account, Entry
-from shared.testing.factories import create_merchant, create_user
+from tests.support.factories import create_merchant, create_user
 
 
 def pay(buyer: Account, shop: Account, key: str, *, initiated_by: UUID | None = None) -> Instruction:

@@ -21,7 +21,7 @@ from shared.ledger.post import Instruction, Replayed, carry_out, post, post_one
 from shared.ledger.rules import CaptureHold, PlaceHold, Posted, Rejected, ReleaseHold, Transfer
 from shared.models import Account, Entry, Hold, IdempotencyKey, OutboxMessage
 from shared.outbox.messages import Message
-from shared.testing.factories import create_merchant, create_user
+from tests.support.factories import create_merchant, create_user
 
 
 async def balances(sessionmaker: SessionMaker, account: Account) -> tuple[int, int]:

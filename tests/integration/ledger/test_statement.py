@@ -18,7 +18,7 @@ from shared.ledger.post import post_one
 from shared.ledger.rules import Transfer, TransferKind
 from shared.ledger.statement import Filter, Line
 from shared.models import Account
-from shared.testing import factories
+from tests.support import factories
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

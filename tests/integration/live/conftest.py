@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import pytest
 from fastapi import FastAPI
 
-from shared.testing.apps import Settings, application, merchant_app_settings, user_app_settings
-from shared.testing.serving import serving_beside
+from tests.support.apps import Settings, application, merchant_app_settings, user_app_settings
+from tests.support.serving import serving_beside
 
 NO_REDIS = "redis://127.0.0.1:1/0"
 

@@ -18,10 +18,10 @@ from shared.ledger.accounts import wallet_of
 from shared.live import hub, stream
 from shared.models import OnRamp
 from shared.on_ramps.settlement import settle
-from shared.testing.apps import PIN, Signed, problem
-from shared.testing.events import Listening, listening_to
-from shared.testing.onramps import create_on_ramp
 from tests.integration.live.conftest import Served
+from tests.support.apps import PIN, Signed, problem
+from tests.support.bank_notices import create_on_ramp
+from tests.support.events import Listening, listening_to
 
 WITHDRAWAL: dict[str, Any] = {
     "bank": "hdfc",

@@ -12,9 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from shared.testing.apps import PASSWORD, PIN
-from shared.testing.events import listening_to
-from shared.testing.serving import listening
+from tests.support.apps import PASSWORD, PIN
+from tests.support.events import listening_to
+from tests.support.serving import listening
 
 CHECKOUT = Path(__file__).parents[3]
 GRACE_SECONDS = 10

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from shared import clock
-from shared.testing.apps import PIN, RunningApp, Signed, problem
+from tests.support.apps import PIN, RunningApp, Signed, problem
 
 ZERO = {"amount": 0, "count": 0, "average": 0}
 

@@ -16,8 +16,8 @@ from shared.ledger.accounts import wallet_of
 from shared.ledger.post import post_one
 from shared.ledger.rules import Transfer
 from shared.pages.formatting import rupees
-from shared.testing.apps import RunningApp, Signed
-from shared.testing.browsing import Browser
+from tests.support.apps import RunningApp, Signed
+from tests.support.browsing import Browser
 
 NOON = datetime(2026, 11, 20, 6, 30, tzinfo=UTC)
 """In India."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from shared.testing.apps import PASSWORD, PIN, RunningApp, Signed
-from shared.testing.browsing import Browser
+from tests.support.apps import PASSWORD, PIN, RunningApp, Signed
+from tests.support.browsing import Browser
 
 
 @pytest.fixture

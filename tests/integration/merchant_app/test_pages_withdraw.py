@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from shared.testing.apps import PIN, RunningApp, Signed
-from shared.testing.browsing import Browser, Page
+from tests.support.apps import PIN, RunningApp, Signed
+from tests.support.browsing import Browser, Page
 
 ACCOUNT = {"bank": "axis", "account_number": "998877665544", "ifsc": "UTIB0000001", "account_holder": "Chai Point"}
 

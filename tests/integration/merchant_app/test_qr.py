@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from services.merchant_app.qr import payment_uri
-from shared.testing.apps import RunningApp, Signed, problem
+from tests.support.apps import RunningApp, Signed, problem
 
 
 @pytest.mark.parametrize(("path", "media_type"), [("/qr.svg", "image/svg+xml"), ("/qr.png", "image/png")])

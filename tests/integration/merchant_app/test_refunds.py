@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from sqlalchemy import select
 
 from shared.models import OutboxMessage
-from shared.testing.apps import PIN, RunningApp, Signed, problem
+from tests.support.apps import PIN, RunningApp, Signed, problem
 
 
 async def pay(buyer: Signed, shop: Signed, amount: int) -> str:

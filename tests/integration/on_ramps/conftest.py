@@ -13,8 +13,8 @@ from services.dummy_bank.main import create_app
 from services.dummy_bank.settings import BankSimulatorSettings
 from shared.banks.client import BankClient, clients_for
 from shared.config import Bank, OnRampSettings, OnRampTimings
-from shared.testing.onramps import AXIS_SECRET, HDFC_SECRET
-from shared.testing.serving import listening, serving
+from tests.support.bank_notices import AXIS_SECRET, HDFC_SECRET
+from tests.support.serving import listening, serving
 
 API_KEY = "an-api-key-of-the-tests"
 NOBODY = "http://127.0.0.1:1/webhooks"

@@ -26,8 +26,8 @@ from shared.models import Account, OnRamp
 from shared.on_ramps import commands
 from shared.on_ramps.errors import OnRampNotFound, TooManyOnRamps, UnknownBank
 from shared.on_ramps.settlement import settle
-from shared.testing.factories import create_user
-from shared.testing.onramps import create_on_ramp, payment_notice
+from tests.support.bank_notices import create_on_ramp, payment_notice
+from tests.support.factories import create_user
 
 Clients = dict[str, BankClient]
 Misbehave = Callable[..., Awaitable[None]]

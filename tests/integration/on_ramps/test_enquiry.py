@@ -23,8 +23,8 @@ from shared.models import OnRamp
 from shared.on_ramps import rows
 from shared.on_ramps.enquiry import GIVE_UP_AFTER, enquire_due
 from shared.on_ramps.settlement import settle
-from shared.testing.factories import create_user
-from shared.testing.onramps import create_on_ramp, payment_notice
+from tests.support.bank_notices import create_on_ramp, payment_notice
+from tests.support.factories import create_user
 
 Clients = dict[str, BankClient]
 Visit = Callable[[str, str], Awaitable[Any]]

@@ -25,7 +25,7 @@ from shared.models import OutboxMessage, Owner
 from shared.outbox import delivery
 from shared.outbox.delivery import backoff_seconds, deliver_due
 from shared.outbox.messages import Message, write
-from shared.testing.factories import create_merchant, create_user
+from tests.support.factories import create_merchant, create_user
 
 
 @dataclass

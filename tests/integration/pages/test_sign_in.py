@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from shared.testing.apps import PASSWORD, PIN, RunningApp
-from tests.integration.pages.browser import HTML, OWN_FORM, fresh_email, open_page, send_form, sign_up
+from tests.support.apps import PASSWORD, PIN, RunningApp
+from tests.support.page_requests import HTML, OWN_FORM, fresh_email, open_page, send_form, sign_up
 
 
 @pytest.fixture(params=["user_app", "merchant_app"])

@@ -17,8 +17,8 @@ from shared.ledger.rules import Transfer
 from shared.models import Account
 from shared.proof.prove import MAX_OFFENDERS, ProofReport, prove
 from shared.proof.seals import seal
-from shared.testing.bank_flows import BankMove, bank_statement, create_on_ramp, create_withdrawal
-from shared.testing.factories import create_merchant, create_user
+from tests.support.bank_flows import BankMove, bank_statement, create_on_ramp, create_withdrawal
+from tests.support.factories import create_merchant, create_user
 
 
 @dataclass(slots=True)

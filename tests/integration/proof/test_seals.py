@@ -15,7 +15,7 @@ from shared.ledger.rules import Transfer
 from shared.models import Account, Entry, LedgerSeal, LedgerSealRange
 from shared.proof import seals
 from shared.proof.seals import FIRST_PREVIOUS_HASH, seal, verify
-from shared.testing.factories import create_user
+from tests.support.factories import create_user
 
 
 async def seal_now(sessionmaker: SessionMaker) -> LedgerSeal | None:

@@ -16,8 +16,8 @@ from shared.ledger import system_accounts
 from shared.models import Account, OnRamp, ReconciliationFinding
 from shared.proof.prove import prove
 from shared.reconciliation.reconcile import Report, reconcile_bank
-from shared.testing.bank_flows import BankMove, bank_statement, create_on_ramp, create_withdrawal
-from shared.testing.factories import create_user
+from tests.support.bank_flows import BankMove, bank_statement, create_on_ramp, create_withdrawal
+from tests.support.factories import create_user
 
 HOUR = timedelta(hours=1)
 

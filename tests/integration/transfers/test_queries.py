@@ -7,8 +7,8 @@ import pytest
 from shared.db.engine import SessionMaker
 from shared.ids import new_token
 from shared.models import Account, Owner
-from shared.testing import factories
 from shared.transfers.queries import find_people
+from tests.support import factories
 
 
 async def find(sessionmaker: SessionMaker, asked_by: Account, text: str, **options: int) -> list[str]:

@@ -12,9 +12,9 @@ from redis.asyncio import Redis
 
 from services.dummy_bank.main import create_app as create_bank
 from services.dummy_bank.settings import BankSimulatorSettings
-from shared.testing.apps import BANK_API_KEY, RunningApp, running, user_app_settings
-from shared.testing.onramps import AXIS_SECRET, HDFC_SECRET
-from shared.testing.serving import listening, serving
+from tests.support.apps import BANK_API_KEY, RunningApp, running, user_app_settings
+from tests.support.bank_notices import AXIS_SECRET, HDFC_SECRET
+from tests.support.serving import listening, serving
 
 NOBODY = "http://127.0.0.1:1/webhooks"
 

@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from shared.testing.apps import Signed, problem
 from shared.transfers.pots import MAX_POTS
+from tests.support.apps import Signed, problem
 
 
 async def test_the_wallet_shows_what_one_has(asha: Signed) -> None:

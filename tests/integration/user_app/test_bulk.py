@@ -14,7 +14,7 @@ from sqlalchemy import event, func, select
 
 from shared.config import MovementLimits
 from shared.models import OutboxMessage
-from shared.testing.apps import PIN, RunningApp, Signed, problem, running, user_app_settings
+from tests.support.apps import PIN, RunningApp, Signed, problem, running, user_app_settings
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from shared import clock
 from shared.config import MovementLimits
-from shared.testing.apps import PIN, RunningApp, Signed, problem, running, user_app_settings
+from tests.support.apps import PIN, RunningApp, Signed, problem, running, user_app_settings
 
 LIMITS = MovementLimits(
     transfer_per_movement_paise=300_00,

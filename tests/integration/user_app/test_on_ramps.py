@@ -9,7 +9,7 @@ from uuid import uuid4
 import httpx
 from redis.asyncio import Redis
 
-from shared.testing.apps import BANK_API_KEY, RunningApp, Signed, problem
+from tests.support.apps import BANK_API_KEY, RunningApp, Signed, problem
 
 
 async def misbehave(bank_url: str, bank: str, **faults: Any) -> None:

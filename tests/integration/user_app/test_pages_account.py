@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import func, select
 
 from shared.models import IdempotencyKey
-from shared.testing.apps import PASSWORD, PIN, RunningApp, Signed
-from shared.testing.browsing import Browser
+from tests.support.apps import PASSWORD, PIN, RunningApp, Signed
+from tests.support.browsing import Browser
 
 NEW_PASSWORD = "a better horse"
 

@@ -14,11 +14,11 @@ from sqlalchemy import func, select, update
 from shared.banks.wire import PayoutNotice
 from shared.models import OnRamp, Withdrawal
 from shared.on_ramps.settlement import settle
-from shared.testing.apps import BANK_API_KEY, PIN, RunningApp, Signed
-from shared.testing.browsing import Browser, Page
-from shared.testing.onramps import payment_notice
 from shared.withdrawals import timeline
 from shared.withdrawals.notices import apply_payout_notice
+from tests.support.apps import BANK_API_KEY, PIN, RunningApp, Signed
+from tests.support.bank_notices import payment_notice
+from tests.support.browsing import Browser, Page
 
 ACCOUNT = {
     "bank": "hdfc",

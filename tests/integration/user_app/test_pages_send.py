@@ -8,8 +8,8 @@ import re
 import httpx
 import pytest
 
-from shared.testing.apps import PIN, RunningApp, Signed
-from shared.testing.browsing import Browser, Page
+from tests.support.apps import PIN, RunningApp, Signed
+from tests.support.browsing import Browser, Page
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 from sqlalchemy import update
 
 from shared.models import Owner
-from shared.testing.apps import API, PASSWORD, RunningApp, Signed, problem
+from tests.support.apps import API, PASSWORD, RunningApp, Signed, problem
 
 PATH = "/system/initial-funds"
 

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from shared import clock
-from shared.testing.apps import RunningApp, Signed, problem
+from tests.support.apps import RunningApp, Signed, problem
 
 HOSTILE = ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "  =2*5", "\uff1d1", 'a "quoted", note', "₹ आशा"]
 

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from shared import clock
 from shared.models import OutboxMessage
-from shared.testing.apps import PIN, RunningApp, Signed, problem
+from tests.support.apps import PIN, RunningApp, Signed, problem
 
 
 async def test_money_sent_to_a_friend_is_answered_with_a_whole_receipt(asha: Signed, ravi: Signed) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared.ids import new_token
-from shared.testing.apps import RunningApp, Signed, problem
+from tests.support.apps import RunningApp, Signed, problem
 
 
 async def test_a_friend_is_shown_without_email(user_app: RunningApp, asha: Signed) -> None:

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from sqlalchemy import update
 
 from shared.models import Withdrawal
-from shared.testing.apps import PIN, RunningApp, Signed, problem
+from tests.support.apps import PIN, RunningApp, Signed, problem
 
 ACCOUNT: dict[str, Any] = {
     "bank": "hdfc",

@@ -14,9 +14,9 @@ from shared.db.engine import SessionMaker, create_sessionmaker
 from shared.ids import new_id
 from shared.ledger.post import post_one
 from shared.ledger.rules import Transfer
-from shared.testing.factories import create_user
 from shared.wakeups.announcer import Announcer, channel_of
 from shared.wakeups.commits import announce_commits, note
+from tests.support.factories import create_user
 
 Told = list[Set[UUID]]
 

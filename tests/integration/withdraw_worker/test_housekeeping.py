@@ -12,7 +12,7 @@ from shared.db.engine import SessionMaker
 from shared.idempotency.store import KEPT_FOR
 from shared.ids import new_id
 from shared.models import IdempotencyKey, LedgerSeal, PinFailure, RevokedToken
-from shared.testing.factories import create_user
+from tests.support.factories import create_user
 
 
 async def test_sign_outs_and_wrong_pins_are_forgotten_once_they_count_no_more(

@@ -22,8 +22,8 @@ from shared.ids import new_id
 from shared.inflow.rollups import roll_up_due
 from shared.models import IdempotencyKey, PinFailure, RevokedToken
 from shared.reconciliation.reconcile import reconcile_bank
-from shared.testing.bank_flows import bank_statement
-from shared.testing.factories import create_merchant, create_user
+from tests.support.bank_flows import bank_statement
+from tests.support.factories import create_merchant, create_user
 
 # Roles are of the whole server: two tests must not make them at the same time.
 pytestmark = pytest.mark.xdist_group("database roles")

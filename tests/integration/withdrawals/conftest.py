@@ -15,8 +15,8 @@ from shared.config import Bank
 from shared.db.engine import SessionMaker
 from shared.models import BankCircuit
 from shared.withdrawals.engine import Engine
-from tests.integration.dummy_bank.scene import KEYS, WEBHOOK_SECRET, Running, bank_client, run_app
-from tests.integration.withdrawals.world import FAST, World
+from tests.support.simulated_bank import KEYS, WEBHOOK_SECRET, Running, bank_client, run_app
+from tests.support.withdrawal_world import FAST, World
 
 
 @pytest.fixture(scope="module")

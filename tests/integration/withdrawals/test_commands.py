@@ -30,7 +30,7 @@ from shared.withdrawals.errors import (
 from shared.withdrawals.review import list_review, resolve
 from shared.withdrawals.states import Paid, TurnedDown
 from shared.withdrawals.views import get_withdrawal, list_withdrawals, mask
-from tests.integration.withdrawals.world import ACCOUNT_NUMBER, World, owner_of, past
+from tests.support.withdrawal_world import ACCOUNT_NUMBER, World, owner_of, past
 
 GOOD = {"bank": "hdfc", "account_number": ACCOUNT_NUMBER, "ifsc": "ICIC0001234", "account_holder": "Asha Rao"}
 GENEROUS = MovementLimits()

@@ -21,7 +21,7 @@ from shared.ids import new_id
 from shared.models import BankCircuit
 from shared.withdrawals.engine import Engine, Job
 from shared.withdrawals.states import InProgress, MayBeDone, NotDone, Paid, TurnedDown
-from tests.integration.withdrawals.world import FAST, World, owner_of, past
+from tests.support.withdrawal_world import FAST, World, owner_of, past
 
 
 async def test_a_withdrawal_is_paid_once_and_captured(world: World) -> None:

@@ -11,7 +11,7 @@ from shared.models import Account
 from shared.withdrawals.engine import Job
 from shared.withdrawals.notices import NoticeVerdict
 from shared.withdrawals.states import Fact, MayBeDone, NotDone, Paid, TurnedDown
-from tests.integration.withdrawals.world import World, owner_of, past
+from tests.support.withdrawal_world import World, owner_of, past
 
 FULL = (1_000_00, 0)
 HELD = (1_000_00, 100_00)

@@ -20,10 +20,10 @@ from services.user_app.settings import UserAppSettings
 from shared.config import OnRampTimings, RateLimits
 from shared.db.engine import SessionMaker
 from shared.ids import new_token
-from shared.testing.factories import fund
+from tests.support.factories import fund
 
 PIN = "4711"
-PASSWORD = "correct horse"  # noqa: S105 - a test's
+PASSWORD = "correct horse"
 API = "/api/v1"
 BANK_API_KEY = "an-api-key-of-the-tests"
 _NOWHERE = "http://127.0.0.1:1"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 
 from shared.ids import new_token
-from shared.testing.apps import PASSWORD, PIN, RunningApp
+from tests.support.apps import PASSWORD, PIN, RunningApp
 
 HTML = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 OWN_FORM = HTML | {"sec-fetch-site": "same-origin"}

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from shared.ids import new_token
-from shared.testing.apps import Settings, application, opened
+from tests.support.apps import Settings, application, opened
 
 PASSWORD, PIN = "correct horse", "1234"
 

@@ -8,8 +8,8 @@ from typing import Literal
 from infra.demo.actors import PIN, Holder, SimulatedBank, wait_for
 from infra.local.secrets import read_secrets
 from infra.local.stack import Stack
-from tests.browser.steps import pay
-from tests.browser.visits import App
+from tests.support.browser.steps import pay
+from tests.support.browser.visits import App
 
 
 @dataclass(frozen=True)

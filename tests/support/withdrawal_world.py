@@ -20,12 +20,12 @@ from shared.idempotency.claims import claim_for
 from shared.ids import new_token
 from shared.models import Account, OutboxMessage, Withdrawal, WithdrawalEvent
 from shared.models import Transfer as TransferRow
-from shared.testing.factories import create_user
 from shared.withdrawals.commands import request_withdrawal
 from shared.withdrawals.engine import Engine
 from shared.withdrawals.notices import NoticeVerdict, apply_payout_notice
 from shared.withdrawals.sweep import owners_to_hint
-from tests.integration.dummy_bank.scene import BankClient as BankConsole
+from tests.support.factories import create_user
+from tests.support.simulated_bank import BankClient as BankConsole
 
 ACCOUNT_NUMBER = "50100123451234"
 FAST = WithdrawalTimings(

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from infra.demo.actors import PIN, Holder
 from shared.ids import new_token
-from tests.browser.visits import SECONDS
+from tests.support.browser.visits import SECONDS
 
 ACCOUNT = {"Account number": "50100012345678", "IFSC": "HDFC0000123", "Account holder": "Asha Rao"}
 

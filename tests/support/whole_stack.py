@@ -14,7 +14,7 @@ from infra.demo.actors import Holder, SimulatedBank
 from infra.local.secrets import read_secrets
 from infra.local.stack import Stack
 
-CHECKOUT = Path(__file__).parents[1]
+CHECKOUT = Path(__file__).parents[2]
 FAST = {
     "BATUA_BCRYPT_ROUNDS": "4",
     "BATUA_RATE_LIMITS__ENABLED": "false",

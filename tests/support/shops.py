@@ -17,7 +17,7 @@ from shared.ledger import system_accounts
 from shared.ledger.post import post_one
 from shared.ledger.rules import Transfer, TransferKind
 from shared.models import Account
-from shared.testing import factories
+from tests.support import factories
 
 
 async def pay(

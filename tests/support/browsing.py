@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import httpx
 
-from shared.testing.apps import Signed
+from tests.support.apps import Signed
 
 _ORIGIN = {"Accept": "text/html", "Sec-Fetch-Site": "same-origin"}
 
