@@ -28,7 +28,7 @@ unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 # Nor that it keeps nothing compiled: each of nine processes would compile all of Batua at every start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install up demo test lint fmt migrate prove seed bench bench-inflow screenshots lock compose-up clean
+.PHONY: help install up demo test lint docs fmt migrate prove seed bench bench-inflow screenshots lock compose-up clean
 
 help: ## Explain every target
 	@awk 'BEGIN {FS = ":.*## "; print "make <target>:"} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,12 +58,16 @@ test: $(INSTALLED) ## Run every test, and measure the coverage of the rooms that
 	$(BIN)/python -m coverage report --fail-under=$(COVERAGE_AT_LEAST)
 	$(PYTEST) $(foreach folder,$(MONEY_TESTS),--ignore $(folder)) tests
 
-lint: $(INSTALLED) ## Check style, types, import contracts and the shape of the containers
+lint: $(INSTALLED) ## Check style, types, import contracts, containers and generated documents
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m infra.containers_check
+	$(BIN)/python -m infra.documentation --check
+
+docs: $(INSTALLED) ## Write the documents that are made from code
+	@$(BIN)/python -m infra.documentation
 
 fmt: $(INSTALLED) ## Format the code and fix what can be fixed by itself
 	$(BIN)/ruff check --fix-only .

@@ -1,7 +1,8 @@
 """Typed pieces of settings, put together by each service; read from `BATUA_*` in the environment.
 
-No secret has a default. With `BATUA_ENV=production` a service refuses to start while any of its
-secrets is missing, short or well known, and says which.
+The text below a field is its description: docs/configuration.md and .env.example are made of it (`make docs`).
+No secret has a default. With `BATUA_ENV=production` a service refuses to start while one of its secrets is
+missing, short or well known, and names it.
 """
 
 from __future__ import annotations
@@ -28,14 +29,21 @@ def _split(value: object) -> object:
 
 
 class Settings(BaseSettings):
-    """What every service reads, and the rule about secrets in production."""
+    """What every service reads."""
 
     model_config = SettingsConfigDict(
-        env_prefix="BATUA_", env_nested_delimiter="__", extra="ignore", frozen=True, hide_input_in_errors=True
+        env_prefix="BATUA_",
+        env_nested_delimiter="__",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
     )
 
     env: Literal["local", "production"] = "local"
+    """`production` marks cookies Secure and refuses weak secrets and weak settings at the start."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """The least severe log lines that are written, as JSON, to standard error."""
 
     @property
     def is_production(self) -> bool:
@@ -69,42 +77,56 @@ def _is_weak(secret: str) -> bool:
 
 
 class DatabaseSettings(Settings):
-    """Where the truth is kept: `postgresql://user:password@host:port/name`."""
+    """Postgres, which holds the truth."""
 
     database_url: SecretStr
+    """`postgresql://role:password@host:port/name`; each service has a role of its own."""
     database_pool_size: int = Field(default=10, ge=1, le=100)
+    """Connections that one process may hold open at once."""
     database_pool_timeout_seconds: float = Field(default=5.0, gt=0)
+    """How long a request waits for a free connection before it answers 503."""
     database_statement_timeout_seconds: float = Field(default=15.0, gt=0)
+    """How long Postgres works on one statement. A transaction that idles for twice as long is ended."""
     database_lock_timeout_seconds: float = Field(default=10.0, gt=0)
+    """How long a statement waits for a lock."""
 
 
 class RedisSettings(Settings):
-    """Broker, cache and guard: never the truth, and everything must go on without it."""
+    """Redis: broker, cache and guard. It never holds the truth; every service works without it."""
 
     redis_url: SecretStr
+    """`redis://:password@host:port/0`."""
     redis_timeout_seconds: float = Field(default=0.25, gt=0)
+    """How long to connect to Redis, or to wait for an answer of it. There is no second try."""
 
 
 SecretList = Annotated[list[SecretStr], NoDecode, Field(min_length=1)]
 
 
 class TokenSettings(Settings):
-    """Keys that sign session tokens, newest first: the first signs, all verify."""
+    """Session tokens and PIN tokens."""
 
     token_keys: SecretList
+    """Keys that sign tokens, newest first: the first signs, all verify. Rotate by putting a new one in front."""
     token_lifetime_seconds: int = Field(default=7 * 24 * 3600, ge=60)
+    """How long a session lasts after sign-in."""
     pin_token_lifetime_seconds: int = Field(default=300, ge=10)
+    """How long a PIN token stands in for the PIN."""
 
     _token_keys = field_validator("token_keys", mode="before")(_split)
 
 
 class PasswordSettings(Settings):
-    """How passwords and PINs are hashed."""
+    """How passwords and PINs are hashed, and when a PIN is locked."""
 
     pin_pepper: SecretStr
+    """Mixed into the hash of every PIN. Never change it: no PIN would be right any more."""
     bcrypt_rounds: int = Field(default=12, ge=4, le=16)
+    """Cost of a hash: each round more doubles its time. At least 12 in production."""
     pin_attempts: int = Field(default=5, ge=1)
+    """Wrong PINs within the window after which the PIN is locked."""
     pin_window_seconds: int = Field(default=15 * 60, ge=1)
+    """Length of that window. The lock opens when the first of the wrong PINs is this old."""
 
     @model_validator(mode="after")
     def _enough_rounds(self) -> Self:
@@ -114,20 +136,25 @@ class PasswordSettings(Settings):
 
 
 class RateLimits(BaseModel):
-    """Throttling of sign-ins and sign-ups (never the PIN lockout, which cannot be turned off)."""
+    """Throttling of sign-ins and sign-ups. The PIN lockout is separate and cannot be turned off."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     enabled: bool = True
+    """`false` turns throttling off; production refuses that."""
     login_per_email: str = "10/15minutes"
+    """Failed sign-ins per email address."""
     login_per_address: str = "100/15minutes"
+    """Failed sign-ins per network address. An IPv6 /64 counts as one address."""
     sign_ups_per_address: str = "100/hour"
+    """Sign-ups per network address."""
 
 
 class RateLimitSettings(Settings):
-    """`BATUA_RATE_LIMITS__ENABLED=false` turns throttling off, outside production only."""
+    """How often one may try to sign in or up, as `<number>/<period>`."""
 
     rate_limits: RateLimits = RateLimits()
+    """Throttling of sign-ins and sign-ups."""
 
     @model_validator(mode="after")
     def _always_on_in_production(self) -> Self:
@@ -153,11 +180,17 @@ class BankSettings(Settings):
     """The banks' addresses and our keys there, for services that call a bank."""
 
     bank_hdfc_url: str
+    """Base address of HDFC Bank's API; the paths begin with `/api`."""
     bank_hdfc_api_key: SecretStr
+    """Our key at HDFC Bank, sent as `X-Api-Key`."""
     bank_hdfc_pages_url: str = ""
+    """Base address at which browsers find HDFC Bank's pages, when it differs from the API's."""
     bank_axis_url: str
+    """Base address of Axis Bank's API; the paths begin with `/api`."""
     bank_axis_api_key: SecretStr
+    """Our key at Axis Bank, sent as `X-Api-Key`."""
     bank_axis_pages_url: str = ""
+    """Base address at which browsers find Axis Bank's pages, when it differs from the API's."""
 
     @property
     def banks(self) -> dict[str, Bank]:
@@ -189,21 +222,27 @@ def _networks(value: object) -> object:
 
 
 class ProxySettings(Settings):
-    """The proxies in front whose `X-Forwarded-For` is believed; nobody's, unless they are named."""
+    """Reverse proxies in front of a service."""
 
     trusted_proxies: NetworkList = []
+    """Networks of the proxies whose `X-Forwarded-For` is believed, comma-separated. By default, none is."""
 
     _proxies = field_validator("trusted_proxies", mode="before")(_networks)
 
 
 class WebhookSettings(ProxySettings):
-    """Who may call the webhook: secrets newest first, and the networks the bank calls from."""
+    """Who may call the webhook."""
 
     bank_hdfc_webhook_secrets: SecretList
+    """Secrets that HDFC Bank signs notices with (`whsec_` + base64), newest first; each of them verifies."""
     bank_hdfc_webhook_networks: NetworkList
+    """Networks that HDFC Bank calls from, comma-separated."""
     bank_axis_webhook_secrets: SecretList
+    """Secrets that Axis Bank signs notices with (`whsec_` + base64), newest first; each of them verifies."""
     bank_axis_webhook_networks: NetworkList
+    """Networks that Axis Bank calls from, comma-separated."""
     webhook_tolerance_seconds: int = Field(default=300, ge=1)
+    """How far a notice's signed timestamp may lie from our clock, either way."""
 
     _secrets_lists = field_validator("bank_hdfc_webhook_secrets", "bank_axis_webhook_secrets", mode="before")(_split)
     _callers = field_validator("bank_hdfc_webhook_networks", "bank_axis_webhook_networks", mode="before")(_networks)
@@ -212,15 +251,22 @@ class WebhookSettings(ProxySettings):
 class WithdrawalTimings(BaseModel):
     """How long a payout waits for what; all in seconds, so that a test can turn hours into moments."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     bank_timeout_seconds: float = Field(default=5, gt=0)
+    """How long one call to a bank may take, from waiting for a connection to the last byte."""
     lease_seconds: float = Field(default=60, gt=0)
+    """How long a worker may work on one withdrawal before it counts as gone. Longer than a call to the bank."""
     retry_base_seconds: float = Field(default=2, gt=0)
+    """The longest first pause between two attempts; it doubles with each attempt."""
     retry_cap_seconds: float = Field(default=600, gt=0)
+    """The longest pause between two attempts, and the pause between enquiries under review."""
     not_found_grace_seconds: float = Field(default=30, gt=0)
+    """A payout is sent again only after two "not found" answers at least this far apart."""
     sweep_seconds: float = Field(default=10, gt=0)
+    """How often the scheduler looks for withdrawals that are due."""
     review_after_seconds: float = Field(default=86400, gt=0)
+    """A withdrawal that is active for longer goes to `needs_review`."""
 
     @model_validator(mode="after")
     def _lease_outlives_the_call(self) -> Self:
@@ -230,60 +276,75 @@ class WithdrawalTimings(BaseModel):
 
 
 class WithdrawalSettings(Settings):
-    """`BATUA_WITHDRAWALS__...`."""
+    """How long a payout waits for what."""
 
     withdrawals: WithdrawalTimings = WithdrawalTimings()
+    """Timings of payouts."""
 
 
 class OnRampTimings(BaseModel):
     """When a pending on-ramp is asked about at the bank."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     enquire_after_seconds: float = Field(default=600, gt=0)
+    """A pending on-ramp is asked about at this age; each later pause is as long as the on-ramp is old."""
     bank_timeout_seconds: float = Field(default=5, gt=0)
+    """How long one call to a bank may take, from waiting for a connection to the last byte."""
 
 
 class OnRampSettings(Settings):
-    """`BATUA_ON_RAMPS__...`, and where the bank sends the person back to."""
+    """On-ramps: enquiries, and where the bank sends the person back to."""
 
     on_ramps: OnRampTimings = OnRampTimings()
+    """Timings of on-ramps."""
     user_app_url: str
+    """Base address at which browsers reach user_app; the bank sends people back there."""
 
 
 class MovementLimits(BaseModel):
-    """How much one owner may send to others, and withdraw: at once, and in a day (India's). All in paise.
+    """How much one owner may send to others, and withdraw, at once and in a day. All in paise."""
 
-    As shipped they stop a runaway, not a person; a platform that goes live sets what its licence allows.
-    """
-
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     transfer_per_movement_paise: int = Field(default=MAX_MOVEMENT_PAISE, ge=1)
+    """The largest single transfer to others."""
     transfer_per_day_paise: int = Field(default=100 * MAX_MOVEMENT_PAISE, ge=1)
+    """What one owner may send to others in one day of the Indian calendar."""
     withdrawal_per_movement_paise: int = Field(default=MAX_MOVEMENT_PAISE, ge=1)
+    """The largest single withdrawal."""
     withdrawal_per_day_paise: int = Field(default=100 * MAX_MOVEMENT_PAISE, ge=1)
+    """What one owner may withdraw in one day of the Indian calendar."""
 
 
 class LimitSettings(Settings):
-    """`BATUA_LIMITS__TRANSFER_PER_DAY_PAISE` and the like."""
+    """How much may be moved. The defaults stop a runaway program only; set what your licence allows."""
 
     limits: MovementLimits = MovementLimits()
+    """Limits per movement and per day."""
 
 
 class WelcomeSettings(Settings):
-    """A gift at sign-up, posted as `funding`; 0 outside demos."""
+    """What a new person finds in the wallet."""
 
     welcome_balance_paise: int = Field(default=0, ge=0)
+    """A gift at sign-up, posted as a transfer of kind `funding`. 0 outside demos."""
 
 
 class MailSettings(Settings):
     """The SMTP server that outgoing mail is handed to."""
 
     smtp_host: str
+    """Its host name."""
     smtp_port: int = Field(ge=1, le=65535)
+    """Its port."""
     smtp_username: str | None = None
+    """User name, when the server wants one."""
     smtp_password: SecretStr | None = None
+    """Password of that user."""
     smtp_tls: Literal["none", "starttls", "implicit"] = "none"
+    """How the connection is encrypted: not at all, by STARTTLS, or from the first byte."""
     smtp_timeout_seconds: float = Field(default=10.0, gt=0)
+    """How long one mail may take, connecting included."""
     mail_from: str = "Batua <no-reply@batua.example>"
+    """Sender of all mail."""

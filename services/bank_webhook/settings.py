@@ -21,12 +21,12 @@ class Sender:
 
 
 class BankWebhookSettings(DatabaseSettings, WebhookSettings):
-    """`BATUA_BANK_*_WEBHOOK_SECRETS`, `..._NETWORKS`, `BATUA_TRUSTED_PROXIES`, and how long things may take."""
+    """How long one delivery to the webhook may take."""
 
     webhook_body_seconds: float = Field(default=10.0, gt=0)
-    """Within this the whole body has to arrive."""
+    """The whole body has to arrive within this time."""
     webhook_commit_seconds: float = Field(default=15.0, gt=0)
-    """Within this the delivery is committed, tries and pauses included, or the bank is asked to come again."""
+    """The delivery is committed within this time, all attempts included, or answered 503 so that the bank retries."""
 
     @property
     def senders(self) -> dict[str, Sender]:

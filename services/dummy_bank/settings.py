@@ -25,26 +25,47 @@ class BankProfile:
 
 
 class BankSimulatorSettings(BaseSettings):
-    """`DUMMY_BANK_DATABASE` is the SQLite file; `DUMMY_BANK_PUBLIC_URL` is where browsers find the pages."""
+    """The simulated banks. They are the outside world, so they read no `BATUA_*` setting."""
 
-    model_config = SettingsConfigDict(env_prefix="DUMMY_BANK_", extra="ignore", frozen=True, hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_prefix="DUMMY_BANK_",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+    )
 
     database: Path
+    """The SQLite file that holds the banks' own book."""
     public_url: str
+    """Base address at which browsers find the banks' pages."""
     hdfc_api_key: SecretStr
+    """The key that callers of HDFC Bank's API must send."""
     hdfc_webhook_secret: SecretStr
+    """The secret that HDFC Bank signs its notices with: `whsec_` + base64."""
     hdfc_webhook_url: str
+    """Where HDFC Bank sends its notices."""
     axis_api_key: SecretStr
+    """The key that callers of Axis Bank's API must send."""
     axis_webhook_secret: SecretStr
+    """The secret that Axis Bank signs its notices with: `whsec_` + base64."""
     axis_webhook_url: str
+    """Where Axis Bank sends its notices."""
 
     session_seconds: float = Field(default=900, gt=0)
+    """How long a netbanking session stays open."""
     webhook_timeout_seconds: float = Field(default=5, gt=0)
+    """How long one delivery of a notice may take."""
     webhook_retry_base_seconds: float = Field(default=0.5, gt=0)
+    """The first pause between two deliveries of a notice; it doubles with each attempt."""
     webhook_retry_cap_seconds: float = Field(default=30, gt=0)
+    """The longest pause between two deliveries of a notice."""
     webhook_attempts: int = Field(default=20, ge=1, le=100)
+    """After so many deliveries a notice is given up; the console can still send it."""
     hang_seconds: float = Field(default=60, gt=0)
+    """How long the fault `timeout_after_rate` keeps a caller waiting."""
     hold_seconds: float = Field(default=120, gt=0)
+    """How long the fault `hold_at` keeps a payout call waiting."""
 
     @model_validator(mode="after")
     def _secrets_can_sign(self) -> Self:

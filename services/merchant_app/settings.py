@@ -7,7 +7,7 @@ from shared.runtime.resources import AccountSettings
 
 
 class MerchantAppSettings(AccountSettings, WithdrawalSettings):
-    """`BATUA_*`: database, Redis, tokens, passwords, throttling, withdrawals, where people pay."""
+    """merchant_app alone."""
 
     user_app_url: str | None = None
-    """Where user_app is reached, for links that pay this shop; without it, none are shown."""
+    """Base address at which browsers reach user_app, for links that pay a shop; without it, none are shown."""

@@ -1,0 +1,43 @@
+"""The documents made from code say what the code says, and name every setting."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from infra.documentation.__main__ import out_of_date
+from infra.documentation.configuration import configuration_page
+from infra.documentation.settings import NoDescription, settings_of
+from infra.local.layout import CHECKOUT
+
+_VARIABLE = re.compile(r"\b(?:BATUA|DUMMY_BANK)_[A-Z][A-Z_]*[A-Z]\b")
+SET_BY_BATUA_ITSELF = {"BATUA_PROCESS", "BATUA_TESTS_POSTGRES", "BATUA_TESTS_REDIS"}
+
+
+def test_the_generated_documents_are_up_to_date() -> None:
+    assert out_of_date() == []
+
+
+def test_every_variable_that_the_checkout_names_is_documented() -> None:
+    folders = ("services", "shared", "infra", "tests", "bench", "docs")
+    files = [file for folder in folders for ending in ("py", "md") for file in (CHECKOUT / folder).rglob(f"*.{ending}")]
+    files += [CHECKOUT / name for name in ("Makefile", "docker-compose.yml", "README.md", "infra/Dockerfile")]
+    named = {name for file in files for name in _VARIABLE.findall(file.read_text(encoding="utf-8"))}
+    documented = set(re.findall(r"^\| `([A-Z_]+)`", configuration_page(), flags=re.MULTILINE))
+    assert "BATUA_DATABASE_URL" in named
+    assert named - documented - SET_BY_BATUA_ITSELF == set()
+
+
+class Undescribed(BaseSettings):
+    """Has a field that says nothing."""
+
+    model_config = SettingsConfigDict(env_prefix="BATUA_", use_attribute_docstrings=True)
+
+    depth: int = 3
+
+
+def test_a_setting_without_a_description_is_refused() -> None:
+    with pytest.raises(NoDescription, match=Undescribed.model_config["env_prefix"] + "DEPTH"):
+        settings_of(Undescribed)
