@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from shared.config import WithdrawalSettings
 from shared.runtime.resources import AccountSettings
 
 
-class MerchantAppSettings(AccountSettings, WithdrawalSettings):
+class MerchantAppSettings(AccountSettings):
     """merchant_app alone."""
 
     user_app_url: str | None = None
