@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
+from services.bank_webhook import routes
 from services.bank_webhook.gate import MAX_BODY_BYTES, Gate
-from services.bank_webhook.routes import webhooks
 from services.bank_webhook.settings import BankWebhookSettings
 from services.bank_webhook.state import WebhookResources
 from shared.banks.signatures import SignatureInvalid
@@ -43,7 +43,7 @@ def create_app(settings: BankWebhookSettings | None = None) -> FastAPI:
         version=VERSION,
         settings=chosen,
         lifespan=lifespan,
-        routers=[webhooks.router],
+        routers=[routes.router],
         readiness=[POSTGRES],
         prefix="",
         # The gate checks type and size itself, after the caller's address; this limit is only a second fence.

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager, closing
 
 from fastapi import FastAPI
 
+from services.merchant_app.api import ROUTERS
 from services.merchant_app.pages import pages_of
-from services.merchant_app.routes import ROUTERS
 from services.merchant_app.settings import MerchantAppSettings
 from shared.http.application import create_application
 from shared.http.health import POSTGRES, REDIS

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager, closing
 
 from fastapi import FastAPI
 
+from services.user_app.api import ROUTERS
+from services.user_app.api.bulk_transfers import BULK_BODY_LIMIT_BYTES, BULK_PATH
 from services.user_app.banks import open_banks
 from services.user_app.pages import pages_of
-from services.user_app.routes import ROUTERS
-from services.user_app.routes.bulk_transfers import BULK_BODY_LIMIT_BYTES, BULK_PATH
 from services.user_app.settings import UserAppSettings
 from shared.http.application import API_PREFIX, create_application
 from shared.http.health import POSTGRES, REDIS

@@ -14,7 +14,7 @@ def configuration(database_url: str) -> Config:
     """Alembic's settings without an ini file, so that they are found wherever the package is installed."""
     config = Config()
     config.set_main_option("script_location", str(_FOLDER))
-    config.set_main_option("file_template", "%%(year)d%%(month).2d%%(day).2d_%%(slug)s")
+    config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
     config.attributes["database_url"] = database_url
     return config
 

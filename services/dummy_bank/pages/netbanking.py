@@ -8,10 +8,10 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import RedirectResponse
 
 from services.dummy_bank import netbanking
+from services.dummy_bank.api.dependencies import BankDep, SimulatorDep
 from services.dummy_bank.database import Row
 from services.dummy_bank.errors import BankSaysNo
 from services.dummy_bank.pages.rendering import page, read_form
-from services.dummy_bank.routes.dependencies import BankDep, SimulatorDep
 from services.dummy_bank.settings import BankProfile
 from services.dummy_bank.simulator import Simulator
 

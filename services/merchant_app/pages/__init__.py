@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fastapi import APIRouter
 
-from services.merchant_app.pages import dashboard, payments, poster, profile, refunds, sign_up
+from services.merchant_app.pages import dashboard, payments, profile, qr_poster, refunds, sign_up
 from services.merchant_app.settings import MerchantAppSettings
 from shared.pages import change_secrets, sign_in, withdrawals
 from shared.pages.shell import NavItem, Pages, Shell
@@ -17,7 +17,7 @@ PAGES: tuple[APIRouter, ...] = (
     dashboard.router,
     payments.router,
     refunds.router,
-    poster.router,
+    qr_poster.router,
     profile.router,
     change_secrets.router,
     withdrawals.router,

@@ -7,8 +7,8 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.merchant_app.api.refunds import RefundIn, refund_once
 from services.merchant_app.pages.payments import PATH
-from services.merchant_app.routes.refunds import RefundIn, refund_once
 from shared.auth.tokens import Identity
 from shared.http.dependencies import Caller, CurrentResources, PinCheck, ReadSession
 from shared.http.fields import Body, Pin

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
+from services.merchant_app.api.auth import DEFAULT_TIMEZONE, RegisterBody
+from services.merchant_app.api.auth import sign_up as register_shop
 from services.merchant_app.pages.shop_fields import category_options, timezone_options
-from services.merchant_app.routes.auth import DEFAULT_TIMEZONE, RegisterBody
-from services.merchant_app.routes.auth import sign_up as register_shop
 from shared.api.sessions import ClientAddress
 from shared.http.dependencies import CurrentResources
 from shared.pages.forms import Form, SubmittedForm

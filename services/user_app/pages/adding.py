@@ -6,8 +6,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
+from services.user_app.api.on_ramps import BankCode, OnRampIn, start_once
 from services.user_app.banks import Banks, CurrentBanks
-from services.user_app.routes.on_ramps import BankCode, OnRampIn, start_once
 from shared.auth.tokens import Identity
 from shared.http.dependencies import Caller, CurrentResources, ReadSession
 from shared.http.fields import Body

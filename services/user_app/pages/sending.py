@@ -9,8 +9,8 @@ from fastapi import APIRouter, Path, Request, Response
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.user_app.api.transfers import TransferIn, send_once
 from services.user_app.pages.movements import faces
-from services.user_app.routes.transfers import TransferIn, send_once
 from shared.auth.tokens import Identity
 from shared.http.dependencies import Caller, CurrentResources, PinCheck, ReadSession
 from shared.http.fields import Body, Handle, Pin

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from services.user_app.routes.auth import RegisterBody
-from services.user_app.routes.auth import sign_up as register_person
+from services.user_app.api.auth import RegisterBody
+from services.user_app.api.auth import sign_up as register_person
 from shared.api.sessions import ClientAddress
 from shared.http.dependencies import CurrentResources
 from shared.pages.forms import Form, SubmittedForm

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import ConfigDict
 
-from services.merchant_app.routes.auth import MerchantAnswer
+from services.merchant_app.api.auth import MerchantAnswer
 from shared.auth import profiles
 from shared.http.dependencies import Caller, ReadSession, WriteSession
 from shared.http.fields import Name, Timezone

@@ -10,11 +10,11 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import AwareDatetime, BeforeValidator
 
 from services.dummy_bank import notices
+from services.dummy_bank.api.dependencies import KeyedBankDep, SimulatorDep
 from services.dummy_bank.book import NODAL
 from services.dummy_bank.database import Row
 from services.dummy_bank.errors import BankSaysNo
 from services.dummy_bank.problems import responses
-from services.dummy_bank.routes.dependencies import KeyedBankDep, SimulatorDep
 from shared.banks.wire import MAX_LIST_ITEMS, CallLog, Faults, Statement, to_wire_time
 
 router = APIRouter(prefix="/{bank}/api", tags=["records"], responses=responses(400, 401, 404, 405, 413, 422, 500))

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from services.user_app.routes import (
+from services.user_app.api import (
     accounts,
     auth,
     banks,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 from pydantic import ConfigDict
 
-from services.user_app.routes.auth import UserAnswer
+from services.user_app.api.auth import UserAnswer
 from shared.auth import profiles
 from shared.http.dependencies import Caller, ReadSession, WriteSession
 from shared.http.fields import Name

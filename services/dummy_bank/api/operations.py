@@ -7,10 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 
 from services.dummy_bank import netbanking, payouts
+from services.dummy_bank.api.dependencies import CallerGoneDep, KeyedBankDep, SimulatorDep
 from services.dummy_bank.errors import bank_is_down
 from services.dummy_bank.payout_call import answer_payout
 from services.dummy_bank.problems import responses
-from services.dummy_bank.routes.dependencies import CallerGoneDep, KeyedBankDep, SimulatorDep
 from shared.banks.wire import PayoutAnswer, PayoutRequest, SessionOpened, SessionRequest, SessionState
 
 router = APIRouter(prefix="/{bank}/api", tags=["bank"], responses=responses(400, 401, 404, 405, 413, 422, 500, 503))

@@ -2,17 +2,7 @@
 
 from fastapi import APIRouter
 
-from services.merchant_app.routes import (
-    auth,
-    events,
-    inflow,
-    profile,
-    qr,
-    refunds,
-    transactions,
-    wallet,
-    withdrawals,
-)
+from services.merchant_app.api import auth, events, inflow, profile, qr, refunds, transactions, wallet, withdrawals
 
 ROUTERS: tuple[APIRouter, ...] = (
     auth.router,
