@@ -2,7 +2,8 @@
 
 from fastapi import APIRouter
 
-from services.merchant_app.api import auth, events, inflow, profile, qr, refunds, transactions, wallet, withdrawals
+from services.merchant_app.api import auth, inflow, profile, qr, refunds
+from shared.api import events, transactions, wallet, withdrawals
 
 ROUTERS: tuple[APIRouter, ...] = (
     auth.router,

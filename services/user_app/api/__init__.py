@@ -7,17 +7,14 @@ from services.user_app.api import (
     auth,
     banks,
     bulk_transfers,
-    events,
     limits,
     on_ramps,
     profile,
     system,
-    transactions,
     transfers,
     users,
-    wallet,
-    withdrawals,
 )
+from shared.api import events, transactions, wallet, withdrawals
 
 ROUTERS: tuple[APIRouter, ...] = (
     auth.router,
