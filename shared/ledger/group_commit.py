@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from shared.db.engine import SessionMaker
 from shared.db.outages import is_outage
 from shared.ledger.errors import LedgerBusy
-from shared.ledger.post import Instruction, InstructionOutcome, carry_out
+from shared.ledger.post import Instruction, InstructionOutcome, post_instructions
 from shared.ledger.rules import accounts_touched
 
 LANES = 2
@@ -39,7 +39,7 @@ class _Lane:
     task: asyncio.Task[None] | None = None
 
 
-class Poster:
+class GroupCommit:
     """Posts keyed instructions of one process, in batches, each in one transaction of its own."""
 
     def __init__(self, sessionmaker: SessionMaker, *, lanes: int = LANES, max_batch: int = MAX_BATCH) -> None:
@@ -116,7 +116,7 @@ class Poster:
 
     async def _commit(self, instructions: list[Instruction]) -> list[InstructionOutcome]:
         async with self._sessionmaker.begin() as session:
-            return await carry_out(session, instructions)
+            return await post_instructions(session, instructions)
 
 
 def _fail(batch: list[_Waiting], error: Exception) -> None:

@@ -20,7 +20,7 @@ from shared.idempotency.errors import IdempotencyKeyReused
 from shared.ledger import sql
 from shared.ledger.rules import Command, Outcome, Posted, Rejected, accounts_touched, decide
 from shared.outbox.messages import Message, write
-from shared.wakeups.commits import note
+from shared.wakeups.commits import wake_after_commit
 
 
 def _no_messages(_: Posted) -> Sequence[Message]:
@@ -66,7 +66,7 @@ async def post(session: AsyncSession, commands: Sequence[Command]) -> list[Outco
     outcomes = [replace(outcome, at=at) if isinstance(outcome, Posted) else outcome for outcome in decided]
     posted = [outcome for outcome in outcomes if isinstance(outcome, Posted)]
     await sql.write(session, books, after, posted, at=at)
-    note(session, (account_id for outcome in posted for account_id in accounts_touched(outcome.command)))
+    wake_after_commit(session, (account_id for outcome in posted for account_id in accounts_touched(outcome.command)))
     return outcomes
 
 
@@ -78,7 +78,7 @@ async def post_one(session: AsyncSession, command: Command) -> Posted:
     return outcome
 
 
-async def carry_out(session: AsyncSession, instructions: Sequence[Instruction]) -> list[InstructionOutcome]:
+async def post_instructions(session: AsyncSession, instructions: Sequence[Instruction]) -> list[InstructionOutcome]:
     """Post the instructions whose keys are fresh; replay or refuse the others. Outcomes in the same order.
 
     A key that comes twice in one batch is decided once: its later copies are answered like the first.

@@ -60,7 +60,7 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class StatementPage:
     """Lines, newest first. `next_before` continues; with a filter a page may be short, even empty, and still go on."""
 
     lines: list[Line]
@@ -77,7 +77,7 @@ async def page(
     limit: int,
     before_seq: int | None = None,
     wanted: Filter = EVERYTHING,
-) -> Page:
+) -> StatementPage:
     """At most `limit` lines older than `before_seq`, newest first. Raises AccountNotFound.
 
     Since `seq` has no gaps, a window of it is a number of lines: a filtered page reads SCAN_LINES at most.
@@ -96,8 +96,8 @@ async def page(
     rows = (await session.execute(statement)).all()
     lines = [_line(row, account.owner_id) for row in rows[:limit]]
     if len(rows) > limit:
-        return Page(lines, lines[-1].seq)
-    return Page(lines, window if window > lowest else None)
+        return StatementPage(lines, lines[-1].seq)
+    return StatementPage(lines, window if window > lowest else None)
 
 
 async def stream(

@@ -9,13 +9,13 @@ from sqlalchemy import Select, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.models import OnRamp, Owner
-from shared.wakeups.commits import note
+from shared.wakeups.commits import wake_after_commit
 
 
 async def lock_by_id(session: AsyncSession, on_ramp_id: UUID) -> OnRamp:
     """The row as it is now, locked until the transaction ends."""
     on_ramp = (await session.execute(_locked().where(OnRamp.id == on_ramp_id))).scalar_one()
-    note(session, [on_ramp.account_id])
+    wake_after_commit(session, [on_ramp.account_id])
     return on_ramp
 
 
@@ -24,7 +24,7 @@ async def lock_by_token(session: AsyncSession, bank: str, token: str) -> OnRamp 
     found = await session.execute(_locked().where(OnRamp.bank == bank, OnRamp.token == token))
     on_ramp = found.scalar_one_or_none()
     if on_ramp is not None:  # locked in order to be changed
-        note(session, [on_ramp.account_id])
+        wake_after_commit(session, [on_ramp.account_id])
     return on_ramp
 
 

@@ -1,4 +1,4 @@
-"""What a process opens once and every request uses: engine, Redis, the poster, the hashing threads."""
+"""What a process opens once and every request uses: engine, Redis, the group_commit, the hashing threads."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from shared.config import (
 )
 from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
 from shared.idempotency.guard import Guard
-from shared.ledger.group_commit import Poster
+from shared.ledger.group_commit import GroupCommit
 from shared.live.hub import Hub, open_hub
 from shared.wakeups.announcer import Announcer
 from shared.wakeups.commits import announce_commits
@@ -63,7 +63,7 @@ class Resources(Database):
     """For a single statement: no transaction around it, so half the round trips."""
     redis: Redis
     guard: Guard
-    poster: Poster
+    group_commit: GroupCommit
     hasher: Hasher
     throttle: SignInThrottle
     tokens: Tokens
@@ -98,12 +98,12 @@ def create_redis(settings: RedisSettings) -> Redis:
 
 @asynccontextmanager
 async def open_resources(settings: AccountSettings, *, audience: Audience) -> AsyncIterator[Resources]:
-    """Open everything, and close it in an order that loses nothing: streams first, then the poster while it has
+    """Open everything, and close it in an order that loses nothing: streams first, then the group_commit while it has
     a database."""
     async with open_database(settings, application_name=audience) as database:
         redis = create_redis(settings)
         hasher = Hasher(settings)
-        poster = Poster(database.sessionmaker)
+        group_commit = GroupCommit(database.sessionmaker)
         announcer = Announcer(redis)
         announce_commits(database.sessionmaker, announcer.tell)
         asking = create_sessionmaker(database.engine.execution_options(isolation_level="AUTOCOMMIT"))
@@ -118,25 +118,25 @@ async def open_resources(settings: AccountSettings, *, audience: Audience) -> As
                     asking_sessionmaker=asking,
                     redis=redis,
                     guard=Guard(redis),
-                    poster=poster,
+                    group_commit=group_commit,
                     hasher=hasher,
                     throttle=SignInThrottle(settings.rate_limits, redis, audience=audience),
                     tokens=Tokens(settings, audience),
                     hub=hub,
                 )
         finally:
-            await _drain(poster)
+            await _drain(group_commit)
             await announcer.aclose()
             hasher.close()
             await redis.aclose()
             await redis.connection_pool.disconnect()
 
 
-async def _drain(poster: Poster) -> None:
+async def _drain(group_commit: GroupCommit) -> None:
     try:
         async with asyncio.timeout(DRAIN_TIMEOUT_SECONDS):
-            await poster.close()
+            await group_commit.close()
     except TimeoutError:
         _logger.warning(
-            "the poster was not drained within %.0f s; its keys tell what was posted", DRAIN_TIMEOUT_SECONDS
+            "the group_commit was not drained within %.0f s; its keys tell what was posted", DRAIN_TIMEOUT_SECONDS
         )

@@ -17,7 +17,7 @@ from shared.idempotency.claims import Answer, Claim
 from shared.ids import new_id
 from shared.ledger import system_accounts
 from shared.ledger.accounts import account_of, wallet_of
-from shared.ledger.group_commit import Poster
+from shared.ledger.group_commit import GroupCommit
 from shared.ledger.limits import Day, Limits, SendingLimit, indian_day
 from shared.ledger.parties import Holder, holder_of_wallet, holders
 from shared.ledger.post import Instruction, Replayed
@@ -110,14 +110,14 @@ async def plan_initial_funds(
     return _instruction(transfer, ends, claim)
 
 
-async def carry_out(poster: Poster, instruction: Instruction) -> Answer:
+async def carry_out(group_commit: GroupCommit, instruction: Instruction) -> Answer:
     """Move the money and answer with the receipt; a repeated key gets its first answer.
 
     Raises InsufficientFunds, LimitExceeded, SameAccount, AccountClosed, IdempotencyKeyReused,
     RequestInFlight: then nothing moved. Raises LedgerBusy when that is not known: the movement may still happen, and
     the same key, sent again, tells.
     """
-    outcome = await poster.post(instruction)
+    outcome = await group_commit.post(instruction)
     match outcome:
         case Replayed():
             return outcome.answer

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 _NOTED = "accounts_changed"
 
 
-def note(session: AsyncSession, account_ids: Iterable[UUID]) -> None:
+def wake_after_commit(session: AsyncSession, account_ids: Iterable[UUID]) -> None:
     """The session's transaction changes these accounts, or what their owners see beside them."""
     session.info.setdefault(_NOTED, set()).update(account_ids)
 

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.models import Withdrawal
 from shared.models.withdrawal import ACTIVE_STATUSES
-from shared.wakeups.commits import note
+from shared.wakeups.commits import wake_after_commit
 from shared.withdrawals.errors import WithdrawalNotFound
 
 
@@ -84,5 +84,5 @@ async def _locked(session: AsyncSession, statement: Select[Withdrawal]) -> Withd
     statement = statement.with_for_update().execution_options(populate_existing=True)
     withdrawal = (await session.scalars(statement)).one_or_none()
     if withdrawal is not None:  # locked in order to be changed
-        note(session, [withdrawal.account_id])
+        wake_after_commit(session, [withdrawal.account_id])
     return withdrawal

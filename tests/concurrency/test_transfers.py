@@ -11,8 +11,8 @@ from sqlalchemy import case, func, select
 from shared.db.engine import SessionMaker
 from shared.idempotency.claims import Answer, claim_for
 from shared.ids import new_id
-from shared.ledger.group_commit import Poster
-from shared.ledger.post import Instruction, InstructionOutcome, Replayed, carry_out, post
+from shared.ledger.group_commit import GroupCommit
+from shared.ledger.post import Instruction, InstructionOutcome, Replayed, post, post_instructions
 from shared.ledger.rules import Posted, Rejected, Transfer
 from shared.models import Account, Entry
 from tests.support.factories import create_merchant, create_user
@@ -29,7 +29,7 @@ def send(sender: Account, receiver: Account, amount: int, key: str) -> Instructi
 
 async def in_a_transaction_of_its_own(sessionmaker: SessionMaker, instruction: Instruction) -> InstructionOutcome:
     async with sessionmaker.begin() as session:
-        (outcome,) = await carry_out(session, [instruction])
+        (outcome,) = await post_instructions(session, [instruction])
     return outcome
 
 
@@ -51,9 +51,9 @@ async def test_fifty_transfers_out_of_what_affords_twenty_make_twenty(sessionmak
 async def test_fifty_posted_together_make_twenty_too(sessionmaker: SessionMaker) -> None:
     async with sessionmaker.begin() as session:
         alice, bob = await create_user(session, balance=2000), await create_user(session)
-    poster = Poster(sessionmaker)
-    outcomes = await asyncio.gather(*[poster.post(send(alice, bob, 100, f"{n}")) for n in range(50)])
-    await poster.close()
+    group_commit = GroupCommit(sessionmaker)
+    outcomes = await asyncio.gather(*[group_commit.post(send(alice, bob, 100, f"{n}")) for n in range(50)])
+    await group_commit.close()
     assert Counter(type(outcome) for outcome in outcomes) == {Posted: 20, Rejected: 30}
     assert (await balance(sessionmaker, alice), await balance(sessionmaker, bob)) == (0, 2000)
 
@@ -61,7 +61,7 @@ async def test_fifty_posted_together_make_twenty_too(sessionmaker: SessionMaker)
 async def test_money_sent_both_ways_at_once_never_deadlocks(sessionmaker: SessionMaker) -> None:
     async with sessionmaker.begin() as session:
         alice, bob = await create_user(session, balance=100_000), await create_user(session, balance=100_000)
-    posters = [Poster(sessionmaker) for _ in range(3)]  # three processes' worth
+    group_commits = [GroupCommit(sessionmaker) for _ in range(3)]  # three processes' worth
     storm = []
     for number in range(150):
         sender, receiver = (alice, bob) if number % 2 else (bob, alice)
@@ -69,11 +69,11 @@ async def test_money_sent_both_ways_at_once_never_deadlocks(sessionmaker: Sessio
         storm.append(
             in_a_transaction_of_its_own(sessionmaker, instruction)
             if number % 3 == 0
-            else posters[number % 3].post(instruction)
+            else group_commits[number % 3].post(instruction)
         )
     outcomes = await asyncio.gather(*storm)
-    for poster in posters:
-        await poster.close()
+    for group_commit in group_commits:
+        await group_commit.close()
     assert {type(outcome) for outcome in outcomes} == {Posted}
     assert await balance(sessionmaker, alice) + await balance(sessionmaker, bob) == 200_000
 
@@ -81,10 +81,10 @@ async def test_money_sent_both_ways_at_once_never_deadlocks(sessionmaker: Sessio
 async def test_twenty_copies_of_a_request_move_money_once(sessionmaker: SessionMaker) -> None:
     async with sessionmaker.begin() as session:
         alice, bob = await create_user(session, balance=2000), await create_user(session)
-    posters = [Poster(sessionmaker) for _ in range(4)]
-    outcomes = await asyncio.gather(*[posters[n % 4].post(send(alice, bob, 100, "same")) for n in range(20)])
-    for poster in posters:
-        await poster.close()
+    group_commits = [GroupCommit(sessionmaker) for _ in range(4)]
+    outcomes = await asyncio.gather(*[group_commits[n % 4].post(send(alice, bob, 100, "same")) for n in range(20)])
+    for group_commit in group_commits:
+        await group_commit.close()
     assert Counter(type(outcome) for outcome in outcomes) == {Posted: 1, Replayed: 19}
     answers = {str(outcome.answer.body) for outcome in outcomes if isinstance(outcome, Replayed)}
     assert answers == {"{'balance_after': 1900}"}
@@ -96,14 +96,14 @@ async def test_a_storm_over_shared_accounts_leaves_the_books_coherent(sessionmak
         pool = [await create_user(session, balance=500) for _ in range(6)]
         pool += [await create_merchant(session, balance=0) for _ in range(2)]
     dice = random.Random(20261120)
-    posters = [Poster(sessionmaker) for _ in range(2)]
+    group_commits = [GroupCommit(sessionmaker) for _ in range(2)]
     storm = []
     for number in range(400):
         sender, receiver = dice.sample(pool, 2)
-        storm.append(posters[number % 2].post(send(sender, receiver, dice.randint(1, 300), f"{number}")))
+        storm.append(group_commits[number % 2].post(send(sender, receiver, dice.randint(1, 300), f"{number}")))
     outcomes = await asyncio.gather(*storm)
-    for poster in posters:
-        await poster.close()
+    for group_commit in group_commits:
+        await group_commit.close()
 
     assert {type(outcome) for outcome in outcomes} == {Posted, Rejected}
     signed = func.sum(case((Entry.direction == "CREDIT", Entry.amount), else_=-Entry.amount))

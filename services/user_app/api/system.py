@@ -51,6 +51,6 @@ async def give_initial_funds(
             instruction = await commands.plan_initial_funds(
                 session, caller_id=caller.owner_id, to=body.to, amount=body.amount, note=body.note, claim=claim
             )
-        return await commands.carry_out(resources.poster, instruction)
+        return await commands.carry_out(resources.group_commit, instruction)
 
     return respond(await resources.guard.run(claim, work))

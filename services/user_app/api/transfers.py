@@ -74,7 +74,7 @@ async def send_once(resources: Resources, caller: Identity, key: str, body: Tran
                 claim=claim,
                 limits=resources.settings.limits,
             )
-        return await commands.carry_out(resources.poster, instruction)
+        return await commands.carry_out(resources.group_commit, instruction)
 
     return await resources.guard.run(claim, work)
 

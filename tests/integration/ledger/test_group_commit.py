@@ -15,9 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared.db.engine import SessionMaker
 from shared.idempotency.claims import Answer, claim_for
 from shared.ids import new_id
-from shared.ledger import group_commit as poster_module
+from shared.ledger import group_commit as group_commit_module
 from shared.ledger.errors import LedgerBusy
-from shared.ledger.group_commit import Poster
+from shared.ledger.group_commit import GroupCommit
 from shared.ledger.post import Instruction, Replayed
 from shared.ledger.rules import Posted, Transfer
 from shared.models import Account, Entry
@@ -63,14 +63,14 @@ async def test_what_comes_in_while_a_batch_is_in_flight_goes_out_together(sessio
     async with sessionmaker.begin() as session:
         buyers = [await create_user(session, balance=100) for _ in range(30)]
         shop = await create_merchant(session)
-    poster = Poster(sessionmaker)
+    group_commit = GroupCommit(sessionmaker)
     async with locked(sessionmaker, shop):
-        first = asyncio.create_task(poster.post(pay(buyers[0], shop, "first")))
+        first = asyncio.create_task(group_commit.post(pay(buyers[0], shop, "first")))
         await until_somebody_waits_for_a_lock(sessionmaker)
-        rest = [asyncio.create_task(poster.post(pay(buyer, shop, "k"))) for buyer in buyers[1:]]
+        rest = [asyncio.create_task(group_commit.post(pay(buyer, shop, "k"))) for buyer in buyers[1:]]
         await asyncio.sleep(0)  # let them queue up behind the first
     outcomes = await asyncio.gather(first, *rest)
-    await poster.close()
+    await group_commit.close()
     assert {type(outcome) for outcome in outcomes} == {Posted}
     assert await commits_so_far(sessionmaker, shop) == 2
 
@@ -79,14 +79,14 @@ async def test_one_bad_command_does_not_fail_its_neighbours(sessionmaker: Sessio
     async with sessionmaker.begin() as session:
         buyers = [await create_user(session, balance=100) for _ in range(3)]
         shop = await create_merchant(session)
-    poster = Poster(sessionmaker, lanes=1)
+    group_commit = GroupCommit(sessionmaker, lanes=1)
     instructions = [
         pay(buyers[0], shop, "k"),
         pay(buyers[1], shop, "k", initiated_by=new_id()),  # nobody: the database refuses the row
         pay(buyers[2], shop, "k"),
     ]
-    one, bad, other = await asyncio.gather(*map(poster.post, instructions), return_exceptions=True)
-    await poster.close()
+    one, bad, other = await asyncio.gather(*map(group_commit.post, instructions), return_exceptions=True)
+    await group_commit.close()
     assert isinstance(one, Posted)
     assert isinstance(bad, IntegrityError)
     assert isinstance(other, Posted)
@@ -97,9 +97,9 @@ async def test_a_lost_connection_is_tried_again_and_moves_money_once(
 ) -> None:
     async with sessionmaker.begin() as session:
         buyer, shop = await create_user(session, balance=100), await create_merchant(session)
-    poster = Poster(sessionmaker)
+    group_commit = GroupCommit(sessionmaker)
     async with locked(sessionmaker, shop):
-        payment = asyncio.create_task(poster.post(pay(buyer, shop, "k")))
+        payment = asyncio.create_task(group_commit.post(pay(buyer, shop, "k")))
         await until_somebody_waits_for_a_lock(sessionmaker)
         async with sessionmaker() as session:
             await session.execute(
@@ -109,8 +109,8 @@ async def test_a_lost_connection_is_tried_again_and_moves_money_once(
                 """)
             )
     assert isinstance(await payment, Posted)
-    assert isinstance(await poster.post(pay(buyer, shop, "k")), Replayed)
-    await poster.close()
+    assert isinstance(await group_commit.post(pay(buyer, shop, "k")), Replayed)
+    await group_commit.close()
     async with sessionmaker() as session:
         assert (await session.get_one(Account, shop.id)).balance == 10
 
@@ -120,33 +120,33 @@ async def test_a_database_that_stays_away_is_said_so(
 ) -> None:
     async with sessionmaker.begin() as session:
         buyer, shop = await create_user(session, balance=100), await create_merchant(session)
-    poster = Poster(sessionmaker)
-    monkeypatch.setattr(poster_module, "TIMEOUT_SECONDS", 0.2)
+    group_commit = GroupCommit(sessionmaker)
+    monkeypatch.setattr(group_commit_module, "TIMEOUT_SECONDS", 0.2)
     async with locked(sessionmaker, shop):
         with pytest.raises(LedgerBusy):
-            await poster.post(pay(buyer, shop, "k"))
-    monkeypatch.setattr(poster_module, "TIMEOUT_SECONDS", 10)
-    assert isinstance(await poster.post(pay(buyer, shop, "k")), Posted | Replayed)
-    await poster.close()
+            await group_commit.post(pay(buyer, shop, "k"))
+    monkeypatch.setattr(group_commit_module, "TIMEOUT_SECONDS", 10)
+    assert isinstance(await group_commit.post(pay(buyer, shop, "k")), Posted | Replayed)
+    await group_commit.close()
     with pytest.raises(LedgerBusy):
-        await poster.post(pay(buyer, shop, "after closing"))
+        await group_commit.post(pay(buyer, shop, "after closing"))
 
 
 async def test_a_full_queue_turns_people_away(sessionmaker: SessionMaker, monkeypatch: pytest.MonkeyPatch) -> None:
     async with sessionmaker.begin() as session:
         buyer, shop = await create_user(session, balance=100), await create_merchant(session)
-    monkeypatch.setattr(poster_module, "MAX_WAITING", 2)
-    poster = Poster(sessionmaker, max_batch=1)
-    tasks = [asyncio.create_task(poster.post(pay(buyer, shop, f"{n}"))) for n in range(5)]
+    monkeypatch.setattr(group_commit_module, "MAX_WAITING", 2)
+    group_commit = GroupCommit(sessionmaker, max_batch=1)
+    tasks = [asyncio.create_task(group_commit.post(pay(buyer, shop, f"{n}"))) for n in range(5)]
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-    await poster.close()
+    await group_commit.close()
     assert [type(outcome) for outcome in outcomes] == [Posted, Posted, LedgerBusy, LedgerBusy, LedgerBusy]
 
 
 async def test_an_instruction_that_may_be_repeated_needs_its_key(sessionmaker: SessionMaker) -> None:
-    poster = Poster(sessionmaker)
+    group_commit = GroupCommit(sessionmaker)
     with pytest.raises(ValueError, match="needs its idempotency key"):
-        await poster.post(Instruction(Transfer(new_id(), "p2p", new_id(), new_id(), 1)))
+        await group_commit.post(Instruction(Transfer(new_id(), "p2p", new_id(), new_id(), 1)))
 
 
 async def test_an_answer_that_cannot_be_written_fails_its_caller_alone(sessionmaker: SessionMaker) -> None:
@@ -154,24 +154,24 @@ async def test_an_answer_that_cannot_be_written_fails_its_caller_alone(sessionma
         buyer, shop = await create_user(session, balance=100), await create_merchant(session)
     good = pay(buyer, shop, "good")
     bad = Instruction(good.command, pay(buyer, shop, "bad").claim, lambda _posted: Answer(201, {"amount": object()}))
-    poster = Poster(sessionmaker)
+    group_commit = GroupCommit(sessionmaker)
     with pytest.raises(TypeError):
-        await poster.post(bad)
-    assert isinstance(await poster.post(good), Posted)
-    await poster.close()
+        await group_commit.post(bad)
+    assert isinstance(await group_commit.post(good), Posted)
+    await group_commit.close()
 
 
 async def test_a_caller_who_left_does_not_hold_up_the_lane(sessionmaker: SessionMaker) -> None:
     async with sessionmaker.begin() as session:
         buyer, shop = await create_user(session, balance=100), await create_merchant(session)
-    poster = Poster(sessionmaker, lanes=1)
+    group_commit = GroupCommit(sessionmaker, lanes=1)
     async with locked(sessionmaker, shop):
-        first = asyncio.create_task(poster.post(pay(buyer, shop, "first")))
+        first = asyncio.create_task(group_commit.post(pay(buyer, shop, "first")))
         await until_somebody_waits_for_a_lock(sessionmaker)
-        left = asyncio.create_task(poster.post(pay(buyer, shop, "left")))
+        left = asyncio.create_task(group_commit.post(pay(buyer, shop, "left")))
         await asyncio.sleep(0)
         left.cancel()
         first.cancel()
-    assert isinstance(await poster.post(pay(buyer, shop, "third")), Posted)
-    assert isinstance(await poster.post(pay(buyer, shop, "first")), Replayed)
-    await poster.close()
+    assert isinstance(await group_commit.post(pay(buyer, shop, "third")), Posted)
+    assert isinstance(await group_commit.post(pay(buyer, shop, "first")), Replayed)
+    await group_commit.close()

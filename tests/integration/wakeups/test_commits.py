@@ -15,7 +15,7 @@ from shared.ids import new_id
 from shared.ledger.post import post_one
 from shared.ledger.rules import Transfer
 from shared.wakeups.announcer import Announcer, channel_of
-from shared.wakeups.commits import announce_commits, note
+from shared.wakeups.commits import announce_commits, wake_after_commit
 from tests.support.factories import create_user
 
 Told = list[Set[UUID]]
@@ -48,7 +48,7 @@ async def test_both_ends_of_a_movement_are_told_of_once_it_is_committed(
 async def test_what_is_rolled_back_is_never_told(announcing: SessionMaker, told: Told) -> None:
     async with announcing() as session:
         await session.execute(text("SELECT 1"))
-        note(session, [new_id()])
+        wake_after_commit(session, [new_id()])
         await session.rollback()
     assert told == []
 
@@ -58,7 +58,7 @@ async def test_a_savepoint_is_no_commit(announcing: SessionMaker, told: Told) ->
     async with announcing() as session:
         async with session.begin_nested():
             await session.execute(text("SELECT 1"))
-            note(session, [account_id])
+            wake_after_commit(session, [account_id])
         assert told == []
         await session.commit()
         assert told == [{account_id}]
