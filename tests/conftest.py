@@ -9,11 +9,13 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import TextIO
+from statistics import fmean
+from typing import Any, TextIO
 
 import asyncpg
 import hypothesis
 import pytest
+import pytest_timeout
 from redis.asyncio import Redis
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -25,6 +27,7 @@ from shared.config import DatabaseSettings
 from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
 from shared.ids import new_token
 from shared.migrations import runner
+from tests.support.deadlines import SLOWNESS, deadline, measure
 
 POSTGRES = "BATUA_TESTS_POSTGRES"
 """Superuser's URL of the server the tests clone databases on; set once by the controlling process."""
@@ -40,9 +43,18 @@ _servers = pytest.StashKey[Stack]()
 _claims: list[TextIO] = []
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_timeout_set_timer(item: pytest.Item, settings: pytest_timeout.Settings) -> Any:
+    """Stretch what each test may take in all, whether by the configuration or by a mark."""
+    stretched = settings._replace(timeout=deadline(settings.timeout))
+    return pytest_timeout.pytest_timeout_set_timer(item, stretched)
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Start the servers before the workers are, unless only pure tests were asked for."""
+    """Measure the machine, and start the servers before the workers are, unless only pure tests were asked for."""
     is_worker = hasattr(config, "workerinput")
+    if not is_worker:
+        os.environ[SLOWNESS] = f"{fmean(measure() for _ in range(5)):.2f}"
     only_pure = all("tests/unit" in argument for argument in config.args)
     if is_worker or only_pure or POSTGRES in os.environ:
         return

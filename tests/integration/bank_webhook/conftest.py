@@ -10,6 +10,7 @@ import pytest
 from services.bank_webhook.main import create_app
 from services.bank_webhook.settings import BankWebhookSettings
 from tests.support.bank_notices import webhook_values
+from tests.support.deadlines import deadline
 from tests.support.serving import serving
 
 
@@ -23,5 +24,5 @@ def settling_url(database_url: str) -> Iterator[str]:
 @pytest.fixture
 async def bank(settling_url: str) -> AsyncIterator[httpx.AsyncClient]:
     """Somebody who calls it."""
-    async with httpx.AsyncClient(base_url=settling_url, trust_env=False, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=settling_url, trust_env=False, timeout=deadline(30)) as client:
         yield client

@@ -20,6 +20,7 @@ from shared import clock
 from shared.banks.signatures import sign
 from shared.banks.wire import PaymentNotice
 from tests.support.bank_notices import HDFC_SECRET, SignedRequest, new_webhook_secret, signed, webhook_values
+from tests.support.deadlines import deadline
 from tests.support.serving import serving
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
@@ -32,14 +33,16 @@ def webhook_settings(**changes: Any) -> BankWebhookSettings:
 
 @pytest.fixture(scope="module")
 def webhook_url() -> Iterator[str]:
-    settings = webhook_settings(bank_hdfc_webhook_secrets=f"{HDFC_SECRET},{OLDER_SECRET}", webhook_body_seconds=1.0)
+    settings = webhook_settings(
+        bank_hdfc_webhook_secrets=f"{HDFC_SECRET},{OLDER_SECRET}", webhook_body_seconds=deadline(1)
+    )
     with serving(create_app(settings)) as url:
         yield url
 
 
 @pytest.fixture
 async def webhook(webhook_url: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=webhook_url, trust_env=False, timeout=10) as client:
+    async with httpx.AsyncClient(base_url=webhook_url, trust_env=False, timeout=deadline()) as client:
         yield client
 
 
@@ -116,7 +119,7 @@ async def raw_exchange(url: str, request: bytes, *, until_closed: bool = False) 
     host, _, port = url.removeprefix("http://").partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(request)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(deadline()):
         answer = await reader.readuntil(b"\r\n")
         if until_closed:
             await reader.read()

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -18,11 +17,12 @@ from sqlalchemy import func, select, text
 from shared.db.engine import SessionMaker
 from shared.models import Account, Entry, OnRamp
 from tests.support.bank_notices import SignedRequest, create_on_ramp, payment_notice, signed, webhook_values
+from tests.support.deadlines import deadline
 from tests.support.factories import create_user
 from tests.support.serving import listening
+from tests.support.waiting import eventually_async
 
 ROOT = Path(__file__).parents[3]
-START_SECONDS = 30.0
 TRIES = 40
 
 Launch = Callable[[], "Replica"]
@@ -40,16 +40,16 @@ class Replica:
             )
 
     async def started(self) -> Replica:
-        deadline = time.monotonic() + START_SECONDS
-        while "Application startup complete" not in self._log.read_text():
+        async def has_started() -> bool:
             assert self.process.poll() is None, self._log.read_text()
-            assert time.monotonic() < deadline, "not started in time"
-            await asyncio.sleep(0.05)
+            return "Application startup complete" in self._log.read_text()
+
+        await eventually_async(has_started, "the webhook starts", seconds=60)
         return self
 
     async def stopped(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return await asyncio.to_thread(self.process.wait, 30)
+        return await asyncio.to_thread(self.process.wait, deadline(60))
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ async def launch(database_url: str, port: int, tmp_path: Path) -> AsyncIterator[
 async def deliver(port: int, request: SignedRequest) -> list[int]:
     """Send as a bank does, each time on a new connection, until it is taken. The answers; 0 where none came."""
     answers: list[int] = []
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=20) as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=deadline()) as client:
         while len(answers) < TRIES and 200 not in answers:
             try:
                 response = await client.post(
@@ -145,7 +145,7 @@ async def test_a_request_under_way_is_answered_before_the_process_ends(
         await blocker.get_one(OnRamp, on_ramp.id, with_for_update=True)
         request = signed(payment_notice(on_ramp))
         sent = asyncio.create_task(deliver(port, request))
-        await until_somebody_waits(sessionmaker)
+        await until_a_session_waits(sessionmaker)
         ended = asyncio.create_task(replica.stopped())
         await until_refused(port)
         assert not sent.done()
@@ -155,29 +155,28 @@ async def test_a_request_under_way_is_answered_before_the_process_ends(
 
 
 async def until_refused(port: int) -> None:
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
+    async def is_refused() -> bool:
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", port)
         except ConnectionError:
-            return
+            return True
         writer.close()
-        await asyncio.sleep(0.02)
-    raise AssertionError("it still takes connections")
+        return False
+
+    await eventually_async(is_refused, "it takes no more connections")
 
 
-async def until_somebody_waits(sessionmaker: SessionMaker) -> None:
+async def until_a_session_waits(sessionmaker: SessionMaker) -> None:
     waiting = text(
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'bank_webhook'"
         " AND datname = current_database() AND wait_event_type = 'Lock'"
     )
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
+
+    async def is_waiting() -> bool:
         async with sessionmaker() as session:
-            if await session.scalar(waiting):
-                return
-        await asyncio.sleep(0.01)
-    raise AssertionError("nobody waited")
+            return bool(await session.scalar(waiting))
+
+    await eventually_async(is_waiting, "a session waits for a lock")
 
 
 async def test_it_starts_and_is_healthy_with_nothing_else_running(port: int, tmp_path: Path) -> None:

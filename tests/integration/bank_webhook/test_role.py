@@ -22,6 +22,7 @@ from shared.ids import new_token
 from shared.models import Withdrawal
 from tests.support.bank_flows import create_withdrawal
 from tests.support.bank_notices import create_on_ramp, payment_notice, signed, webhook_values
+from tests.support.deadlines import deadline
 from tests.support.factories import create_user
 
 # Roles are of the whole server: two tests must not make them at the same time.
@@ -133,10 +134,10 @@ async def test_no_service_can_do_what_none_of_its_flows_does(place: Place, role:
         ]
     else:
         refused.append("UPDATE webhook_inbox SET verdict = 'settled'")
-    connection = await asyncpg.connect(place.urls[role], timeout=10)
+    connection = await asyncpg.connect(place.urls[role], timeout=deadline())
     try:
         for statement in refused:
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
-                await connection.execute(statement, timeout=10)
+                await connection.execute(statement, timeout=deadline())
     finally:
-        await connection.close(timeout=10)
+        await connection.close(timeout=deadline())

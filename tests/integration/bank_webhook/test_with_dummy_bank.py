@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,8 +24,10 @@ from shared.ledger.accounts import wallet_of
 from shared.models import Entry, OnRamp
 from shared.on_ramps import commands
 from tests.support.bank_notices import AXIS_SECRET, HDFC_SECRET, webhook_values
+from tests.support.deadlines import deadline
 from tests.support.factories import create_user
 from tests.support.serving import listening, serving
+from tests.support.waiting import eventually_async
 
 API_KEY = "an-api-key-of-the-tests"
 AMOUNT = 200000
@@ -59,7 +59,7 @@ async def clients(bank_url: str) -> AsyncIterator[dict[str, BankClient]]:
         code: Bank(code=code, name=code, url=f"{bank_url}/{code}", api_key=SecretStr(API_KEY))
         for code in ("hdfc", "axis")
     }
-    found = clients_for(banks, timeout_seconds=5)
+    found = clients_for(banks, timeout_seconds=deadline())
     yield found
     for client in found.values():
         await client.aclose()
@@ -78,14 +78,12 @@ async def decide(redirect_url: str, decision: str) -> None:
 
 
 async def settled(sessionmaker: SessionMaker, on_ramp_id: str) -> OnRamp:
-    deadline = time.monotonic() + 15
-    while time.monotonic() < deadline:
+    async def settled_row() -> OnRamp | None:
         async with sessionmaker() as session:
             row = (await session.execute(select(OnRamp).where(OnRamp.id == on_ramp_id))).scalar_one()
-        if row.status != "pending":
-            return row
-        await asyncio.sleep(0.02)
-    raise AssertionError("the bank's notice did not settle it")
+        return None if row.status == "pending" else row
+
+    return await eventually_async(settled_row, "the bank's notice settles the on-ramp")
 
 
 @pytest.mark.parametrize("bank", ["hdfc", "axis"])

@@ -1,11 +1,11 @@
-"""A hint reaches the queue when Redis is there, and costs next to nothing when it is not."""
+"""A hint reaches the queue when Redis is there; without Redis its caller is not held up."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import socket
-import time
 from base64 import b64decode
 from collections.abc import Iterator
 from typing import Any
@@ -14,22 +14,22 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.ids import new_id
+from shared.tasks import hints as hints_module
 from shared.tasks.hints import MAX_PENDING, Hints
 from shared.tasks.names import ADVANCE_WITHDRAWALS, QUEUE
-
-PATIENT_SECONDS = 5.0
+from tests.support.deadlines import deadline
 
 
 @pytest.fixture
 def hints(redis_url: str) -> Iterator[Hints]:
-    hints = Hints(redis_url, timeout_seconds=PATIENT_SECONDS)
+    hints = Hints(redis_url, timeout_seconds=deadline())
     yield hints
     hints.close()
 
 
 @pytest.fixture
 def silent_redis() -> Iterator[str]:
-    """Takes connections and never says a word, like a stopped server."""
+    """Accepts connections and never answers, like a stopped server."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"redis://127.0.0.1:{server.getsockname()[1]}/0"
 
@@ -57,29 +57,29 @@ async def test_a_delayed_hint_says_when(redis: Redis, hints: Hints) -> None:
     assert message["headers"]["eta"] is not None
 
 
-async def test_a_redis_that_is_gone_costs_a_moment_once_and_raises_nothing(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_redis_that_is_gone_is_tried_once_and_raises_nothing(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hints_module, "COOL_DOWN_SECONDS", 3600.0)
     hints = Hints("redis://127.0.0.1:1/0")
-    started = time.monotonic()
-    await hints.withdrawal(new_id())
-    assert time.monotonic() - started < 0.5
+    async with asyncio.timeout(deadline()):
+        await hints.withdrawal(new_id())
     hints.close()
     assert not hints.send(new_id())
     warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) <= 1
 
 
-async def test_a_redis_that_says_nothing_costs_a_moment_too(silent_redis: str) -> None:
+async def test_a_redis_that_never_answers_is_not_waited_for(silent_redis: str) -> None:
     hints = Hints(silent_redis)
-    started = time.monotonic()
-    await hints.withdrawal(new_id())
-    assert time.monotonic() - started < 0.5
+    async with asyncio.timeout(deadline()):
+        await hints.withdrawal(new_id())
     hints.close()
 
 
 async def test_callers_do_not_pile_up_behind_a_slow_redis(silent_redis: str) -> None:
     hints = Hints(silent_redis, timeout_seconds=0.01)
-    started = time.monotonic()
-    for _ in range(MAX_PENDING + 20):
-        await hints.withdrawal(new_id())
-    assert time.monotonic() - started < PATIENT_SECONDS
+    async with asyncio.timeout(deadline()):
+        for _ in range(MAX_PENDING + 20):
+            await hints.withdrawal(new_id())
     hints.close()

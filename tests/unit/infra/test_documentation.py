@@ -13,7 +13,7 @@ from infra.documentation.settings import NoDescription, settings_of
 from infra.local.layout import CHECKOUT
 
 _VARIABLE = re.compile(r"\b(?:BATUA|DUMMY_BANK)_[A-Z][A-Z_]*[A-Z]\b")
-SET_BY_BATUA_ITSELF = {"BATUA_PROCESS", "BATUA_TESTS_POSTGRES", "BATUA_TESTS_REDIS"}
+SET_BY_BATUA_ITSELF = {"BATUA_PROCESS", "BATUA_TESTS_POSTGRES", "BATUA_TESTS_REDIS", "BATUA_TESTS_SLOWNESS"}
 
 
 def test_the_generated_documents_are_up_to_date() -> None:

@@ -1,0 +1,35 @@
+"""Wait for what must come: ask again and again, until it is so or a deadline has passed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from tests.support.deadlines import ENOUGH_SECONDS, deadline
+
+T = TypeVar("T")
+PAUSE_SECONDS = 0.01
+
+
+def eventually(
+    ask: Callable[[], T | None], what: str = "what the test waits for", seconds: float = ENOUGH_SECONDS
+) -> T:
+    """The first true answer. AssertionError if none came within these seconds of the reference machine."""
+    ends_at = time.monotonic() + deadline(seconds)
+    while not (answer := ask()):
+        assert time.monotonic() < ends_at, f"not in time: {what}"
+        time.sleep(PAUSE_SECONDS)
+    return answer
+
+
+async def eventually_async(
+    ask: Callable[[], Awaitable[T | None]], what: str = "what the test waits for", seconds: float = ENOUGH_SECONDS
+) -> T:
+    """The same for a question that is awaited."""
+    ends_at = time.monotonic() + deadline(seconds)
+    while not (answer := await ask()):
+        assert time.monotonic() < ends_at, f"not in time: {what}"
+        await asyncio.sleep(PAUSE_SECONDS)
+    return answer
