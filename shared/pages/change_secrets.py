@@ -18,7 +18,6 @@ SAVED = {
     "pin": "Your PIN is changed.",
 }
 """What `/profile?saved=` then says."""
-_PLACES = dict.fromkeys(("current_password_incorrect", "too_many_attempts"), "current_password")
 
 
 class PasswordForm(Body):
@@ -46,7 +45,7 @@ async def change_password(
     request: Request, form: SubmittedForm, secrets: CurrentSecretsChange, resources: CurrentResources
 ) -> Response:
     """Signs out every other session."""
-    with form.catching(**_PLACES):
+    with form.catching():
         typed = form.read(PasswordForm)
         body = SecretsBody(current_password=typed.current_password, new_password=typed.new_password)
         await _change(secrets, resources, body)
@@ -65,7 +64,7 @@ async def change_pin(
     request: Request, form: SubmittedForm, secrets: CurrentSecretsChange, resources: CurrentResources
 ) -> Response:
     """The PIN without which no money leaves."""
-    with form.catching(**_PLACES):
+    with form.catching():
         typed = form.read(PinForm)
         body = SecretsBody(current_password=typed.current_password, new_pin=typed.new_pin)
         await _change(secrets, resources, body)

@@ -5,7 +5,7 @@ page is shown again:
 
     @router.post("/send")
     async def send(request: Request, form: SubmittedForm, caller: Caller, resources: CurrentResources) -> Response:
-        with form.catching(pin_incorrect="pin", insufficient_funds="amount"):
+        with form.catching():
             body = form.read(SendBody)
             ...
             return see_other(f"/transfers/{answer.body['id']}")
@@ -37,6 +37,25 @@ KEY_FIELD = "idempotency_key"
 MAX_FIELDS = 50
 SECRETS = frozenset({"password", "pin", "current_password", "new_password", "new_pin"})
 """Never shown again, whatever was wrong."""
+FIELD_OF_ERROR: Mapping[str, str] = {
+    "account_closed": "to",
+    "account_not_found": "from_account",
+    "bank_unavailable": "bank",
+    "current_password_incorrect": "current_password",
+    "email_taken": "email",
+    "insufficient_funds": "amount",
+    "limit_exceeded": "amount",
+    "pin_incorrect": "pin",
+    "pin_locked": "pin",
+    "pot_name_taken": "name",
+    "recipient_not_found": "to",
+    "reversal_exceeds_original": "amount",
+    "same_account": "to",
+    "too_many_attempts": "current_password",
+    "too_many_pots": "name",
+    "unknown_bank": "bank",
+}
+"""By the code of an error, the field it is shown at. On a form without that field it is shown above the form."""
 
 _KEY = re.compile(IDEMPOTENCY_KEY_PATTERN)
 _ALREADY_SENT = "idempotency_key_reused"
@@ -95,13 +114,16 @@ class Form:
             complaints = error.errors(include_input=False, include_url=False)
             raise InvalidRequest([FieldError(_name(each), _sentence(each)) for each in complaints]) from None
 
-    def catching(self, **field_of_code: str) -> _Catching:
-        """Turn a refusal inside the block into words on the form; `field_of_code` says where each code belongs."""
-        return _Catching(self, field_of_code)
+    def catching(self) -> _Catching:
+        """Show an error that the block raises on the form: at its field (see FIELD_OF_ERROR), else above the form."""
+        return _Catching(self)
 
-    def refuse(self, error: BatuaError, field_of_code: Mapping[str, str] | None = None) -> None:
-        """Say on the form what `error` says."""
+    def refuse(self, error: BatuaError) -> None:
+        """Show `error` on the form."""
         self.refused, self.status = error, status_of(error)
+        field_name = FIELD_OF_ERROR.get(error.code)
+        if field_name not in self.values:
+            field_name = None
         self.values = {name: value for name, value in self.values.items() if name not in SECRETS}
         if error.code == _ALREADY_SENT:
             self.key, self.problem = new_token(), _ALREADY_SENT_WORDS
@@ -109,19 +131,17 @@ class Form:
         field_errors: Sequence[FieldError] = getattr(error, "errors", ())
         for each in field_errors:
             self.errors.setdefault(each.field, each.message)
-        place = (field_of_code or {}).get(error.code)
-        if place is not None:
-            self.errors[place] = error.detail
+        if field_name is not None:
+            self.errors[field_name] = error.detail
         elif not field_errors:
             self.problem = error.detail
 
 
 class _Catching:
-    """A block whose refusals are shown on a form; anything else passes through."""
+    """A block whose errors are shown on a form; exceptions that are no BatuaError pass through."""
 
-    def __init__(self, form: Form, field_of_code: Mapping[str, str]) -> None:
+    def __init__(self, form: Form) -> None:
         self._form = form
-        self._field_of_code = field_of_code
 
     def __enter__(self) -> None: ...
 
@@ -130,7 +150,7 @@ class _Catching:
     ) -> bool:
         if not isinstance(error, BatuaError):
             return False
-        self._form.refuse(error, self._field_of_code)
+        self._form.refuse(error)
         return True
 
 

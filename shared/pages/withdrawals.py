@@ -32,12 +32,6 @@ router = APIRouter()
 
 OFFERED_DESTINATIONS = 3
 NEWEST = 3
-_PLACES = {
-    "pin_incorrect": "pin",
-    "pin_locked": "pin",
-    "insufficient_funds": "amount",
-    "limit_exceeded": "amount",
-}
 
 
 def _digits(value: Any) -> Any:
@@ -105,7 +99,7 @@ async def withdraw(
     afterwards: BackgroundTasks,
 ) -> Response:
     """Into the queue, and on to the page that follows it; sent again, on to the same page."""
-    with form.catching(**_PLACES):
+    with form.catching():
         typed: WithdrawForm | WithdrawAgainForm
         if form.value("again"):
             typed = form.read(WithdrawAgainForm)

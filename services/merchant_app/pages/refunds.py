@@ -24,14 +24,6 @@ from shared.transfers.refunds import refunded_of
 
 router = APIRouter()
 
-_PLACES = {
-    "pin_incorrect": "pin",
-    "pin_locked": "pin",
-    "insufficient_funds": "amount",
-    "reversal_exceeds_original": "amount",
-}
-"""Beside which field each refusal is shown."""
-
 
 class RefundForm(Body):
     """What is typed to give money back."""
@@ -58,7 +50,7 @@ async def give_back(
     transaction_id: UUID,
 ) -> Response:
     """Give it back, and on to the payment; sent again, on to the payment and no more."""
-    with form.catching(**_PLACES):
+    with form.catching():
         typed = form.read(RefundForm)
         await check_pin(typed.pin)
         body = RefundIn(amount=typed.amount, note=typed.note)

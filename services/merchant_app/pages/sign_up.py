@@ -31,7 +31,7 @@ async def sign_up(
 ) -> Response:
     """A shop, its account and a session, or the form again."""
     wanted = own_path(form.values.get("next"))
-    with form.catching(email_taken="email"):
+    with form.catching():
         body = form.read(RegisterBody)
         async with resources.sessionmaker.begin() as session:
             shop = await register_shop(session, resources, body, address)

@@ -24,7 +24,6 @@ from shared.runtime.resources import Resources
 router = APIRouter()
 
 NEWEST = 3
-_PLACES = {"bank_unavailable": "bank", "unknown_bank": "bank", "limit_exceeded": "amount"}
 _FAILURES = {
     "bank_unavailable": "{bank} could not be reached, so nobody asked you for anything and no money was taken.",
     "insufficient_funds": "There was not enough money in your account at {bank}. No money was taken.",
@@ -56,7 +55,7 @@ async def add_money(
     request: Request, form: SubmittedForm, caller: Caller, resources: CurrentResources, banks: CurrentBanks
 ) -> Response:
     """Open a netbanking session, and on to the bank; sent again, on to the same session or what became of it."""
-    with form.catching(**_PLACES):
+    with form.catching():
         typed = form.read(AddMoneyForm)
         body = OnRampIn(bank=typed.bank, amount=typed.amount)
         answer = await answered_once(lambda: start_once(resources, banks, caller, form.key, body))

@@ -18,16 +18,6 @@ from shared.transfers.pots import MAX_POTS, accounts_of, open_pot
 
 router = APIRouter()
 
-_PLACES = {
-    "pin_incorrect": "pin",
-    "pin_locked": "pin",
-    "insufficient_funds": "amount",
-    "limit_exceeded": "amount",
-    "recipient_not_found": "to",
-    "same_account": "to",
-    "account_not_found": "from_account",
-}
-
 
 class PotForm(Body):
     """What a new pot is called."""
@@ -53,7 +43,7 @@ async def show_pots(request: Request, caller: Caller, session: ReadSession) -> R
 @router.post("/pots")
 async def make_pot(request: Request, form: SubmittedForm, caller: Caller, resources: CurrentResources) -> Response:
     """A new, empty pot."""
-    with form.catching(pot_name_taken="name", too_many_pots="name"):
+    with form.catching():
         typed = form.read(PotForm)
         async with resources.sessionmaker.begin() as session:
             await open_pot(session, owner_id=caller.owner_id, name=typed.name)
@@ -67,7 +57,7 @@ async def move(
     request: Request, form: SubmittedForm, caller: Caller, check_pin: PinCheck, resources: CurrentResources
 ) -> Response:
     """Move money, and on to the receipt; sent again, on to the same receipt."""
-    with form.catching(**_PLACES):
+    with form.catching():
         typed = form.read(MoveForm)
         await check_pin(typed.pin)
         body = TransferIn(to=str(typed.to), amount=typed.amount, from_account=typed.from_account)

@@ -29,16 +29,6 @@ router = APIRouter()
 MAX_PEOPLE = 8
 RECENT_LINES = 40
 _SEARCH: TypeAdapter[str | None] = TypeAdapter(OptionalSearch)
-_PLACES = {
-    "pin_incorrect": "pin",
-    "pin_locked": "pin",
-    "insufficient_funds": "amount",
-    "limit_exceeded": "amount",
-    "recipient_not_found": "to",
-    "same_account": "to",
-    "account_closed": "to",
-}
-"""Beside which field each refusal is shown."""
 
 
 class SendForm(Body):
@@ -97,7 +87,7 @@ async def send(
     request: Request, form: SubmittedForm, caller: Caller, check_pin: PinCheck, resources: CurrentResources
 ) -> Response:
     """Send, and on to the receipt; sent again, on to the same receipt."""
-    with form.catching(**_PLACES):
+    with form.catching():
         typed = form.read(SendForm)
         await check_pin(typed.pin)
         body = TransferIn(to=typed.to, amount=typed.amount, note=typed.note)

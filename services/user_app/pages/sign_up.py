@@ -30,7 +30,7 @@ async def sign_up(
 ) -> Response:
     """A person, a wallet and a session, or the form again."""
     wanted = own_path(form.values.get("next"))
-    with form.catching(email_taken="email"):
+    with form.catching():
         body = form.read(RegisterBody)
         async with resources.sessionmaker.begin() as session:
             user = await register_person(session, resources, request.app.state.settings, body, address)

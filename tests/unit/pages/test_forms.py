@@ -7,13 +7,18 @@ from dataclasses import dataclass
 import pytest
 from pydantic import BaseModel
 
+from shared.auth import errors as auth_errors
+from shared.banks import errors as bank_errors
 from shared.errors import Forbidden
 from shared.http.errors import InvalidRequest
 from shared.http.fields import Pin, Text
 from shared.idempotency.errors import IdempotencyKeyReused
+from shared.ledger import errors as ledger_errors
 from shared.money import MAX_MOVEMENT_PAISE
-from shared.pages.forms import Form, Rupees
+from shared.on_ramps import errors as on_ramp_errors
+from shared.pages.forms import FIELD_OF_ERROR, Form, Rupees
 from shared.pages.paths import own_path
+from shared.transfers import errors as transfer_errors
 
 
 class Sending(BaseModel):
@@ -24,7 +29,7 @@ class Sending(BaseModel):
 
 @dataclass(eq=False)
 class NotToday(Forbidden):
-    code = "not_today"
+    code = "pin_locked"
     title = "Not today"
 
 
@@ -58,15 +63,21 @@ def test_empty_fields_count_as_not_given() -> None:
     assert body.note is None
 
 
-def test_a_refusal_stands_beside_its_field_or_above_the_form() -> None:
+def test_an_error_is_shown_at_its_field_or_above_the_form() -> None:
     form = Form({"amount": "1", "pin": "4711"})
-    with form.catching(not_today="pin"):
+    with form.catching():
         raise NotToday
     assert (form.status, form.errors, form.problem) == (403, {"pin": "Not today"}, None)
     other = Form()
     with other.catching():
         raise NotToday
     assert other.problem == "Not today"
+
+
+def test_only_codes_that_exist_have_a_field() -> None:
+    rooms = (auth_errors, bank_errors, ledger_errors, on_ramp_errors, transfer_errors)
+    codes = {getattr(each, "code", None) for room in rooms for each in vars(room).values()}
+    assert set(FIELD_OF_ERROR) <= codes
 
 
 def test_a_refused_form_keeps_all_but_its_secrets_and_its_key() -> None:
