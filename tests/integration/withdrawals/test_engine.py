@@ -187,8 +187,7 @@ async def test_a_crash_after_the_call_pays_nobody_twice(world: World) -> None:
     wallet = await world.person()
     world.bank.faults(idempotency=False)
     withdrawal = await world.ask(wallet, 100_00)
-    job = await world.engine.take(owner_of(wallet))
-    assert job is not None
+    job = await taken(world, owner_of(wallet))
     assert isinstance(await world.engine.perform(job), Paid)  # and the worker dies
     await world.work_until_status([withdrawal], "succeeded")
     assert len(world.calls(withdrawal)) == 1
@@ -240,8 +239,7 @@ async def test_another_amount_at_the_bank_needs_a_person(world: World, caplog: p
     wallet = await world.person()
     withdrawal = await world.ask(wallet, 100_00)
     job = await taken(world, owner_of(wallet))
-    paid = world.bank.pay(reference=str(withdrawal), amount=200_00, account_number="1234567890")
-    assert paid.status_code == 200
+    assert world.bank.pay(reference=str(withdrawal), amount=200_00, account_number="1234567890").status_code == 200
     await world.change(withdrawal, lease_id=None, lease_expires_at=None, status="unknown", next_attempt_at=past(0))
     await world.engine.advance(job.owner_id, max_jobs=1)
     row = await world.row(withdrawal)
