@@ -1,4 +1,4 @@
-"""The time, in UTC. Everything that asks for it asks here, so that a test can hold it."""
+"""The current time in UTC. All code reads it here, so that a test can set it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _source: Callable[[], datetime] = _system_time
 
 
 def now() -> datetime:
-    """The present moment, timezone-aware, UTC."""
+    """The current time, timezone-aware, UTC."""
     return _source()
 
 
 @contextmanager
 def reading(source: Callable[[], datetime]) -> Iterator[None]:
     """Take the time from `source` inside the block, for every thread of this process."""
-    global _source  # noqa: PLW0603 - the one deliberate global: time is the same for everybody
+    global _source  # noqa: PLW0603 - one clock for the whole process
     before, _source = _source, source
     try:
         yield

@@ -1,6 +1,6 @@
-"""Categories of refusal. What is wrong, never which HTTP status says so: that is `shared.http.problems`.
+"""Categories of errors. `shared.http.problems` maps each category to an HTTP status.
 
-Each error is a named dataclass in the room that raises it, with a stable snake_case `code` and its facts
+Each error is a named dataclass in the package that raises it, with a stable snake_case `code` and its facts
 as fields:
 
     @dataclass(eq=False)
@@ -9,7 +9,7 @@ as fields:
         title = "Not enough money"
         available: int
 
-Callers rely on `code` and on the facts; the words may change.
+Callers rely on `code` and on the facts. `title` and `detail` may change.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from typing import Any, ClassVar
 
 
 class BatuaError(Exception):
-    """The root of everything Batua refuses on purpose."""
+    """The base class of every error that Batua raises on purpose."""
 
     code: ClassVar[str]
     title: ClassVar[str]
 
     @property
     def detail(self) -> str:
-        """One sentence for the person who asked: what is wrong and what to do."""
+        """One sentence for the caller: what is wrong and what to do."""
         return self.title
 
     @property
     def retry_after_seconds(self) -> int | None:
-        """When it is worth asking again, or None when it is not a matter of time."""
+        """Seconds after which a retry may succeed; None when waiting does not help."""
         return None
 
     def facts(self) -> dict[str, Any]:
-        """The error's fields, as shown to the caller."""
+        """The error's fields, as the caller sees them."""
         return {field.name: getattr(self, field.name) for field in fields(self)} if is_dataclass(self) else {}
 
     def __str__(self) -> str:
@@ -47,7 +47,7 @@ class Malformed(BatuaError):
 
 
 class Unauthenticated(BatuaError):
-    """Who is asking is not known."""
+    """The caller is not signed in."""
 
 
 class Unaffordable(BatuaError):
@@ -55,19 +55,19 @@ class Unaffordable(BatuaError):
 
 
 class Forbidden(BatuaError):
-    """Known, but not allowed."""
+    """The caller is known and is not allowed to do this."""
 
 
 class NotFound(BatuaError):
-    """It does not exist, or is not the caller's to see: the two are never told apart."""
+    """It does not exist, or the caller may not see it. The answer is the same in both cases."""
 
 
 class Conflict(BatuaError):
-    """The present state does not allow it."""
+    """The current state does not allow it."""
 
 
 class TooLarge(BatuaError):
-    """More than is accepted at once."""
+    """The request is larger than the limit."""
 
 
 class TooSlow(BatuaError):
@@ -75,7 +75,7 @@ class TooSlow(BatuaError):
 
 
 class UnsupportedMedia(BatuaError):
-    """Not a format that is accepted."""
+    """The format is not supported."""
 
 
 @dataclass(eq=False)
@@ -87,20 +87,20 @@ class FieldError:
 
 
 class Invalid(BatuaError):
-    """Readable, but breaks a rule."""
+    """The request can be read and breaks a rule."""
 
 
 class Locked(BatuaError):
-    """Shut for a while, to protect its owner."""
+    """Locked for some time, to protect the owner."""
 
 
 class TooMany(BatuaError):
-    """Asked too often."""
+    """The caller sends too many requests."""
 
 
 class UpstreamFailed(BatuaError):
-    """A bank did not do what was asked, and nothing happened here."""
+    """A bank did not do what was asked; nothing changed here."""
 
 
 class Unavailable(BatuaError):
-    """Batua itself cannot do it now; asking again later is safe."""
+    """Batua cannot do this now. A later retry is safe."""

@@ -1,4 +1,4 @@
-"""Identifiers: UUIDv7 (RFC 9562), so that rows sort by when they were made."""
+"""Identifiers: UUIDv7 (RFC 9562). Rows sort by the time they were created."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid_utils.compat import uuid7
 
 
 def new_id() -> UUID:
-    """A fresh UUIDv7, increasing within this process."""
+    """A new UUIDv7, larger than the earlier ones of this process."""
     return UUID(int=uuid7().int)
 
 

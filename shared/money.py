@@ -1,4 +1,4 @@
-"""Money is integer paise with a currency; floats never touch it."""
+"""Money is integer paise with a currency. Code never uses floats for money."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 INR = "INR"
 PAISE_PER_RUPEE = 100
 MAX_MOVEMENT_PAISE = 10_000_000_00
-"""The most one movement may carry: one crore rupees."""
+"""The largest amount of one movement: one crore rupees."""
 
 _RUPEES = re.compile(r"(?P<sign>-?)(?P<rupees>\d{1,12})(?:\.(?P<paise>\d{2}))?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Money:
-    """An amount in paise. May be negative (a difference); a movement is checked by `movement`."""
+    """An amount in paise. It may be negative (a difference); `movement` checks an amount that is to move."""
 
     paise: int
     currency: str = INR
@@ -26,14 +26,14 @@ class Money:
 
     @classmethod
     def movement(cls, paise: int, currency: str = INR) -> Money:
-        """An amount that may move: 1 <= paise <= MAX_MOVEMENT_PAISE, else ValueError."""
+        """An amount that may move. Raises ValueError unless 1 <= paise <= MAX_MOVEMENT_PAISE."""
         if not 1 <= paise <= MAX_MOVEMENT_PAISE:
             raise ValueError(f"a movement is between 1 and {MAX_MOVEMENT_PAISE} paise, not {paise}")
         return cls(paise, currency)
 
     @classmethod
     def from_rupees(cls, text: str) -> Money:
-        """Read `200.00` or `200` exactly; anything else (exponents, three decimals) is a ValueError."""
+        """Read `200.00` or `200`. Raises ValueError for anything else, such as exponents or three decimals."""
         found = _RUPEES.fullmatch(text)
         if found is None:
             raise ValueError(f"not an amount in rupees: {text!r}")
@@ -52,7 +52,7 @@ class Money:
         return Money(-self.paise, self.currency)
 
     def to_rupees(self) -> str:
-        """Plain rupees for a wire format, always two decimals: `200.00`."""
+        """Rupees for a wire format, with two decimals: `200.00`."""
         rupees, paise = divmod(abs(self.paise), PAISE_PER_RUPEE)
         return f"{'-' if self.paise < 0 else ''}{rupees}.{paise:02d}"
 
@@ -65,4 +65,4 @@ class Money:
 
     def _same_currency(self, other: Money) -> None:
         if self.currency != other.currency:
-            raise ValueError(f"{self.currency} and {other.currency} do not add up")
+            raise ValueError(f"{self.currency} and {other.currency} cannot be added")

@@ -1,4 +1,4 @@
-"""The declarative base: one naming convention, so that every constraint can be named in a migration."""
+"""The declarative base. One naming convention lets a migration name every constraint."""
 
 from __future__ import annotations
 

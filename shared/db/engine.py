@@ -1,4 +1,4 @@
-"""Engines and session factories. Build them after fork or thread start, one per process, and close them."""
+"""Engines and session factories. Create one engine per process, after fork or thread start, and close it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _MILLISECONDS = 1000
 
 
 def async_url(url: str) -> str:
-    """The same address with the asyncpg driver, whichever way it was written."""
+    """The URL with the asyncpg driver."""
     return make_url(url).set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
 
 
 def create_engine(settings: DatabaseSettings, *, application_name: str) -> AsyncEngine:
-    """An engine on which every wait (connection, lock, statement, idle transaction) has an end."""
+    """Create an engine. Every wait has a timeout: connection, pool, lock, statement, idle transaction."""
     statement_timeout = settings.database_statement_timeout_seconds
     return create_async_engine(
         async_url(settings.database_url.get_secret_value()),
@@ -28,7 +28,7 @@ def create_engine(settings: DatabaseSettings, *, application_name: str) -> Async
         pool_timeout=settings.database_pool_timeout_seconds,
         pool_pre_ping=True,
         pool_recycle=1800,
-        # An error's text ends up in a log, and the values of a statement may be hashes or account numbers.
+        # Error texts are logged, and the values of a statement may be hashes or account numbers.
         hide_parameters=True,
         connect_args={
             "timeout": CONNECT_TIMEOUT_SECONDS,
@@ -45,5 +45,5 @@ def create_engine(settings: DatabaseSettings, *, application_name: str) -> Async
 
 
 def create_sessionmaker(engine: AsyncEngine) -> SessionMaker:
-    """Sessions that keep what they loaded after commit; lazy loads are refused by the models."""
+    """Create sessions whose objects stay loaded after commit. The models refuse lazy loads."""
     return async_sessionmaker(engine, expire_on_commit=False)

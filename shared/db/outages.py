@@ -1,4 +1,4 @@
-"""Which exceptions mean that the database is away or too slow, rather than that we made a mistake."""
+"""Tell an outage of the database (away, too slow, restarting) from a mistake in our code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DATABASE_ERRORS = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
 )
-"""All that can go wrong with a database: while a connection is being made, some of it is as the driver raised it."""
+"""Every exception that a database call raises. During connection set-up the driver's own exceptions come unwrapped."""
 
 # Lost connection, serialization or deadlock, out of resources, lock not available, cancelled or shutting down.
 _PASSING_STATES = {"08", "40", "53", "55", "57"}
@@ -21,24 +21,23 @@ _CONNECTION_ERRORS = (
     PoolTimeout,
     ConnectionError,
     TimeoutError,
-    # The driver lost its place in the conversation, as it may when the server dies in the middle of an answer.
+    # The driver lost track of the protocol, as happens when the server dies in the middle of an answer.
     asyncpg.InternalClientError,
 )
 
 
 def is_outage(error: BaseException) -> bool:
-    """True when asking again later may well succeed."""
+    """Whether the same statement may succeed later."""
     if isinstance(error, DBAPIError):
         raised = error.orig.orig if isinstance(error.orig, EmulatedDBAPIException) else error.orig
-        # What was prepared before a migration does not fit after it: that error names no cause, and the next try
-        # prepares anew.
+        # A statement prepared before a migration fails after it without a cause; the next try prepares it again.
         return error.connection_invalidated or raised is None or is_outage(raised)
     if isinstance(error, asyncpg.PostgresError):
         return (error.sqlstate or "")[:2] in _PASSING_STATES
     if isinstance(error, asyncpg.InterfaceError):
-        # A connection that is gone. Those that are also a ValueError tell of an argument or a setting of ours.
+        # The connection is gone. An InterfaceError that is also a ValueError means a wrong argument or setting.
         return not isinstance(error, ValueError)
     if isinstance(error, _CONNECTION_ERRORS):
         return True
-    # A refused connection to several addresses at once is a bare OSError; one about a file is ours.
+    # A connection refused at several addresses is a plain OSError; an OSError about a file is our mistake.
     return isinstance(error, OSError) and error.filename is None

@@ -1,4 +1,4 @@
-"""Opening accounts and looking them up."""
+"""Open and find accounts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def open_account(
     handle: str | None = None,
     currency: str = INR,
 ) -> Account:
-    """A new, empty account that can never go below zero. Flushed, so that unique rules speak at once."""
+    """Open an empty account whose balance cannot fall below zero. Flushes, so that a unique constraint fails here."""
     account = Account(
         id=new_id(),
         owner_id=owner_id,
@@ -44,13 +44,13 @@ async def open_account(
 
 
 async def wallet_of(session: AsyncSession, owner_id: UUID) -> Account:
-    """The owner's wallet, or a merchant's account: everyone who signed up has exactly one."""
+    """The wallet of a person or shop: each owner has exactly one."""
     statement = select(Account).where(Account.owner_id == owner_id, Account.kind.in_(SPENDABLE_KINDS))
     return (await session.execute(statement)).scalar_one()
 
 
 async def account_of(session: AsyncSession, owner_id: UUID, account_id: UUID) -> Account:
-    """One of the owner's own accounts. Raises AccountNotFound, for those of others too."""
+    """One account of the owner. Raises AccountNotFound, also for an account of another owner."""
     account = await session.get(Account, account_id)
     if account is None or account.owner_id != owner_id:
         raise AccountNotFound
@@ -58,6 +58,6 @@ async def account_of(session: AsyncSession, owner_id: UUID, account_id: UUID) ->
 
 
 async def lock_accounts(session: AsyncSession, account_ids: Collection[UUID]) -> None:
-    """Lock them until the transaction ends, in the ledger's own order: what is read of them from now on stays so."""
+    """Lock the accounts in id order, the ledger's lock order, until the transaction ends."""
     statement = select(Account.id).where(Account.id.in_(account_ids)).order_by(Account.id)
     await session.execute(statement.with_for_update(key_share=True))

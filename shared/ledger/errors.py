@@ -1,4 +1,4 @@
-"""Why the ledger refuses a command. A refused command changes nothing."""
+"""Errors of the ledger. A refused command changes nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class InsufficientFunds(Unaffordable):
 
     @property
     def detail(self) -> str:
-        """What there is and what it would take."""
+        """The requested and the available amount."""
         return f"{Money(self.amount)} is more than the {Money(self.available)} available."
 
 
@@ -37,7 +37,7 @@ _LIMIT_WORDS = {
 
 @dataclass(eq=False)
 class LimitExceeded(Invalid):
-    """More than the owner may move. `limit` says which; amounts in paise; `resets_at` (UTC) only for a day's limit."""
+    """The movement exceeds a limit of the owner. Amounts are paise; `resets_at` (UTC) is set for daily limits only."""
 
     limit: LimitName
     maximum: int
@@ -50,7 +50,7 @@ class LimitExceeded(Invalid):
 
     @property
     def detail(self) -> str:
-        """Which limit, and what is left of it."""
+        """The limit, and for a daily limit what is left of it."""
         most = f"At most {Money(self.maximum)} can {_LIMIT_WORDS[self.limit]}."
         return most if self.resets_at is None else f"{most} {Money(self.remaining)} of it is left today."
 
@@ -65,7 +65,7 @@ class AccountNotFound(NotFound):
 
 @dataclass(eq=False)
 class AccountClosed(Forbidden):
-    """The account takes part in nothing any more."""
+    """A closed account sends and receives nothing."""
 
     code = "account_closed"
     title = "This account is closed"
@@ -81,7 +81,7 @@ class CurrencyMismatch(Invalid):
 
 @dataclass(eq=False)
 class SameAccount(Invalid):
-    """Money does not move from an account to itself."""
+    """A transfer needs two different accounts."""
 
     code = "same_account"
     title = "The money is already there: sender and receiver are the same account"
@@ -97,7 +97,7 @@ class HoldNotFound(NotFound):
 
 @dataclass(eq=False)
 class HoldNotActive(Conflict):
-    """A hold is captured or released once."""
+    """The hold was captured or released before: each hold ends once."""
 
     code = "hold_not_active"
     title = "This hold was captured or released before"
@@ -105,7 +105,7 @@ class HoldNotActive(Conflict):
 
 @dataclass(eq=False)
 class HoldMismatch(Invalid):
-    """A hold is captured whole, from the account it was placed on."""
+    """A capture moves the whole held amount from the account of the hold."""
 
     code = "hold_mismatch"
     title = "The transfer does not match the hold"
@@ -113,7 +113,7 @@ class HoldMismatch(Invalid):
 
 @dataclass(eq=False)
 class HoldExists(Conflict):
-    """A hold is placed once."""
+    """A hold with this id exists: each hold is placed once."""
 
     code = "hold_exists"
     title = "This hold was placed before"
@@ -129,7 +129,7 @@ class OriginalNotFound(NotFound):
 
 @dataclass(eq=False)
 class ReversalMismatch(Invalid):
-    """A reversal runs between the two accounts of its original, the other way round."""
+    """A reversal moves money between the two accounts of its original, in the other direction."""
 
     code = "reversal_mismatch"
     title = "A reversal runs between the same two accounts, the other way round"
@@ -137,7 +137,7 @@ class ReversalMismatch(Invalid):
 
 @dataclass(eq=False)
 class ReversalExceedsOriginal(Invalid):
-    """Reversals of one transfer never add up to more than it. `remaining` in paise."""
+    """The reversals of a transfer must not exceed its amount. `remaining` is paise."""
 
     remaining: int
 
@@ -147,12 +147,14 @@ class ReversalExceedsOriginal(Invalid):
 
 @dataclass(eq=False)
 class LedgerBusy(Unavailable):
-    """The queue is full or the database away. Whether it moved is not known yet: the same key, sent again, tells."""
+    """The queue is full or the database cannot be reached. The transfer may still happen; retry with the same key to
+    find out.
+    """
 
     code = "ledger_busy"
     title = "Money cannot be moved right now; repeat the request with the same Idempotency-Key"
 
     @property
     def retry_after_seconds(self) -> int:
-        """A short pause lets the queue drain."""
+        """Seconds; the queue usually drains within them."""
         return 2

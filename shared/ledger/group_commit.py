@@ -1,7 +1,7 @@
-"""Group commit for money: what comes in while a batch is in flight goes out together in the next one.
+"""Group commit for money: instructions that arrive while a batch is in flight are posted together in the next batch.
 
-No timer: an idle ledger posts at once. A hot account (a shop that everybody pays) costs one lock and one commit
-per batch instead of per payment. Every instruction carries its idempotency key, so a whole batch may be tried again.
+There is no timer: an idle ledger posts at once. A hot account (one shop, many buyers) costs one lock and one commit
+per batch instead of per payment. Every instruction carries its idempotency key, so a failed batch can be retried whole.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class _Lane:
 
 
 class GroupCommit:
-    """Posts keyed instructions of one process, in batches, each in one transaction of its own."""
+    """Posts the keyed instructions of one process in batches, each batch in its own transaction."""
 
     def __init__(self, sessionmaker: SessionMaker, *, lanes: int = LANES, max_batch: int = MAX_BATCH) -> None:
         self._sessionmaker = sessionmaker
@@ -49,12 +49,13 @@ class GroupCommit:
         self._is_closed = False
 
     async def post(self, instruction: Instruction) -> InstructionOutcome:
-        """The outcome once its batch is committed. Raises LedgerBusy when the queue is full or the database away.
+        """Answer the outcome after its batch is committed. Raises LedgerBusy when the queue is full, the database
+        cannot be reached, or TIMEOUT_SECONDS pass.
 
-        After LedgerBusy or a cancellation the movement may still happen: the key tells, when asked again.
+        After LedgerBusy or a cancellation the transfer may still happen; retry with the same key to find out.
         """
         if instruction.claim is None:
-            raise ValueError("an instruction that may be tried again needs its idempotency key")
+            raise ValueError("an instruction that may be retried needs its idempotency key")
         lane = self._lane_for(instruction)
         if self._is_closed or len(lane.queue) >= MAX_WAITING:
             raise LedgerBusy
@@ -69,13 +70,13 @@ class GroupCommit:
             raise LedgerBusy from None
 
     async def close(self) -> None:
-        """Take nothing more, and wait until what was taken is posted."""
+        """Accept no more instructions, and wait until the accepted ones are posted."""
         self._is_closed = True
         tasks = [lane.task for lane in self._lanes if lane.task is not None]
         await asyncio.gather(*tasks)
 
     def _lane_for(self, instruction: Instruction) -> _Lane:
-        # The receiving account decides, so that all payments to one shop share batches.
+        # All payments to one account use one lane, so that they share batches.
         receiving = accounts_touched(instruction.command)[-1]
         return self._lanes[receiving.int % len(self._lanes)]
 
@@ -94,7 +95,7 @@ class GroupCommit:
         for attempt in range(1, MAX_TRIES + 1):
             try:
                 outcomes = await self._commit([waiting.instruction for waiting in batch])
-            except Exception as error:  # whatever it is, the callers are told and the lane lives on
+            except Exception as error:  # any error: report it to the callers, keep the lane running
                 _logger.warning("batch of %d failed, try %d: %s", len(batch), attempt, type(error).__name__)
                 if not is_outage(error):
                     await self._post_apart(batch, error)
@@ -111,7 +112,7 @@ class GroupCommit:
         if len(batch) == 1:
             _fail(batch, error)
             return
-        for waiting in batch:  # one of them is bad: the others must not pay for it
+        for waiting in batch:  # one bad instruction must not fail the others
             await self._post_batch([waiting])
 
     async def _commit(self, instructions: list[Instruction]) -> list[InstructionOutcome]:

@@ -1,4 +1,4 @@
-"""How much one owner may move: at once, and in a day of the Indian calendar. Pure; amounts in paise."""
+"""Limits on what one owner moves: per movement, and per day of the Indian calendar. Pure; amounts are paise."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def indian_day(moment: datetime) -> Day:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The limits on one kind of movement, today."""
+    """The limits on one kind of movement on one day."""
 
     kind: Literal["transfer", "withdrawal"]
     per_movement: int
@@ -38,7 +38,7 @@ class Limits:
     day: Day
 
     def check(self, amount: int, used: int) -> None:
-        """Raise LimitExceeded unless `amount` may move on a day of which `used` has moved."""
+        """Raise LimitExceeded if moving `amount` exceeds a limit. `used` is the paise already moved on this day."""
         binding = self.binding(used)
         if amount <= self.room(used):
             return
@@ -47,15 +47,15 @@ class Limits:
         raise LimitExceeded(binding, self.per_day, used, self.left_today(used), resets_at=self.day.resets_at)
 
     def left_today(self, used: int) -> int:
-        """What is left of the day's limit."""
+        """Paise left of the daily limit, at least 0."""
         return max(0, self.per_day - used)
 
     def room(self, used: int) -> int:
-        """The most that may move at once now."""
+        """The largest amount that one movement may have now."""
         return min(self.per_movement, self.left_today(used))
 
     def binding(self, used: int) -> LimitName:
-        """The limit that is met first."""
+        """The limit that a growing amount exceeds first."""
         return self._name("movement" if self.per_movement <= self.left_today(used) else "day")
 
     def _name(self, per: Literal["movement", "day"]) -> LimitName:
@@ -64,7 +64,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class SendingLimit:
-    """The limits of a transfer, and the owner's wallet, which counts what is sent in a day from any of his accounts."""
+    """The limits of a transfer, and the wallet that counts what its owner sends in a day from all accounts."""
 
     account_id: UUID
     limits: Limits

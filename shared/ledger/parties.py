@@ -1,4 +1,4 @@
-"""Who stands at the other end of a movement, as its reader may know them."""
+"""The other party of a transfer, as the reader is allowed to see it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shared.models import Account, Merchant, User
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """A name, and the wallet id one could pay; None for a bank, the platform or a pot of one's own."""
+    """A name, and the wallet id to pay. `wallet_id` is None for a bank, the platform, and the reader's own pot."""
 
     wallet_id: str | None
     name: str
@@ -26,18 +26,18 @@ class Party:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """An account together with whose it is."""
+    """An account with its owner."""
 
     account_id: UUID
     owner_id: UUID | None
     kind: str
     account_name: str
     wallet_id: str | None
-    """The owner's wallet id, whichever of the owner's accounts this is."""
+    """The owner's wallet id, also when the account is a pot."""
     owner_name: str | None
 
     def seen_by(self, owner_id: UUID | None) -> Party:
-        """The party that `owner_id` sees. A pot goes by its own name before its owner only: others see the owner."""
+        """The party as `owner_id` sees it. Owners see the names of their own pots; others see the owner's name."""
         if self.owner_id is None:
             return Party(None, system_accounts.NAMES[self.account_id])
         if self.kind == "pot" and self.owner_id == owner_id:
@@ -46,7 +46,7 @@ class Holder:
 
 
 account = aliased(Account, name="holding")
-"""The account whose holder is asked for: statements read from it or join it, then call `with_owner`."""
+"""The account whose holder a statement reads: select from it or join it, then call `with_owner`."""
 _wallet = aliased(Account, name="wallet")
 wallet_id: ColumnElement[Any] = type_coerce(_wallet.handle, String)
 owner_name: ColumnElement[Any] = func.coalesce(
@@ -56,7 +56,7 @@ system_name: ColumnElement[Any] = case(system_accounts.NAMES, value=account.id)
 
 
 def with_owner(statement: Select[Any]) -> Select[Any]:
-    """The statement, reading besides what `holder_from` needs of `account` and its owner."""
+    """Add to the statement the columns that `holder_from` needs of `account` and its owner."""
     return (
         statement.add_columns(
             account.id.label("holding_id"),
@@ -73,7 +73,7 @@ def with_owner(statement: Select[Any]) -> Select[Any]:
 
 
 def holder_from(row: Row[Any]) -> Holder:
-    """The holder that a row of a `with_owner` statement tells of."""
+    """Read the holder from a row of a `with_owner` statement."""
     return Holder(
         account_id=row.holding_id,
         owner_id=row.holding_owner_id,
@@ -85,19 +85,19 @@ def holder_from(row: Row[Any]) -> Holder:
 
 
 async def holders(session: AsyncSession, account_ids: Collection[UUID]) -> dict[UUID, Holder]:
-    """The holders of these accounts, by account; an account that does not exist is left out."""
+    """The holders of these accounts, by account id. An account that does not exist is left out."""
     statement = with_owner(select(account.id).where(account.id.in_(account_ids)))
     return {row.id: holder_from(row) for row in await session.execute(statement)}
 
 
 async def holders_of_wallets(session: AsyncSession, handles: Collection[str]) -> dict[str, Holder]:
-    """Whose wallet ids these (lowercase) are, by wallet id; one that nobody has is left out."""
+    """The holders of these wallet ids (lowercase), by wallet id. An unknown wallet id is left out."""
     statement = with_owner(select(account.handle).where(account.handle.in_(handles)))
     return {row.handle: holder_from(row) for row in await session.execute(statement)}
 
 
 async def holder_of_wallet(session: AsyncSession, handle: str) -> Holder | None:
-    """Whose wallet id this is; upper and lower case are the same."""
+    """The holder of this wallet id, or None. Upper and lower case are the same."""
     statement = with_owner(select(account.id).where(account.handle == handle.strip().lower()))
     row = (await session.execute(statement)).one_or_none()
     return None if row is None else holder_from(row)

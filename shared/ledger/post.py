@@ -1,7 +1,7 @@
-"""Write a batch of money commands in a fixed number of statements, whatever its size.
+"""Post money: write a batch of commands in a fixed number of statements, whatever its size.
 
 Claim idempotency keys, lock accounts in id order, decide, write. A batch of 1 and a batch of 500 take the same path.
-Nothing is committed here: the caller's transaction is the unit that happens or does not.
+The caller commits: everything in its transaction happens, or nothing does.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ def _no_messages(_: Posted) -> Sequence[Message]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Instruction:
-    """A command with what belongs in the same transaction: its key, the answer to keep, the mail to send.
+    """A command with what belongs in the same transaction: its idempotency key, the answer to store, the mail to send.
 
-    `answer` and `messages` are pure: they may be called again for the same outcome.
+    `answer` and `messages` are pure functions: they may run more than once for the same outcome.
     """
 
     command: Command
@@ -41,12 +41,12 @@ class Instruction:
 
     def __post_init__(self) -> None:
         if (self.claim is None) != (self.answer is None):
-            raise ValueError("a claim and the answer to keep beside it come together")
+            raise ValueError("a claim needs an answer to store, and an answer needs a claim")
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """The key was used before for the same request; nothing moved now."""
+    """The key was used before for the same request. No money moved now; `answer` is the first answer."""
 
     command: Command
     answer: Answer
@@ -56,7 +56,7 @@ InstructionOutcome = Posted | Rejected | Replayed
 
 
 async def post(session: AsyncSession, commands: Sequence[Command]) -> list[Outcome]:
-    """Decide and write the commands, in order, within the caller's transaction. Outcomes in the same order."""
+    """Decide and write the commands in order, in the caller's transaction. Answers the outcomes in the same order."""
     if not commands:
         return []
     touched = sorted({account_id for command in commands for account_id in accounts_touched(command)})
@@ -71,7 +71,7 @@ async def post(session: AsyncSession, commands: Sequence[Command]) -> list[Outco
 
 
 async def post_one(session: AsyncSession, command: Command) -> Posted:
-    """Post one command, raising the error it is rejected with."""
+    """Post one command. Raises the error of a rejected command."""
     (outcome,) = await post(session, [command])
     if isinstance(outcome, Rejected):
         raise outcome.error
@@ -79,9 +79,9 @@ async def post_one(session: AsyncSession, command: Command) -> Posted:
 
 
 async def post_instructions(session: AsyncSession, instructions: Sequence[Instruction]) -> list[InstructionOutcome]:
-    """Post the instructions whose keys are fresh; replay or refuse the others. Outcomes in the same order.
+    """Post the instructions whose keys are new; replay or refuse the others. Answers the outcomes in the same order.
 
-    A key that comes twice in one batch is decided once: its later copies are answered like the first.
+    A key that comes twice in one batch is decided once: its later copies get the answer of the first.
     """
     first_with_key = _first_with_key(instructions)
     claims = [instructions[index].claim for index in first_with_key.values()]
@@ -98,7 +98,7 @@ async def post_instructions(session: AsyncSession, instructions: Sequence[Instru
             if earlier is None:
                 fresh.append(index)
             else:
-                results[index] = _settle_known(instruction, earlier)
+                results[index] = _answer_known(instruction, earlier)
 
     outcomes = await post(session, [instructions[index].command for index in fresh])
     results |= dict(zip(fresh, outcomes, strict=True))
@@ -106,7 +106,7 @@ async def post_instructions(session: AsyncSession, instructions: Sequence[Instru
     for index, instruction in enumerate(instructions):
         if index not in results and instruction.claim is not None:
             first = first_with_key[instruction.claim.name]
-            results[index] = _like_the_first(instruction, instructions[first], results[first])
+            results[index] = _answer_copy(instruction, instructions[first], results[first])
     return [results[index] for index in range(len(instructions))]
 
 
@@ -134,13 +134,13 @@ def _first_with_key(instructions: Sequence[Instruction]) -> dict[tuple[UUID, str
     return first
 
 
-def _settle_known(instruction: Instruction, earlier: Answer | BatuaError) -> InstructionOutcome:
+def _answer_known(instruction: Instruction, earlier: Answer | BatuaError) -> InstructionOutcome:
     if isinstance(earlier, BatuaError):
         return Rejected(instruction.command, earlier)
     return Replayed(instruction.command, earlier)
 
 
-def _like_the_first(copy: Instruction, first: Instruction, outcome: InstructionOutcome) -> InstructionOutcome:
+def _answer_copy(copy: Instruction, first: Instruction, outcome: InstructionOutcome) -> InstructionOutcome:
     assert copy.claim is not None
     assert first.claim is not None
     if copy.claim.fingerprint != first.claim.fingerprint:

@@ -1,4 +1,6 @@
-"""The rules of money, pure: no database, no clock. Commands are decided in order, each seeing those before it."""
+"""The rules of money, pure: no database, no clock. `decide` takes commands in order; each sees the effects of those
+before it.
+"""
 
 from __future__ import annotations
 
@@ -32,9 +34,9 @@ TransferKind = Literal["p2p", "payment", "onramp", "payout", "payout_reversal", 
 
 @dataclass(frozen=True, slots=True)
 class AccountState:
-    """An account as it stands. `balance` and `held` in paise; `seq` is the last entry's.
+    """The current state of an account. `balance` and `held` are paise; `seq` is the number of the last entry.
 
-    A wallet also counts what its owner has sent on the day `sent_on`, for the limit on that.
+    A wallet also counts the paise that its owner sent on the Indian day `sent_on`: the daily limit reads this.
     """
 
     id: UUID
@@ -53,18 +55,18 @@ class AccountState:
         return self.balance - self.held
 
     def sent_by(self, day: date) -> int:
-        """Paise sent on that day; a day that another clock has begun before is not begun again."""
+        """Paise sent on that day. If a later day has already started on another machine, its counter stands."""
         return self.sent_today if self.sent_on is not None and self.sent_on >= day else 0
 
     def having_sent(self, amount: int, day: date) -> AccountState:
-        """The same account with so much more sent."""
+        """The account after `amount` more paise were sent on `day`."""
         total = self.sent_by(day) + amount
         return replace(self, sent_on=day if self.sent_on is None else max(self.sent_on, day), sent_today=total)
 
 
 @dataclass(frozen=True, slots=True)
 class HoldState:
-    """A hold as it stands."""
+    """The current state of a hold. `amount` is paise."""
 
     id: UUID
     account_id: UUID
@@ -74,7 +76,7 @@ class HoldState:
 
 @dataclass(frozen=True, slots=True)
 class OriginalState:
-    """A transfer that something reverses, and how many paise of it were reversed before."""
+    """A transfer that a command reverses. `reversed` is the paise of it that earlier transfers reversed."""
 
     id: UUID
     debit_account_id: UUID
@@ -85,7 +87,7 @@ class OriginalState:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """Move `amount` paise from the debited account to the credited one, within `limit` if there is one."""
+    """Move `amount` paise from the debited account to the credited account, within `limit` if one is set."""
 
     id: UUID
     kind: TransferKind
@@ -104,7 +106,7 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True)
 class PlaceHold:
-    """Put `amount` paise aside: available falls, the balance stays."""
+    """Reserve `amount` paise: the available amount falls, the balance stays."""
 
     hold_id: UUID
     account_id: UUID
@@ -117,7 +119,7 @@ class PlaceHold:
 
 @dataclass(frozen=True, slots=True)
 class CaptureHold:
-    """Turn a hold into `transfer`, which must take exactly what was held: hold and balance fall together."""
+    """Turn a hold into `transfer`, which moves exactly the held amount. Held amount and balance fall together."""
 
     hold_id: UUID
     transfer: Transfer
@@ -125,7 +127,7 @@ class CaptureHold:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseHold:
-    """Give held money back to its account."""
+    """End a hold without moving money: the held amount becomes available again."""
 
     hold_id: UUID
     account_id: UUID
@@ -136,7 +138,7 @@ Command = Transfer | PlaceHold | CaptureHold | ReleaseHold
 
 @dataclass(frozen=True, slots=True)
 class EntryLine:
-    """One line to write on an account's statement."""
+    """An entry to write: one side of a transfer. `amount` and `balance_after` are paise."""
 
     account_id: UUID
     seq: int
@@ -148,21 +150,21 @@ class EntryLine:
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """The command holds. `entries` are the debit and the credit, or empty for a hold placed or released."""
+    """The command is accepted. `entries` are its debit and its credit; empty when it places or releases a hold."""
 
     command: Command
     entries: tuple[EntryLine, ...] = ()
     at: datetime | None = None
-    """When it was written; None while it is only decided."""
+    """When the entries were written (UTC); None until then."""
 
     def balance_after(self, account_id: UUID) -> int:
-        """Paise on one of the two accounts once this was posted."""
+        """Paise on one of the two accounts after this transfer."""
         return next(entry.balance_after for entry in self.entries if entry.account_id == account_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The command changes nothing; `error` says why."""
+    """The command is refused and changes nothing; `error` says why."""
 
     command: Command
     error: BatuaError
@@ -173,7 +175,7 @@ Outcome = Posted | Rejected
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """All the state that some commands may touch."""
+    """The state that a batch of commands reads and changes."""
 
     accounts: Mapping[UUID, AccountState]
     holds: Mapping[UUID, HoldState] = field(default_factory=dict)
@@ -181,18 +183,18 @@ class Books:
 
 
 def decide(books: Books, commands: Sequence[Command]) -> tuple[list[Outcome], Books]:
-    """Decide the commands one after the other; the outcomes in order, and the books afterwards."""
+    """Decide the commands one after the other. Answers the outcomes in the same order, and the books after them."""
     after = _Working(dict(books.accounts), dict(books.holds), dict(books.originals))
     outcomes = [after.decide(command) for command in commands]
     return outcomes, Books(after.accounts, after.holds, after.originals)
 
 
 def accounts_touched(command: Command) -> tuple[UUID, ...]:
-    """Every account whose state the command needs."""
+    """Ids of every account that the command reads or changes; the credited account is the last."""
     match command:
         case Transfer():
-            counting = () if command.limit is None else (command.limit.account_id,)
-            return (*counting, command.debit_account_id, command.credit_account_id)
+            counted = () if command.limit is None else (command.limit.account_id,)
+            return (*counted, command.debit_account_id, command.credit_account_id)
         case CaptureHold():
             return accounts_touched(command.transfer)
         case PlaceHold() | ReleaseHold():
@@ -287,14 +289,14 @@ class _Working:
 
     def _check_limit(self, transfer: Transfer) -> None:
         if transfer.limit is not None:
-            counting = self._open_account(transfer.limit.account_id, transfer.currency)
+            counted = self._open_account(transfer.limit.account_id, transfer.currency)
             limits = transfer.limit.limits
-            limits.check(transfer.amount, counting.sent_by(limits.day.date))
+            limits.check(transfer.amount, counted.sent_by(limits.day.date))
 
     def _count_sent(self, transfer: Transfer) -> None:
         if transfer.limit is not None:
-            counting = self.accounts[transfer.limit.account_id]
-            self.accounts[counting.id] = counting.having_sent(transfer.amount, transfer.limit.limits.day.date)
+            counted = self.accounts[transfer.limit.account_id]
+            self.accounts[counted.id] = counted.having_sent(transfer.amount, transfer.limit.limits.day.date)
 
     def _reversible(self, transfer: Transfer) -> OriginalState | None:
         if transfer.reverses is None:
@@ -319,4 +321,4 @@ def _line(account: AccountState, transfer: Transfer, direction: Direction) -> En
 
 def _assert_positive(amount: int) -> None:
     if amount <= 0:
-        raise ValueError(f"an amount is at least one paisa, not {amount}")
+        raise ValueError(f"an amount must be at least 1 paisa, not {amount}")

@@ -1,4 +1,7 @@
-"""The ledger's statements: lock and read what commands touch, write what was decided. All set-based."""
+"""The ledger's SQL: lock and read the rows that commands touch, write what `rules.decide` decided.
+
+Each statement handles a whole batch through `unnest`.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +26,13 @@ from shared.ledger.rules import (
     Transfer,
 )
 
-# NO KEY UPDATE: rows that merely refer to an account are not held up. In id order: two batches may wait
-# for one another, never both for each other.
+# NO KEY UPDATE does not block inserts of rows that reference the account. Locking in id order prevents deadlocks
+# between two batches.
 _LOCK_ACCOUNTS = text("""
     SELECT id, currency, balance, held, allow_negative, seq, closed_at IS NOT NULL AS is_closed, sent_on, sent_today
     FROM accounts WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR NO KEY UPDATE
 """)
-# Holds and reversals change only under the lock on their accounts, so reading them needs none of its own.
+# Holds and reversals change only under the lock on their accounts, so this read needs no lock of its own.
 _READ_HOLDS = text("""
     SELECT id, account_id, amount, status = 'active' AS is_active
     FROM holds WHERE id = ANY(CAST(:ids AS uuid[]))
@@ -75,7 +78,7 @@ _CLOSE_HOLDS = text("""
 
 
 async def lock_books(session: AsyncSession, account_ids: Sequence[UUID], commands: Sequence[Command]) -> Books:
-    """Lock the accounts, in id order, until the transaction ends, and read all that the commands need."""
+    """Lock the accounts in id order until the transaction ends, and read every row that the commands need."""
     locked = await session.execute(_LOCK_ACCOUNTS, {"ids": list(account_ids)})
     accounts = {row["id"]: AccountState(**row) for row in locked.mappings()}
     hold_ids = [command.hold_id for command in commands if not isinstance(command, Transfer)]
@@ -92,7 +95,7 @@ async def lock_books(session: AsyncSession, account_ids: Sequence[UUID], command
 
 
 async def write(session: AsyncSession, before: Books, after: Books, posted: Sequence[Posted], *, at: datetime) -> None:
-    """Write what was decided: changed accounts, then transfers, their entries, and holds."""
+    """Write the decided changes: accounts, holds placed, transfers with their entries, holds closed. `at` is UTC."""
     changed = [state for state in after.accounts.values() if before.accounts.get(state.id) != state]
     commands = [outcome.command for outcome in posted]
     if changed:

@@ -1,6 +1,7 @@
-"""Reading an account's history. Walks `(account_id, seq)` backwards, so a page costs the same however long it is.
+"""Read an account's history. A page walks `(account_id, seq)` backwards: its cost does not depend on the history's
+length.
 
-Nothing here locks or writes. Amounts in paise, times in UTC.
+Nothing here locks or writes. Amounts are paise, times are UTC.
 """
 
 from __future__ import annotations
@@ -22,15 +23,15 @@ from shared.ledger.rules import Direction, TransferKind
 from shared.models import Account, Entry, Transfer
 
 SCAN_LINES = 20_000
-"""The most lines that one page of a filtered statement looks through."""
+"""One page of a filtered statement reads at most this many lines."""
 CHUNK_LINES = 1_000
 CLOCK_SKEW = timedelta(seconds=5)
-"""Entries are numbered under a lock but dated by the clocks of several machines, which may disagree by this much."""
+"""Entries are numbered under a lock but dated by several machines, whose clocks may differ by this much."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One movement, as its account's owner reads it."""
+    """One movement as the account's owner reads it."""
 
     transfer_id: UUID
     seq: int
@@ -45,7 +46,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which lines are wanted; `since` and `until` are both included, `search` is part of a note, name or wallet id."""
+    """Which lines to read. `since` and `until` are included; `search` is a part of a note, name or wallet id."""
 
     direction: Direction | None = None
     kind: TransferKind | None = None
@@ -55,13 +56,16 @@ class Filter:
 
     @property
     def skips_lines(self) -> bool:
-        """Whether lines between the ones wanted must be read and passed over."""
+        """Whether the reader must pass over lines that do not match."""
         return self.direction is not None or self.kind is not None or bool(self.search)
 
 
 @dataclass(frozen=True, slots=True)
 class StatementPage:
-    """Lines, newest first. `next_before` continues; with a filter a page may be short, even empty, and still go on."""
+    """Lines, newest first. `next_before` is the next page's `before_seq`, None on the last page.
+
+    A filtered page may be short or empty and still have a next page.
+    """
 
     lines: list[Line]
     next_before: int | None
@@ -78,9 +82,9 @@ async def page(
     before_seq: int | None = None,
     wanted: Filter = EVERYTHING,
 ) -> StatementPage:
-    """At most `limit` lines older than `before_seq`, newest first. Raises AccountNotFound.
+    """Read at most `limit` lines older than `before_seq`, newest first. Raises AccountNotFound.
 
-    Since `seq` has no gaps, a window of it is a number of lines: a filtered page reads SCAN_LINES at most.
+    `seq` has no gaps, so a range of it is a number of lines: a filtered page reads at most SCAN_LINES.
     """
     account = await session.get(Account, account_id)
     if account is None:
@@ -103,10 +107,10 @@ async def page(
 async def stream(
     sessionmaker: SessionMaker, account_id: UUID, *, wanted: Filter = EVERYTHING, chunk: int = CHUNK_LINES
 ) -> AsyncIterator[Line]:
-    """Every wanted line that exists when this begins, newest first, holding one chunk in memory at a time.
+    """Read every matching line that exists at the start, newest first, with one chunk in memory at a time.
 
-    Each chunk has a short transaction of its own: lines never change, so a reader on a slow network sees the
-    same as in one long transaction, but keeps no connection waiting.
+    Each chunk has its own short transaction. Lines never change, so a slow reader sees the same lines as in one
+    long transaction, and holds no connection meanwhile.
     """
     before_seq: int | None = None
     while True:
@@ -120,7 +124,7 @@ async def stream(
 
 
 async def balance_at(session: AsyncSession, account_id: UUID, at: datetime) -> int:
-    """Paise on the account at that moment, movements of the very moment included. One index probe."""
+    """Paise on the account at that moment, entries of that moment included. Costs one index probe."""
     statement = (
         select(Entry.balance_after)
         .where(Entry.account_id == account_id, Entry.created_at <= at)
@@ -131,7 +135,7 @@ async def balance_at(session: AsyncSession, account_id: UUID, at: datetime) -> i
 
 
 async def derived_balance(session: AsyncSession, account_id: UUID, at: datetime | None = None) -> int:
-    """Paise by adding up every entry (up to `at`), believing no cached number. Reads the whole history."""
+    """Paise as the sum of all entries (up to `at`), without any cached number. Reads the whole history."""
     signed = case((Entry.direction == "CREDIT", Entry.amount), else_=-Entry.amount)
     statement = select(func.coalesce(func.sum(signed), 0)).where(Entry.account_id == account_id)
     if at is not None:
@@ -140,7 +144,7 @@ async def derived_balance(session: AsyncSession, account_id: UUID, at: datetime 
 
 
 async def _bounds(session: AsyncSession, account: Account, before_seq: int | None, wanted: Filter) -> tuple[int, int]:
-    """The highest and the lowest `seq` that can hold a wanted line, so that no other is read."""
+    """The highest and the lowest `seq` of lines that can match."""
     highest = account.seq if before_seq is None else min(account.seq, before_seq - 1)
     lowest = 1
     if wanted.until is not None:

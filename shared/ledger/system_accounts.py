@@ -1,13 +1,13 @@
-"""The platform's own accounts, by fixed id: the same in every database, made by a migration."""
+"""The platform's own accounts. Their ids are the same in every database; a migration creates them."""
 
 from __future__ import annotations
 
 from uuid import UUID
 
 FUNDING = UUID("00000000-0000-7000-8000-000000000001")
-"""Where initial funds and welcome balances come from."""
+"""Debited for initial funds and welcome balances."""
 SUSPENSE = UUID("00000000-0000-7000-8000-000000000002")
-"""Money at a bank that belongs to nobody we know, yet."""
+"""Holds credits at a bank whose owner is not known yet."""
 FEES = UUID("00000000-0000-7000-8000-000000000003")
 
 SETTLEMENT = {

@@ -1,4 +1,4 @@
-"""Where money is: an account with a cached balance that its entries can always prove."""
+"""An account with a cached balance, which equals the sum of its entries."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KINDS = ("wallet", "merchant", "pot", "bank_settlement", "funding", "suspense", 
 
 
 class Account(Base):
-    """Credit-positive: a credit adds, a debit takes away. All balances together are always zero."""
+    """Credit-positive: a credit adds to the balance, a debit subtracts. The sum of all balances is zero."""
 
     __tablename__ = "accounts"
 
@@ -34,7 +34,7 @@ class Account(Base):
     """Entries written so far."""
     sent_on: Mapped[date | None]
     sent_today: Mapped[int] = mapped_column(server_default=text("0"))
-    """Of a wallet: paise its owner sent to others, from whichever account, on the Indian day `sent_on`."""
+    """Of a wallet: paise that its owner sent to others from all accounts on the Indian day `sent_on`."""
     created_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
 

@@ -1,4 +1,4 @@
-"""Whether a bank is worth asking now: one circuit breaker per bank, shared by every worker."""
+"""The circuit breaker of each bank, shared by all workers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.db.base import Base
 
 
 class BankCircuit(Base):
-    """Closed while `open_until` is null; open until then; afterwards one probe at a time."""
+    """Closed while `open_until` is null. Open until that time (UTC); afterwards one probe at a time."""
 
     __tablename__ = "bank_circuits"
 

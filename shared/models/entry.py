@@ -1,4 +1,4 @@
-"""One line of an account's statement."""
+"""One side of a transfer on one account."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shared.db.base import Base
 
 
 class Entry(Base):
-    """Append-only. `seq` is gap-free per account, so that a missing row shows and a page has a cursor."""
+    """Append-only. `seq` has no gaps per account: a missing row is visible, and `seq` is the cursor of a statement."""
 
     __tablename__ = "entries"
 

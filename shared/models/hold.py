@@ -1,4 +1,4 @@
-"""Money put aside: it cannot be spent, but has not moved yet."""
+"""Reserved money: it cannot be spent and has not moved."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shared.db.base import Base
 
 
 class Hold(Base):
-    """Active until it is captured (becomes a transfer) or released, once and for good."""
+    """Active until it is captured (becomes a transfer) or released. Each hold ends once."""
 
     __tablename__ = "holds"
 

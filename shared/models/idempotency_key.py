@@ -1,4 +1,4 @@
-"""What a caller asked once, and what it was told."""
+"""An idempotency key with its request and the stored answer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.db.base import Base
 
 
 class IdempotencyKey(Base):
-    """Written in the transaction that moves the money; `status` is null while the work is under way."""
+    """Written in the transaction that moves the money. `status` is null while the request is in flight."""
 
     __tablename__ = "idempotency_keys"
 

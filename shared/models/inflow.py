@@ -1,4 +1,4 @@
-"""What shops took in, added up by quarters of an hour, and how far the adding up has come."""
+"""Payments to shops, added up per quarter of an hour, and the watermark of the roll-up."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shared.db.base import Base
 
 
 class InflowWatermark(Base):
-    """Every entry of the account up to `seq` is in its roll-ups, and none above it. Who folds locks the row."""
+    """The roll-ups contain every entry of the account up to `seq` and none above. A roll-up locks this row."""
 
     __tablename__ = "inflow_watermarks"
 
@@ -23,7 +23,7 @@ class InflowWatermark(Base):
 
 
 class InflowRollup(Base):
-    """Payments to the account within fifteen minutes: every time zone's days begin at a quarter of an hour in UTC."""
+    """Payments to the account in fifteen minutes. The days of every time zone begin at such a boundary in UTC."""
 
     __tablename__ = "inflow_rollups"
 

@@ -1,4 +1,4 @@
-"""A chain of hashes over the ledger, so that an edit behind the database's back is found later."""
+"""A chain of hashes over the ledger. It shows edits that bypassed the triggers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class LedgerSealRange(Base):
     __tablename__ = "ledger_seal_ranges"
 
     seal_id: Mapped[int] = mapped_column(
-        # The ranges are fixed first and the seal over them written last: it cannot be updated.
+        # The ranges are inserted before the seal, because a seal cannot be updated.
         ForeignKey("ledger_seals.id", deferrable=True, initially="DEFERRED"),
         primary_key=True,
     )

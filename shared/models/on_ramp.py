@@ -1,4 +1,4 @@
-"""Money on its way in from a bank."""
+"""Money that a person adds from a bank."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class OnRamp(Base):
     failure_reason: Mapped[str | None]
     transfer_id: Mapped[UUID | None] = mapped_column(ForeignKey("transfers.id"), unique=True)
     is_late_success: Mapped[bool]
-    """The bank said success after we had given up: credited all the same, and marked."""
+    """The bank reported success after the on-ramp had ended: it is credited, and marked here."""
     is_contradicted: Mapped[bool]
-    """The bank said failure after success: nothing changed, somebody should look."""
+    """The bank reported failure after success: nothing changes, and an operator should look."""
     next_enquiry_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     settled_at: Mapped[datetime | None]

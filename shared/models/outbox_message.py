@@ -1,4 +1,4 @@
-"""A mail that must go out because something else was committed."""
+"""A mail that a committed transaction causes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class OutboxMessage(Base):
     __tablename__ = "outbox_messages"
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
-    """Also the mail's Message-ID, so that a copy can be told from a second mail."""
+    """Also the mail's Message-ID, so that a copy can be recognised."""
     kind: Mapped[str]
     """`welcome`, `money_received` or `withdrawal_finished`."""
     owner_id: Mapped[UUID]

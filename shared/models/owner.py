@@ -1,4 +1,4 @@
-"""Whoever can sign in and own money: a person, a shop, or the platform itself."""
+"""An owner signs in and owns accounts: a person, a shop, or the platform's system user."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Owner(Base):
     kind: Mapped[str]
     """`user` or `merchant`: which app they sign in to."""
     is_system: Mapped[bool] = mapped_column(server_default=text("false"))
-    """The platform's own user, who may hand out initial funds."""
+    """The platform's own user, who may give initial funds."""
     email: Mapped[str]
     password_hash: Mapped[str]
     pin_hash: Mapped[str]
     tokens_valid_after: Mapped[datetime | None]
     """Session tokens issued before this moment are refused (set by a password change)."""
     kept_token_id: Mapped[UUID | None]
-    """Except this one: the session that changed the password stays signed in."""
+    """The session that changed the password: it stays valid."""
     created_at: Mapped[datetime]
 
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""A wrong PIN, remembered for as long as it counts towards the lockout."""
+"""A wrong PIN. It counts towards the lockout until it is old enough."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shared.db.base import Base
 
 
 class PinFailure(Base):
-    """Committed on its own, so that the refusal it causes cannot roll it back."""
+    """Committed in its own transaction, so that the refusal of the request does not roll it back."""
 
     __tablename__ = "pin_failures"
 

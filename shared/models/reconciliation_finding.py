@@ -14,7 +14,7 @@ KINDS = ("missing_at_bank", "missing_here", "amount_differs", "unmatched_credit"
 
 
 class ReconciliationFinding(Base):
-    """Filed once per bank, kind and reference; closed when a later run no longer finds it."""
+    """Stored once per bank, kind and reference. A later run that no longer finds it resolves it."""
 
     __tablename__ = "reconciliation_findings"
 
@@ -23,11 +23,11 @@ class ReconciliationFinding(Base):
     kind: Mapped[str]
     reference: Mapped[str]
     our_amount: Mapped[int | None]
-    """Paise; null when we know nothing of it."""
+    """Paise; null when our book has no line."""
     bank_amount: Mapped[int | None]
-    """Paise; null when the bank knows nothing of it."""
+    """Paise; null when the bank's book has no line."""
     transfer_id: Mapped[UUID | None]
-    """Where an unmatched credit was parked in `suspense`."""
+    """The transfer that parked an unmatched credit in `suspense`."""
     found_at: Mapped[datetime]
     resolved_at: Mapped[datetime | None]
 

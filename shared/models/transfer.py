@@ -1,4 +1,4 @@
-"""One movement of money: one amount, two accounts. An unbalanced one cannot be written down."""
+"""One movement of money: one amount and two accounts, so that it is always balanced."""
 
 from __future__ import annotations
 

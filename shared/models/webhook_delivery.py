@@ -1,4 +1,4 @@
-"""Every authentic delivery from a bank, with what was made of it."""
+"""Every authentic delivery from a bank, with its verdict."""
 
 from __future__ import annotations
 

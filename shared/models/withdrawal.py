@@ -1,4 +1,4 @@
-"""Money on its way out to a bank."""
+"""Money that an owner withdraws to a bank account."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STATUSES = ("queued", *ACTIVE_STATUSES, *FINAL_STATUSES)
 
 
 class Withdrawal(Base):
-    """The row is the queue: a Celery message about it is only a hint."""
+    """The rows are the queue; a Celery message is only a hint to look at them."""
 
     __tablename__ = "withdrawals"
 
@@ -40,15 +40,15 @@ class Withdrawal(Base):
     utr: Mapped[str | None]
     failure_reason: Mapped[str | None]
     attempts: Mapped[int]
-    """How often the bank may have been asked to pay."""
+    """How many times the bank may have received the payment request."""
     retries: Mapped[int] = mapped_column(server_default=text("0"))
-    """Steps in a row that settled nothing: how far the backoff has grown."""
+    """Consecutive steps without a result; the backoff grows with them."""
     lease_id: Mapped[UUID | None]
     lease_expires_at: Mapped[datetime | None]
-    """Until then one worker has the row; afterwards anybody treats it as `unknown`."""
+    """Until then one worker owns the row; afterwards every worker treats it as `unknown` (UTC)."""
     next_attempt_at: Mapped[datetime | None]
     first_not_found_at: Mapped[datetime | None]
-    """When an enquiry first said `not found` since the last send; the second comes a grace period later."""
+    """When an enquiry first answered "not found" since the last send. The second comes a grace period later."""
     active_since: Mapped[datetime | None]
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]

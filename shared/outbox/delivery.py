@@ -1,8 +1,8 @@
-"""Hand the outbox to an SMTP server: every message at least once, and never in a hurry.
+"""Deliver the outbox to an SMTP server: each message at least once.
 
-A message is taken by moving its next attempt into the future and committing that, so no lock and no transaction
-waits for the mail server. Whoever dies halfway leaves a message that is due again when its lease ends; the copy
-carries the same Message-ID.
+Taking a message moves its next attempt into the future and commits, so that no lock or transaction waits for the mail
+server. A worker that dies halfway leaves a message that is due again when the lease ends; the copy has the same
+Message-ID.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from shared.db.engine import SessionMaker
 from shared.outbox.mail import Letter, Unrenderable, render
 
 BATCH = 100
-"""The most one call sends; the next one goes on."""
+"""One call sends at most this many messages."""
 MAX_TRIES = 20
 MAX_REFUSALS = 3
-"""A server that says 5xx to a message means it: this many tries, in case it was a passing mistake."""
+"""After this many SMTP 5xx answers (permanent failure, RFC 5321) a message is given up."""
 RETRY_BASE_SECONDS = 30.0
 RETRY_CAP_SECONDS = 3600.0
 LEASE_MARGIN_SECONDS = 30.0
@@ -51,7 +51,7 @@ _TAKE = text("""
 _SENT = text("""
     UPDATE outbox_messages SET sent_at = :now, next_attempt_at = NULL, last_error = NULL WHERE id = :id
 """)
-# Not when somebody else has taken it since, and perhaps sent it.
+# Changes nothing if another worker has taken the message since and may have sent it.
 _FAILED = text("""
     UPDATE outbox_messages SET next_attempt_at = :next_attempt_at, last_error = :error
     WHERE id = :id AND sent_at IS NULL AND attempts = :attempts
@@ -60,15 +60,15 @@ _FAILED = text("""
 _logger = logging.getLogger(__name__)
 
 
-class _ServerAway(Exception):
-    """No mail gets through now, whoever it is for."""
+class _ServerUnavailable(Exception):
+    """The mail server accepts no message now."""
 
 
 async def deliver_due(sessionmaker: SessionMaker, settings: MailSettings) -> int:
-    """Send what is due, up to BATCH messages; how many were handed over.
+    """Send due messages, at most BATCH. Answers how many the server accepted.
 
-    Any number of callers may run at once. When the server cannot be reached nothing is tried: a message does not
-    lose its tries to a mail server that is down. Never raises for what the server does.
+    Any number of callers may run at once. When the server cannot be reached, no message loses an attempt.
+    Raises nothing for errors of the server.
     """
     async with sessionmaker() as session:
         if not await session.scalar(_ANY_DUE, {"now": clock.now()}):
@@ -78,13 +78,13 @@ async def deliver_due(sessionmaker: SessionMaker, settings: MailSettings) -> int
         async with asyncio.timeout(settings.smtp_timeout_seconds * 2):
             await server.connect()
     except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
-        _logger.warning("the mail server cannot be reached: %s", _words(error))
+        _logger.warning("the mail server cannot be reached: %s", _describe(error))
         server.close()
         return 0
     try:
         return await _deliver(sessionmaker, settings, server)
     finally:
-        await _hang_up(server)
+        await _disconnect(server)
 
 
 async def _deliver(sessionmaker: SessionMaker, settings: MailSettings, server: aiosmtplib.SMTP) -> int:
@@ -95,11 +95,11 @@ async def _deliver(sessionmaker: SessionMaker, settings: MailSettings, server: a
             break
         try:
             await _send(row, settings, server)
-        except _ServerAway as error:
-            await _put_off(sessionmaker, row, error.__cause__ or error, tries=MAX_TRIES)
+        except _ServerUnavailable as error:
+            await _retry_later(sessionmaker, row, error.__cause__ or error, tries=MAX_TRIES)
             break
         except (Unrenderable, aiosmtplib.SMTPException, MessageError, ValueError) as error:
-            await _put_off(sessionmaker, row, error, tries=_tries(error))
+            await _retry_later(sessionmaker, row, error, tries=_max_attempts(error))
         else:
             await _mark_sent(sessionmaker, row)
             sent += 1
@@ -130,7 +130,7 @@ async def _send(row: RowMapping, settings: MailSettings, server: aiosmtplib.SMTP
         async with asyncio.timeout(settings.smtp_timeout_seconds):
             await server.send_message(mail)
     except (OSError, TimeoutError, aiosmtplib.SMTPSenderRefused, aiosmtplib.SMTPHeloError) as error:
-        raise _ServerAway from error
+        raise _ServerUnavailable from error
 
 
 async def _mark_sent(sessionmaker: SessionMaker, row: RowMapping) -> None:
@@ -138,25 +138,30 @@ async def _mark_sent(sessionmaker: SessionMaker, row: RowMapping) -> None:
         await session.execute(_SENT, {"id": row["id"], "now": clock.now()})
 
 
-async def _put_off(sessionmaker: SessionMaker, row: RowMapping, error: BaseException, *, tries: int) -> None:
-    """Try again later, or give up when it was tried often enough."""
+async def _retry_later(sessionmaker: SessionMaker, row: RowMapping, error: BaseException, *, tries: int) -> None:
+    """Schedule the next attempt, or give up after `tries` attempts."""
     gives_up = row["attempts"] >= tries
     next_attempt_at = None if gives_up else clock.now() + timedelta(seconds=backoff_seconds(row["attempts"]))
     _logger.warning(
-        "message %s, try %d: %s%s", row["id"], row["attempts"], _words(error), "; given up" if gives_up else ""
+        "message %s, try %d: %s%s", row["id"], row["attempts"], _describe(error), "; given up" if gives_up else ""
     )
-    values = {"id": row["id"], "attempts": row["attempts"], "next_attempt_at": next_attempt_at, "error": _words(error)}
+    values = {
+        "id": row["id"],
+        "attempts": row["attempts"],
+        "next_attempt_at": next_attempt_at,
+        "error": _describe(error),
+    }
     async with sessionmaker.begin() as session:
         await session.execute(_FAILED, values)
 
 
 def backoff_seconds(attempts: int) -> float:
-    """Seconds until the next try: twice as long each time up to an hour, and up to half of it less, by chance."""
+    """Seconds until the next attempt: doubles up to RETRY_CAP_SECONDS, minus a random part of at most half."""
     longest = min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS * 2.0 ** min(attempts - 1, 20))
     return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
 
 
-def _tries(error: BaseException) -> int:
+def _max_attempts(error: BaseException) -> int:
     refused = isinstance(error, Unrenderable | MessageError | ValueError) or _code(error) in _PERMANENT
     return MAX_REFUSALS if refused else MAX_TRIES
 
@@ -167,8 +172,8 @@ def _code(error: BaseException) -> int | None:
     return error.code if isinstance(error, aiosmtplib.SMTPResponseException) else None
 
 
-def _words(error: BaseException) -> str:
-    """What went wrong, without the server's words: they may repeat addresses or credentials."""
+def _describe(error: BaseException) -> str:
+    """The error without the server's text, which may contain addresses or credentials."""
     if isinstance(error, Unrenderable):
         return f"cannot be written: {error}"
     code = _code(error)
@@ -183,13 +188,13 @@ def _server(settings: MailSettings) -> aiosmtplib.SMTP:
         username=settings.smtp_username,
         password=None if password is None else password.get_secret_value(),
         timeout=settings.smtp_timeout_seconds,
-        local_hostname=socket.gethostname(),  # asking for more would ask a name server
+        local_hostname=socket.gethostname(),  # a full name would need a DNS query
         use_tls=settings.smtp_tls == "implicit",
         start_tls=settings.smtp_tls == "starttls",
     )
 
 
-async def _hang_up(server: aiosmtplib.SMTP) -> None:
+async def _disconnect(server: aiosmtplib.SMTP) -> None:
     try:
         async with asyncio.timeout(1):
             await server.quit()

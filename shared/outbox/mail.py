@@ -1,7 +1,7 @@
-"""Turn a message of the outbox into a mail: plain text with an HTML twin.
+"""Render a message of the outbox as a mail: plain text with an HTML alternative.
 
-What people wrote (names, notes) is data here: one line each, so that it can start no header and no paragraph of
-ours, and escaped in HTML.
+Text that people wrote (names, notes) becomes one line, so that it cannot add a header or a paragraph, and is escaped
+in HTML.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _FACTS: Mapping[str, Mapping[str, Any]] = {
     "money_received": {"from_name": "Somebody", "note": None, "transfer_id": "", "balance_after": None},
     "withdrawal_finished": {"withdrawal_id": "", "bank": "", "status": "", "utr": None, "reason": None},
 }
-"""What each kind's template may name, and what stands for a fact that was left out. An amount never is."""
-# Control characters, and the marks that turn the direction of what follows.
+"""The facts that the template of each kind uses, with their defaults. An amount has no default: it is required."""
+# Control characters and bidirectional marks.
 _INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 
 _templates = Environment(
@@ -42,12 +42,12 @@ _templates = Environment(
 
 
 class Unrenderable(Exception):
-    """The message cannot be made into a mail, now or ever."""
+    """The message cannot be rendered; a retry does not help."""
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A message of the outbox with its owner's address."""
+    """An outbox message with the address and name of its owner."""
 
     id: UUID
     kind: str
@@ -58,15 +58,15 @@ class Letter:
 
 
 def render(letter: Letter, *, mail_from: str) -> EmailMessage:
-    """The mail. Its Message-ID is the outbox id, so that a copy can be told from a second mail.
+    """Render the mail. Its Message-ID is the id of the message, so that a copy can be recognised.
 
-    Raises Unrenderable: an unknown kind, a missing amount, an address that cannot stand in a header.
+    Raises Unrenderable for an unknown kind, a missing amount, or an address that is not allowed in a header.
     """
     try:
         values = _values(letter)
         return _compose(letter, values, mail_from)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, MessageError, TemplateError) as error:
-        # The words of the error may repeat what people wrote; its type is enough to find it.
+        # The error text may repeat private text; its type is enough to find the cause.
         raise Unrenderable(type(error).__name__) from error
 
 
@@ -117,7 +117,7 @@ def _clean(value: Any) -> Any:
 
 
 def one_line(text: str) -> str:
-    """The text on one line, without anything invisible."""
+    """The text on one line, without control characters or bidirectional marks."""
     return " ".join(_INVISIBLE.sub(" ", text).split())
 
 

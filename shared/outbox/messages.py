@@ -1,4 +1,4 @@
-"""Mail to be sent because of what this transaction did; written in it, delivered later."""
+"""Mail that a transaction causes. It is written in that transaction and delivered later."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Kind = Literal["welcome", "money_received", "withdrawal_finished"]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What to tell whom. `facts` hold what the template needs, amounts in paise; the address is looked up late."""
+    """A mail to one owner. `facts` are the values of its template, amounts in paise. Delivery looks up the address."""
 
     kind: Kind
     owner_id: UUID
@@ -35,7 +35,7 @@ _INSERT = text("""
 
 
 async def write(session: AsyncSession, messages: Sequence[Message]) -> None:
-    """Put the messages into the outbox, in one statement."""
+    """Insert the messages into the outbox in one statement."""
     if messages:
         await session.execute(
             _INSERT,

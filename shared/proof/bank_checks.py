@@ -1,4 +1,4 @@
-"""Hold our settlement account against the bank's own book."""
+"""Compare our settlement account with the bank's statement."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shared.reconciliation.comparison import Explained, compare, signed
 
 @dataclass(frozen=True, slots=True)
 class BankResult:
-    """Per rule the rows that break it, and the lines that are under way."""
+    """For each rule the rows that break it, and the lines that a running payment explains."""
 
     offenders: Mapping[str, Sequence[Mapping[str, Any]]]
     explained: list[Explained]
@@ -28,7 +28,7 @@ class BankResult:
 async def check_bank(
     session: AsyncSession, bank: str, items: Sequence[StatementItem], *, cut: datetime | None
 ) -> BankResult:
-    """Compare a whole statement with our whole settlement account. Lines after `cut` are later than our snapshot."""
+    """Compare the whole statement with the whole settlement account. Lines after `cut` are newer than our snapshot."""
     ours = await our_lines(session, bank)
     comparison = compare(items, ours, expected=await under_way(session, bank), bank_cut=cut)
     balance = await session.scalar(select(Account.balance).where(Account.id == system_accounts.SETTLEMENT[bank])) or 0
@@ -57,7 +57,7 @@ def _broken_running_balances(items: Sequence[StatementItem]) -> list[dict[str, A
 
 
 def _balance_difference(items: Sequence[StatementItem], settlement: int, surplus: int) -> list[dict[str, Any]]:
-    """Our account mirrors the bank's: what the bank owes us stands there with a minus."""
+    """The settlement account mirrors the account at the bank: money at the bank is a negative balance here."""
     at_bank = items[-1].balance_after if items else 0
     if at_bank == surplus - settlement:
         return []

@@ -1,4 +1,4 @@
-"""What must be true of a shop's roll-ups: up to their watermark they say what the ledger says."""
+"""Checks of a shop's roll-ups: up to the watermark they equal the ledger."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ CHECKS = (
     ),
 )
 
-# A chunk of shops ends where their entries have become many.
+# A chunk of shops also ends when their entries exceed the chunk size.
 NEXT_CHUNK = text("""
     SELECT id AS upto, number AS rows FROM (
         SELECT id, row_number() OVER (ORDER BY id) AS number, sum(seq + 1) OVER (ORDER BY id) - seq AS weight

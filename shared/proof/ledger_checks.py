@@ -1,6 +1,6 @@
-"""What must be true of the ledger, as queries that return the rows for which it is not.
+"""Checks of the ledger: queries that answer the rows that break a rule.
 
-Each runs over one chunk of its domain at a time, so that memory stays bounded and progress can be shown:
+Each query reads one chunk of its domain, so that memory is bounded and progress can be shown:
 rows with `id > :after AND id <= :upto`, or the same for (account_id, seq).
 """
 
@@ -18,7 +18,7 @@ Domain = Literal["accounts", "entries", "transfers", "holds", "on_ramps", "withd
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A rule, and the query for rows of one chunk that break it."""
+    """A rule, and the query for the rows of one chunk that break it."""
 
     name: str
     domain: Domain
@@ -70,8 +70,8 @@ _ACCOUNTS = (
     ),
 )
 
-# The chunk's first row is the last one of the chunk before: read for the window, judged there.
-_WITH_THE_ONE_BEFORE = """
+# The first row is the last row of the previous chunk: the window needs it, the previous chunk checked it.
+_WITH_PREVIOUS_ENTRY = """
     SELECT account_id, seq, transfer_id, direction, amount, balance_after,
            lag(seq) OVER account AS seq_before, lag(balance_after) OVER account AS balance_before
     FROM entries
@@ -84,7 +84,7 @@ _ENTRIES = (
         "entries are numbered 1, 2, 3 without a gap",
         "entries",
         f"""
-        SELECT account_id, seq, transfer_id, seq_before FROM ({_WITH_THE_ONE_BEFORE}) line
+        SELECT account_id, seq, transfer_id, seq_before FROM ({_WITH_PREVIOUS_ENTRY}) line
         WHERE (account_id, seq) > (:after_account, :after_seq) AND seq <> coalesce(seq_before, 0) + 1
         ORDER BY account_id, seq LIMIT :limit
         """,  # noqa: S608 - the query above
@@ -94,7 +94,7 @@ _ENTRIES = (
         "entries",
         f"""
         SELECT account_id, seq, transfer_id, direction, amount, balance_before, balance_after
-        FROM ({_WITH_THE_ONE_BEFORE}) line
+        FROM ({_WITH_PREVIOUS_ENTRY}) line
         WHERE (account_id, seq) > (:after_account, :after_seq)
           AND balance_after <> coalesce(balance_before, 0) + CASE direction WHEN 'CREDIT' THEN amount ELSE -amount END
         ORDER BY account_id, seq LIMIT :limit
@@ -263,7 +263,7 @@ COUNTS = text("""
            (SELECT count(*) FROM accounts WHERE kind = 'merchant') AS shops
 """)
 
-# Where the next chunk ends. A chunk of accounts also ends where their entries have become many.
+# The end of the next chunk. A chunk of accounts also ends when their entries exceed the chunk size.
 NEXT_CHUNK = {
     "accounts": text("""
         SELECT id AS upto, number AS rows FROM (

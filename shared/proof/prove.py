@@ -1,4 +1,4 @@
-"""Prove the ledger: every rule that must hold, checked in one snapshot, naming the first rows that break it."""
+"""Prove the ledger: check every rule in one snapshot and name the first rows that break it."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from shared.proof.ledger_checks import CHECKS, COUNTS, NEXT_CHUNK, Check
 from shared.reconciliation.comparison import Explained
 
 MAX_OFFENDERS = 20
-"""How many broken rows a check names."""
+"""A check names at most this many rows."""
 CHUNK_ROWS = 20_000
 
 Statements = Mapping[str, Sequence[StatementItem]]
 StatementSource = Callable[[], Awaitable[Statements]]
 Progress = Callable[[str, int, int], None]
-"""Told what is being checked, how many of its rows are done, and of how many."""
+"""Called with what is checked, the rows done, and the rows in all."""
 
 _BEFORE_ALL = UUID(int=0)
 _STATEMENT_TIMEOUT = "300s"
@@ -48,7 +48,7 @@ class CheckResult:
 
 @dataclass(slots=True)
 class ProofReport:
-    """What was looked at and what was found. `explained` are lines of a bank's book that are still under way."""
+    """The checks and their results. `explained` are lines of a bank's statement that a running payment explains."""
 
     checks: list[CheckResult] = field(default_factory=list)
     explained: dict[str, list[Explained]] = field(default_factory=dict)
@@ -67,7 +67,7 @@ class ProofReport:
 
 
 def _ignore_progress(_what: str, _done: int, _total: int) -> None:
-    """Nobody watches."""
+    """The default: show no progress."""
 
 
 async def prove(
@@ -76,10 +76,10 @@ async def prove(
     statements: Statements | StatementSource | None = None,
     progress: Progress | None = None,
 ) -> ProofReport:
-    """Check everything in one snapshot; nothing is written and nobody is held up.
+    """Run every check in one read-only snapshot. Takes no locks.
 
-    `statements` are the banks' whole statements, by bank. On a system that is running give a function that fetches
-    them: it is called once the snapshot stands, so that every line of ours is in them already.
+    `statements` are the banks' whole statements, by bank. On a running system pass a function that fetches them:
+    it is called after the snapshot is taken, so that the statements contain every line of ours.
     """
     began = time.monotonic()
     report = ProofReport()
@@ -102,10 +102,10 @@ async def prove(
 
 
 async def _begin_snapshot(session: AsyncSession) -> datetime:
-    """Open the transaction; the snapshot itself is taken by the first query, after the time this returns."""
+    """Begin the transaction and answer the time. Postgres takes the snapshot at the first query, after that time."""
     await session.connection(execution_options={"isolation_level": "REPEATABLE READ", "postgresql_readonly": True})
     await session.execute(text(f"SET LOCAL statement_timeout = '{_STATEMENT_TIMEOUT}'"))
-    # While the banks are asked for their statements the transaction is idle, for as long as their timeouts allow.
+    # The transaction is idle while the banks are asked for their statements.
     await session.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = '{_STATEMENT_TIMEOUT}'"))
     return clock.now()
 
@@ -144,7 +144,7 @@ def _first_bound(domain: str) -> dict[str, Any]:
 
 
 async def _next_chunk(session: AsyncSession, domain: str, after: dict[str, Any]) -> _Chunk | None:
-    if domain == "ledger":  # looked at as a whole
+    if domain == "ledger":  # checked as a whole
         return _Chunk({}, None, 0)
     next_chunk = inflow_checks.NEXT_CHUNK if domain == "shops" else NEXT_CHUNK[domain]
     row = (await session.execute(next_chunk, {**after, "size": CHUNK_ROWS})).mappings().one_or_none()

@@ -1,7 +1,7 @@
 """Seal the ledger: chain a hash over every entry written since the last seal.
 
-What is sealed can be edited behind the database's back, triggers and all, but not without being found:
-`verify` hashes it again. Keep a seal's hash elsewhere (it is logged), and not even the chain can be rewritten.
+A superuser can edit sealed rows despite the triggers; `verify` hashes them again and finds the edit. Each seal's hash
+is logged: a copy kept elsewhere also shows that the chain itself was not rewritten.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from shared.models import LedgerSeal
 
 FIRST_PREVIOUS_HASH = "0" * 64
 ENTRIES_PER_SEAL = 100_000
-"""About the most one seal covers (never twice as many), so that none takes long."""
+"""One seal covers about this many entries, always fewer than twice as many, so that it ends soon."""
 _LOCK = 0x5EA1
-"""The advisory lock that lets one seal be made at a time."""
+"""The advisory lock under which one seal is made at a time."""
 
 _FIX_RANGES = text("""
     WITH unsealed AS (
@@ -44,9 +44,9 @@ _FIX_RANGES = text("""
     )
     SELECT CAST(coalesce(sum(entries), 0) AS bigint) FROM sealed
 """)
-# A JSON array per entry is unambiguous whatever a note contains. The transfer's own facts are sealed with both of
-# its entries; a left join, so that a transfer that was deleted changes the line instead of hiding it.
-# Handed over in blocks, for a row at a time is slow; the hash does not depend on how they are cut.
+# A JSON array per entry is unambiguous, whatever a note contains. Both entries of a transfer seal its columns too; the
+# left join makes a deleted transfer change the line instead of removing it. Postgres sends blocks of lines because
+# single rows are slow; the hash does not depend on the blocks.
 _SEALED_BLOCKS = text("""
     SELECT string_agg(line, '' ORDER BY seq) AS lines, count(*) AS entries FROM (
         SELECT e.account_id, e.seq, CAST(json_build_array(
@@ -75,10 +75,10 @@ _logger = logging.getLogger(__name__)
 
 
 async def seal(session: AsyncSession) -> LedgerSeal | None:
-    """Seal entries committed so far and not sealed yet; None when there is none. The caller commits.
+    """Seal committed entries that have no seal; answer None when there are none. The caller commits.
 
-    Call it again, in a new transaction, until it says None: one seal covers a bounded number of entries.
-    One seal at a time: a second caller waits for the first's transaction.
+    One seal covers a bounded number of entries: call again in a new transaction until the answer is None.
+    A second caller waits for the transaction of the first.
     """
     await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
     previous = await session.scalar(select(LedgerSeal).order_by(LedgerSeal.id.desc()).limit(1))
@@ -105,7 +105,7 @@ async def seal(session: AsyncSession) -> LedgerSeal | None:
 async def verify(
     session: AsyncSession, *, limit: int, entries_done: Callable[[int], None] | None = None
 ) -> list[Mapping[str, Any]]:
-    """Hash everything sealed again; the first `limit` seals and ranges that are not what they were."""
+    """Hash all sealed entries again. Answers at most `limit` seals and ranges that differ."""
     wrong: list[Mapping[str, Any]] = []
     expected_previous = FIRST_PREVIOUS_HASH
     last_id = await session.scalar(select(func.max(LedgerSeal.id))) or 0
@@ -139,7 +139,7 @@ async def _problems(session: AsyncSession, made: LedgerSeal, expected_previous: 
 
 
 async def _hash(session: AsyncSession, made: LedgerSeal) -> tuple[str, int]:
-    """The hash that `made` must carry, and how many entries its ranges hold now."""
+    """The hash that the seal must have, and the number of entries in its ranges now."""
     digest = hashlib.sha256(_header(made.id, made.previous_hash, made.entry_count, made.sealed_at))
     blocks = await session.stream(
         _SEALED_BLOCKS, {"seal_id": made.id}, execution_options={"yield_per": _BLOCKS_AT_ONCE}

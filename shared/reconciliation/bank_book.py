@@ -1,4 +1,4 @@
-"""Our side of a bank's book: what the settlement account says, and what is still under way."""
+"""Our side of a bank's book: the settlement account's entries, and the payments that are still running."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.reconciliation.comparison import Expected, OurLine
 STREAMED_ROWS = 5000
 """Rows held at once while a long result is read."""
 
-# A parked credit that was taken back whole is gone, for the bank never knew of it: neither line is one of its book.
+# A parked credit and the transfer that took it back whole cancel out: the bank's book has neither line.
 _LINES = text("""
     SELECT coalesce(CAST(o.id AS text), CAST(w.id AS text), CAST(back.id AS text),
                     CASE WHEN t.kind = 'adjustment' THEN t.note END, CAST(t.id AS text)) AS reference,
@@ -60,13 +60,13 @@ async def our_lines(session: AsyncSession, bank: str, *, since: datetime | None 
 
 
 async def parked_credits(session: AsyncSession, bank: str) -> list[OurLine]:
-    """Credits of nobody's that wait in suspense, under the bank's references."""
+    """Unmatched credits that are parked in suspense, under the bank's references."""
     accounts = {"settlement": system_accounts.SETTLEMENT[bank], "suspense": system_accounts.SUSPENSE}
     return [OurLine(**row) for row in (await session.execute(_PARKED, accounts)).mappings()]
 
 
 async def under_way(session: AsyncSession, bank: str) -> list[Expected]:
-    """What the bank may have done already and we do not know yet."""
+    """Lines the bank may have booked already, of payments that are still running."""
     pending = (await session.execute(_PENDING_ON_RAMPS, {"bank": bank})).mappings()
     expected = [Expected(row["reference"], "CREDIT", row["amount"], "its on-ramp is pending") for row in pending]
     active = await session.execute(_ACTIVE_WITHDRAWALS, {"bank": bank, "statuses": list(ACTIVE_STATUSES)})

@@ -1,7 +1,7 @@
 """Compare a bank's statement with our book of the same account, line by line. Pure: no database, no clock.
 
-Lines are compared per reference. Both books speak from our side: CREDIT is money that came to us at the bank.
-A line that only one book has is a difference, unless something under way explains it.
+Lines are compared per reference. Both books are written from our side: CREDIT is money that came to us at the bank.
+A line that only one book has is a difference, unless a running payment explains it.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ PARKED = "parked in suspense, and booked where it belongs since"
 
 
 class BankLine(Protocol):
-    """What is needed of a statement's line; `shared.banks.wire.StatementItem` has it."""
+    """The fields of a statement line that the comparison uses."""
 
     @property
     def at(self) -> datetime:
-        """When the bank booked it."""
+        """When the bank booked it (UTC)."""
 
     @property
     def direction(self) -> Direction:
-        """CREDIT is money that came in for us."""
+        """CREDIT is money that came in to us."""
 
     @property
     def amount(self) -> int:
@@ -38,12 +38,12 @@ class BankLine(Protocol):
 
     @property
     def reference(self) -> str:
-        """The id of our on-ramp or withdrawal, when the bank has it right."""
+        """The id of our on-ramp or withdrawal, as the bank wrote it."""
 
 
 @dataclass(frozen=True, slots=True)
 class OurLine:
-    """One entry of our settlement account, put as the bank should have it."""
+    """One entry of our settlement account, written as the bank should have it."""
 
     reference: str
     direction: Direction
@@ -51,14 +51,14 @@ class OurLine:
     at: datetime
     transfer_id: UUID
     is_parked: bool = False
-    """An `adjustment` that parks a credit of nobody's in suspense, under the bank's reference."""
+    """Whether it is an `adjustment` that parks an unmatched credit in suspense under the bank's reference."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """A line the bank may have before we do, because `reason` is still under way.
+    """A line that the bank may book before we do; `reason` says which running payment explains it.
 
-    `follows_its_opposite`: only together with a line of the same amount the other way (a payout coming back).
+    `follows_its_opposite`: only together with a line of the same amount in the other direction (a reversed payout).
     """
 
     reference: str
@@ -70,7 +70,7 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What one book says and the other does not. Amounts in paise, None where that book has nothing."""
+    """A line of one book without its counterpart. Amounts are paise; None where a book has no line."""
 
     kind: DifferenceKind
     reference: str
@@ -82,9 +82,9 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """A line of one book only that is no difference, with the reason.
+    """A line that only one book has and that is no difference; `reason` says why.
 
-    `surplus` is what it makes the bank's balance exceed ours by, in paise.
+    `surplus` is the paise by which it makes the bank's balance exceed ours.
     """
 
     reference: str
@@ -96,7 +96,7 @@ class Explained:
 
 @dataclass(slots=True)
 class Comparison:
-    """What came of it; the books agree when there are no differences."""
+    """The result. The books agree when there are no differences."""
 
     differences: list[Difference] = field(default_factory=list)
     explained: list[Explained] = field(default_factory=list)
@@ -111,9 +111,9 @@ def compare(
     bank_cut: datetime | None = None,
     our_cut: datetime | None = None,
 ) -> Comparison:
-    """Match the lines of each reference by direction and amount; what is left over is explained or differs.
+    """Match the lines of each reference by direction and amount. A line without a match is explained or a difference.
 
-    A line left over that is not older than its book's cut is passed over: the other book had no time to follow.
+    A line newer than the cut of its book is explained: the other book may not have it yet.
     """
     references: dict[str, _Reference] = defaultdict(_Reference)
     for line in bank_lines:
@@ -135,7 +135,7 @@ def signed(line: BankLine | OurLine) -> int:
 
 @dataclass(slots=True)
 class _Reference:
-    """All that both books have under one reference."""
+    """The lines of both books under one reference."""
 
     bank: list[BankLine] = field(default_factory=list)
     ours: list[OurLine] = field(default_factory=list)
@@ -154,7 +154,7 @@ class _Reference:
         outcome.differences += _differences(bank, ours)
 
     def _match(self) -> tuple[list[OurLine], list[BankLine], list[OurLine]]:
-        # What a flow booked comes before what was parked: the parked copy is the one to go.
+        # Match entries of payments first, parked entries last: a parked copy is the one to take back.
         waiting = sorted(self.ours, key=lambda line: line.is_parked)
         matched: list[OurLine] = []
         left: list[BankLine] = []

@@ -1,4 +1,4 @@
-"""The findings on file: one per bank, kind and reference, closed when a later run no longer sees it."""
+"""The stored findings: one per bank, kind and reference. A later run that no longer sees a difference resolves it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from shared.ledger import system_accounts
 from shared.reconciliation.comparison import Difference
 
 _LOCK = 0x2EC0
-"""The advisory lock that lets one run per bank write at a time."""
+"""The advisory lock under which one run per bank writes at a time."""
 
-# A line of ours in the range is about a flow that began before it, and so is the bank's line.
+# A line in the range belongs to a flow that began earlier, and so does the bank's line.
 _EARLIEST = text("""
     SELECT least(min(o.created_at), min(w.created_at), min(back.created_at))
     FROM entries e
@@ -51,13 +51,13 @@ _RESOLVE = text("""
 
 
 async def lock(session: AsyncSession, bank: str) -> None:
-    """Let no other run file findings about this bank until the transaction ends."""
+    """Block other runs for this bank until the transaction ends."""
     number = sorted(system_accounts.SETTLEMENT).index(bank)
     await session.execute(text("SELECT pg_advisory_xact_lock(:room, :bank)"), {"room": _LOCK, "bank": number})
 
 
 async def earliest_begin(session: AsyncSession, bank: str, since: datetime) -> datetime:
-    """When the oldest flow began that we booked since then; `since` when there is none."""
+    """The start of the oldest flow whose entries are newer than `since`; `since` when there is none."""
     values = {"settlement": system_accounts.SETTLEMENT[bank], "since": since}
     earliest: datetime | None = await session.scalar(_EARLIEST, values)
     return earliest or since
@@ -66,7 +66,7 @@ async def earliest_begin(session: AsyncSession, bank: str, since: datetime) -> d
 async def file(
     session: AsyncSession, bank: str, differences: Sequence[Difference], parked_as: Mapping[str, UUID]
 ) -> int:
-    """File the differences; how many were not on file before, or were closed."""
+    """Store the differences. Answers how many are new or were resolved before."""
     merged = _merge(differences)
     if not merged:
         return 0
@@ -93,7 +93,7 @@ async def file(
 async def resolve_others(
     session: AsyncSession, bank: str, differences: Sequence[Difference], *, seen: Collection[str]
 ) -> int:
-    """Close the open findings about references that were looked at now and do not differ any more."""
+    """Resolve the open findings of compared references that no longer differ. Answers how many."""
     result = await session.execute(
         _RESOLVE,
         {
@@ -108,7 +108,7 @@ async def resolve_others(
 
 
 def _merge(differences: Sequence[Difference]) -> dict[tuple[str, str], tuple[int | None, int | None]]:
-    """Lines of one kind and reference are one finding, over their sum."""
+    """One finding per kind and reference, with the sums of the amounts."""
     merged: dict[tuple[str, str], tuple[int | None, int | None]] = {}
     for difference in differences:
         name = (difference.kind, difference.reference)

@@ -1,7 +1,7 @@
-"""Reconcile with a bank: file each difference once, park what belongs to nobody, take back what was found since.
+"""Reconcile with a bank: store each difference once, park unmatched credits, and take back credits that match later.
 
-Money never disappears silently: a credit at the bank that nothing of ours explains is booked from the bank's
-settlement account to `suspense`, so that our books equal the bank's while somebody finds out whose it is.
+A credit at the bank that no payment of ours explains is booked from the bank's settlement account to `suspense`: our
+books equal the bank's while an operator finds its owner.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from shared.reconciliation.bank_book import our_lines, parked_credits, under_way
 from shared.reconciliation.comparison import Comparison, Difference, OurLine, compare
 
 GRACE = timedelta(minutes=10)
-"""Younger lines are left to the webhook, the enquiry and the worker."""
+"""Newer lines are not compared: the webhook, the enquiry or the worker may still settle them."""
 LOOKBACK = timedelta(days=7)
-"""How far before the range lines are read, so that what belongs together is seen together."""
+"""Lines are read from this long before the range, so that both sides of a payment are compared."""
 
 
 class StatementSource(Protocol):
-    """What is needed of `shared.banks.client.BankClient`."""
+    """The part of `shared.banks.client.BankClient` that reconciliation uses."""
 
     async def statement(self, start: datetime, end: datetime) -> list[StatementItem]:
-        """Every line of our nodal account in the range, oldest first."""
+        """Answer every line of our nodal account in the range, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one run found. Amounts in paise."""
+    """The result of one run. Amounts are paise."""
 
     bank: str
     since: datetime
@@ -41,7 +41,7 @@ class Report:
     bank_lines: int
     matched: int
     differences: Sequence[Difference]
-    """All that stand now, whether filed by this run or before."""
+    """All open differences, stored by this run or before."""
     filed: int
     resolved: int
     parked: int
@@ -62,9 +62,9 @@ async def reconcile_bank(
     until: datetime,
     grace: timedelta = GRACE,
 ) -> Report:
-    """Compare the lines from `since` until `until` and file what differs; running it again files nothing new.
+    """Compare the lines from `since` until `until` and store the differences. A second run stores nothing new.
 
-    Commits. Raises NotSent or MayHaveBeenSent when the bank gives no statement; nothing is changed then.
+    Commits. Raises NotSent or MayHaveBeenSent when the bank answers no statement; nothing changes then.
     """
     if since >= until:
         raise ValueError("since must lie before until")
@@ -81,8 +81,8 @@ async def reconcile_bank(
         compared = compare(items, ours, expected=await under_way(session, bank), bank_cut=cut, our_cut=cut)
         seen = {line.reference for line in items} | {line.reference for line in ours}
         moved = await suspense.settle(session, bank, compared.differences, parked, seen=seen, since=since)
-        standing = _standing(compared, parked, since)
-        filed = await findings.file(session, bank, standing, moved.parked_as)
+        open_differences = _open_differences(compared, parked, since)
+        filed = await findings.file(session, bank, open_differences, moved.parked_as)
         resolved = await findings.resolve_others(session, bank, compared.differences, seen=seen)
     return Report(
         bank=bank,
@@ -90,7 +90,7 @@ async def reconcile_bank(
         until=until,
         bank_lines=len(items),
         matched=compared.matched,
-        differences=standing,
+        differences=open_differences,
         filed=filed,
         resolved=resolved,
         parked=moved.parked,
@@ -98,8 +98,8 @@ async def reconcile_bank(
     )
 
 
-def _standing(compared: Comparison, parked: Sequence[OurLine], since: datetime) -> list[Difference]:
-    """Differences of the range itself. What came before it was an earlier run's to file, its partner unread."""
+def _open_differences(compared: Comparison, parked: Sequence[OurLine], since: datetime) -> list[Difference]:
+    """The differences inside the range. An earlier run compared older lines; their counterparts are not read here."""
     known = {line.reference for line in parked}
     return [
         difference

@@ -1,4 +1,4 @@
-"""Keep `suspense` equal to the credits at a bank that are nobody's."""
+"""Keep the balance of `suspense` equal to the unmatched credits at the banks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shared.reconciliation.comparison import Difference, OurLine
 
 @dataclass(slots=True)
 class Moved:
-    """What was posted, in paise, and under which transfer each reference is parked."""
+    """Paise parked and taken back, and the transfer that parks each reference."""
 
     parked: int = 0
     unparked: int = 0
@@ -35,9 +35,9 @@ async def settle(
     seen: Collection[str],
     since: datetime,
 ) -> Moved:
-    """Park each unmatched credit that is not parked yet; take back what is parked and no longer unmatched.
+    """Park each unmatched credit that is not parked; take back each parked credit that is no longer unmatched.
 
-    Only references in `seen` are judged: of others neither book was read now.
+    Only references in `seen` are taken back: of the others, neither book was read in this run.
     """
     moved = Moved(parked_as={line.reference: line.transfer_id for line in parked})
     unmatched = [difference for difference in differences if difference.kind == "unmatched_credit"]
@@ -65,7 +65,7 @@ async def settle(
 
 
 def _park(bank: str, reference: str, amount: int) -> Transfer:
-    # The note carries the bank's reference: it is how the line is found again in both books.
+    # The note is the bank's reference: a later run finds the line by it.
     return Transfer(
         new_id(), "adjustment", system_accounts.SETTLEMENT[bank], system_accounts.SUSPENSE, amount, note=reference
     )

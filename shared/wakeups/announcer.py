@@ -1,6 +1,6 @@
-"""Say over Redis that something changed for a wallet. A wake-up call without content: what changed is in Postgres.
+"""Publish wake-ups over Redis: "look again at this wallet". A wake-up has no content; Postgres says what changed.
 
-Best effort. Nobody waits for it, and nothing is lost without it.
+Best effort: no caller waits for it, and a lost wake-up delays a page by about a second.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _logger = logging.getLogger(__name__)
 
 
 def channel_of(account_id: UUID) -> str:
-    """The channel of one owner, who goes by his wallet's account id: everybody has exactly one."""
+    """The Redis channel of one owner, named after the id of the owner's wallet."""
     return f"{CHANNEL_PREFIX}{account_id}"
 
 
 class Announcer:
-    """Publishes in the background, each wallet once however often it changed meanwhile."""
+    """Publishes in the background. Several changes of one wallet in between become one wake-up."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -43,7 +43,7 @@ class Announcer:
         self._is_closed = False
 
     def tell(self, account_ids: Iterable[UUID]) -> None:
-        """Something was committed for these wallets. Returns at once; more than can be kept is dropped."""
+        """Wake the pages of these wallets. Returns at once; drops what exceeds MAX_PENDING."""
         if self._is_closed:
             return
         self._pending.update(islice(account_ids, MAX_PENDING - len(self._pending)))
@@ -51,7 +51,7 @@ class Announcer:
             self._task = asyncio.create_task(self._publish())
 
     async def aclose(self) -> None:
-        """Say what is left to say, for a moment at most."""
+        """Publish what is pending, for at most CLOSE_SECONDS."""
         self._is_closed = True
         task = self._task
         if task is not None:
@@ -65,9 +65,9 @@ class Announcer:
                 try:
                     await self._publish_batch(batch)
                 except (RedisError, OSError, TimeoutError) as error:
-                    _logger.warning("not announced, listeners look for themselves: %s", type(error).__name__)
+                    _logger.warning("wake-ups not published, listeners poll Postgres: %s", type(error).__name__)
                     await asyncio.sleep(COOL_DOWN_SECONDS)
-                    self._pending.clear()  # stale by now
+                    self._pending.clear()  # listeners have polled by now
         finally:
             self._task = None
 
@@ -80,7 +80,7 @@ class Announcer:
 
 @asynccontextmanager
 async def open_announcer(settings: RedisSettings) -> AsyncIterator[Announcer]:
-    """An announcer with a connection of its own, for a process that has no other use for an asyncio Redis client."""
+    """Open an announcer with its own connection, for a process without another asyncio Redis client."""
     timeout = settings.redis_timeout_seconds
     pool = BlockingConnectionPool.from_url(
         settings.redis_url.get_secret_value(),

@@ -1,7 +1,7 @@
-"""Notice whose wallet a transaction changes, and say so once it is committed. Never before, never when it is not.
+"""Wake the pages of the owners whose accounts a transaction changed, after its commit; a rollback wakes none.
 
-The rooms that change something note it; the process decides whether anybody is told (`announce_commits`). One that
-tells nobody, such as the bank webhook, loses nothing: whoever listens also looks for himself, a moment later.
+Code that changes an account calls `wake_after_commit`. The process chooses whether wake-ups are published
+(`announce_commits`). The bank webhook publishes none: listeners poll Postgres every second as well.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session
 
-_NOTED = "accounts_changed"
+_CHANGED_ACCOUNTS = "accounts_changed"
 
 
 def wake_after_commit(session: AsyncSession, account_ids: Iterable[UUID]) -> None:
-    """The session's transaction changes these accounts, or what their owners see beside them."""
-    session.info.setdefault(_NOTED, set()).update(account_ids)
+    """Record that this transaction changes what the owners of these accounts see."""
+    session.info.setdefault(_CHANGED_ACCOUNTS, set()).update(account_ids)
 
 
 def announce_commits(sessionmaker: async_sessionmaker[AsyncSession], tell: Callable[[Set[UUID]], None]) -> None:
-    """From now on `tell` is called after each commit with what was noted. It must not raise and must not wait."""
+    """Call `tell` after each commit with the recorded account ids. `tell` must not raise and must not block."""
 
     class AnnouncingSession(Session):
-        """A class of its own, so that sessions of other makers are not listened to."""
+        """A separate class, so that the listener hears only sessions of this sessionmaker."""
 
     @event.listens_for(AnnouncingSession, "after_commit")
     def _committed(session: Session) -> None:
         if session.in_nested_transaction():
             return  # a savepoint: the transaction may still be rolled back
-        noted: set[UUID] = session.info.pop(_NOTED, set())
-        if noted:
-            tell(noted)
+        changed: set[UUID] = session.info.pop(_CHANGED_ACCOUNTS, set())
+        if changed:
+            tell(changed)
 
     sessionmaker.configure(sync_session_class=AnnouncingSession)

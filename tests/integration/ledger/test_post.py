@@ -207,7 +207,7 @@ async def test_commands_without_a_key_are_simply_carried_out(sessionmaker: Sessi
     async with sessionmaker.begin() as session:
         outcomes = await post_instructions(session, [plain, short])
     assert [type(outcome) for outcome in outcomes] == [Posted, Rejected]
-    with pytest.raises(ValueError, match="come together"):
+    with pytest.raises(ValueError, match="needs an answer"):
         Instruction(plain.command, claim_for(new_id(), "k", method="POST", route="/", body={}))
 
 

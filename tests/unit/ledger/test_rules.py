@@ -221,7 +221,7 @@ def test_released_money_can_be_spent_again() -> None:
 
 @pytest.mark.parametrize("amount", [0, -1])
 def test_an_amount_is_at_least_one_paisa(amount: int) -> None:
-    with pytest.raises(ValueError, match="at least one paisa"):
+    with pytest.raises(ValueError, match="at least 1 paisa"):
         Transfer(UUID(int=1), "p2p", A, B, amount)
-    with pytest.raises(ValueError, match="at least one paisa"):
+    with pytest.raises(ValueError, match="at least 1 paisa"):
         PlaceHold(UUID(int=1), A, amount)
