@@ -1,4 +1,4 @@
-"""What routes with an `Idempotency-Key` share: the claim of a request, and how they are documented."""
+"""Requests with an `Idempotency-Key`: the table of their operations, and how the routes document them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,26 @@ from shared.errors import BatuaError
 from shared.http.fields import Body
 from shared.idempotency.claims import SECRET_FIELDS, Claim, claim_for
 from shared.idempotency.errors import IdempotencyKeyMissing, IdempotencyKeyReused, RequestInFlight
+from shared.idempotency.keyed_request import Operation
+from shared.models import OnRamp
+from shared.on_ramps.views import body_of
+from shared.transfers.views import Receipt
+
+SEND_MONEY = Operation("POST", "/api/v1/transfers", 201, Receipt.body)
+SEND_MONEY_TO_MANY: Operation[dict[str, Any]] = Operation("POST", "/api/v1/transfers/bulk", 200, dict)
+GIVE_INITIAL_FUNDS = Operation("POST", "/api/v1/system/initial-funds", 201, Receipt.body)
+REFUND_PAYMENT: Operation[dict[str, Any]] = Operation("POST", "/api/v1/transactions/{id}/refund", 201, dict)
+START_ON_RAMP: Operation[OnRamp] = Operation("POST", "/api/v1/on-ramps", 201, body_of)
+WITHDRAW: Operation[dict[str, Any]] = Operation("POST", "/api/v1/withdrawals", 202, dict)
+
+OPERATIONS: tuple[Operation[Any], ...] = (
+    SEND_MONEY,
+    SEND_MONEY_TO_MANY,
+    GIVE_INITIAL_FUNDS,
+    REFUND_PAYMENT,
+    START_ON_RAMP,
+    WITHDRAW,
+)
 
 KEY_ERRORS: tuple[type[BatuaError], ...] = (IdempotencyKeyMissing, IdempotencyKeyReused, RequestInFlight)
 PIN_ERRORS: tuple[type[BatuaError], ...] = (PinIncorrect, PinTokenInvalid, PinLocked, HashingBusy)

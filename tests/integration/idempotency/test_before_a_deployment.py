@@ -143,7 +143,7 @@ WHOLE_REFUND = Before(
 )
 async def test_a_persons_request_replays(asha: Signed, redis: Redis, before: Before) -> None:
     key = await before.remember(redis, asha.id)
-    secrets = {} if before is ON_RAMP else {"pin": PIN}
+    secrets: dict[str, Any] = {} if before is ON_RAMP else {"pin": PIN}
     answer = await asha.post(before.path, key=key, **before.body, **secrets)
     assert (answer.status_code, answer.json()) == (before.status, STORED)
     assert answer.headers["idempotent-replayed"] == "true"
