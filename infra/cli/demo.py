@@ -11,10 +11,11 @@ import httpx
 import typer
 from rich.console import Console
 
-from infra.cli.up import EXPECTED_ERRORS
+from infra.cli.failures import exit_with
 from infra.demo.actors import NotSo
 from infra.demo.story import Addresses, Story
 from infra.local.environment import load_local_environment
+from infra.local.errors import StackError
 from infra.local.layout import Layout
 from infra.local.secrets import read_secrets
 from infra.local.stack import Stack
@@ -41,8 +42,7 @@ def _is_running(layout: Layout) -> bool:
 
 def _start(stack: Stack, console: Console) -> None:
     began = time.monotonic()
-    with console.status("Starting Postgres, Redis, five services and a bank"):
-        stack.start()
+    stack.start(report=console.print)
     console.print(f"Batua is up after {time.monotonic() - began:.1f} s.")
 
 
@@ -81,8 +81,7 @@ def demo() -> None:
     except NotSo as failure:
         console.print(f"  [red]✗ not so:[/red] {failure}")
         raise typer.Exit(1) from None
-    except EXPECTED_ERRORS as failure:
-        console.print(f"The demo cannot start: {failure}")
-        raise typer.Exit(1) from None
+    except StackError as failure:
+        raise exit_with(f"The demo cannot start: {failure}") from None
     console.print(f"\nEverything held, in {time.monotonic() - began:.0f} s. To look around yourself:")
     console.print("make up")

@@ -7,15 +7,21 @@ import importlib.util
 
 import typer
 
+from infra.cli.failures import Commands
+
 app = typer.Typer(
-    name="batua", help="Batua on the command line.", no_args_is_help=True, pretty_exceptions_show_locals=False
+    name="batua",
+    cls=Commands,
+    help="Batua on the command line.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
 )
 
 # Each module carries either a function of its own name or a group of commands, `app`.
-_COMMANDS = ("up", "ps", "migrate", "demo", "prove", "reconcile", "seed")
+_COMMANDS = ("up", "ps", "logs", "migrate", "demo", "prove", "reconcile", "seed")
 _GROUPS = ("users", "withdrawals")
 # These run the embedded stack, which a container neither has nor needs.
-_LOCAL_COMMANDS = ("up", "ps", "demo")
+_LOCAL_COMMANDS = ("up", "ps", "logs", "demo")
 
 
 def _is_present(name: str) -> bool:

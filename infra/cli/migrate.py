@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from infra.cli.failures import exit_with, read_settings
 from infra.local.environment import load_local_environment
 from infra.local.secrets import postgres_password_name
 from infra.postgres.roles import SERVICE_ROLES, grant_service_roles
@@ -25,13 +26,12 @@ def migrate(
 ) -> None:
     """Apply every migration that the database in BATUA_DATABASE_URL does not have yet."""
     load_local_environment()
-    database_url = DatabaseSettings().database_url.get_secret_value()
+    database_url = read_settings(DatabaseSettings).database_url.get_secret_value()
     runner.upgrade(database_url)
     if service_roles:
         names = {role: postgres_password_name(role) for role in SERVICE_ROLES}
         missing = [name for name in names.values() if not os.environ.get(name)]
         if missing:
-            typer.echo(f"not set: {', '.join(missing)}", err=True)
-            raise typer.Exit(1)
+            raise exit_with(f"Not set: {', '.join(missing)}.")
         grant_service_roles(database_url, passwords={role: os.environ[name] for role, name in names.items()})
     typer.echo("The database is up to date.")

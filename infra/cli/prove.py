@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from infra.cli.failures import FAILED, NOT_KNOWN, SettingsWrong, exit_with, read_settings
 from infra.local.environment import load_local_environment
 from shared.banks.client import BankClient
 from shared.banks.errors import BankFailed, Refused
@@ -22,13 +23,9 @@ from shared.banks.wire import Statement, StatementItem
 from shared.clock import now
 from shared.config import BANKS, BankSettings, DatabaseSettings
 from shared.db.engine import create_engine, create_sessionmaker
-from shared.db.outages import DATABASE_ERRORS
 from shared.proof.prove import CheckResult, ProofReport, Statements
 from shared.proof.prove import prove as prove_ledger
 
-BROKEN = 1
-NOT_KNOWN = 2
-"""The exit code when the proof could not be made: a bank or the database away, a file that cannot be read."""
 STATEMENT_SECONDS = 300.0
 BANK_TIMEOUT_SECONDS = 10.0
 TOO_LONG = "RANGE_TOO_LARGE"
@@ -81,22 +78,15 @@ def prove(
     given = _read_statement(bank_statement, bank)
     banks = None if given is not None or no_bank else _banks(console)
     with _bars(console) as bars:
-        try:
-            report = asyncio.run(_prove(given, banks, bars))
-        except OSError as error:
-            raise _not_known(f"The database cannot be reached: {error}") from None
-        except DATABASE_ERRORS as error:
-            raise _not_known(f"The database does not answer as it should: {_first_line(error)}") from None
-        except ValidationError as error:
-            raise _not_known(f"Settings missing or wrong: {_settings_named(error)}") from None
+        report = asyncio.run(_prove(given, banks, bars))
     for check in report.failed:
         console.print(_table(check))
     _summarise(console, report)
     if not report.ok:
-        raise typer.Exit(BROKEN)
+        raise typer.Exit(FAILED)
     if banks is not None and banks.silent:
         silent = ", ".join(f"{name} ({reason})" for name, reason in banks.silent.items())
-        raise _not_known(f"No statement from {silent}: try again, or use --no-bank to leave the banks out.")
+        raise exit_with(f"No statement from {silent}: try again, or use --no-bank to leave the banks out.", NOT_KNOWN)
 
 
 async def _prove(given: Statements | None, banks: _Banks | None, bars: Progress) -> ProofReport:
@@ -107,7 +97,9 @@ async def _prove(given: Statements | None, banks: _Banks | None, bars: Progress)
             tasks[what] = bars.add_task(what, total=total)
         bars.update(tasks[what], completed=done, total=max(total, done))
 
-    settings = DatabaseSettings(database_pool_size=1, database_statement_timeout_seconds=STATEMENT_SECONDS)
+    settings = read_settings(
+        DatabaseSettings, database_pool_size=1, database_statement_timeout_seconds=STATEMENT_SECONDS
+    )
     engine = create_engine(settings, application_name="batua-prove")
     try:
         source = given if given is not None or banks is None else banks.statements
@@ -125,7 +117,7 @@ def _read_statement(path: Path | None, bank: str | None) -> Statements | None:
         read = _FILE.validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         reason = error.errors(include_input=False)[0]["msg"] if isinstance(error, ValidationError) else error
-        raise _not_known(f"{path} is not a statement: {reason}") from None
+        raise exit_with(f"{path} is not a statement: {reason}", NOT_KNOWN) from None
     return {bank: read.items if isinstance(read, Statement) else read}
 
 
@@ -134,10 +126,11 @@ def _banks(console: Console) -> _Banks | None:
         console.print("No bank is configured (BATUA_BANK_*): only our own books are looked at.")
         return None
     try:
-        return _Banks(BankSettings())
-    except ValidationError as error:
-        names = _settings_named(error)
-        raise _not_known(f"The banks' settings are not whole ({names}); use --no-bank to leave them out.") from None
+        return _Banks(read_settings(BankSettings))
+    except SettingsWrong as error:
+        names = ", ".join(error.names)
+        sentence = f"The banks' settings are missing or wrong ({names}); use --no-bank to leave the banks out."
+        raise exit_with(sentence, NOT_KNOWN) from None
 
 
 def _bars(console: Console) -> Progress:
@@ -175,16 +168,3 @@ def _summarise(console: Console, report: ProofReport) -> None:
     console.print(
         f"{verdict}: {kept} of {len(report.checks)} rules, {looked_at}, {report.seconds:.1f} s.", highlight=False
     )
-
-
-def _settings_named(error: ValidationError) -> str:
-    return ", ".join(f"BATUA_{'_'.join(map(str, problem['loc'])).upper()}" for problem in error.errors())
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
-
-
-def _not_known(message: str) -> typer.Exit:
-    typer.echo(message, err=True)
-    return typer.Exit(NOT_KNOWN)

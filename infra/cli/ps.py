@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import typer
 from rich.console import Console
 from rich.table import Table
 
+from infra.cli.failures import exit_with
 from infra.local.layout import PROCESSES, Layout
 from infra.local.supervision import ProcessState, Supervisor
 
@@ -25,8 +25,7 @@ def ps() -> None:
     try:
         states = Supervisor(layout).states()
     except OSError:
-        typer.echo(f"No stack is running in {layout.home}: start one with `make up`.", err=True)
-        raise typer.Exit(1) from None
+        raise exit_with(f"No stack is running in {layout.home}: start one with `make up`.") from None
     table = Table("process", "pid", "state", "uptime", "port")
     for name in PROCESSES:
         if name in states:

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
+from infra.cli.failures import FAILED, NOT_KNOWN, exit_with, read_settings
 from infra.local.environment import load_local_environment
 from shared.banks.client import BankClient
 from shared.banks.errors import BankFailed, Refused
@@ -20,8 +20,6 @@ from shared.db.engine import create_engine, create_sessionmaker
 from shared.money import Money
 from shared.reconciliation.reconcile import Report, reconcile_bank
 
-DIFFERENT = 1
-NOT_KNOWN = 2
 BANK_TIMEOUT_SECONDS = 10.0
 STATEMENT_SECONDS = 60.0
 USUAL_RANGE = timedelta(days=2)
@@ -45,20 +43,17 @@ def reconcile(
     try:
         report = asyncio.run(_reconcile(bank, start, end, timedelta(seconds=grace_seconds)))
     except (BankFailed, Refused) as error:
-        typer.echo(f"No statement from {bank}: {error.reason}. Nothing was changed.", err=True)
-        raise typer.Exit(NOT_KNOWN) from None
-    except (OSError, ValidationError) as error:
-        reason = str(error) if isinstance(error, OSError) else _missing(error)
-        typer.echo(f"Cannot reconcile: {reason}", err=True)
-        raise typer.Exit(NOT_KNOWN) from None
+        raise exit_with(f"No statement from {bank}: {error.reason}. Nothing was changed.", NOT_KNOWN) from None
     _show(report)
     if not report.ok:
-        raise typer.Exit(DIFFERENT)
+        raise typer.Exit(FAILED)
 
 
 async def _reconcile(bank: str, since: datetime, until: datetime, grace: timedelta) -> Report:
-    banks = BankSettings()
-    database = DatabaseSettings(database_pool_size=1, database_statement_timeout_seconds=STATEMENT_SECONDS)
+    database = read_settings(
+        DatabaseSettings, database_pool_size=1, database_statement_timeout_seconds=STATEMENT_SECONDS
+    )
+    banks = read_settings(BankSettings)
     engine = create_engine(database, application_name="batua-reconcile")
     client = BankClient(banks.banks[bank], BANK_TIMEOUT_SECONDS)
     try:
@@ -67,11 +62,6 @@ async def _reconcile(bank: str, since: datetime, until: datetime, grace: timedel
     finally:
         await client.aclose()
         await engine.dispose()
-
-
-def _missing(error: ValidationError) -> str:
-    names = ["BATUA_" + "_".join(map(str, problem["loc"])).upper() for problem in error.errors(include_input=False)]
-    return f"settings missing or wrong: {', '.join(names)}"
 
 
 def _show(report: Report) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 
-import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from infra.cli.failures import exit_with, read_settings
 from infra.local.environment import load_local_environment
 from infra.local.layout import Layout
 from infra.seed import writer
@@ -22,7 +21,6 @@ from shared.auth.errors import EmailTaken
 from shared.auth.passwords import Hasher
 from shared.config import DatabaseSettings, PasswordSettings
 from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
-from shared.db.outages import DATABASE_ERRORS
 
 STATEMENT_SECONDS = 60.0
 """Also how long a second seeding waits for the first."""
@@ -37,21 +35,17 @@ def seed() -> None:
     load_local_environment()
     console = Console(highlight=False)
     if os.environ.get("BATUA_ENV") == "production":
-        raise _refused("Everybody knows the passwords of sample data: it is not for production.")
+        raise exit_with("The sample data is not for production: its passwords are public.")
+    settings = read_settings(
+        SeedSettings,
+        database_pool_size=1,
+        database_statement_timeout_seconds=STATEMENT_SECONDS,
+        database_lock_timeout_seconds=STATEMENT_SECONDS,
+    )
     try:
-        settings = SeedSettings(
-            database_pool_size=1,
-            database_statement_timeout_seconds=STATEMENT_SECONDS,
-            database_lock_timeout_seconds=STATEMENT_SECONDS,
-        )
         wallet_ids = asyncio.run(_seed(settings, console))
-    except ValidationError:
-        raise _refused("There is no stack here to seed: start one with `make up`, or set BATUA_DATABASE_URL.") from None
     except EmailTaken:
-        raise _refused("Somebody else here has signed up with an address of the sample data.") from None
-    except DATABASE_ERRORS as error:
-        reason = str(error).partition("\n")[0]
-        raise _refused(f"The database does not answer as it should; is `make up` running? {reason}") from None
+        raise exit_with("Another person has signed up with an address of the sample data; nothing was added.") from None
     _show(console, wallet_ids)
 
 
@@ -99,8 +93,3 @@ def _show(console: Console, wallet_ids: dict[Who, str]) -> None:
             table.add_row(who.name, who.email, wallet_ids[who])
         console.print(table)
     console.print(f"Everybody's password is {PASSWORD} and everybody's PIN is {PIN}.")
-
-
-def _refused(message: str) -> typer.Exit:
-    typer.echo(message, err=True)
-    return typer.Exit(1)

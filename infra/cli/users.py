@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
+from infra.cli.failures import exit_with, read_settings
 from infra.local.environment import load_local_environment
 from shared.auth.errors import EmailTaken
 from shared.auth.passwords import Hasher
@@ -46,8 +47,8 @@ def create_system(
 ) -> None:
     """Create the platform's own user, who may hand out initial funds; what is not given is asked for."""
     load_local_environment()
+    settings = read_settings(SystemUserSettings)
     try:
-        settings = SystemUserSettings()
         asked = NewSystemUser.model_validate({"email": email, "password": password, "pin": pin})
     except ValidationError as error:
         for problem in error.errors(include_input=False, include_url=False):
@@ -56,8 +57,7 @@ def create_system(
     try:
         wallet_id = asyncio.run(_create(settings, asked))
     except EmailTaken as error:
-        typer.echo(error.title, err=True)
-        raise typer.Exit(1) from None
+        raise exit_with(error.title) from None
     typer.echo(f"{asked.email} may hand out initial funds. Wallet id: {wallet_id}")
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from infra.cli.failures import exit_with, read_settings
 from infra.local.environment import load_local_environment
 from shared.config import DatabaseSettings
 from shared.db.engine import create_engine, create_sessionmaker
@@ -54,8 +55,7 @@ def resolve_command(
             lambda session: resolve_withdrawal(session, withdrawal_id=withdrawal_id, fact=fact)
         )
     except BatuaError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+        raise exit_with(str(error)) from None
     typer.echo(f"{withdrawal.id} is {withdrawal.status}.")
 
 
@@ -76,7 +76,7 @@ def _line(withdrawal: Withdrawal) -> str:
 
 def _in_transaction(work: Callable[[AsyncSession], Awaitable[Result]]) -> Result:
     async def run() -> Result:
-        engine = create_engine(DatabaseSettings(), application_name="batua withdrawals")
+        engine = create_engine(read_settings(DatabaseSettings), application_name="batua withdrawals")
         try:
             async with create_sessionmaker(engine).begin() as session:
                 return await work(session)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from infra.local.errors import HomeNotUsable, StackError
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 DEFAULT_PORT_BASE = 8000
 LOWEST_PORT_BASE, HIGHEST_PORT_BASE = 1024, 65535 - 79
@@ -44,7 +46,7 @@ SERVICES = tuple(process.name for process in _ALL if process.tier == "services")
 
 
 @dataclass(eq=False)
-class BadPortBase(Exception):
+class BadPortBase(StackError):
     """`BATUA_PORT_BASE` is not a number that leaves room for every port."""
 
     value: str
@@ -141,7 +143,11 @@ class Layout:
         return f"http://{host}:{self.port(process)}"
 
     def make_directories(self) -> None:
-        """Create what is missing; the home and what lies in it are the owner's alone."""
-        self.home.mkdir(parents=True, exist_ok=True)
-        for directory in (self.run, self.logs, self.mail, self.postgres):
-            directory.mkdir(mode=0o700, exist_ok=True)
+        """Create the missing directories; only their owner may enter them. Raises HomeNotUsable."""
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)
+            for directory in (self.run, self.logs, self.mail, self.postgres):
+                directory.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            reason = "it is a file" if self.home.is_file() else error.strerror or str(error)
+            raise HomeNotUsable(self.home, reason) from None

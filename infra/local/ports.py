@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import socket
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
+from infra.local.errors import AnotherIsStarting, StackError
 from infra.local.layout import Layout
 
 
 @dataclass(eq=False)
-class PortInUse(Exception):
+class PortInUse(StackError):
     """Somebody else listens where one of our processes must."""
 
     port: int
@@ -61,3 +67,18 @@ def require_free_ports(layout: Layout, processes: Iterable[str]) -> None:
         port = layout.port(process)
         if port is not None and not is_free(port):
             raise PortInUse(port=port, process=process, holder=holder_of(port))
+
+
+@contextmanager
+def alone_on(port_base: int) -> Iterator[None]:
+    """Let no other stack of this user start on this port base meanwhile. Raises AnotherIsStarting.
+
+    A port is ours only once its process listens; until then, another start would find it free too.
+    """
+    file = Path(tempfile.gettempdir()) / f"batua-{os.getuid()}-ports-{port_base}.lock"
+    with file.open("a", encoding="ascii") as claim:
+        try:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AnotherIsStarting(port_base) from None
+        yield

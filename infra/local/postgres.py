@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.local.errors import StackError
 from infra.local.layout import CHECKOUT, Layout
 from infra.local.privileges import Way, find_way, own_directory, wrapped
 from infra.local.secrets import postgres_password_name
@@ -34,7 +35,7 @@ _SETTINGS = {
 
 
 @dataclass(eq=False)
-class DatabaseNotCreated(Exception):
+class DatabaseNotCreated(StackError):
     """`initdb` failed; carries what it said."""
 
     output: str

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
+from infra.local.errors import StackError
 from infra.local.layout import CHECKOUT
 
 Way = Literal["unchanged", "plain", "capability", "namespace"]
@@ -35,7 +36,7 @@ _CLONE_NEWUSER = 0x10000000
 
 
 @dataclass(eq=False)
-class NoWayToRunPostgres(Exception):
+class NoWayToRunPostgres(StackError):
     """This machine lets root neither change its user nor make a namespace."""
 
     home: Path

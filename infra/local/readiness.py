@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from infra.local import postgres, redis
+from infra.local.errors import StackError
 from infra.local.layout import PROCESSES, Layout
 from infra.local.leftovers import find
 
@@ -20,7 +21,7 @@ _LOG_LINES_SHOWN = 15
 
 
 @dataclass(eq=False)
-class NotReady(Exception):
+class NotReady(StackError):
     """A process did not become what it must in time; carries the end of its log."""
 
     process: str

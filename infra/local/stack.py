@@ -16,11 +16,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
+
+import asyncpg
 
 from infra.local import postgres
 from infra.local.environment import (
@@ -31,9 +32,10 @@ from infra.local.environment import (
     owns_redis,
     process_environment,
 )
+from infra.local.errors import AlreadyRunning, HomeNotUsable, MigrationFailed, PasswordRefused
 from infra.local.layout import CHECKOUT, PROCESSES, SERVICES, Layout
 from infra.local.leftovers import end_leftovers, read_pid
-from infra.local.ports import require_free_ports
+from infra.local.ports import alone_on, require_free_ports
 from infra.local.readiness import NotReady, is_ready, log_end, wait_until, wait_until_ready
 from infra.local.secrets import postgres_password_name
 from infra.local.supervision import ProcessState, Supervisor
@@ -44,26 +46,6 @@ ALL: Collection[str] = tuple(PROCESSES)
 READY_SECONDS = 60.0
 MIGRATION_SECONDS = 120
 STOP_SECONDS = 75
-
-
-@dataclass(eq=False)
-class AlreadyRunning(Exception):
-    """Another stack has this home."""
-
-    home: Path
-
-    def __str__(self) -> str:
-        return f"a stack is already running in {self.home}: stop it, or set BATUA_HOME and BATUA_PORT_BASE"
-
-
-@dataclass(eq=False)
-class MigrationFailed(Exception):
-    """The schema could not be brought up to date; carries what the command said."""
-
-    output: str
-
-    def __str__(self) -> str:
-        return f"the database could not be migrated:\n{self.output.strip()}"
 
 
 class Stack:
@@ -103,22 +85,24 @@ class Stack:
     ) -> None:
         self.stop()
 
-    def start(self, processes: Collection[str] = ALL) -> None:
+    def start(self, processes: Collection[str] = ALL, report: Callable[[str], None] = lambda _: None) -> None:
         """Start these processes in order and return when they answer; on failure nothing is left.
 
-        Raises AlreadyRunning, PortInUse, NotReady, MigrationFailed, DatabaseNotCreated and
-        NoWayToRunPostgres.
+        `report` is told of each step, a line each. Raises StackError.
         """
         self.layout.make_directories()
         self._take_lock()
         try:
-            end_leftovers(self.layout)
-            wanted = self._wanted(processes)
-            require_free_ports(self.layout, wanted)
-            self._secrets = local_secrets(self.layout)
-            if "postgres" in wanted:
-                postgres.create_database(self.layout, self._secrets)
-            self._start_in_order(wanted)
+            with alone_on(self.layout.port_base):
+                end_leftovers(self.layout)
+                wanted = self._wanted(processes)
+                require_free_ports(self.layout, wanted)
+                report(f"Starting Batua in {self.layout.home}:")
+                self._secrets = local_secrets(self.layout)
+                if "postgres" in wanted and not self.layout.postgres_data.exists():
+                    report("  creating the database, at the first start only")
+                    postgres.create_database(self.layout, self._secrets)
+                self._start_in_order(wanted, report)
         except BaseException:
             self.stop()
             raise
@@ -201,7 +185,10 @@ class Stack:
         return log_end(self.layout, process)
 
     def _take_lock(self) -> None:
-        lock = self.layout.lock_file.open("a", encoding="ascii")
+        try:
+            lock = self.layout.lock_file.open("a", encoding="ascii")
+        except OSError as error:
+            raise HomeNotUsable(self.layout.home, error.strerror or str(error)) from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -217,7 +204,7 @@ class Stack:
             lent.add("redis")
         return [name for name in PROCESSES if name in processes and name not in lent]
 
-    def _start_in_order(self, wanted: Collection[str]) -> None:
+    def _start_in_order(self, wanted: Collection[str], report: Callable[[str], None]) -> None:
         self._supervisor_process = start_supervisor(self.layout, self.outer_environment)
         supervisor = Supervisor(self.layout)
         if not wait_until(supervisor.is_listening, READY_SECONDS):
@@ -226,21 +213,30 @@ class Stack:
         services = [name for name in wanted if name in SERVICES]
         for name in stores:
             supervisor.start(name)
-        self._wait_until_ready(stores, READY_SECONDS)
+        self._wait_until_ready(stores, READY_SECONDS, report)
+        if services:
+            report("  bringing the schema up to date")
         self._prepare_database(with_schema=bool(services), is_ours="postgres" in wanted)
         for name in services:
             supervisor.start(name)
-        self._wait_until_ready(services, READY_SECONDS)
+        self._wait_until_ready(services, READY_SECONDS, report)
 
     def _prepare_database(self, *, with_schema: bool, is_ours: bool) -> None:
         if is_ours:
-            superuser = self.database_url(postgres.SUPERUSER, "postgres")
-            create_owner(superuser, owner=OWNER, password=self._secrets[postgres_password_name(OWNER)])
+            self._create_owner()
         if with_schema:
             self.migrate()
         if is_ours:
             passwords = {role: self._secrets[postgres_password_name(role)] for role in SERVICE_ROLES}
             grant_service_roles(self.database_url(postgres.SUPERUSER), passwords=passwords)
+
+    def _create_owner(self) -> None:
+        superuser = self.database_url(postgres.SUPERUSER, "postgres")
+        try:
+            create_owner(superuser, owner=OWNER, password=self._secrets[postgres_password_name(OWNER)])
+        except asyncpg.InvalidAuthorizationSpecificationError:
+            port = self.layout.port_base + (PROCESSES["postgres"].port_offset or 0)
+            raise PasswordRefused(port, self.layout.secrets_file) from None
 
     def migrate(self) -> None:
         """Bring the schema up to date, as its owner. Raises MigrationFailed."""
@@ -256,6 +252,9 @@ class Stack:
         if result.returncode != 0:
             raise MigrationFailed(result.stdout + result.stderr)
 
-    def _wait_until_ready(self, processes: Collection[str], seconds: float) -> None:
+    def _wait_until_ready(
+        self, processes: Collection[str], seconds: float, report: Callable[[str], None] = lambda _: None
+    ) -> None:
         for name in processes:
             wait_until_ready(self.layout, name, seconds)
+            report(f"  {name} is ready")

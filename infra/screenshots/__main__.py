@@ -10,8 +10,8 @@ from pathlib import Path
 import typer
 from playwright.sync_api import sync_playwright
 
-from infra.cli.up import EXPECTED_ERRORS
 from infra.demo.actors import SimulatedBank
+from infra.local.errors import StackError
 from infra.local.layout import CHECKOUT, Layout
 from infra.local.secrets import read_secrets
 from infra.local.stack import Stack
@@ -39,7 +39,7 @@ def take() -> None:
             with Stack(Path(home), Layout.from_environment().port_base, _QUICK) as stack:
                 _seed(stack)
                 _visit(stack, executable)
-        except EXPECTED_ERRORS as error:
+        except StackError as error:
             typer.echo(f"Batua cannot start: {error}", err=True)
             raise typer.Exit(1) from None
 

@@ -13,12 +13,13 @@ import psutil
 import pytest
 
 from infra.local.environment import local_secrets
+from infra.local.errors import AlreadyRunning, PasswordRefused
 from infra.local.layout import CHECKOUT, PROCESSES, Layout
 from infra.local.leftovers import find
 from infra.local.ports import is_free
 from infra.local.postgres import program
 from infra.local.readiness import wait_until
-from infra.local.stack import AlreadyRunning, Stack
+from infra.local.stack import Stack
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.xdist_group("own stacks")]
 
@@ -57,7 +58,10 @@ class CommandLine:
         return self.log.read_text(encoding="utf-8")
 
     def wait_until_up(self) -> None:
-        assert wait_until(lambda: "Batua is up" in self.output(), READY_SECONDS), self.output()
+        assert wait_until(self.is_up, READY_SECONDS), self.output()
+
+    def is_up(self) -> bool:
+        return "Batua is up" in self.output()
 
     def end(self) -> None:
         self.process.terminate()
@@ -130,6 +134,26 @@ def test_ps_says_so_where_nothing_runs(stack: Stack, tmp_path: Path) -> None:
     assert listing.stderr.startswith("No stack is running")
 
 
+def test_logs_shows_the_logs_of_the_processes_that_are_named(stack: Stack) -> None:
+    one = batua(stack.environment(), "logs", "user_app", "--lines", "1")
+    assert one.returncode == 0
+    assert one.stdout == stack.layout.log_file("user_app").read_text().splitlines()[-1] + "\n"
+    every = batua(stack.environment(), "logs", "--lines", "1")
+    assert {line.partition("|")[0].strip() for line in every.stdout.splitlines()} == {*PROCESSES, "supervisord"}
+
+
+def test_logs_follows_a_log_until_it_is_interrupted(stack: Stack) -> None:
+    command = [sys.executable, "-m", "infra.cli.main", "logs", "smtp", "--follow", "--lines", "1"]
+    with subprocess.Popen(command, cwd=CHECKOUT, env=stack.environment(), stdout=subprocess.PIPE, text=True) as reader:
+        assert reader.stdout is not None
+        last = reader.stdout.readline()
+        pid = stack.kill("smtp")
+        stack.wait_until_back("smtp", after_pid=pid, seconds=READY_SECONDS)
+        assert reader.stdout.readline() not in {"", last}
+        reader.send_signal(signal.SIGINT)
+        assert reader.wait(READY_SECONDS) == 0
+
+
 def test_nothing_listens_beyond_this_machine(stack: Stack) -> None:
     ports = all_ports(stack.layout)
     addresses = {
@@ -154,7 +178,9 @@ def test_a_second_stack_in_the_same_home_is_refused(stack: Stack, free_port_base
     assert stack.is_ready("redis")
 
 
-def test_up_shows_every_process_and_sigterm_stops_it_and_nothing_else(command_line: StartCommand, stack: Stack) -> None:
+def test_up_ends_with_its_banner_and_sigterm_stops_it_and_nothing_else(
+    command_line: StartCommand, stack: Stack
+) -> None:
     command = command_line()
     command.wait_until_up()
     pids = [psutil.Process(int(command.layout.pid_file(name).read_text())) for name in PROCESSES]
@@ -164,8 +190,17 @@ def test_up_shows_every_process_and_sigterm_stops_it_and_nothing_else(command_li
     assert alive == []
     assert all(is_free(port) for port in all_ports(command.layout))
     assert not list(command.layout.run.glob("*.pid"))
-    assert f"{'postgres':<15} | " in command.output()
-    assert f"{'user_app':<15} | " in command.output()
+    assert all(f"  {name} is ready\n" in command.output() for name in PROCESSES)
+    banner = command.output().split("=\n")[1]
+    for shown in (
+        command.layout.browser_url("user_app"),
+        command.layout.browser_url("merchant_app"),
+        "asha@example.com / try-batua-now",
+        "batua logs",
+        "Ctrl-C",
+    ):
+        assert shown in banner
+    assert command.output().endswith("=\nBatua has stopped.\n"), "the logs go to files, not to the terminal"
     assert all(stack.is_ready(name) for name in PROCESSES), "the stack beside it goes on"
 
 
@@ -209,6 +244,29 @@ def test_a_port_in_use_is_one_clear_line_and_nothing_is_left_running(command_lin
     assert f"(pid {stack.pid('postgres')})" in lines[0]
     assert not [name for name in PROCESSES if find(command.layout, name)]
     assert stack.is_ready("postgres")
+
+
+def test_of_two_stacks_that_start_at_one_moment_on_one_port_base_one_starts(
+    command_line: StartCommand, free_port_base: FreePortBase
+) -> None:
+    base = free_port_base()
+    commands = [command_line(base, name="one"), command_line(base, name="other")]
+    assert wait_until(lambda: any(command.is_up() for command in commands), READY_SECONDS)
+    (refused,) = [command for command in commands if not command.is_up()]
+    assert refused.process.wait(READY_SECONDS) == 1
+    assert len(refused.output().splitlines()) == 1
+    assert f"another stack is starting on port base {base}" in refused.output()
+
+
+def test_a_server_that_refuses_our_password_is_one_clear_sentence(tmp_path: Path, free_port_base: FreePortBase) -> None:
+    base = free_port_base()
+    with_its_secrets = Stack(tmp_path, base)
+    with_its_secrets.start({"postgres"})
+    with_its_secrets.stop()
+    with_its_secrets.layout.secrets_file.unlink()
+    with pytest.raises(PasswordRefused, match=f"the PostgreSQL on port {base + 32} refuses the password"):
+        Stack(tmp_path, base).start({"postgres"})
+    assert is_free(base + 32)
 
 
 def test_given_servers_are_used_and_none_of_our_own_is_started(

@@ -1,30 +1,40 @@
+from contextlib import closing
 from pathlib import Path
 
-from infra.local.logs import LogFollower
-from infra.local.readiness import wait_until
+from infra.local.logs import LogReader
 
 
-def test_new_lines_come_behind_the_name_of_their_process_and_old_ones_not_at_all(tmp_path: Path) -> None:
-    seen: list[str] = []
+def test_last_lines_come_first_then_new_ones_each_behind_the_name_of_its_process(tmp_path: Path) -> None:
     old = tmp_path / "user_app.log"
-    old.write_text("from last time\n", encoding="utf-8")
+    old.write_text("from last week\nfrom yesterday\n", encoding="utf-8")
     files = [("user_app", old), ("redis", tmp_path / "redis.log")]
-    with LogFollower(files, seen.append), old.open("a", encoding="utf-8") as stream:
+    with closing(LogReader(files, last=1)) as reader, old.open("a", encoding="utf-8") as stream:
+        assert list(reader.lines()) == ["user_app | from yesterday"]
         stream.write("hel")
         stream.flush()
         (tmp_path / "redis.log").write_text("ready\n", encoding="utf-8")
-        assert wait_until(lambda: bool(seen), 5)
+        assert list(reader.lines()) == ["redis    | ready"]
         stream.write("lo\n")
-    assert sorted(seen) == ["redis    | ready", "user_app | hello"]
+        stream.flush()
+        assert list(reader.lines()) == ["user_app | hello"]
+        assert list(reader.lines()) == []
+
+
+def test_the_log_of_one_process_is_shown_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "smtp.log"
+    file.write_text("one\ntwo\n", encoding="utf-8")
+    with closing(LogReader([("smtp", file)], last=5)) as reader:
+        assert list(reader.lines()) == ["one", "two"]
 
 
 def test_nothing_is_lost_when_a_log_is_rotated(tmp_path: Path) -> None:
-    seen: list[str] = []
     file = tmp_path / "smtp.log"
     file.write_text("", encoding="utf-8")
-    with LogFollower([("smtp", file)], seen.append):
+    with closing(LogReader([("smtp", file)], last=0)) as reader:
+        seen = list(reader.lines())
         file.write_text("one\n", encoding="utf-8")
         file.rename(tmp_path / "smtp.log.1")
         file.write_text("two\n", encoding="utf-8")
-        assert wait_until(lambda: len(seen) == 2, 5)
-    assert seen == ["smtp | one", "smtp | two"]
+        seen += reader.lines()
+        seen += reader.lines()
+    assert seen == ["one", "two"]

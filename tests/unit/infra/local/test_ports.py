@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from infra.local.errors import AnotherIsStarting
 from infra.local.layout import Layout
-from infra.local.ports import PortInUse, is_free, require_free_ports
+from infra.local.ports import PortInUse, alone_on, is_free, require_free_ports
 
 
 @pytest.fixture
@@ -35,3 +36,11 @@ def test_a_port_nobody_has_is_free(taken_port: int) -> None:
         port = unused.getsockname()[1]
     assert is_free(port)
     require_free_ports(Layout(Path("/anywhere"), port - 1), ["user_app"])
+
+
+def test_two_stacks_may_not_start_on_one_port_base_at_the_same_time() -> None:
+    refused = pytest.raises(AnotherIsStarting, match="port base 10900")
+    with alone_on(10900), alone_on(10800), refused, alone_on(10900):
+        pass
+    with alone_on(10900):
+        pass

@@ -1,0 +1,71 @@
+"""What keeps the local stack from starting or running, in words for the person at the terminal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class StackError(Exception):
+    """The base of these errors: the command line prints their text and ends, without a traceback."""
+
+
+@dataclass(eq=False)
+class HomeNotUsable(StackError):
+    """The stack cannot keep its files in `BATUA_HOME`."""
+
+    home: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.home} cannot hold the stack's files ({self.reason}): "
+            "set BATUA_HOME to a directory that you may write to"
+        )
+
+
+@dataclass(eq=False)
+class AlreadyRunning(StackError):
+    """Another stack runs in this home."""
+
+    home: Path
+
+    def __str__(self) -> str:
+        return f"a stack is already running in {self.home}: stop it, or set BATUA_HOME and BATUA_PORT_BASE"
+
+
+@dataclass(eq=False)
+class AnotherIsStarting(StackError):
+    """Another stack is starting on the same ports at this moment."""
+
+    port_base: int
+
+    def __str__(self) -> str:
+        return (
+            f"another stack is starting on port base {self.port_base} at this moment: "
+            "stop it, or set BATUA_HOME and BATUA_PORT_BASE"
+        )
+
+
+@dataclass(eq=False)
+class PasswordRefused(StackError):
+    """The server on our database's port does not know our password."""
+
+    port: int
+    secrets_file: Path
+
+    def __str__(self) -> str:
+        return (
+            f"the PostgreSQL on port {self.port} refuses the password in {self.secrets_file}: "
+            "another server listens there, or the database was made with other secrets"
+        )
+
+
+@dataclass(eq=False)
+class MigrationFailed(StackError):
+    """The schema could not be brought up to date; carries what the command said."""
+
+    output: str
+
+    def __str__(self) -> str:
+        return f"the database could not be migrated: {self.output.strip()}"
