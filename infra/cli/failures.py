@@ -48,7 +48,7 @@ def exit_with(sentence: str, exit_code: int = FAILED) -> typer.Exit:
     return typer.Exit(exit_code)
 
 
-def read_settings(kind: type[S], **values: object) -> S:
+def read_settings(kind: type[S], **values: Any) -> S:
     """These settings, from `BATUA_*` in the environment and `values`. Raises SettingsWrong."""
     try:
         return kind(**values)
@@ -83,7 +83,7 @@ def _address() -> str:
 class Commands(TyperGroup):
     """The root of the command line: ends a command that met a known failure with one sentence."""
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         """Run the command that the arguments name."""
         exit_code = FAILED
         try:
