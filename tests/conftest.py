@@ -7,7 +7,9 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import fmean
 from typing import Any, TextIO
@@ -23,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from infra.local.layout import PROCESSES
 from infra.local.ports import is_free
 from infra.local.stack import Stack
+from shared import clock
 from shared.config import DatabaseSettings
 from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
 from shared.ids import new_token
@@ -86,6 +89,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         del os.environ[POSTGRES], os.environ[REDIS]
     while _claims:
         _claims.pop().close()
+
+
+@pytest.fixture
+def midday() -> Iterator[None]:
+    """The clock of this process begins at noon of 20 November 2026 in India, so that no day ends during the test."""
+    noon, began = datetime(2026, 11, 20, 6, 30, tzinfo=UTC), time.monotonic()
+    with clock.reading(lambda: noon + timedelta(seconds=time.monotonic() - began)):
+        yield
 
 
 @pytest.fixture(scope="session", name="free_port_base")

@@ -13,6 +13,7 @@ from infra.demo.actors import PIN, Holder, SimulatedBank
 from shared.ids import new_token
 from tests.support.browser.steps import follow_without_a_script, give_back, pay, shows_heading, withdraw
 from tests.support.browser.visits import Screen, Visits
+from tests.support.waiting import until_far_from_midnight
 
 
 def test_a_shop_opens_and_prints_its_code(visits: Visits, screen: Screen) -> None:
@@ -40,6 +41,7 @@ def test_a_shop_opens_and_prints_its_code(visits: Visits, screen: Screen) -> Non
 def test_a_payment_arrives_before_the_eyes_of_the_shop(
     visits: Visits, shop: Holder, asha: Holder, screen: Screen
 ) -> None:
+    until_far_from_midnight()
     page = visits.open("merchant_app", by=shop, screen=screen)
     page.goto("/")
     expect(page.get_by_text("Live", exact=True)).to_be_visible()

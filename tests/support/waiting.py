@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import TypeVar
+from zoneinfo import ZoneInfo
 
+from shared import clock
 from tests.support.deadlines import ENOUGH_SECONDS, deadline
 
 T = TypeVar("T")
@@ -33,3 +36,14 @@ async def eventually_async(
         assert time.monotonic() < ends_at, f"not in time: {what}"
         await asyncio.sleep(PAUSE_SECONDS)
     return answer
+
+
+def until_far_from_midnight(timezone: str = "Asia/Kolkata") -> None:
+    """If the day ends within a minute, wait for the next: a test cannot hold the clock of a whole stack."""
+    zone = ZoneInfo(timezone)
+
+    def is_far() -> bool:
+        local = clock.now().astimezone(zone)
+        return (local + timedelta(minutes=1)).date() == local.date()
+
+    eventually(is_far, "the next day begins", seconds=120)

@@ -18,6 +18,7 @@ from shared import clock
 from shared.banks.signatures import sign
 from shared.banks.wire import ADAPTERS, PaymentNotice
 from shared.ids import new_token
+from tests.support.waiting import until_far_from_midnight
 
 pytestmark = pytest.mark.xdist_group("system")
 
@@ -142,6 +143,7 @@ def test_mail_is_delivered_for_what_happened(stack: Stack, person: Callable[...,
 
 
 def test_the_shop_sees_what_came_in_today(person: Callable[..., Holder], shop: Holder) -> None:
+    until_far_from_midnight()
     asha = person()
     paid = asha.post("/transfers", {"to": shop.wallet_id, "amount": 300_00, "pin": PIN}, expect_status=201).json()
     assert paid["kind"] == "payment"

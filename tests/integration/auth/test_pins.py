@@ -40,16 +40,18 @@ async def failures_of(sessionmaker: SessionMaker, answer: dict[str, Any]) -> int
 
 async def test_five_wrong_pins_lock_even_the_right_one(users: httpx.AsyncClient) -> None:
     answer = await sign_up(users)
-    for left in (4, 3, 2, 1, 0):
-        response = await enter(users, answer["token"], WRONG)
-        is_problem(response, 403, "pin_incorrect")
-        assert response.json()["attempts_left"] == left
-    for pin in (WRONG, PIN):
-        response = await enter(users, answer["token"], pin)
-        is_problem(response, 423, "pin_locked")
-        opens = datetime.fromisoformat(response.json()["locked_until"])
-        assert timedelta(minutes=14) < opens - datetime.now(UTC) <= timedelta(minutes=15)
-        assert 14 * 60 < int(response.headers["retry-after"]) <= 15 * 60
+    present = clock.now()
+    with clock.reading(lambda: present):
+        for left in (4, 3, 2, 1, 0):
+            response = await enter(users, answer["token"], WRONG)
+            is_problem(response, 403, "pin_incorrect")
+            assert response.json()["attempts_left"] == left
+        for pin in (WRONG, PIN):
+            response = await enter(users, answer["token"], pin)
+            is_problem(response, 423, "pin_locked")
+            opens = datetime.fromisoformat(response.json()["locked_until"])
+            assert timedelta(minutes=14) < opens - clock.now() <= timedelta(minutes=15)
+            assert 14 * 60 < int(response.headers["retry-after"]) <= 15 * 60
 
 
 async def test_a_lock_is_one_persons_and_holds_in_every_session(users: httpx.AsyncClient) -> None:
@@ -162,7 +164,9 @@ async def test_a_pin_token_stands_for_the_pin_in_its_own_session_for_five_minute
 ) -> None:
     answer, other = await sign_up(users), await sign_up(users)
     elsewhere = (await log_in(users, answer["user"]["email"])).json()["token"]
-    entered = (await enter(users, answer["token"], PIN)).json()
+    entered_at = clock.now()
+    with clock.reading(lambda: entered_at):
+        entered = (await enter(users, answer["token"], PIN)).json()
     tokens = Tokens(user_settings, "user_app")
     async with sessionmaker() as session:
         here, there, stranger = [
@@ -178,7 +182,7 @@ async def test_a_pin_token_stands_for_the_pin_in_its_own_session_for_five_minute
         with pytest.raises(PinTokenInvalid):
             tokens.verify_pin_token(not_a_pin_token, here, pin_hash)
     ends = datetime.fromisoformat(entered["expires_at"])
-    assert timedelta(minutes=4, seconds=50) < ends - datetime.now(UTC) <= timedelta(minutes=5)
+    assert timedelta(minutes=4, seconds=50) < ends - entered_at <= timedelta(minutes=5)
     with clock.reading(lambda: ends), pytest.raises(PinTokenInvalid):
         tokens.verify_pin_token(entered["pin_token"], here, pin_hash)
 

@@ -64,7 +64,7 @@ def port() -> int:
 async def launch(database_url: str, port: int, tmp_path: Path) -> AsyncIterator[Launch]:
     """Starts replicas; whatever a test left running is killed at its end."""
     values = {f"BATUA_{name.upper()}": str(value) for name, value in webhook_values(database_url).items()}
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **values}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), **values}
     replicas: list[Replica] = []
 
     def launch() -> Replica:
@@ -182,7 +182,7 @@ async def until_a_session_waits(sessionmaker: SessionMaker) -> None:
 async def test_it_starts_and_is_healthy_with_nothing_else_running(port: int, tmp_path: Path) -> None:
     values = webhook_values("postgresql://nobody@127.0.0.1:1/nothing")
     environment = {f"BATUA_{name.upper()}": str(value) for name, value in values.items()}
-    environment |= {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    environment = os.environ | environment | {"PYTHONPATH": str(ROOT)}
     replica = Replica(port, environment, tmp_path / "alone.log")
     try:
         await replica.started()

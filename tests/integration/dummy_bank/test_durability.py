@@ -28,7 +28,7 @@ def environment(settings: BankSimulatorSettings) -> dict[str, str]:
         f"DUMMY_BANK_{name.upper()}": value.get_secret_value() if isinstance(value, SecretStr) else str(value)
         for name, value in values.items()
     }
-    return {"PATH": os.environ["PATH"], **told}
+    return os.environ | told
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from tests.support.apps import PIN, RunningApp, Signed, problem
 ZERO = {"amount": 0, "count": 0, "average": 0}
 
 
+@pytest.mark.usefixtures("midday")
 async def test_a_payment_shows_everywhere_at_once(asha: Signed, shop: Signed) -> None:
     for amount in (100_00, 200_01):
         assert (await asha.send(shop.wallet_id, amount, note="chai")).status_code == 201

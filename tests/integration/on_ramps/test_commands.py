@@ -65,7 +65,8 @@ async def test_the_answer_sends_the_person_to_the_banks_page(
 ) -> None:
     wallet = await a_wallet(sessionmaker)
     before = clock.now()
-    answer = await start(claim_of(wallet))
+    with clock.reading(lambda: before):
+        answer = await start(claim_of(wallet))
     (row,) = await rows_of(sessionmaker, wallet)
     assert (answer.status, answer.is_replayed) == (201, False)
     assert answer.body | {"id": str(row.id), "status": "pending", "bank": "hdfc", "amount": 20000} == answer.body

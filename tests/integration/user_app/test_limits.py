@@ -1,4 +1,4 @@
-"""Limits on what one sends: told beforehand, kept whatever happens at once."""
+"""Limits per movement and per day: shown beforehand, and kept when requests come at once."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from shared import clock
 from shared.config import MovementLimits
 from tests.support.apps import PIN, RunningApp, Signed, problem, running, user_app_settings
 
+pytestmark = pytest.mark.usefixtures("midday")
+
 LIMITS = MovementLimits(
     transfer_per_movement_paise=300_00,
     transfer_per_day_paise=500_00,
@@ -32,7 +34,7 @@ BANK: dict[str, Any] = {
 
 @pytest.fixture
 async def user_app(database_url: str, redis_url: str, redis: Redis) -> AsyncIterator[RunningApp]:
-    """With limits one can reach."""
+    """user_app with limits low enough to reach."""
     async with running(user_app_settings(database_url, redis_url, limits=LIMITS)) as app:
         yield app
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -10,6 +10,7 @@ import httpx
 import pytest
 from sqlalchemy import func, select
 
+from shared import clock
 from shared.models import IdempotencyKey
 from tests.support.apps import PASSWORD, PIN, RunningApp, Signed
 from tests.support.browsing import Browser
@@ -43,6 +44,7 @@ async def test_somebody_signed_out_is_asked_to_sign_in(user_app: RunningApp, pat
     assert answer.headers["location"].startswith("/sign-in")
 
 
+@pytest.mark.usefixtures("midday")
 async def test_home_shows_what_is_available_what_is_held_and_why(browser: Browser, asha: Signed, ravi: Signed) -> None:
     await asha.send(ravi.wallet_id, 250_00, note="lunch")
     first, second = await _withdraw(asha, 100_00), await _withdraw(asha, 50_00)
@@ -84,9 +86,10 @@ async def test_activity_is_filtered_searched_and_paged(browser: Browser, asha: S
     assert [line.count("chai 07") for line in lines] == [0, 1]
 
 
+@pytest.mark.usefixtures("midday")
 async def test_days_are_those_of_india(browser: Browser, asha: Signed, ravi: Signed) -> None:
     await asha.send(ravi.wallet_id, 1_00, note="today's")
-    today = datetime.now(ZoneInfo("Asia/Kolkata")).date()
+    today = clock.now().astimezone(ZoneInfo("Asia/Kolkata")).date()
     form = (await browser.open("/activity")).form("/activity")
     assert "today's" in (await browser.submit(form, since=str(today), until=str(today))).text
     assert "Nothing fits" in (await browser.submit(form, since=str(today + timedelta(days=1)))).text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -124,12 +124,13 @@ async def test_a_pot_has_a_statement_of_its_own_for_its_owner_only(asha: Signed,
             problem(await who.get(path, account_id=account_id), 404, "account_not_found")
 
 
+@pytest.mark.usefixtures("midday")
 async def test_the_csv_tells_the_same_in_rupees(asha: Signed, ravi: Signed) -> None:
     await asha.send(ravi.wallet_id, 123_45, note="chai")
     answer = await asha.get("/transactions.csv")
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     assert answer.headers["content-disposition"] == (
-        f'attachment; filename="batua-transactions-{datetime.now(UTC):%Y-%m-%d}.csv"'
+        f'attachment; filename="batua-transactions-{clock.now():%Y-%m-%d}.csv"'
     )
     assert answer.text.splitlines()[0] == (
         "created_at,direction,kind,amount,balance_after,counterparty,wallet_id,note,id"
