@@ -33,7 +33,7 @@ unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 # Nor that it keeps nothing compiled: each of nine processes would compile all of Batua at every start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install up demo test lint docs fmt migrate prove seed bench bench-inflow screenshots lock compose-up clean
+.PHONY: help install up demo test test-dates lint docs fmt migrate prove seed bench bench-inflow screenshots lock compose-up clean
 
 help: ## Explain every target
 	@awk 'BEGIN {FS = ":.*## "; print "make <target>:"} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ test: $(INSTALLED) ## Run every test, and measure the coverage of the rooms that
 	@echo "Branch coverage of $(COVERED), by pytest-cov over $(MONEY_TESTS):"
 	$(BIN)/python -m coverage report --fail-under=$(COVERAGE_AT_LEAST)
 	$(PYTEST) $(foreach folder,$(MONEY_TESTS),--ignore $(folder)) tests
+
+test-dates: $(INSTALLED) ## Run the tests at other dates: ends of months and years, a leap day, changes of offset
+	$(BIN)/python -m tests.support.dates $(DATES)
 
 lint: $(INSTALLED) ## Check style, types, import contracts, containers and generated documents
 	$(BIN)/ruff check .
