@@ -25,20 +25,17 @@ from shared.db.outages import DATABASE_ERRORS, is_outage
 from shared.errors import BatuaError
 from shared.ids import new_id
 from shared.models import WebhookDelivery
+from shared.models.webhook_delivery import Verdict
 from shared.on_ramps.settlement import settle
 from shared.withdrawals.notices import apply_payout_notice
 
 MAX_TRIES = 3
 RETRY_PAUSE_SECONDS = 0.05
 
-FINAL_VERDICTS = frozenset({"settled", "noted", "duplicate", "contradiction"})
-"""A copy of such a delivery is answered without another look. Any other verdict is judged again: what was missing
-when it came first may be there now."""
-
 _logger = logging.getLogger(__name__)
 
 
-async def take_in(sessionmaker: SessionMaker, delivery: Delivery, *, within_seconds: float) -> str:
+async def take_in(sessionmaker: SessionMaker, delivery: Delivery, *, within_seconds: float) -> Verdict:
     """Commit the delivery and return its verdict; a copy of a finished one is `duplicate`.
 
     Tries a bounded number of times, because deadlocks and lost connections pass; every try is safe, whatever became
@@ -66,7 +63,7 @@ async def take_in(sessionmaker: SessionMaker, delivery: Delivery, *, within_seco
     raise NotCommitted
 
 
-async def _record(session: AsyncSession, delivery: Delivery) -> str:
+async def _record(session: AsyncSession, delivery: Delivery) -> Verdict:
     """Lock order: the inbox row, then the flow's row, then accounts. Copies queue up at the first."""
     payload = asdict(delivery.notice)
     row, is_new = await _row_of(session, delivery, delivery.webhook_id)
@@ -74,8 +71,8 @@ async def _record(session: AsyncSession, delivery: Delivery) -> str:
         # Signed, so the bank's word: it is judged on its own merits, or a reversal under a used id would be lost.
         _logger.error("%s used the webhook id of %s for another message; each is taken in", row.bank, row.id)
         row, is_new = await _row_of(session, delivery, f"{delivery.webhook_id}#{_digest(payload)}")
-    if not is_new and row.verdict in FINAL_VERDICTS:
-        return "duplicate"
+    if not is_new and row.verdict.is_final:
+        return Verdict.DUPLICATE
     row.verdict = await _judge(session, row, delivery)
     return row.verdict
 
@@ -88,7 +85,7 @@ async def _row_of(session: AsyncSession, delivery: Delivery, webhook_id: str) ->
     return await session.get_one(WebhookDelivery, row_id), True
 
 
-async def _judge(session: AsyncSession, row: WebhookDelivery, delivery: Delivery) -> str:
+async def _judge(session: AsyncSession, row: WebhookDelivery, delivery: Delivery) -> Verdict:
     notice = delivery.notice
     if isinstance(notice, PaymentNotice):
         settlement = await settle(session, notice)
@@ -108,7 +105,7 @@ async def _insert(session: AsyncSession, delivery: Delivery, webhook_id: str) ->
             bank=delivery.notice.bank,
             webhook_id=webhook_id,
             payload=asdict(delivery.notice),
-            verdict="noted",  # until it is judged, in this same transaction
+            verdict=Verdict.NOTED,  # until it is judged, in this same transaction
             received_at=clock.now(),
         )
         .on_conflict_do_nothing(index_elements=["bank", "webhook_id"])

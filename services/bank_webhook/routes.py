@@ -15,14 +15,15 @@ from shared.banks.signatures import SignatureInvalid
 from shared.errors import BatuaError
 from shared.http.errors import BodyTooLarge, BodyTooSlow, JsonRequired
 from shared.http.problems import problem_responses
+from shared.models.webhook_delivery import Verdict
 
 router = APIRouter(tags=["webhooks"])
 
-_TURNED_AWAY: dict[str, type[BatuaError]] = {
-    "unknown_token": errors.UnknownToken,
-    "unknown_reference": errors.UnknownReference,
-    "amount_mismatch": errors.AmountMismatch,
-    "user_mismatch": errors.UserMismatch,
+_TURNED_AWAY: dict[Verdict, type[BatuaError]] = {
+    Verdict.UNKNOWN_TOKEN: errors.UnknownToken,
+    Verdict.UNKNOWN_REFERENCE: errors.UnknownReference,
+    Verdict.AMOUNT_MISMATCH: errors.AmountMismatch,
+    Verdict.USER_MISMATCH: errors.UserMismatch,
 }
 _REFUSALS = (
     errors.BankNotFound,
@@ -94,4 +95,4 @@ async def receive_notice(bank: str, request: Request) -> Accepted:
     DELIVERIES.labels(delivery.notice.bank, verdict).inc()
     if verdict in _TURNED_AWAY:
         raise _TURNED_AWAY[verdict]()
-    return Accepted.model_validate({"verdict": "noted" if verdict == "contradiction" else verdict})
+    return Accepted.model_validate({"verdict": Verdict.NOTED if verdict is Verdict.CONTRADICTION else verdict})

@@ -25,6 +25,7 @@ from shared.ledger.rules import (
     ReleaseHold,
     Transfer,
 )
+from shared.models.hold import HoldStatus
 
 # NO KEY UPDATE does not block inserts of rows that reference the account. Locking in id order prevents deadlocks
 # between two batches.
@@ -166,6 +167,6 @@ def _closed_columns(closed: Sequence[CaptureHold | ReleaseHold]) -> dict[str, An
     captured = [command.transfer.id if isinstance(command, CaptureHold) else None for command in closed]
     return {
         "ids": [command.hold_id for command in closed],
-        "statuses": ["released" if transfer_id is None else "captured" for transfer_id in captured],
+        "statuses": [HoldStatus.RELEASED if transfer_id is None else HoldStatus.CAPTURED for transfer_id in captured],
         "transfers": captured,
     }

@@ -8,20 +8,23 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.db.columns import sql_values
+from shared.models.withdrawal import WithdrawalStatus
+
 # Per owner four probes of an index. The wallet tells of everything that moves or holds money; the rest is what
 # happens to withdrawals and on-ramps meanwhile.
-_FINGERPRINTS = text("""
+_FINGERPRINTS = text(f"""
     SELECT listening.owner_id, concat_ws('|',
         (SELECT concat_ws('.', seq, held) FROM accounts
          WHERE owner_id = listening.owner_id AND kind IN ('wallet', 'merchant')),
         (SELECT concat_ws('.', id, status, attempts, retries, next_attempt_at) FROM withdrawals
-         WHERE owner_id = listening.owner_id AND status IN ('in_flight', 'waiting', 'unknown', 'needs_review')),
+         WHERE owner_id = listening.owner_id AND status IN {sql_values(WithdrawalStatus.active())}),
         (SELECT count(*) FROM withdrawals WHERE owner_id = listening.owner_id AND status = 'queued'),
         (SELECT string_agg(status, ',' ORDER BY id) FROM (
             SELECT id, status FROM on_ramps WHERE owner_id = listening.owner_id ORDER BY id DESC LIMIT 20) AS newest)
     ) AS fingerprint
     FROM unnest(CAST(:owner_ids AS uuid[])) AS listening (owner_id)
-""")
+""")  # noqa: S608 - statuses of the model
 
 
 async def fingerprints(session: AsyncSession, owner_ids: Sequence[UUID]) -> dict[UUID, str]:

@@ -3,12 +3,34 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.db.base import Base
+from shared.db.columns import EnumText, sql_values
+
+
+class OnRampStatus(StrEnum):
+    """Where an on-ramp stands. Only the bank's word makes it a success."""
+
+    PENDING = "pending"
+    SUCCESS = "success"
+    """The money is in the wallet."""
+    FAILURE = "failure"
+    """Declined, refused by the bank, or ended without an answer. Money that comes later is still credited."""
+
+    @property
+    def is_final(self) -> bool:
+        """It has ended. A later success of a failed one still credits the wallet."""
+        return self is not OnRampStatus.PENDING
+
+    @property
+    def may_be_credited(self) -> bool:
+        """Nothing was credited yet, so a success from the bank credits the wallet."""
+        return self is not OnRampStatus.SUCCESS
 
 
 class OnRamp(Base):
@@ -24,7 +46,7 @@ class OnRamp(Base):
     amount: Mapped[int]
     """Paise."""
     currency: Mapped[str]
-    status: Mapped[str]
+    status: Mapped[OnRampStatus] = mapped_column(EnumText(OnRampStatus))
     idempotency_key: Mapped[str]
     token: Mapped[str | None]
     """The bank's name for the netbanking session; null until the bank has answered."""
@@ -41,7 +63,7 @@ class OnRamp(Base):
     settled_at: Mapped[datetime | None]
 
     __table_args__ = (
-        CheckConstraint("status IN ('pending', 'success', 'failure')", name="status"),
+        CheckConstraint(f"status IN {sql_values(OnRampStatus)}", name="status"),
         CheckConstraint("amount > 0", name="amount_positive"),
         CheckConstraint("(status = 'success') = (transfer_id IS NOT NULL)", name="success_has_transfer"),
         CheckConstraint("(status = 'pending') = (settled_at IS NULL)", name="settled_when_not_pending"),

@@ -27,6 +27,7 @@ from shared.idempotency.claims import Answer, Claim
 from shared.ids import new_id
 from shared.ledger.accounts import wallet_of
 from shared.models import OnRamp
+from shared.models.on_ramp import OnRampStatus
 from shared.on_ramps import rows
 from shared.on_ramps.errors import OnRampNotFound, TooManyOnRamps, UnknownBank
 from shared.on_ramps.settlement import fail
@@ -119,7 +120,7 @@ async def _pending_row(session: AsyncSession, settings: OnRampSettings, claim: C
         bank=bank,
         amount=amount,
         currency=wallet.currency,
-        status="pending",
+        status=OnRampStatus.PENDING,
         idempotency_key=claim.key,
         is_late_success=False,
         is_contradicted=False,
@@ -162,10 +163,10 @@ async def _note_opened(
         if on_ramp.token is None:
             # Also on a row given up: should money come after all, it is found by this token.
             on_ramp.token, on_ramp.redirect_url = opened.token, opened.url
-        if on_ramp.status == "failure":
+        if on_ramp.status is OnRampStatus.FAILURE:
             await store.release(session, [claim])
             return None
-        if on_ramp.status == "pending":
+        if on_ramp.status is OnRampStatus.PENDING:
             enquire_after = timedelta(seconds=settings.on_ramps.enquire_after_seconds)
             on_ramp.next_enquiry_at = clock.now() + enquire_after
         return await _answer(session, claim, on_ramp)
@@ -177,7 +178,7 @@ async def _note_unopened(sessionmaker: SessionMaker, claim: Claim, on_ramp_id: U
         on_ramp = await rows.lock_by_id(session, on_ramp_id)
         if on_ramp.token is not None:
             return await _answer(session, claim, on_ramp)
-        if on_ramp.status == "pending":
+        if on_ramp.status is OnRampStatus.PENDING:
             fail(on_ramp, BankUnavailable.code)
         await store.release(session, [claim])
         return None

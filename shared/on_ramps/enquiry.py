@@ -16,6 +16,8 @@ from shared.config import OnRampSettings
 from shared.db.engine import SessionMaker
 from shared.db.outages import DATABASE_ERRORS
 from shared.models import OnRamp
+from shared.models.on_ramp import OnRampStatus
+from shared.models.webhook_delivery import Verdict
 from shared.on_ramps import rows
 from shared.on_ramps.settlement import DECLINED, fail, settle
 
@@ -100,7 +102,7 @@ async def _settle(sessionmaker: SessionMaker, bank: str, state: SessionState) ->
     reason = (state.reason or DECLINED).lower()[:MAX_REASON_LENGTH]
     async with sessionmaker.begin() as session:
         settlement = await settle(session, notice, reason=reason)
-    if settlement.verdict not in ("settled", "duplicate", "contradiction"):
+    if settlement.verdict not in (Verdict.SETTLED, Verdict.DUPLICATE, Verdict.CONTRADICTION):
         _logger.error("on-ramp %s: %s disagrees with us: %s", settlement.on_ramp_id, bank, settlement.verdict)
         return False
     return True
@@ -109,14 +111,14 @@ async def _settle(sessionmaker: SessionMaker, bank: str, state: SessionState) ->
 async def _give_up(sessionmaker: SessionMaker, on_ramp_id: UUID, reason: str, *, only_unopened: bool = False) -> None:
     async with sessionmaker.begin() as session:
         on_ramp = await rows.lock_by_id(session, on_ramp_id)
-        if on_ramp.status == "pending" and not (only_unopened and on_ramp.token is not None):
+        if on_ramp.status is OnRampStatus.PENDING and not (only_unopened and on_ramp.token is not None):
             fail(on_ramp, reason)
 
 
 async def _try_later(sessionmaker: SessionMaker, settings: OnRampSettings, on_ramp_id: UUID) -> None:
     async with sessionmaker.begin() as session:
         on_ramp = await rows.lock_by_id(session, on_ramp_id)
-        if on_ramp.status != "pending":
+        if on_ramp.status.is_final:
             return
         now = clock.now()
         if now - on_ramp.created_at >= GIVE_UP_AFTER:

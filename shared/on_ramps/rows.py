@@ -9,6 +9,7 @@ from sqlalchemy import Select, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.models import OnRamp, Owner
+from shared.models.on_ramp import OnRampStatus
 from shared.wakeups.commits import wake_after_commit
 
 
@@ -40,7 +41,7 @@ async def find_unopened(session: AsyncSession, *, owner_id: UUID, key: str, bank
             OnRamp.idempotency_key == key,
             OnRamp.bank == bank,
             OnRamp.amount == amount,
-            OnRamp.status == "pending",
+            OnRamp.status == OnRampStatus.PENDING,
             OnRamp.token.is_(None),
         )
         .order_by(OnRamp.id.desc())
@@ -53,7 +54,7 @@ async def lock_pending(session: AsyncSession, owner_id: UUID) -> tuple[int, date
     """How many of the owner's are pending, and when the first is asked about: true until the transaction ends."""
     await session.execute(select(Owner.id).where(Owner.id == owner_id).with_for_update(key_share=True))
     statement = select(func.count(), func.min(OnRamp.next_enquiry_at))
-    pending = statement.where(OnRamp.owner_id == owner_id, OnRamp.status == "pending")
+    pending = statement.where(OnRamp.owner_id == owner_id, OnRamp.status == OnRampStatus.PENDING)
     count, soonest = (await session.execute(pending)).one()
     return count, soonest
 
@@ -77,7 +78,7 @@ async def take_due(session: AsyncSession, *, now: datetime, leased_until: dateti
 
     Everybody's first one comes before anybody's second, the longest due first: who has many keeps nobody waiting.
     """
-    is_due = (OnRamp.status == "pending", OnRamp.next_enquiry_at <= now)
+    is_due = (OnRamp.status == OnRampStatus.PENDING, OnRamp.next_enquiry_at <= now)
     turn = func.row_number().over(partition_by=OnRamp.owner_id, order_by=OnRamp.next_enquiry_at)
     turns = select(OnRamp.id, turn.label("turn")).where(*is_due).cte("turns")
     due = (

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Literal
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -19,10 +18,10 @@ from shared.ledger import system_accounts
 from shared.ledger.post import post_one
 from shared.ledger.rules import Transfer
 from shared.models import OnRamp
+from shared.models.on_ramp import OnRampStatus
+from shared.models.webhook_delivery import Verdict
 from shared.on_ramps import rows
 from shared.outbox.messages import Message, write
-
-Verdict = Literal["settled", "duplicate", "contradiction", "unknown_token", "amount_mismatch", "user_mismatch"]
 
 DECLINED = "declined"
 
@@ -45,7 +44,7 @@ async def settle(session: AsyncSession, notice: PaymentNotice, *, reason: str = 
     """
     on_ramp = await rows.lock_by_token(session, notice.bank, notice.token)
     if on_ramp is None:
-        return Settlement("unknown_token")
+        return Settlement(Verdict.UNKNOWN_TOKEN)
     verdict = await _judge(session, on_ramp, notice, reason)
     _logger.info("on-ramp %s: %s says %s, %s", on_ramp.id, notice.bank, notice.event, verdict)
     return Settlement(verdict, on_ramp.id)
@@ -53,7 +52,7 @@ async def settle(session: AsyncSession, notice: PaymentNotice, *, reason: str = 
 
 def fail(on_ramp: OnRamp, reason: str) -> None:
     """Give a pending, locked row up: nothing was credited. A later success still would be."""
-    on_ramp.status = "failure"
+    on_ramp.status = OnRampStatus.FAILURE
     on_ramp.failure_reason = reason
     on_ramp.next_enquiry_at = None
     on_ramp.settled_at = clock.now()
@@ -61,22 +60,22 @@ def fail(on_ramp: OnRamp, reason: str) -> None:
 
 async def _judge(session: AsyncSession, on_ramp: OnRamp, notice: PaymentNotice, reason: str) -> Verdict:
     if notice.amount != on_ramp.amount:
-        return "amount_mismatch"
+        return Verdict.AMOUNT_MISMATCH
     if notice.user_id != str(on_ramp.owner_id):
-        return "user_mismatch"
+        return Verdict.USER_MISMATCH
     match on_ramp.status, notice.event:
-        case (("pending" | "failure"), "success"):
+        case ((OnRampStatus.PENDING | OnRampStatus.FAILURE), "success"):
             await _credit(session, on_ramp, notice)
-            return "settled"
-        case "pending", "failure":
+            return Verdict.SETTLED
+        case OnRampStatus.PENDING, "failure":
             on_ramp.bank_reference = notice.bank_reference
             fail(on_ramp, reason)
-            return "settled"
-        case "success", "failure":
+            return Verdict.SETTLED
+        case OnRampStatus.SUCCESS, "failure":
             on_ramp.is_contradicted = True
-            return "contradiction"
+            return Verdict.CONTRADICTION
         case _:
-            return "duplicate"
+            return Verdict.DUPLICATE
 
 
 async def _credit(session: AsyncSession, on_ramp: OnRamp, notice: PaymentNotice) -> None:
@@ -90,8 +89,8 @@ async def _credit(session: AsyncSession, on_ramp: OnRamp, notice: PaymentNotice)
         initiated_by=on_ramp.owner_id,
     )
     await post_one(session, transfer)
-    on_ramp.is_late_success = on_ramp.status == "failure"
-    on_ramp.status = "success"
+    on_ramp.is_late_success = on_ramp.status is OnRampStatus.FAILURE
+    on_ramp.status = OnRampStatus.SUCCESS
     on_ramp.failure_reason = None
     on_ramp.bank_reference = notice.bank_reference
     on_ramp.transfer_id = transfer.id

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shared import clock
-from shared.models.withdrawal import FINAL_STATUSES
+from shared.models.withdrawal import WithdrawalStatus
 from shared.pages import formatting
 from shared.withdrawals.timeline import bank_name
 
@@ -85,7 +85,7 @@ class WithdrawalView:
 def view_of(shown: Mapping[str, Any]) -> WithdrawalView:
     """In words what `shared.withdrawals.views` says in data; `timeline` may be missing."""
     status, bank = shown["status"], bank_name(shown["bank"])
-    is_open = status not in FINAL_STATUSES
+    is_open = not WithdrawalStatus(status).is_final
     tone, icon = _MARKS.get(status, ("calm", "cross") if status == "cancelled" else ("wait", "clock"))
     steps = [_step(each) for each in shown.get("timeline", ())]
     return WithdrawalView(

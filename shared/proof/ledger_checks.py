@@ -11,7 +11,8 @@ from typing import Literal
 
 from sqlalchemy import text
 
-from shared.models.withdrawal import ACTIVE_STATUSES
+from shared.db.columns import sql_values
+from shared.models.withdrawal import WithdrawalStatus
 
 Domain = Literal["accounts", "entries", "transfers", "holds", "on_ramps", "withdrawals", "shops", "ledger"]
 
@@ -25,7 +26,7 @@ class Check:
     sql: str
 
 
-_UNFINISHED = ", ".join(f"'{status}'" for status in ("queued", *ACTIVE_STATUSES))
+_UNFINISHED = sql_values(status for status in WithdrawalStatus if not status.is_final)
 
 _ACCOUNTS = (
     Check(
@@ -236,7 +237,7 @@ _WITHDRAWALS = (
         WHERE w.id > :after AND w.id <= :upto
           AND (h.id IS NULL OR h.amount <> w.amount OR h.account_id <> w.account_id
                OR h.transfer_id IS DISTINCT FROM w.transfer_id
-               OR h.status <> CASE WHEN w.status IN ({_UNFINISHED}) THEN 'active'
+               OR h.status <> CASE WHEN w.status IN {_UNFINISHED} THEN 'active'
                                    WHEN w.status IN ('succeeded', 'reversed') THEN 'captured' ELSE 'released' END)
         ORDER BY w.id LIMIT :limit
         """,  # noqa: S608 - statuses of the model

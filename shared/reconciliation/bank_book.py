@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.ledger import system_accounts
-from shared.models.withdrawal import ACTIVE_STATUSES
+from shared.models.withdrawal import WithdrawalStatus
 from shared.reconciliation.comparison import Expected, OurLine
 
 STREAMED_ROWS = 5000
@@ -69,7 +69,7 @@ async def under_way(session: AsyncSession, bank: str) -> list[Expected]:
     """Lines the bank may have booked already, of payments that are still running."""
     pending = (await session.execute(_PENDING_ON_RAMPS, {"bank": bank})).mappings()
     expected = [Expected(row["reference"], "CREDIT", row["amount"], "its on-ramp is pending") for row in pending]
-    active = await session.execute(_ACTIVE_WITHDRAWALS, {"bank": bank, "statuses": list(ACTIVE_STATUSES)})
+    active = await session.execute(_ACTIVE_WITHDRAWALS, {"bank": bank, "statuses": WithdrawalStatus.active()})
     for row in active.mappings():
         reference, amount, reason = row["reference"], row["amount"], f"its withdrawal is {row['status']}"
         expected.append(Expected(reference, "DEBIT", amount, reason))

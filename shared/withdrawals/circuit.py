@@ -14,6 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
 from shared.config import WithdrawalTimings
+from shared.db.columns import sql_values
+from shared.models.withdrawal import WithdrawalStatus
 
 THRESHOLD = 5
 """Failures in a row that open it."""
@@ -30,6 +32,7 @@ class Permission:
     is_probe: bool = False
 
 
+_WAITS_FOR_BANK = sql_values([WithdrawalStatus.WAITING, WithdrawalStatus.UNKNOWN])
 _READ = text("SELECT open_until, probe_until FROM bank_circuits WHERE bank = :bank")
 _PROBE = text("""
     UPDATE bank_circuits SET probe_until = :probe_until
@@ -51,14 +54,14 @@ _FAIL = text("""
     RETURNING failures
 """)
 _OPEN = text("UPDATE bank_circuits SET open_until = :open_until, probe_until = NULL WHERE bank = :bank")
-_BRING_FORWARD = text("""
+_BRING_FORWARD = text(f"""
     UPDATE withdrawals SET next_attempt_at = :now WHERE id IN (
         SELECT id FROM withdrawals
-        WHERE bank = :bank AND status IN ('waiting', 'unknown') AND first_not_found_at IS NULL
+        WHERE bank = :bank AND status IN {_WAITS_FOR_BANK} AND first_not_found_at IS NULL
           AND lease_id IS NULL AND next_attempt_at > :now
         ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
     )
-""")
+""")  # noqa: S608 - statuses of the model
 
 
 async def ask(session: AsyncSession, bank: str, *, probe_seconds: float) -> Permission:

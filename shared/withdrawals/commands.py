@@ -20,7 +20,7 @@ from shared.ledger.limits import Day, Limits, indian_day
 from shared.ledger.post import post_one
 from shared.ledger.rules import PlaceHold, ReleaseHold
 from shared.models import Withdrawal
-from shared.models.withdrawal import FINAL_STATUSES
+from shared.models.withdrawal import WithdrawalStatus
 from shared.withdrawals import timeline, views
 from shared.withdrawals.errors import AlreadySent, TooManyQueued, WithdrawalInvalid
 from shared.withdrawals.rows import lock_own
@@ -28,8 +28,6 @@ from shared.withdrawals.rows import lock_own
 MAX_UNFINISHED = 100
 """An owner's queue is bounded."""
 ACCEPTED = 202
-RETURNED_STATUSES = ("failed", "cancelled", "reversed")
-"""The money is in the wallet again, so it counts towards no limit."""
 
 _ACCOUNT_NUMBER = re.compile(r"[0-9]{6,18}")
 _IFSC = re.compile(r"[A-Z]{4}0[A-Z0-9]{6}")
@@ -71,7 +69,7 @@ async def request_withdrawal(
         account_holder=account_holder.strip(),
         amount=amount,
         currency=wallet.currency,
-        status="queued",
+        status=WithdrawalStatus.QUEUED,
         hold_id=hold.hold_id,
         attempts=0,
         retries=0,
@@ -79,7 +77,7 @@ async def request_withdrawal(
     )
     session.add(withdrawal)
     await session.flush()
-    await timeline.append(session, withdrawal.id, status="queued", kind="queued")
+    await timeline.append(session, withdrawal.id, status=withdrawal.status, kind="queued")
     answer = Answer(ACCEPTED, await views.show(session, withdrawal))
     await store.finish(session, [(claim, answer)])
     return answer
@@ -91,20 +89,22 @@ async def cancel_withdrawal(session: AsyncSession, *, owner_id: UUID, withdrawal
     Raises WithdrawalNotFound, AlreadySent.
     """
     withdrawal = await lock_own(session, owner_id, withdrawal_id)
-    if withdrawal.status not in ("queued", "cancelled"):
-        raise AlreadySent(withdrawal.status)
-    if withdrawal.status == "queued":
+    if withdrawal.status.may_be_cancelled:
         await post_one(session, ReleaseHold(withdrawal.hold_id, withdrawal.account_id))
-        withdrawal.status = "cancelled"
+        withdrawal.status = WithdrawalStatus.CANCELLED
         withdrawal.finished_at = clock.now()
         await session.flush()
-        await timeline.append(session, withdrawal.id, status="cancelled", kind="cancelled")
+        await timeline.append(session, withdrawal.id, status=withdrawal.status, kind="cancelled")
+    elif withdrawal.status is not WithdrawalStatus.CANCELLED:
+        raise AlreadySent(withdrawal.status)
     return await views.show_whole(session, withdrawal)
 
 
 async def _refuse_a_full_queue(session: AsyncSession, owner_id: UUID) -> None:
     # The hold has locked the wallet, so the owner's requests are counted one after the other.
-    unfinished = select(func.count()).where(Withdrawal.owner_id == owner_id, Withdrawal.status.not_in(FINAL_STATUSES))
+    unfinished = select(func.count()).where(
+        Withdrawal.owner_id == owner_id, Withdrawal.status.not_in(WithdrawalStatus.final())
+    )
     if (await session.execute(unfinished)).scalar_one() >= MAX_UNFINISHED:
         raise TooManyQueued(MAX_UNFINISHED)
 
@@ -120,7 +120,7 @@ async def withdrawn(session: AsyncSession, owner_id: UUID, day: Day) -> int:
     statement = select(func.coalesce(func.sum(Withdrawal.amount), 0)).where(
         Withdrawal.owner_id == owner_id,
         Withdrawal.created_at >= day.starts_at,
-        Withdrawal.status.not_in(RETURNED_STATUSES),
+        Withdrawal.status.not_in(WithdrawalStatus.money_back()),
     )
     return int((await session.execute(statement)).scalar_one())
 

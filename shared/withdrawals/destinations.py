@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.models import Withdrawal
+from shared.models.withdrawal import WithdrawalStatus
 from shared.withdrawals.errors import WithdrawalNotFound
 
 LOOKED_AT = 50
@@ -40,7 +41,7 @@ async def recent_destinations(session: AsyncSession, *, owner_id: UUID, limit: i
     latest = func.max(newest.c.created_at)
     statement = (
         select(func.array_agg(newest.c.id).label("ids"), *where)
-        .where(newest.c.status != "failed")
+        .where(newest.c.status != WithdrawalStatus.FAILED)
         .group_by(*where)
         .order_by(latest.desc())
         .limit(limit)

@@ -24,6 +24,7 @@ from shared.config import WithdrawalTimings
 from shared.db.engine import SessionMaker
 from shared.ids import new_id
 from shared.models import Withdrawal
+from shared.models.withdrawal import WithdrawalStatus
 from shared.withdrawals import circuit, rows, timeline
 from shared.withdrawals.settlement import apply_step, settle
 from shared.withdrawals.states import (
@@ -159,28 +160,28 @@ class Engine:
         now = clock.now()
         if withdrawal.lease_expires_at is not None and withdrawal.lease_expires_at > now:
             return None
-        if withdrawal.status == "in_flight":
+        if withdrawal.status is WithdrawalStatus.IN_FLIGHT:
             await apply_step(session, withdrawal, decide(_standing(withdrawal), Abandoned(), self._moment()))
         elif withdrawal.next_attempt_at is not None and withdrawal.next_attempt_at > now:
             return None
-        if withdrawal.status == "waiting":
+        if withdrawal.status is WithdrawalStatus.WAITING:
             return await self._send(session, withdrawal)
         permission = await self._ask_circuit(session, withdrawal)
         return None if permission is None else await self._lease(session, withdrawal, "enquire", permission)
 
     async def _send(self, session: AsyncSession, withdrawal: Withdrawal) -> Job | None:
         """From the queue or from `waiting`: the only two places a payout is ever sent from."""
-        assert withdrawal.status in ("queued", "waiting")
+        assert withdrawal.status.may_be_sent
         withdrawal.active_since = withdrawal.active_since or clock.now()
         permission = await self._ask_circuit(session, withdrawal)
         if permission is None:
             return None
-        withdrawal.status = "in_flight"
+        withdrawal.status = WithdrawalStatus.IN_FLIGHT
         withdrawal.attempts += 1
         withdrawal.first_not_found_at = None
         job = await self._lease(session, withdrawal, "send", permission)
         facts = {"attempt": withdrawal.attempts}
-        await timeline.append(session, withdrawal.id, status="in_flight", kind="sending", facts=facts)
+        await timeline.append(session, withdrawal.id, status=withdrawal.status, kind="sending", facts=facts)
         return job
 
     async def _ask_circuit(self, session: AsyncSession, withdrawal: Withdrawal) -> circuit.Permission | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,13 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared import clock
 from shared.banks.wire import PayoutNotice
 from shared.models import Withdrawal
-from shared.models.withdrawal import ACTIVE_STATUSES
+from shared.models.webhook_delivery import Verdict
+from shared.models.withdrawal import WithdrawalStatus
 from shared.withdrawals import timeline
 from shared.withdrawals.rows import lock
 from shared.withdrawals.settlement import alert, settle
 from shared.withdrawals.states import Conclusion, Paid, SentBack, TurnedDown
-
-Verdict = Literal["settled", "noted", "duplicate", "unknown_reference", "amount_mismatch", "contradiction"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +36,10 @@ async def apply_payout_notice(session: AsyncSession, notice: PayoutNotice) -> No
     """
     withdrawal = await _find(session, notice)
     if withdrawal is None:
-        return NoticeVerdict("unknown_reference")
+        return NoticeVerdict(Verdict.UNKNOWN_REFERENCE)
     if notice.amount != withdrawal.amount:
         await _put_under_review(session, withdrawal, notice.amount)
-        return NoticeVerdict("amount_mismatch", withdrawal.id)
+        return NoticeVerdict(Verdict.AMOUNT_MISMATCH, withdrawal.id)
     return NoticeVerdict(await settle(session, withdrawal, _conclusion(notice)), withdrawal.id)
 
 
@@ -66,8 +64,8 @@ def _conclusion(notice: PayoutNotice) -> Conclusion:
 
 
 async def _put_under_review(session: AsyncSession, withdrawal: Withdrawal, amount: int) -> None:
-    if withdrawal.status in ACTIVE_STATUSES:
-        withdrawal.status = "needs_review"
+    if withdrawal.status.is_active:
+        withdrawal.status = WithdrawalStatus.NEEDS_REVIEW
         # Whoever holds the lease goes on and tells what it learnt; without one the bank is asked right away.
         if withdrawal.lease_id is None:
             withdrawal.next_attempt_at = clock.now()

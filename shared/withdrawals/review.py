@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
 from shared.models import Withdrawal
+from shared.models.withdrawal import WithdrawalStatus
 from shared.withdrawals.errors import BankBeingAsked, NotUnderReview, WithdrawalNotFound
 from shared.withdrawals.rows import lock
 from shared.withdrawals.settlement import apply_step
@@ -23,7 +24,7 @@ async def list_review(session: AsyncSession) -> Sequence[Withdrawal]:
     """Withdrawals that need a person, the longest active first; at most MAX_LISTED."""
     statement = (
         select(Withdrawal)
-        .where(Withdrawal.status == "needs_review")
+        .where(Withdrawal.status == WithdrawalStatus.NEEDS_REVIEW)
         .order_by(Withdrawal.active_since)
         .limit(MAX_LISTED)
     )
@@ -40,7 +41,7 @@ async def resolve(session: AsyncSession, *, withdrawal_id: UUID, fact: Paid | Tu
     withdrawal = await lock(session, withdrawal_id)
     if withdrawal is None:
         raise WithdrawalNotFound
-    if withdrawal.status != "needs_review":
+    if withdrawal.status != WithdrawalStatus.NEEDS_REVIEW:
         raise NotUnderReview(withdrawal.status)
     if withdrawal.lease_expires_at is not None and withdrawal.lease_expires_at > clock.now():
         raise BankBeingAsked

@@ -9,7 +9,7 @@ from sqlalchemy import Select, and_, func, or_, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.models import Withdrawal
-from shared.models.withdrawal import ACTIVE_STATUSES
+from shared.models.withdrawal import WithdrawalStatus
 from shared.wakeups.commits import wake_after_commit
 from shared.withdrawals.errors import WithdrawalNotFound
 
@@ -30,7 +30,9 @@ async def lock_own(session: AsyncSession, owner_id: UUID, withdrawal_id: UUID) -
 
 async def lock_active(session: AsyncSession, owner_id: UUID) -> Withdrawal | None:
     """The one of the owner's that the bank may know of, locked."""
-    statement = select(Withdrawal).where(Withdrawal.owner_id == owner_id, Withdrawal.status.in_(ACTIVE_STATUSES))
+    statement = select(Withdrawal).where(
+        Withdrawal.owner_id == owner_id, Withdrawal.status.in_(WithdrawalStatus.active())
+    )
     return await _locked(session, statement)
 
 
@@ -38,7 +40,7 @@ async def lock_first_queued(session: AsyncSession, owner_id: UUID) -> Withdrawal
     """The head of the owner's queue, locked."""
     statement = (
         select(Withdrawal)
-        .where(Withdrawal.owner_id == owner_id, Withdrawal.status == "queued")
+        .where(Withdrawal.owner_id == owner_id, Withdrawal.status == WithdrawalStatus.QUEUED)
         .order_by(Withdrawal.id)
         .limit(1)
     )
@@ -52,16 +54,16 @@ async def owners_due(session: AsyncSession, now: datetime, limit: int) -> list[U
     and somebody waits in their queue.
     """
     active = select(Withdrawal.owner_id, Withdrawal.next_attempt_at.label("since")).where(
-        Withdrawal.status.in_(ACTIVE_STATUSES),
+        Withdrawal.status.in_(WithdrawalStatus.active()),
         or_(Withdrawal.next_attempt_at.is_(None), Withdrawal.next_attempt_at <= now),
     )
     other = select(Withdrawal).subquery()
     queued = (
         select(Withdrawal.owner_id, func.min(Withdrawal.created_at).label("since"))
         .where(
-            Withdrawal.status == "queued",
+            Withdrawal.status == WithdrawalStatus.QUEUED,
             ~select(other.c.id)
-            .where(and_(other.c.owner_id == Withdrawal.owner_id, other.c.status.in_(ACTIVE_STATUSES)))
+            .where(and_(other.c.owner_id == Withdrawal.owner_id, other.c.status.in_(WithdrawalStatus.active())))
             .exists(),
         )
         .group_by(Withdrawal.owner_id)
@@ -74,7 +76,7 @@ async def owners_due(session: AsyncSession, now: datetime, limit: int) -> list[U
 async def next_due_at(session: AsyncSession, owner_id: UUID) -> datetime | None:
     """When the owner's active withdrawal is to be looked at again, or None without one."""
     statement = select(Withdrawal.next_attempt_at).where(
-        Withdrawal.owner_id == owner_id, Withdrawal.status.in_(ACTIVE_STATUSES)
+        Withdrawal.owner_id == owner_id, Withdrawal.status.in_(WithdrawalStatus.active())
     )
     return (await session.scalars(statement)).one_or_none()
 

@@ -14,10 +14,11 @@ from shared.ledger import system_accounts
 from shared.ledger.post import post_one
 from shared.ledger.rules import CaptureHold, ReleaseHold, Transfer
 from shared.models import Withdrawal
-from shared.models.withdrawal import FINAL_STATUSES
+from shared.models.webhook_delivery import Verdict
+from shared.models.withdrawal import WithdrawalStatus
 from shared.outbox.messages import Message, write
 from shared.withdrawals import timeline
-from shared.withdrawals.states import Conclusion, MoneyMove, Step, TurnedDown, Verdict, judge
+from shared.withdrawals.states import Conclusion, MoneyMove, Step, TurnedDown, judge
 from shared.withdrawals.views import mask
 
 _logger = logging.getLogger(__name__)
@@ -35,14 +36,14 @@ async def apply_step(session: AsyncSession, withdrawal: Withdrawal, step: Step) 
     withdrawal.next_attempt_at = step.next_attempt_at
     withdrawal.retries = step.retries
     withdrawal.first_not_found_at = step.first_not_found_at
-    if step.status in FINAL_STATUSES:
+    if step.status.is_final:
         _note_the_end(withdrawal, step)
     await session.flush()
     if step.is_told:
         await timeline.append(session, withdrawal.id, status=step.status, kind=step.kind, facts=step.facts)
-    if step.status in FINAL_STATUSES:
+    if step.status.is_final:
         await write(session, [_message(withdrawal)])
-    elif step.status == "needs_review" and step.is_told:
+    elif step.status is WithdrawalStatus.NEEDS_REVIEW and step.is_told:
         alert(withdrawal, step.kind)
 
 
@@ -51,9 +52,9 @@ async def settle(session: AsyncSession, withdrawal: Withdrawal, fact: Conclusion
     verdict, step = judge(withdrawal.status, withdrawal.utr, fact, is_being_sent=_may_be_being_sent(withdrawal))
     if step is not None:
         await apply_step(session, withdrawal, step)
-    elif verdict == "noted":
+    elif verdict is Verdict.NOTED:
         await _note_refusal(session, withdrawal, fact)
-    elif verdict == "contradiction":
+    elif verdict is Verdict.CONTRADICTION:
         claimed = {"claim": type(fact).__name__, "utr": None if isinstance(fact, TurnedDown) else fact.utr}
         await timeline.append(session, withdrawal.id, status=withdrawal.status, kind="contradiction", facts=claimed)
         alert(withdrawal, "contradiction")
@@ -63,7 +64,7 @@ async def settle(session: AsyncSession, withdrawal: Withdrawal, fact: Conclusion
 def _may_be_being_sent(withdrawal: Withdrawal) -> bool:
     """Whether somebody may be sending it right now; under review, the lease does not say for what it was taken."""
     is_leased = withdrawal.lease_expires_at is not None and withdrawal.lease_expires_at > clock.now()
-    return is_leased and withdrawal.status in ("in_flight", "needs_review")
+    return is_leased and withdrawal.status.lease_may_be_for_sending
 
 
 async def _note_refusal(session: AsyncSession, withdrawal: Withdrawal, fact: Conclusion) -> None:

@@ -13,7 +13,8 @@ from typing import Any, Literal, assert_never
 
 from shared.banks.wire import to_wire_time
 from shared.config import WithdrawalTimings
-from shared.models.withdrawal import ACTIVE_STATUSES
+from shared.models.webhook_delivery import Verdict
+from shared.models.withdrawal import WithdrawalStatus
 from shared.withdrawals.backoff import delay_seconds
 
 MoneyMove = Literal["capture", "release", "reverse"]
@@ -101,7 +102,7 @@ Fact = Conclusion | Uncertainty
 class Standing:
     """What the machine needs to know of a withdrawal."""
 
-    status: str
+    status: WithdrawalStatus
     active_since: datetime
     retries: int = 0
     first_not_found_at: datetime | None = None
@@ -122,7 +123,7 @@ class Moment:
 class Step:
     """Where the withdrawal goes. Money moves, in order, in the transaction that writes it."""
 
-    status: str
+    status: WithdrawalStatus
     kind: str
     facts: Mapping[str, Any] = field(default_factory=dict)
     money: tuple[MoneyMove, ...] = ()
@@ -137,12 +138,14 @@ def conclude(fact: Conclusion) -> Step:
     """The end of an active withdrawal."""
     match fact:
         case Paid():
-            return Step("succeeded", "paid", {"utr": fact.utr}, ("capture",))
+            return Step(WithdrawalStatus.SUCCEEDED, "paid", {"utr": fact.utr}, ("capture",))
         case TurnedDown():
-            return Step("failed", "refused", {"reason": fact.reason}, ("release",))
+            return Step(WithdrawalStatus.FAILED, "refused", {"reason": fact.reason}, ("release",))
         case SentBack():
             # The bank's book has it leave and come back, so ours does too.
-            return Step("reversed", "returned", {"utr": fact.utr, "reason": fact.reason}, ("capture", "reverse"))
+            return Step(
+                WithdrawalStatus.REVERSED, "returned", {"utr": fact.utr, "reason": fact.reason}, ("capture", "reverse")
+            )
         case _:
             assert_never(fact)
 
@@ -156,7 +159,7 @@ def decide(standing: Standing, fact: Fact, moment: Moment) -> Step:
     if isinstance(fact, Paid | TurnedDown | SentBack):
         return conclude(fact)
     step = _continue(standing, fact, moment)
-    if step.status == "needs_review" or standing.status == "needs_review":
+    if step.status is WithdrawalStatus.NEEDS_REVIEW or standing.status is WithdrawalStatus.NEEDS_REVIEW:
         return _stay_under_review(standing, step, moment)
     overdue_at = standing.active_since + timedelta(seconds=moment.timings.review_after_seconds)
     if moment.now >= overdue_at and not isinstance(fact, Abandoned):
@@ -171,25 +174,27 @@ def _continue(standing: Standing, fact: Uncertainty, moment: Moment) -> Step:
     match fact:
         case NotDone() if standing.was_accepted:
             # This send did not arrive, but an earlier one did. What became of it only the bank can tell.
-            step = Step("unknown", "delayed_but_known", {"reason": fact.reason}, (), moment.now, retries)
+            step = Step(WithdrawalStatus.UNKNOWN, "delayed_but_known", {"reason": fact.reason}, (), moment.now, retries)
         case NotDone():
             kind = "bank_down" if fact.is_about_bank else "delayed"
-            step = Step("waiting", kind, _with_next(later, fact.reason), (), later, retries)
+            step = Step(WithdrawalStatus.WAITING, kind, _with_next(later, fact.reason), (), later, retries)
         case MayBeDone():
-            step = Step("unknown", "bank_slow", {"reason": fact.reason}, (), moment.now, retries)
+            step = Step(WithdrawalStatus.UNKNOWN, "bank_slow", {"reason": fact.reason}, (), moment.now, retries)
         case InProgress():
-            is_news = standing.status == "in_flight" or not standing.was_accepted
-            step = Step("unknown", "processing", _with_next(later), (), later, retries, None, is_news)
+            is_news = standing.status is WithdrawalStatus.IN_FLIGHT or not standing.was_accepted
+            step = Step(WithdrawalStatus.UNKNOWN, "processing", _with_next(later), (), later, retries, None, is_news)
         case NoAnswer():
-            step = Step("unknown", "no_answer", _with_next(later, fact.reason), (), later, retries, missing_since)
+            step = Step(
+                WithdrawalStatus.UNKNOWN, "no_answer", _with_next(later, fact.reason), (), later, retries, missing_since
+            )
         case NotKnownThere():
             step = _not_found(standing, moment, later)
         case BankShut():
             step = _bank_shut(standing, fact, moment)
         case WrongAmount():
-            step = Step("needs_review", "amount_mismatch", {"amount": fact.amount})
+            step = Step(WithdrawalStatus.NEEDS_REVIEW, "amount_mismatch", {"amount": fact.amount})
         case Abandoned():
-            step = Step("unknown", "interrupted", {}, (), moment.now, standing.retries, missing_since)
+            step = Step(WithdrawalStatus.UNKNOWN, "interrupted", {}, (), moment.now, standing.retries, missing_since)
         case _:
             assert_never(fact)
     return step
@@ -206,20 +211,24 @@ def _not_found(standing: Standing, moment: Moment, later: datetime) -> Step:
     missing_since = standing.first_not_found_at
     if missing_since is None:
         again_at = moment.now + grace
-        return Step("unknown", "not_found", _with_next(again_at), (), again_at, standing.retries, moment.now)
+        return Step(
+            WithdrawalStatus.UNKNOWN, "not_found", _with_next(again_at), (), again_at, standing.retries, moment.now
+        )
     if moment.now < missing_since + grace:
         again_at = missing_since + grace
-        return Step("unknown", "not_found", {}, (), again_at, standing.retries, missing_since, is_told=False)
+        return Step(
+            WithdrawalStatus.UNKNOWN, "not_found", {}, (), again_at, standing.retries, missing_since, is_told=False
+        )
     if standing.was_accepted:
-        return Step("needs_review", "lost_sight", {}, (), later, standing.retries)
-    return Step("waiting", "never_arrived", _with_next(later), (), later, standing.retries)
+        return Step(WithdrawalStatus.NEEDS_REVIEW, "lost_sight", {}, (), later, standing.retries)
+    return Step(WithdrawalStatus.WAITING, "never_arrived", _with_next(later), (), later, standing.retries)
 
 
 def _bank_shut(standing: Standing, fact: BankShut, moment: Moment) -> Step:
     # A little spread, so that not everybody knocks the moment the bank may be asked again.
     spread = timedelta(seconds=moment.timings.retry_base_seconds * moment.jitter)
     again_at = fact.until + spread
-    status = "waiting" if standing.status in ("queued", "waiting") else "unknown"
+    status = WithdrawalStatus.WAITING if standing.status.may_be_sent else WithdrawalStatus.UNKNOWN
     return Step(
         status,
         "bank_shut",
@@ -234,10 +243,10 @@ def _bank_shut(standing: Standing, fact: BankShut, moment: Moment) -> Step:
 
 def _stay_under_review(standing: Standing, step: Step, moment: Moment) -> Step:
     again_at = moment.now + timedelta(seconds=moment.timings.retry_cap_seconds)
-    is_new = standing.status != "needs_review"
+    is_new = standing.status is not WithdrawalStatus.NEEDS_REVIEW
     # What is not merely overdue is worth a line of its own; being overdue is told once.
     kind = step.kind if step.kind in ("amount_mismatch", "lost_sight") else "needs_review"
-    return replace(step, status="needs_review", kind=kind, next_attempt_at=again_at, is_told=is_new)
+    return replace(step, status=WithdrawalStatus.NEEDS_REVIEW, kind=kind, next_attempt_at=again_at, is_told=is_new)
 
 
 def _with_next(moment: datetime, reason: str | None = None) -> dict[str, Any]:
@@ -245,11 +254,8 @@ def _with_next(moment: datetime, reason: str | None = None) -> dict[str, Any]:
     return facts if reason is None else {**facts, "reason": reason}
 
 
-Verdict = Literal["settled", "noted", "duplicate", "contradiction"]
-
-
 def judge(
-    status: str, known_utr: str | None, fact: Conclusion, *, is_being_sent: bool = False
+    status: WithdrawalStatus, known_utr: str | None, fact: Conclusion, *, is_being_sent: bool = False
 ) -> tuple[Verdict, Step | None]:
     """What a bank's late word means for a withdrawal in any status, and the step it takes, if any.
 
@@ -258,17 +264,20 @@ def judge(
     Against something already final it is either old news or a contradiction, which changes nothing and has to be
     looked at.
     """
-    if status in ACTIVE_STATUSES and is_being_sent and isinstance(fact, TurnedDown):
-        return "noted", None
-    if status in ACTIVE_STATUSES:
-        return "settled", conclude(fact)
+    if status.is_active and is_being_sent and isinstance(fact, TurnedDown):
+        return Verdict.NOTED, None
+    if status.is_active:
+        return Verdict.SETTLED, conclude(fact)
     is_same_payout = not isinstance(fact, TurnedDown) and (known_utr is None or fact.utr in (None, known_utr))
     match fact, status:
-        case SentBack(), "succeeded" if is_same_payout:
-            return "settled", replace(conclude(fact), money=("reverse",))
-        case (Paid(), "succeeded" | "reversed") | (SentBack(), "reversed") if is_same_payout:
-            return "duplicate", None
-        case TurnedDown(), "failed":
-            return "duplicate", None
+        case SentBack(), WithdrawalStatus.SUCCEEDED if is_same_payout:
+            return Verdict.SETTLED, replace(conclude(fact), money=("reverse",))
+        case (Paid(), WithdrawalStatus.SUCCEEDED | WithdrawalStatus.REVERSED) | (
+            SentBack(),
+            WithdrawalStatus.REVERSED,
+        ) if is_same_payout:
+            return Verdict.DUPLICATE, None
+        case TurnedDown(), WithdrawalStatus.FAILED:
+            return Verdict.DUPLICATE, None
         case _:
-            return "contradiction", None
+            return Verdict.CONTRADICTION, None

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.banks.wire import to_wire_time
 from shared.models import Withdrawal, WithdrawalEvent
-from shared.models.withdrawal import FINAL_STATUSES
+from shared.models.withdrawal import WithdrawalStatus
 from shared.withdrawals import timeline
 from shared.withdrawals.errors import WithdrawalNotFound
 
@@ -57,7 +57,7 @@ async def recent_withdrawals(session: AsyncSession, *, owner_id: UUID, since: da
         select(Withdrawal)
         .where(
             Withdrawal.owner_id == owner_id,
-            or_(Withdrawal.status.not_in(FINAL_STATUSES), Withdrawal.finished_at >= since),
+            or_(Withdrawal.status.not_in(WithdrawalStatus.final()), Withdrawal.finished_at >= since),
         )
         .order_by(Withdrawal.id.desc())
         .limit(MAX_RECENT)
@@ -123,11 +123,11 @@ def _waiting_for(status: str, position: int | None) -> str | None:
 
 
 async def _positions(session: AsyncSession, owner_id: UUID, shown: Iterable[Withdrawal]) -> dict[UUID, int]:
-    if all(withdrawal.status in FINAL_STATUSES for withdrawal in shown):
+    if all(withdrawal.status.is_final for withdrawal in shown):
         return {}
     # The active one is always the oldest, so the order of ids is the order of the queue.
     statement = select(Withdrawal.id, func.row_number().over(order_by=Withdrawal.id)).where(
-        Withdrawal.owner_id == owner_id, Withdrawal.status.not_in(FINAL_STATUSES)
+        Withdrawal.owner_id == owner_id, Withdrawal.status.not_in(WithdrawalStatus.final())
     )
     return {row[0]: row[1] for row in await session.execute(statement)}
 

@@ -15,7 +15,8 @@ from shared.ledger import system_accounts
 from shared.ledger.post import post_one
 from shared.ledger.rules import CaptureHold, PlaceHold, ReleaseHold, Transfer
 from shared.models import Account, OnRamp, Withdrawal
-from shared.models.withdrawal import FINAL_STATUSES
+from shared.models.on_ramp import OnRampStatus
+from shared.models.withdrawal import WithdrawalStatus
 
 BankMove = tuple[str, Literal["CREDIT", "DEBIT"], int]
 """Reference, direction, amount in paise."""
@@ -38,7 +39,7 @@ async def create_on_ramp(
         bank=bank,
         amount=amount,
         currency="INR",
-        status=status,
+        status=OnRampStatus(status),
         idempotency_key=new_token(),
         token=new_token(),
         redirect_url=None,
@@ -67,7 +68,7 @@ async def create_withdrawal(
         transfer_id = new_id()
         payout = Transfer(transfer_id, "payout", wallet.id, system_accounts.SETTLEMENT[bank], amount)
         await post_one(session, CaptureHold(hold_id, payout))
-    elif status in FINAL_STATUSES:
+    elif WithdrawalStatus(status).is_final:
         await post_one(session, ReleaseHold(hold_id, wallet.id))
     if status == "reversed":
         reversal_id = new_id()
@@ -85,7 +86,7 @@ async def create_withdrawal(
         account_holder="Asha Rao",
         amount=amount,
         currency="INR",
-        status=status,
+        status=WithdrawalStatus(status),
         hold_id=hold_id,
         transfer_id=transfer_id,
         reversal_transfer_id=reversal_id,
@@ -98,7 +99,7 @@ async def create_withdrawal(
         first_not_found_at=None,
         active_since=None,
         created_at=clock.now(),
-        finished_at=clock.now() if status in FINAL_STATUSES else None,
+        finished_at=clock.now() if WithdrawalStatus(status).is_final else None,
     )
     session.add(withdrawal)
     await session.flush()

@@ -15,6 +15,7 @@ from shared.banks.signatures import sign
 from shared.banks.wire import ADAPTERS, Notice, PaymentNotice
 from shared.ids import new_id, new_token
 from shared.models import Account, OnRamp
+from shared.models.on_ramp import OnRampStatus
 
 
 def new_webhook_secret() -> str:
@@ -58,7 +59,7 @@ async def create_on_ramp(
         bank=bank,
         amount=amount,
         currency="INR",
-        status="pending",
+        status=OnRampStatus.PENDING,
         idempotency_key=new_token(),
         token=new_token() if is_opened else None,
         redirect_url="https://bank.example/session" if is_opened else None,

@@ -14,6 +14,7 @@ from shared.http.fields import Body
 from shared.idempotency.claims import Answer
 from shared.ledger.accounts import wallet_of
 from shared.models import OnRamp
+from shared.models.on_ramp import OnRampStatus
 from shared.on_ramps.commands import get_on_ramp, list_on_ramps
 from shared.pages import formatting
 from shared.pages.forms import Form, Rupees, SubmittedForm
@@ -88,7 +89,7 @@ async def _next_place(resources: Resources, caller: Identity, answer: Answer) ->
     if answer.is_replayed:
         async with resources.read_sessionmaker() as session:
             on_ramp = await get_on_ramp(session, owner_id=caller.owner_id, on_ramp_id=on_ramp_id)
-        redirect_url = redirect_url if on_ramp.status == "pending" else None
+        redirect_url = redirect_url if on_ramp.status is OnRampStatus.PENDING else None
     return redirect_url or f"/on-ramps/{on_ramp_id}"
 
 

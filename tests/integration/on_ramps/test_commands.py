@@ -23,6 +23,7 @@ from shared.idempotency.claims import Answer, Claim, claim_for
 from shared.idempotency.errors import IdempotencyKeyReused, RequestInFlight
 from shared.ids import new_token
 from shared.models import Account, OnRamp
+from shared.models.on_ramp import OnRampStatus
 from shared.on_ramps import commands
 from shared.on_ramps.errors import OnRampNotFound, TooManyOnRamps, UnknownBank
 from shared.on_ramps.settlement import settle
@@ -229,7 +230,7 @@ async def test_a_row_given_up_while_the_bank_was_asked_is_not_offered_but_its_to
     row = await until_row(sessionmaker, wallet)
     async with sessionmaker.begin() as session:
         given_up = await session.get_one(OnRamp, row.id)
-        given_up.status, given_up.settled_at = "failure", clock.now()
+        given_up.status, given_up.settled_at = OnRampStatus.FAILURE, clock.now()
     with pytest.raises(BankUnavailable):
         await work
     (row,) = await rows_of(sessionmaker, wallet)

@@ -14,6 +14,7 @@ from shared.banks.wire import StatementItem
 from shared.db.engine import SessionMaker
 from shared.ledger import system_accounts
 from shared.models import Account, OnRamp, ReconciliationFinding
+from shared.models.on_ramp import OnRampStatus
 from shared.proof.prove import prove
 from shared.reconciliation.reconcile import Report, reconcile_bank
 from tests.support.bank_flows import BankMove, bank_statement, create_on_ramp, create_withdrawal
@@ -117,10 +118,10 @@ async def test_a_parked_credit_that_was_booked_since_leaves_suspense(desk: Desk)
     # The bank's late success is credited after all, under the same on-ramp.
     async with desk.sessionmaker.begin() as session:
         late = await create_on_ramp(session, account, 500)
-        transfer_id, late.transfer_id, late.status = late.transfer_id, None, "failure"
+        transfer_id, late.transfer_id, late.status = late.transfer_id, None, OnRampStatus.FAILURE
         await session.flush()
         row = await session.get_one(OnRamp, given_up.id)
-        row.status, row.transfer_id, row.is_late_success = "success", transfer_id, True
+        row.status, row.transfer_id, row.is_late_success = OnRampStatus.SUCCESS, transfer_id, True
     assert await desk.agrees_with(moves)  # listed as parked and booked since
 
     report = await desk.run(moves)
@@ -185,9 +186,9 @@ async def test_a_flow_that_began_before_the_range_finds_its_bank_line(desk: Desk
     settled = await on_ramp(desk, account, 500)
     async with desk.sessionmaker.begin() as session:
         donor, row = await session.get_one(OnRamp, settled.id), await session.get_one(OnRamp, begun.id)
-        transfer_id, donor.transfer_id, donor.status = donor.transfer_id, None, "failure"
+        transfer_id, donor.transfer_id, donor.status = donor.transfer_id, None, OnRampStatus.FAILURE
         await session.flush()
-        row.status, row.transfer_id, row.settled_at = "success", transfer_id, clock.now()
+        row.status, row.transfer_id, row.settled_at = OnRampStatus.SUCCESS, transfer_id, clock.now()
     report = await desk.run([(str(begun.id), "CREDIT", 500)], age=timedelta(days=29))
     assert report.ok, report.differences
 

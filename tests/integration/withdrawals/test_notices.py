@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from shared.models import Account
+from shared.models.webhook_delivery import Verdict
 from shared.withdrawals.engine import Job
 from shared.withdrawals.notices import NoticeVerdict
 from shared.withdrawals.states import Fact, MayBeDone, NotDone, Paid, TurnedDown
@@ -51,8 +52,8 @@ async def test_a_failure_heard_while_it_is_being_sent_waits_for_what_becomes_of_
 ) -> None:
     wallet, withdrawal, job = await being_sent(world)
     await world.change(withdrawal, status=status)
-    assert await world.hear(withdrawal, "failure") == NoticeVerdict("noted", withdrawal)
-    assert await world.hear(withdrawal, "failure") == NoticeVerdict("noted", withdrawal)
+    assert await world.hear(withdrawal, "failure") == NoticeVerdict(Verdict.NOTED, withdrawal)
+    assert await world.hear(withdrawal, "failure") == NoticeVerdict(Verdict.NOTED, withdrawal)
     assert await world.money(wallet) == HELD
     assert (await world.kinds(withdrawal)).count("refusal_heard") == 1
     await world.engine.record(job, outcome)
@@ -87,7 +88,7 @@ async def test_what_the_bank_once_refused_and_does_not_know_any_more_is_not_sent
 async def test_a_notice_ends_whatever_is_active(world: World, before: str, event: str, status: str) -> None:
     wallet, withdrawal = await in_flight(world)
     await world.change(withdrawal, status=before)
-    assert await world.hear(withdrawal, event) == NoticeVerdict("settled", withdrawal)
+    assert await world.hear(withdrawal, event) == NoticeVerdict(Verdict.SETTLED, withdrawal)
     row = await world.row(withdrawal)
     assert (row.status, row.lease_id, row.next_attempt_at) == (status, None, None)
     assert await world.money(wallet) == (PAID if event == "success" else FULL)
@@ -137,7 +138,7 @@ async def test_a_success_after_a_failure_is_a_contradiction_that_wakes_somebody(
 ) -> None:
     wallet, withdrawal = await in_flight(world)
     await world.hear(withdrawal, "failure")
-    assert await world.hear(withdrawal, "success") == NoticeVerdict("contradiction", withdrawal)
+    assert await world.hear(withdrawal, "success") == NoticeVerdict(Verdict.CONTRADICTION, withdrawal)
     assert (await world.row(withdrawal)).status == "failed"
     assert await world.money(wallet) == FULL
     assert (await world.kinds(withdrawal))[-1] == "contradiction"
@@ -169,7 +170,7 @@ async def test_another_amount_settles_nothing_and_the_bank_is_asked_at_once(worl
     wallet, withdrawal = await in_flight(world)
     await world.change(withdrawal, status="unknown", lease_id=None, lease_expires_at=None)
     world.bank.pay(str(withdrawal), 100_00)
-    assert await world.hear(withdrawal, "success", amount=999) == NoticeVerdict("amount_mismatch", withdrawal)
+    assert await world.hear(withdrawal, "success", amount=999) == NoticeVerdict(Verdict.AMOUNT_MISMATCH, withdrawal)
     assert (await world.row(withdrawal)).status == "needs_review"
     assert await world.money(wallet) == HELD
     # The notice was wrong, the bank's book is right: asked, it says so, and nobody has to look.
@@ -198,7 +199,7 @@ async def test_another_amount_for_something_finished_is_only_noted(world: World)
 @pytest.mark.parametrize("reference", ["not a uuid", "01a1fa59-586d-75e5-97ce-eed68a05ac38"])
 async def test_a_reference_that_is_not_ours_is_unknown(world: World, reference: str) -> None:
     _, withdrawal = await in_flight(world)
-    assert await world.hear(withdrawal, "success", reference=reference) == NoticeVerdict("unknown_reference")
+    assert await world.hear(withdrawal, "success", reference=reference) == NoticeVerdict(Verdict.UNKNOWN_REFERENCE)
 
 
 async def test_another_banks_word_does_not_count(world: World) -> None:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 from shared.ids import new_id
 from shared.models import OnRamp
+from shared.models.on_ramp import OnRampStatus
 from shared.on_ramps.errors import UnknownBank
 from shared.on_ramps.views import body_of
 
@@ -18,7 +19,7 @@ def an_on_ramp() -> OnRamp:
         bank="hdfc",
         amount=20000,
         currency="INR",
-        status="pending",
+        status=OnRampStatus.PENDING,
         idempotency_key="k",
         token="s3cret",
         redirect_url="https://bank.example/t",
@@ -44,7 +45,7 @@ def test_a_pending_one_is_shown_with_where_to_go() -> None:
 
 def test_a_settled_one_is_shown_with_its_transfer_and_times_in_utc() -> None:
     on_ramp = an_on_ramp()
-    on_ramp.status, on_ramp.transfer_id = "success", new_id()
+    on_ramp.status, on_ramp.transfer_id = OnRampStatus.SUCCESS, new_id()
     on_ramp.settled_at = MOMENT.astimezone(timezone(timedelta(hours=5, minutes=30)))
     shown = body_of(on_ramp)
     assert shown["transfer_id"] == str(on_ramp.transfer_id)

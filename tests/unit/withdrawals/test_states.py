@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.config import WithdrawalTimings
-from shared.models.withdrawal import ACTIVE_STATUSES, FINAL_STATUSES
+from shared.models.withdrawal import WithdrawalStatus
 from shared.withdrawals.backoff import delay_seconds
 from shared.withdrawals.states import (
     Abandoned,
@@ -54,14 +54,14 @@ def after(seconds: float = 0, jitter: float = 0.5, timings: WithdrawalTimings = 
 
 
 def standing(status: str = "in_flight", retries: int = 0, first_not_found_at: datetime | None = None) -> Standing:
-    return Standing(status, START, retries, first_not_found_at)
+    return Standing(WithdrawalStatus(status), START, retries, first_not_found_at)
 
 
 def named(value: object) -> str:
     return type(value).__name__
 
 
-@pytest.mark.parametrize("status", ACTIVE_STATUSES)
+@pytest.mark.parametrize("status", WithdrawalStatus.active())
 @pytest.mark.parametrize(
     ("fact", "expected", "money"),
     [
@@ -193,7 +193,7 @@ def test_retries_back_off() -> None:
 @pytest.mark.parametrize(
     ("status", "fact", "verdict"),
     [
-        *[(status, fact, "settled") for status in ACTIVE_STATUSES for fact in CONCLUSIONS],
+        *[(status, fact, "settled") for status in WithdrawalStatus.active() for fact in CONCLUSIONS],
         ("succeeded", Paid("UTR1"), "duplicate"),
         ("succeeded", Paid(None), "duplicate"),
         ("succeeded", Paid("UTR2"), "contradiction"),
@@ -212,15 +212,15 @@ def test_retries_back_off() -> None:
     ],
 )
 def test_a_late_word_of_the_bank(status: str, fact: Conclusion, verdict: str) -> None:
-    found, step = judge(status, None if status in ACTIVE_STATUSES else "UTR1", fact)
+    found, step = judge(WithdrawalStatus(status), None if WithdrawalStatus(status).is_active else "UTR1", fact)
     assert found == verdict
     assert (step is not None) == (verdict == "settled")
 
 
-@pytest.mark.parametrize("status", ACTIVE_STATUSES)
+@pytest.mark.parametrize("status", WithdrawalStatus.active())
 @pytest.mark.parametrize(("fact", "verdict"), list(zip(CONCLUSIONS, ["settled", "noted", "settled"], strict=True)))
 def test_a_refusal_heard_while_it_is_being_sent_releases_nothing(status: str, fact: Conclusion, verdict: str) -> None:
-    found, step = judge(status, None, fact, is_being_sent=True)
+    found, step = judge(WithdrawalStatus(status), None, fact, is_being_sent=True)
     assert (found, step is None) == (verdict, verdict == "noted")
 
 
@@ -230,7 +230,7 @@ def test_a_send_that_did_not_arrive_is_not_repeated_once_the_bank_spoke_of_the_p
 
 
 def test_a_paid_withdrawal_that_comes_back_is_credited_and_not_captured_again() -> None:
-    _, step = judge("succeeded", "UTR1", SentBack("UTR1", "RETURNED"))
+    _, step = judge(WithdrawalStatus.SUCCEEDED, "UTR1", SentBack("UTR1", "RETURNED"))
     assert step is not None
     assert (step.status, step.money) == ("reversed", ("reverse",))
 
@@ -277,7 +277,7 @@ def test_a_bank_without_idempotency_never_pays_twice(story: list[tuple[str, floa
         else:
             fact = bank.enquire(now, is_answering)
         step: Step = decide(standing(current, retries, missing), fact, after(now, jitter))
-        if step.status in FINAL_STATUSES:
+        if step.status.is_final:
             break
         assert step.next_attempt_at is not None
         current, retries, missing = step.status, step.retries, step.first_not_found_at
