@@ -177,14 +177,14 @@ def flow_reads(app: RunningApp, shop: Shop) -> dict[str, Read]:
 
     async def everything(session: AsyncSession) -> None:
         await queries.overview(session, owner)
-        await statement.page(session, shop.account_id, limit=NEWEST)
+        await statement.read_page(session, shop.account_id, limit=NEWEST)
 
     owner = shop.signed.id
     return {
         "summary": of(lambda session: queries.summary(session, owner)),
         "30 days": of(lambda session: queries.daily(session, owner, first=None, last=None)),
         "12 months": of(lambda session: queries.monthly(session, owner, first=None, last=None)),
-        f"newest {NEWEST}": of(lambda session: statement.page(session, shop.account_id, limit=NEWEST)),
+        f"newest {NEWEST}": of(lambda session: statement.read_page(session, shop.account_id, limit=NEWEST)),
         "all of these at once": of(everything),
     }
 

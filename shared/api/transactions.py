@@ -15,7 +15,7 @@ from shared.api.statement_csv import csv_response
 from shared.http.dependencies import Caller, CurrentResources, ReadSession
 from shared.http.pagination import Page, PageQuery, cursor_of
 from shared.http.problems import problem_responses
-from shared.http.query_parameters import Statement
+from shared.http.query_parameters import StatementQuery
 from shared.ledger import statement
 from shared.ledger.accounts import account_of, wallet_of
 from shared.ledger.errors import AccountNotFound
@@ -71,11 +71,11 @@ class TransactionOut(BaseModel):
 
 @router.get("/transactions", responses=problem_responses(AccountNotFound))
 async def list_transactions(
-    caller: Caller, session: ReadSession, asked: Statement, page: PageQuery
+    caller: Caller, session: ReadSession, asked: StatementQuery, page: PageQuery
 ) -> Page[TransactionOut]:
     """Movements, newest first. With filters a page may be short and still have a `next_cursor`."""
     account_id = await _account_id(session, caller.owner_id, asked.account_id)
-    found = await statement.page(
+    found = await statement.read_page(
         session, account_id, limit=page.limit, before_seq=page.after_number(), wanted=asked.wanted
     )
     next_cursor = None if found.next_before is None else cursor_of(found.next_before)
@@ -87,7 +87,7 @@ async def list_transactions(
     response_class=StreamingResponse,
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}, **problem_responses(AccountNotFound)},
 )
-async def export_transactions(caller: Caller, resources: CurrentResources, asked: Statement) -> StreamingResponse:
+async def export_transactions(caller: Caller, resources: CurrentResources, asked: StatementQuery) -> StreamingResponse:
     """Every matching movement as CSV, however many there are; amounts in rupees."""
     async with resources.read_sessionmaker() as session:
         account_id = await _account_id(session, caller.owner_id, asked.account_id)

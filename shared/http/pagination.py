@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Query
@@ -70,11 +69,6 @@ class PageRequest:
 def cursor_of(position: UUID | int) -> str:
     """The cursor that continues after `position`."""
     return base64.urlsafe_b64encode(str(position).encode("ascii")).decode("ascii").rstrip("=")
-
-
-def page(items: Sequence[Any], next_cursor: str | None) -> dict[str, Any]:
-    """The JSON body of one page."""
-    return {"items": list(items), "next_cursor": next_cursor}
 
 
 def _unreadable() -> InvalidRequest:

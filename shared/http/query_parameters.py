@@ -81,7 +81,7 @@ OptionalSearch = Annotated[SearchText | None, BeforeValidator(none_if_blank), _o
 
 
 @dataclass(frozen=True, slots=True)
-class StatementQuery:
+class StatementRequest:
     """Which account's lines, and which of them."""
 
     account_id: UUID | None
@@ -100,8 +100,8 @@ def _statement_query(
         LastMoment | None, Query(alias="to", description="This moment or earlier; a date is its end")
     ] = None,
     search: Annotated[OptionalSearch, Query(alias="q", description="Part of a note, a name or a wallet id")] = None,
-) -> StatementQuery:
-    return StatementQuery(account_id, Filter(direction, kind, since, until, search))
+) -> StatementRequest:
+    return StatementRequest(account_id, Filter(direction, kind, since, until, search))
 
 
-Statement = Annotated[StatementQuery, Depends(_statement_query)]
+StatementQuery = Annotated[StatementRequest, Depends(_statement_query)]

@@ -74,7 +74,7 @@ class StatementPage:
 EVERYTHING = Filter()
 
 
-async def page(
+async def read_page(
     session: AsyncSession,
     account_id: UUID,
     *,
@@ -115,7 +115,7 @@ async def stream(
     before_seq: int | None = None
     while True:
         async with sessionmaker() as session:
-            part = await page(session, account_id, limit=chunk, before_seq=before_seq, wanted=wanted)
+            part = await read_page(session, account_id, limit=chunk, before_seq=before_seq, wanted=wanted)
         for line in part.lines:
             yield line
         if part.next_before is None:

@@ -111,7 +111,7 @@ class Feed:
         if count <= 0:
             return []
         # Without a gap, so this many lines up to `upto` are exactly those after the cursor.
-        page = await statement.page(session, self._account_id, limit=count, before_seq=upto + 1)
+        page = await statement.read_page(session, self._account_id, limit=count, before_seq=upto + 1)
         lines = page.lines[::-1]
         return [
             Event("transaction", shown.model_dump(mode="json"), replace(before, seq=line.seq))

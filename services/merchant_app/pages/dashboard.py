@@ -25,7 +25,7 @@ async def show_dashboard(request: Request, caller: Caller, session: ReadSession)
     """The page after sign-in: today, this month, the newest payments, 30 days and 12 months."""
     shop = await profiles.merchant_profile(session, caller.owner_id)
     wallet = await wallet_of(session, caller.owner_id)
-    newest = await statement.page(session, wallet.id, limit=NEWEST_PAYMENTS, wanted=_PAYMENTS)
+    newest = await statement.read_page(session, wallet.id, limit=NEWEST_PAYMENTS, wanted=_PAYMENTS)
     overview = await queries.overview(session, caller.owner_id)
     return render(
         request,

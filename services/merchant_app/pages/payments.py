@@ -83,7 +83,9 @@ async def show_payments(request: Request, caller: Caller, session: ReadSession) 
     timezone = (await profiles.merchant_profile(session, caller.owner_id)).timezone
     zone = ZoneInfo(timezone)
     account = await wallet_of(session, caller.owner_id)
-    found = await statement.page(session, account.id, limit=PER_PAGE, before_seq=before_seq, wanted=asked.wanted(zone))
+    found = await statement.read_page(
+        session, account.id, limit=PER_PAGE, before_seq=before_seq, wanted=asked.wanted(zone)
+    )
     movements = [movement_of(line) for line in await show_lines(session, found.lines)]
     return render(
         request,

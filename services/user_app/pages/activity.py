@@ -47,7 +47,7 @@ async def show_activity(request: Request, caller: Caller, session: ReadSession) 
         asked = form.read(ActivityQuery)
         before_seq = PageRequest(PER_PAGE, asked.cursor).after_number()
     account_id = await _account_id(session, caller, asked)
-    found = await statement.page(
+    found = await statement.read_page(
         session, account_id, limit=PER_PAGE, before_seq=before_seq, wanted=asked.wanted(_INDIA)
     )
     accounts = await accounts_of(session, caller.owner_id, limit=MAX_POTS + 1)

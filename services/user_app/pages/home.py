@@ -28,7 +28,7 @@ async def show_home(request: Request, caller: Caller, session: ReadSession) -> R
     """The page after sign-in: what is there, what is held and why, and what happened lately."""
     user = await profiles.user_profile(session, caller.owner_id)
     wallet = await wallet_of(session, caller.owner_id)
-    recent = await statement.page(session, wallet.id, limit=RECENT_LINES)
+    recent = await statement.read_page(session, wallet.id, limit=RECENT_LINES)
     accounts = await accounts_of(session, caller.owner_id, limit=MAX_POTS + 1)
     return render(
         request,

@@ -103,7 +103,7 @@ async def send(
 async def _show_search(request: Request, caller: Identity, session: AsyncSession, form: Form) -> Response:
     text = _search_text(form.value("to"))
     wallet = await wallet_of(session, caller.owner_id)
-    recent = await statement.page(session, wallet.id, limit=RECENT_LINES)
+    recent = await statement.read_page(session, wallet.id, limit=RECENT_LINES)
     return render(
         request,
         "send.html",

@@ -55,7 +55,7 @@ async def walk(sessionmaker: SessionMaker, account_id: UUID, *, limit: int, want
     before: int | None = None
     for _ in range(1000):
         async with sessionmaker() as session:
-            page = await statement.page(session, account_id, limit=limit, before_seq=before, wanted=wanted)
+            page = await statement.read_page(session, account_id, limit=limit, before_seq=before, wanted=wanted)
         assert len(page.lines) <= limit
         lines += page.lines
         if page.next_before is None:
@@ -70,8 +70,8 @@ async def test_a_line_tells_what_moved_and_who_stood_at_the_other_end(sessionmak
     transfer_id = await move(sessionmaker, asha.id, ravi.id, 200, note="chai")
 
     async with sessionmaker() as session:
-        sent = (await statement.page(session, asha.id, limit=1)).lines[0]
-        received = (await statement.page(session, ravi.id, limit=1)).lines[0]
+        sent = (await statement.read_page(session, asha.id, limit=1)).lines[0]
+        received = (await statement.read_page(session, ravi.id, limit=1)).lines[0]
 
     assert (sent.transfer_id, sent.direction, sent.kind, sent.amount) == (transfer_id, "DEBIT", "p2p", 200)
     assert (sent.balance_after, sent.note, sent.counterparty) == (300, "chai", Party(ravi.handle, "Ravi Rao"))
@@ -104,9 +104,9 @@ async def test_a_pot_shows_its_name_to_its_owner_and_the_owner_to_everybody_else
     await move(sessionmaker, pot.id, ravi.id, 60)
 
     async with sessionmaker() as session:
-        own = (await statement.page(session, asha.id, limit=1)).lines[0]
-        his = (await statement.page(session, ravi.id, limit=1)).lines[0]
-        found = (await statement.page(session, ravi.id, limit=5, wanted=Filter(search="Secret"))).lines
+        own = (await statement.read_page(session, asha.id, limit=1)).lines[0]
+        his = (await statement.read_page(session, ravi.id, limit=1)).lines[0]
+        found = (await statement.read_page(session, ravi.id, limit=5, wanted=Filter(search="Secret"))).lines
 
     assert own.counterparty == Party(None, "Secret plan")
     assert his.counterparty == Party(asha.handle, "Asha Rao")
@@ -121,7 +121,7 @@ async def test_pages_neither_repeat_nor_miss_a_line_while_new_ones_arrive(sessio
     before: int | None = None
     while True:
         async with sessionmaker() as session:
-            page = await statement.page(session, asha.id, limit=2, before_seq=before)
+            page = await statement.read_page(session, asha.id, limit=2, before_seq=before)
         seen += [line.transfer_id for line in page.lines]
         await move(sessionmaker, asha.id, ravi.id, 1, note="late")
         if page.next_before is None:
@@ -197,7 +197,7 @@ async def test_the_balance_at_a_moment_is_the_last_one_written_by_then(sessionma
 async def test_no_account_no_statement(sessionmaker: SessionMaker) -> None:
     async with sessionmaker() as session:
         with pytest.raises(AccountNotFound):
-            await statement.page(session, new_id(), limit=1)
+            await statement.read_page(session, new_id(), limit=1)
         assert await statement.balance_at(session, new_id(), NOON) == 0
         assert await statement.derived_balance(session, new_id()) == 0
 
@@ -207,7 +207,7 @@ async def test_a_page_reads_few_rows_however_long_the_history_is(sessionmaker: S
     for _ in range(30):
         await move(sessionmaker, asha.id, ravi.id, 1)
     async with sessionmaker() as session:
-        page = await statement.page(session, asha.id, limit=3)
+        page = await statement.read_page(session, asha.id, limit=3)
         assert page.next_before == 29
-        older = await statement.page(session, asha.id, limit=3, before_seq=page.next_before)
+        older = await statement.read_page(session, asha.id, limit=3, before_seq=page.next_before)
     assert [line.seq for line in older.lines] == [28, 27, 26]
