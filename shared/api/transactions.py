@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -20,8 +19,7 @@ from shared.ledger import statement
 from shared.ledger.accounts import account_of, wallet_of
 from shared.ledger.errors import AccountNotFound
 from shared.ledger.rules import Direction, TransferKind
-from shared.ledger.statement import Line
-from shared.transfers.refunds import refunded_of
+from shared.transfers.statement_lines import StatementLine, with_refunds
 
 router = APIRouter(tags=["transactions"])
 
@@ -79,7 +77,8 @@ async def list_transactions(
         session, account_id, limit=page.limit, before_seq=page.after_number(), wanted=asked.wanted
     )
     next_cursor = None if found.next_before is None else cursor_of(found.next_before)
-    return Page(items=await show_lines(session, found.lines), next_cursor=next_cursor)
+    items = [transaction_of(line) for line in await with_refunds(session, found.lines)]
+    return Page(items=items, next_cursor=next_cursor)
 
 
 @router.get(
@@ -100,17 +99,9 @@ async def _account_id(session: AsyncSession, owner_id: UUID, account_id: UUID | 
     return (await account_of(session, owner_id, account_id)).id
 
 
-async def show_lines(session: AsyncSession, lines: Sequence[Line]) -> list[TransactionOut]:
-    """Lines as they are answered, and told of in events."""
-    refunded = await refunded_of(session, [line.transfer_id for line in lines if _is_received_payment(line)])
-    return [_shown(line, refunded.get(line.transfer_id, 0)) for line in lines]
-
-
-def _is_received_payment(line: Line) -> bool:
-    return line.kind == "payment" and line.direction == "CREDIT"
-
-
-def _shown(line: Line, refunded: int) -> TransactionOut:
+def transaction_of(shown: StatementLine) -> TransactionOut:
+    """A line of a statement as JSON: in the answer of `GET /transactions`, and in events."""
+    line = shown.line
     return TransactionOut(
         id=line.transfer_id,
         direction=line.direction,
@@ -120,5 +111,5 @@ def _shown(line: Line, refunded: int) -> TransactionOut:
         counterparty=PartyOut(wallet_id=line.counterparty.wallet_id, name=line.counterparty.name),
         note=line.note,
         created_at=line.created_at,
-        refundable=line.amount - refunded if _is_received_payment(line) else None,
+        refundable=shown.refundable,
     )

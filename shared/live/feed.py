@@ -15,11 +15,12 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
-from shared.api.transactions import show_lines
+from shared.api.transactions import transaction_of
 from shared.api.wallet import wallet_body
 from shared.ledger import statement
 from shared.models import Account
 from shared.on_ramps.commands import recent_on_ramps
+from shared.transfers.statement_lines import with_refunds
 from shared.withdrawals.views import recent_withdrawals
 
 BATCH = 100
@@ -114,8 +115,8 @@ class Feed:
         page = await statement.read_page(session, self._account_id, limit=count, before_seq=upto + 1)
         lines = page.lines[::-1]
         return [
-            Event("transaction", shown.model_dump(mode="json"), replace(before, seq=line.seq))
-            for line, shown in zip(lines, await show_lines(session, lines), strict=True)
+            Event("transaction", transaction_of(shown).model_dump(mode="json"), replace(before, seq=shown.line.seq))
+            for shown in await with_refunds(session, lines)
         ]
 
     async def _changes(self, session: AsyncSession, since: datetime, cursor: Cursor) -> list[Event]:

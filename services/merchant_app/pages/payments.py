@@ -10,19 +10,20 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request, Response
 
-from shared.api.transactions import TransactionOut, show_lines
 from shared.auth import profiles
 from shared.http.dependencies import Caller, ReadSession
 from shared.http.pagination import PageRequest
 from shared.ledger import statement
 from shared.ledger.accounts import wallet_of
 from shared.ledger.rules import TransferKind
+from shared.ledger.statement import Line
 from shared.pages import formatting
 from shared.pages.forms import Form
 from shared.pages.rendering import render
 from shared.pages.statement_filters import StatementFilters
 from shared.transfers import views
 from shared.transfers.refunds import refunded_of
+from shared.transfers.statement_lines import StatementLine, with_refunds
 
 router = APIRouter()
 
@@ -56,7 +57,7 @@ _ICONS: dict[TransferKind, str] = {"payout": "bank", "payout_reversal": "bank", 
 class Movement:
     """One line of a shop's statement in words."""
 
-    line: TransactionOut
+    line: Line
     title: str
     icon: str | None
     """None where the payer's initials say more."""
@@ -86,7 +87,7 @@ async def show_payments(request: Request, caller: Caller, session: ReadSession) 
     found = await statement.read_page(
         session, account.id, limit=PER_PAGE, before_seq=before_seq, wanted=asked.wanted(zone)
     )
-    movements = [movement_of(line) for line in await show_lines(session, found.lines)]
+    movements = [movement_of(line) for line in await with_refunds(session, found.lines)]
     return render(
         request,
         "payments.html",
@@ -124,11 +125,11 @@ async def show_payment(request: Request, caller: Caller, session: ReadSession, t
     )
 
 
-def movement_of(line: TransactionOut) -> Movement:
+def movement_of(shown: StatementLine) -> Movement:
     """The line, put in words."""
+    line = shown.line
     title = _TITLES[line.kind][line.direction == "CREDIT"]
-    refunded = 0 if line.refundable is None else line.amount - line.refundable
-    return Movement(line, title, _ICONS.get(line.kind), refunded)
+    return Movement(line, title, _ICONS.get(line.kind), shown.refunded)
 
 
 def _by_day(movements: Sequence[Movement], timezone: str) -> list[DayOfMovements]:
