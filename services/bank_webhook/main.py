@@ -19,8 +19,8 @@ from shared.banks.signatures import SignatureInvalid
 from shared.http.application import create_application
 from shared.http.health import POSTGRES
 from shared.http.problems import problem
+from shared.runtime.database import open_database
 from shared.runtime.logs import configure_logging
-from shared.runtime.resources import open_database
 
 VERSION = "1.0.0"
 
@@ -34,7 +34,12 @@ def create_app(settings: BankWebhookSettings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_database(chosen, application_name="bank_webhook") as database:
             app.state.resources = WebhookResources(
-                database.engine, database.sessionmaker, database.read_sessionmaker, chosen, Gate(chosen)
+                engine=database.engine,
+                sessionmaker=database.sessionmaker,
+                read_sessionmaker=database.read_sessionmaker,
+                lookup_sessionmaker=database.lookup_sessionmaker,
+                settings=chosen,
+                gate=Gate(chosen),
             )
             yield
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from services.bank_webhook.gate import Gate
 from services.bank_webhook.settings import BankWebhookSettings
-from shared.runtime.resources import Database
+from shared.runtime.database import Database
 
 
 @dataclass(frozen=True, slots=True)

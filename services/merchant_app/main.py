@@ -12,6 +12,7 @@ from services.merchant_app.pages import pages_of
 from services.merchant_app.settings import MerchantAppSettings
 from shared.http.application import create_application
 from shared.http.health import POSTGRES, REDIS
+from shared.live.hub import open_hub
 from shared.runtime.logs import configure_logging
 from shared.runtime.resources import open_resources
 from shared.tasks.hints import Hints
@@ -26,9 +27,13 @@ def create_app(settings: MerchantAppSettings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_resources(chosen, audience="merchant_app") as resources:
+        async with (
+            open_resources(chosen, audience="merchant_app") as resources,
+            open_hub(chosen, resources.lookup_sessionmaker) as hub,
+        ):
             with closing(Hints(chosen.redis_url.get_secret_value())) as hints:
                 app.state.resources = resources
+                app.state.hub = hub
                 app.state.hint_withdrawal = hints.withdrawal
                 yield
 

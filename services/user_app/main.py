@@ -14,6 +14,7 @@ from services.user_app.pages import pages_of
 from services.user_app.settings import UserAppSettings
 from shared.http.application import API_PREFIX, create_application
 from shared.http.health import POSTGRES, REDIS
+from shared.live.hub import open_hub
 from shared.runtime.logs import configure_logging
 from shared.runtime.resources import open_resources
 from shared.tasks.hints import Hints
@@ -30,10 +31,12 @@ def create_app(settings: UserAppSettings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with (
             open_resources(chosen, audience="user_app") as resources,
+            open_hub(chosen, resources.lookup_sessionmaker) as hub,
             open_banks(chosen.banks, chosen.on_ramps.bank_timeout_seconds) as banks,
         ):
             with closing(Hints(chosen.redis_url.get_secret_value())) as hints:
                 app.state.resources = resources
+                app.state.hub = hub
                 app.state.banks = banks
                 app.state.hint_withdrawal = hints.withdrawal
                 yield

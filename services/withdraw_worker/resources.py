@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from services.withdraw_worker.settings import WorkerSettings
 from shared.banks.client import BankClient
 from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
+from shared.redis.client import open_redis
 from shared.wakeups.announcer import open_announcer
 from shared.wakeups.commits import announce_commits
 from shared.withdrawals.engine import Engine
@@ -31,7 +32,8 @@ async def open_resources(settings: WorkerSettings) -> AsyncIterator[WorkerResour
         engine = create_engine(settings, application_name="withdraw_worker")
         stack.push_async_callback(engine.dispose)
         sessionmaker = create_sessionmaker(engine)
-        announcer = await stack.enter_async_context(open_announcer(settings))
+        redis = await stack.enter_async_context(open_redis(settings, max_connections=1))
+        announcer = await stack.enter_async_context(open_announcer(redis))
         announce_commits(sessionmaker, announcer.tell)
         payout_clients = _clients(stack, settings, settings.withdrawals.bank_timeout_seconds)
         yield WorkerResources(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import StreamingResponse
 
 from shared.http.dependencies import Caller, CurrentResources, CurrentToken
@@ -12,6 +12,7 @@ from shared.http.problems import problem_responses
 from shared.ledger.accounts import wallet_of
 from shared.live.errors import StreamsExhausted, TooManyStreams
 from shared.live.feed import MAX_CURSOR_LENGTH, Cursor, Feed
+from shared.live.hub import Hub
 from shared.live.stream import EventStream, chunks
 
 router = APIRouter(tags=["events"])
@@ -54,25 +55,32 @@ After = Annotated[
 ]
 
 
+def _current_hub(request: Request) -> Hub:
+    hub: Hub = request.app.state.hub
+    return hub
+
+
 @router.get(
     "/events",
     response_class=StreamingResponse,
     responses={**_STREAM, **problem_responses(TooManyStreams, StreamsExhausted)},
 )
 async def stream_events(
+    *,
     caller: Caller,
     token: CurrentToken,
     resources: CurrentResources,
+    hub: Annotated[Hub, Depends(_current_hub)],
     last_event_id: LastEventId = None,
     after: After = None,
 ) -> EventStream:
     """Balance, transactions, on-ramps and withdrawals, live."""
-    async with resources.asking_sessionmaker() as session:
+    async with resources.lookup_sessionmaker() as session:
         account_id = (await wallet_of(session, caller.owner_id)).id
     feed = Feed(caller.owner_id, account_id, _cursor(last_event_id) or _cursor(after))
-    listener = await resources.hub.join(caller.owner_id, account_id)
-    told = chunks(resources, listener, feed, identity=caller, token=token)
-    return EventStream(told, on_close=lambda: resources.hub.leave(listener))
+    listener = await hub.join(caller.owner_id, account_id)
+    told = chunks(resources, hub, listener, feed, identity=caller, token=token)
+    return EventStream(told, on_close=lambda: hub.leave(listener))
 
 
 def _cursor(text: str | None) -> Cursor | None:

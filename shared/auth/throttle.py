@@ -19,10 +19,10 @@ from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import FixedWindowRateLimiter
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from shared.auth.errors import TooManyAttempts, TooManySignUps
 from shared.config import RateLimits
+from shared.redis.client import REDIS_ERRORS
 from shared.redis.cool_down import CoolDown
 
 _logger = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class SignInThrottle:
         if self._cool_down.is_over:
             try:
                 await use(self._shared, item, name)
-            except (RedisError, OSError, TimeoutError) as error:
+            except REDIS_ERRORS as error:
                 self._cool_down.start()
                 _logger.warning("sign-ins and sign-ups are counted in memory: %s", type(error).__name__)
             else:

@@ -73,7 +73,7 @@ async def current_caller(
         raise AuthenticationRequired
     if bearer is None:
         require_same_origin(request)
-    async with resources.asking_sessionmaker() as session:
+    async with resources.lookup_sessionmaker() as session:
         identity = await resources.tokens.verify(session, token)
     request.state.caller = identity  # for the frame around a page
     return identity

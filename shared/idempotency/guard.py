@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from shared.idempotency.claims import Answer, Claim
 from shared.idempotency.errors import IdempotencyKeyReused, RequestInFlight
+from shared.redis.client import REDIS_ERRORS
 from shared.redis.cool_down import CoolDown
 
 IN_FLIGHT_SECONDS = 30
@@ -54,7 +54,7 @@ class Guard:
             if await self._redis.set(name, _write(claim, None), nx=True, ex=IN_FLIGHT_SECONDS):
                 return None
             stored = await self._redis.get(name)
-        except (RedisError, OSError, TimeoutError) as error:
+        except REDIS_ERRORS as error:
             self._cool_down.start()
             _logger.warning("idempotency guard is away, Postgres decides alone: %s", error)
             return None
@@ -63,7 +63,7 @@ class Guard:
     async def _quietly(self, command: Awaitable[Any]) -> None:
         try:
             await command
-        except (RedisError, OSError, TimeoutError) as error:
+        except REDIS_ERRORS as error:
             self._cool_down.start()
             _logger.warning("idempotency guard is away: %s", error)
 

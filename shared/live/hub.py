@@ -1,7 +1,7 @@
-"""Who listens in this process, and how they are woken: by Redis at once, by a look at Postgres within a second.
+"""The open streams of this process, and what wakes them: Redis at once, or a look at Postgres within a second.
 
 One connection to Redis and one statement a second serve all listeners of the process. A wake-up says only that
-something may have changed; what did is read from Postgres, so a lost or needless one does no harm.
+something may have changed; each listener reads from Postgres what did. So a lost or needless wake-up does no harm.
 """
 
 from __future__ import annotations
@@ -13,11 +13,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
 from shared.config import RedisSettings
 from shared.db.engine import SessionMaker
@@ -25,19 +22,21 @@ from shared.db.outages import is_outage
 from shared.live.errors import StreamsExhausted, TooManyStreams
 from shared.live.signals import on_termination
 from shared.live.watch import fingerprints
+from shared.redis.client import REDIS_ERRORS, open_redis
 from shared.wakeups.announcer import CHANNEL_PREFIX, channel_of
 
 MAX_PER_OWNER = 8
 MAX_STREAMS = 1000
 READS_AT_ONCE = 3
-"""Of the pool's connections, however many listeners are woken together."""
+"""How many listeners may read from Postgres at the same time; the other connections are left to requests."""
 WATCH_SECONDS = 1.0
 WATCH_TIMEOUT_SECONDS = 5.0
 RECONNECT_SECONDS = 1.0
 MESSAGE_SECONDS = 5.0
 SUBSCRIBE_SECONDS = 0.25
 CANCEL_AGAIN_SECONDS = 0.1
-_EVERYBODY = f"{CHANNEL_PREFIX}all"
+_UNUSED_CHANNEL = f"{CHANNEL_PREFIX}all"
+"""Nothing is published here. It keeps the connection subscribed while no stream is open."""
 
 _logger = logging.getLogger(__name__)
 
@@ -52,7 +51,7 @@ class Listener:
     is_closing: bool = False
 
     async def wait(self, seconds: float) -> bool:
-        """Until woken; False when nothing happened for so long."""
+        """Return True when woken, False after `seconds`."""
         try:
             async with asyncio.timeout(seconds):
                 await self.woken.wait()
@@ -64,11 +63,11 @@ class Listener:
 class Hub:
     """The listeners of one process. Open it with `open_hub`."""
 
-    def __init__(self, redis: Redis, asking_sessionmaker: SessionMaker) -> None:
+    def __init__(self, redis: Redis, lookup_sessionmaker: SessionMaker) -> None:
         self._redis = redis
-        self._asking_sessionmaker = asking_sessionmaker
+        self._lookup_sessionmaker = lookup_sessionmaker
         self._listeners: dict[UUID, set[Listener]] = {}
-        """By wallet."""
+        """By the account id of the wallet."""
         self.count = 0
         """Streams open now."""
         self._pubsub: PubSub | None = None
@@ -94,26 +93,26 @@ class Hub:
         return listener
 
     async def leave(self, listener: Listener) -> None:
-        """The stream is over."""
+        """Call it when the stream has ended."""
         if self._remove(listener) and self._pubsub is not None:
-            await self._quietly(self._pubsub, "unsubscribe", channel_of(listener.account_id))
+            await self._try(self._pubsub, "unsubscribe", channel_of(listener.account_id))
 
     def close_streams(self) -> None:
-        """End every stream now and open none any more: the process is about to stop."""
+        """End every stream and open no more: the process is about to stop."""
         self._is_closed = True
-        for listener in self._everybody():
+        for listener in self._all():
             listener.is_closing = True
             listener.woken.set()
 
     async def listen(self) -> None:
-        """Hear from Redis until cancelled; whatever becomes of the connection, there will be another."""
+        """Pass wake-ups from Redis on until cancelled, with a new connection after each failure."""
         is_away = False
         while not self._is_closed:
             try:
-                await self._hear()
-            except (RedisError, OSError, TimeoutError) as error:
+                await self._receive()
+            except REDIS_ERRORS as error:
                 if not is_away:
-                    _logger.warning("no wake-up calls from Redis, looking every second: %s", type(error).__name__)
+                    _logger.warning("no wake-ups from Redis, Postgres is asked every second: %s", type(error).__name__)
                 is_away = True
             else:
                 is_away = False
@@ -121,60 +120,60 @@ class Hub:
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def watch(self) -> None:
-        """Look in Postgres, until cancelled, whether something changed that nobody announced."""
+        """Wake the owners for whom something changed in Postgres, whether or not a wake-up was published."""
         seen: Mapping[UUID, str] = {}
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            by_owner = {each.owner_id: each.account_id for each in self._everybody()}
+            by_owner = {each.owner_id: each.account_id for each in self._all()}
             if not by_owner:
                 continue
             try:
-                async with asyncio.timeout(WATCH_TIMEOUT_SECONDS), self._asking_sessionmaker() as session:
+                async with asyncio.timeout(WATCH_TIMEOUT_SECONDS), self._lookup_sessionmaker() as session:
                     present = await fingerprints(session, list(by_owner))
             except Exception as error:
                 if not is_outage(error):
-                    _logger.error("listeners cannot be looked after", exc_info=error)
+                    _logger.error("changes in Postgres cannot be watched", exc_info=error)
                 continue
             for owner_id, fingerprint in present.items():
                 if seen.get(owner_id) != fingerprint:
                     self._wake(by_owner[owner_id])
             seen = present
 
-    async def _hear(self) -> None:
+    async def _receive(self) -> None:
         async with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:
-            await pubsub.subscribe(_EVERYBODY)
-            self._pubsub = pubsub  # from here on, who joins subscribes
+            await pubsub.subscribe(_UNUSED_CHANNEL)
+            self._pubsub = pubsub  # from here on, a listener that joins subscribes itself
             if self._listeners:
                 await pubsub.subscribe(*map(channel_of, self._listeners))
-            for listener in self._everybody():  # what was announced meanwhile was not heard
+            for listener in self._all():  # wake-ups published until now were missed
                 listener.woken.set()
             while not self._is_closed:
                 message = await pubsub.get_message(timeout=MESSAGE_SECONDS)
                 if message is not None:
                     channel = message["channel"].decode()
-                    if channel != _EVERYBODY:
+                    if channel != _UNUSED_CHANNEL:
                         self._wake(UUID(channel.removeprefix(CHANNEL_PREFIX)))
 
     async def _subscribe(self, channel: str) -> None:
         if self._pubsub is not None:
-            await self._quietly(self._pubsub, "subscribe", channel)
+            await self._try(self._pubsub, "subscribe", channel)
 
-    async def _quietly(self, pubsub: PubSub, command: str, channel: str) -> None:
+    async def _try(self, pubsub: PubSub, command: str, channel: str) -> None:
         try:
             async with asyncio.timeout(SUBSCRIBE_SECONDS):
                 await getattr(pubsub, command)(channel)
-        except (RedisError, OSError, TimeoutError) as error:
-            _logger.warning("Redis did not take %s: %s", command, type(error).__name__)
+        except REDIS_ERRORS as error:
+            _logger.warning("%s failed in Redis: %s", command, type(error).__name__)
 
     def _wake(self, account_id: UUID) -> None:
         for listener in self._listeners.get(account_id, ()):
             listener.woken.set()
 
-    def _everybody(self) -> list[Listener]:
+    def _all(self) -> list[Listener]:
         return [listener for listeners in self._listeners.values() for listener in listeners]
 
     def _remove(self, listener: Listener) -> bool:
-        """Whether the wallet has no listener left."""
+        """Forget the listener. True when it was the last one of its wallet."""
         others = self._listeners.get(listener.account_id, set())
         if listener not in others:
             return False
@@ -187,32 +186,21 @@ class Hub:
 
 
 @asynccontextmanager
-async def open_hub(settings: RedisSettings, asking_sessionmaker: SessionMaker) -> AsyncIterator[Hub]:
-    """A hub that hears, and ends its streams as soon as the process is told to stop."""
-    timeout = settings.redis_timeout_seconds
-    pool = ConnectionPool.from_url(
-        settings.redis_url.get_secret_value(),
-        max_connections=1,
-        socket_timeout=timeout,
-        socket_connect_timeout=timeout,
-        socket_keepalive=True,
-        retry=Retry(NoBackoff(), 0),
-    )
-    redis = Redis(connection_pool=pool)
-    hub = Hub(redis, asking_sessionmaker)
-    tasks = [asyncio.create_task(hub.listen()), asyncio.create_task(hub.watch())]
-    try:
-        with on_termination(hub.close_streams):
-            yield hub
-    finally:
-        hub.close_streams()
-        await _stop(tasks)
-        await redis.aclose()
-        await pool.disconnect()
+async def open_hub(settings: RedisSettings, lookup_sessionmaker: SessionMaker) -> AsyncIterator[Hub]:
+    """A hub at work. It ends its streams as soon as the process is told to stop."""
+    async with open_redis(settings, max_connections=1) as redis:
+        hub = Hub(redis, lookup_sessionmaker)
+        tasks = [asyncio.create_task(hub.listen()), asyncio.create_task(hub.watch())]
+        try:
+            with on_termination(hub.close_streams):
+                yield hub
+        finally:
+            hub.close_streams()
+            await _stop(tasks)
 
 
 async def _stop(tasks: list[asyncio.Task[None]]) -> None:
-    """Cancel until they are over: the Redis client loses a cancellation that meets an answer."""
+    """Cancel again and again: the Redis client drops a cancellation that comes together with an answer."""
     pending = set(tasks)
     while pending:
         for task in pending:

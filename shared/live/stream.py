@@ -15,7 +15,7 @@ from shared.auth.errors import TokenExpired, TokenInvalid, TokenRevoked
 from shared.auth.tokens import Identity
 from shared.db.outages import is_outage
 from shared.live.feed import Event, Feed
-from shared.live.hub import Listener
+from shared.live.hub import Hub, Listener
 from shared.runtime.resources import Resources
 
 HEARTBEAT_SECONDS = 15.0
@@ -79,7 +79,7 @@ def encode(event: Event) -> bytes:
 
 
 async def chunks(
-    resources: Resources, listener: Listener, feed: Feed, *, identity: Identity, token: str
+    resources: Resources, hub: Hub, listener: Listener, feed: Feed, *, identity: Identity, token: str
 ) -> AsyncIterator[bytes]:
     """What is new as it comes, and a comment every HEARTBEAT_SECONDS; ends with the session or the process.
 
@@ -89,9 +89,9 @@ async def chunks(
     while not listener.is_closing:
         listener.woken.clear()
         try:
-            if not await _still_signed_in(resources, token):
+            if not await _still_signed_in(resources, hub, token):
                 return
-            async with resources.hub.reading, resources.read_sessionmaker() as session:
+            async with hub.reading, resources.read_sessionmaker() as session:
                 news, has_more = await feed.news(session)
         except Exception as error:
             if not is_outage(error):
@@ -105,9 +105,9 @@ async def chunks(
             await listener.wait(max(0.0, min(HEARTBEAT_SECONDS, left_seconds)))
 
 
-async def _still_signed_in(resources: Resources, token: str) -> bool:
+async def _still_signed_in(resources: Resources, hub: Hub, token: str) -> bool:
     try:
-        async with resources.hub.reading, resources.asking_sessionmaker() as session:
+        async with hub.reading, resources.lookup_sessionmaker() as session:
             await resources.tokens.verify(session, token)
     except (TokenInvalid, TokenExpired, TokenRevoked):
         return False

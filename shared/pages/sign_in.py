@@ -26,7 +26,7 @@ async def is_signed_in(request: Request, resources: Resources) -> bool:
     if not token:
         return False
     try:
-        async with resources.asking_sessionmaker() as session:
+        async with resources.lookup_sessionmaker() as session:
             await resources.tokens.verify(session, token)
     except Unauthenticated:
         return False

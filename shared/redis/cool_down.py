@@ -1,4 +1,4 @@
-"""Leave something that has just failed alone for a moment, instead of making every request wait for it."""
+"""Use nothing for a moment after it failed, so that a failure delays one request and not every request."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ COOL_DOWN_SECONDS = 1.0
 
 
 class CoolDown:
-    """Open for use until a failure is reported; then closed for a second."""
+    """Over until a failure starts it, and over again `seconds` later. Threads may share it."""
 
     def __init__(self, seconds: float = COOL_DOWN_SECONDS) -> None:
         self._seconds = seconds
-        self._closed_until = 0.0
+        self._ends_at = 0.0
 
     @property
     def is_over(self) -> bool:
-        """Whether it is worth trying (again)."""
-        return time.monotonic() >= self._closed_until
+        """Whether to try now."""
+        return time.monotonic() >= self._ends_at
 
     def start(self) -> None:
-        """It failed just now."""
-        self._closed_until = time.monotonic() + self._seconds
+        """Call it after a failure."""
+        self._ends_at = time.monotonic() + self._seconds

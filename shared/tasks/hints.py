@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import BoundedSemaphore
 from uuid import UUID
 
+from shared.redis.cool_down import CoolDown
 from shared.tasks.application import create_celery
 from shared.tasks.names import ADVANCE_WITHDRAWALS
 
@@ -30,7 +30,7 @@ class Hints:
         self._timeout_seconds = timeout_seconds
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hints")
         self._room = BoundedSemaphore(MAX_PENDING)
-        self._silent_until = 0.0
+        self._cool_down = CoolDown(COOL_DOWN_SECONDS)
 
     async def withdrawal(self, owner_id: UUID) -> None:
         """Call it after the commit: the owner has a withdrawal to carry out."""
@@ -41,7 +41,7 @@ class Hints:
 
     def send(self, owner_id: UUID, *, delay_seconds: float = 0.0, expires_seconds: float = EXPIRES_SECONDS) -> bool:
         """Publish from a thread that may wait. False when the broker could not take it; nothing is lost by that."""
-        if time.monotonic() < self._silent_until:
+        if not self._cool_down.is_over:
             return False
         try:
             self._celery.send_task(
@@ -53,7 +53,7 @@ class Hints:
                 ignore_result=True,
             )
         except Exception as error:  # whatever the broker or its driver raises, a hint is only a hint
-            self._silent_until = time.monotonic() + COOL_DOWN_SECONDS
+            self._cool_down.start()
             _logger.warning("hint not sent, the sweep will find it: %s", type(error).__name__)
             return False
         return True
@@ -64,7 +64,7 @@ class Hints:
         self._celery.close()
 
     def _is_worth_trying(self) -> bool:
-        return time.monotonic() >= self._silent_until and self._room.acquire(blocking=False)
+        return self._cool_down.is_over and self._room.acquire(blocking=False)
 
     def _publish_pending(self, owner_id: UUID) -> None:
         try:

@@ -12,17 +12,14 @@ from contextlib import asynccontextmanager
 from itertools import islice
 from uuid import UUID
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.asyncio import Redis
 
-from shared.config import RedisSettings
+from shared.redis.client import REDIS_ERRORS
+from shared.redis.cool_down import CoolDown
 
 CHANNEL_PREFIX = "batua:events:"
 MAX_PENDING = 5_000
 BATCH = 500
-COOL_DOWN_SECONDS = 1.0
 CLOSE_SECONDS = 1.0
 
 _logger = logging.getLogger(__name__)
@@ -41,10 +38,14 @@ class Announcer:
         self._pending: set[UUID] = set()
         self._task: asyncio.Task[None] | None = None
         self._is_closed = False
+        self._cool_down = CoolDown()
 
     def tell(self, account_ids: Iterable[UUID]) -> None:
-        """Wake the pages of these wallets. Returns at once; drops what exceeds MAX_PENDING."""
-        if self._is_closed:
+        """Wake the pages of these wallets. Returns at once.
+
+        Drops what exceeds MAX_PENDING, and everything in the second after Redis failed.
+        """
+        if self._is_closed or not self._cool_down.is_over:
             return
         self._pending.update(islice(account_ids, MAX_PENDING - len(self._pending)))
         if self._task is None and self._pending:
@@ -61,13 +62,11 @@ class Announcer:
     async def _publish(self) -> None:
         try:
             while self._pending:
-                batch = [self._pending.pop() for _ in range(min(BATCH, len(self._pending)))]
-                try:
-                    await self._publish_batch(batch)
-                except (RedisError, OSError, TimeoutError) as error:
-                    _logger.warning("wake-ups not published, listeners poll Postgres: %s", type(error).__name__)
-                    await asyncio.sleep(COOL_DOWN_SECONDS)
-                    self._pending.clear()  # listeners have polled by now
+                await self._publish_batch([self._pending.pop() for _ in range(min(BATCH, len(self._pending)))])
+        except REDIS_ERRORS as error:
+            _logger.warning("wake-ups not published, listeners poll Postgres: %s", type(error).__name__)
+            self._cool_down.start()
+            self._pending.clear()  # listeners poll meanwhile
         finally:
             self._task = None
 
@@ -79,22 +78,10 @@ class Announcer:
 
 
 @asynccontextmanager
-async def open_announcer(settings: RedisSettings) -> AsyncIterator[Announcer]:
-    """Open an announcer with its own connection, for a process without another asyncio Redis client."""
-    timeout = settings.redis_timeout_seconds
-    pool = BlockingConnectionPool.from_url(
-        settings.redis_url.get_secret_value(),
-        max_connections=1,
-        timeout=timeout,
-        socket_timeout=timeout,
-        socket_connect_timeout=timeout,
-        retry=Retry(NoBackoff(), 0),
-    )
-    redis = Redis(connection_pool=pool)
+async def open_announcer(redis: Redis) -> AsyncIterator[Announcer]:
+    """An announcer that publishes what is left before it closes. Close Redis after it."""
     announcer = Announcer(redis)
     try:
         yield announcer
     finally:
         await announcer.aclose()
-        await redis.aclose()
-        await pool.disconnect()

@@ -238,7 +238,7 @@ async def test_one_owner_has_a_bounded_number_of_streams(
 
 async def until_nobody_listens(served: Served) -> None:
     deadline = time.monotonic() + 5
-    while served.app.state.resources.hub.count:
+    while served.app.state.hub.count:
         assert time.monotonic() < deadline, "a stream that was left is still open"
         await asyncio.sleep(0.02)
 
