@@ -19,7 +19,7 @@ from infra.cli.failures import FAILED, NOT_KNOWN, SettingsWrong, exit_with, read
 from infra.local.environment import load_local_environment
 from shared.banks.client import BankClient
 from shared.banks.errors import BankFailed, Refused
-from shared.banks.wire import Statement, StatementItem
+from shared.banks.messages import Statement, StatementItem
 from shared.clock import now
 from shared.config import BANKS, BankSettings, DatabaseSettings
 from shared.db.engine import create_engine, create_sessionmaker

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from infra.demo.actors import PIN, TIMEOUT_SECONDS, Holder, SimulatedBank, expect, wait_for
 from shared import clock
+from shared.banks.messages import ADAPTERS, PaymentNotice
 from shared.banks.signatures import sign
-from shared.banks.wire import ADAPTERS, PaymentNotice
 from shared.ids import new_token
 from shared.money import Money
 

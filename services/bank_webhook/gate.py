@@ -10,8 +10,8 @@ from services.bank_webhook.errors import BankNotFound, BodyIncomplete, NoticeUnr
 from services.bank_webhook.refusals import RefusalLog
 from services.bank_webhook.settings import BankWebhookSettings, Sender
 from shared import clock
+from shared.banks.messages import ADAPTERS, Notice, WireError
 from shared.banks.signatures import verify
-from shared.banks.wire import ADAPTERS, Notice, WireError
 from shared.errors import BatuaError
 from shared.http.client_address import Address, client_address, is_in
 from shared.http.errors import BodyTooLarge, JsonRequired

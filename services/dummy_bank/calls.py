@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from services.dummy_bank.database import timestamp
-from shared.banks.wire import PayoutRequest
+from shared.banks.messages import PayoutRequest
 
 
 def begin(connection: sqlite3.Connection, bank: str, asked: PayoutRequest) -> int:

@@ -18,8 +18,8 @@ from services.dummy_bank.database import Database, Row
 from services.dummy_bank.metrics import Metrics
 from services.dummy_bank.notices import Delivery
 from services.dummy_bank.settings import BankProfile, BankSimulatorSettings
+from shared.banks.messages import ADAPTERS, PaymentNotice
 from shared.banks.signatures import sign
-from shared.banks.wire import ADAPTERS, PaymentNotice
 from shared.clock import now
 
 WRONG_BY_PAISE = 100

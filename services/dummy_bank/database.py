@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from shared.banks.wire import to_wire_time
+from shared.banks.messages import to_wire_time
 from shared.clock import now
 
 Row = sqlite3.Row

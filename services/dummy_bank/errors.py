@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from shared.banks.wire import BANK_DOWN
+from shared.banks.messages import BANK_DOWN
 
 
 @dataclass(eq=False)

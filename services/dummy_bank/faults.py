@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterable
 
 from services.dummy_bank.database import Database, next_number
-from shared.banks.wire import Faults
+from shared.banks.messages import Faults
 
 _STREAMS = ("payout", "enquiry", "session", "notice")
 _TAIL_POWER = 3

@@ -10,7 +10,7 @@ from services.dummy_bank import calls, payouts
 from services.dummy_bank.errors import BankSaysNo, bank_is_down, internal_error
 from services.dummy_bank.settings import BankProfile
 from services.dummy_bank.simulator import Simulator
-from shared.banks.wire import PayoutAnswer, PayoutRequest
+from shared.banks.messages import PayoutAnswer, PayoutRequest
 
 CallerGone = Callable[[], Coroutine[Any, Any, None]]
 """Makes something to wait for that ends when the caller has hung up."""

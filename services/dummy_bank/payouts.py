@@ -15,7 +15,7 @@ from services.dummy_bank.database import Row, timestamp
 from services.dummy_bank.errors import BankSaysNo
 from services.dummy_bank.faults import Dice
 from services.dummy_bank.settings import BankProfile
-from shared.banks.wire import TRANSFER_NOT_FOUND, Faults, PayoutAnswer, PayoutNotice, PayoutRequest
+from shared.banks.messages import TRANSFER_NOT_FOUND, Faults, PayoutAnswer, PayoutNotice, PayoutRequest
 
 REVERSAL_SECONDS = 0.5
 """The least time between a payout's success and its coming back."""

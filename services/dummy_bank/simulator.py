@@ -15,7 +15,7 @@ from services.dummy_bank.errors import bank_is_down, internal_error
 from services.dummy_bank.faults import Dice, FaultBoard
 from services.dummy_bank.metrics import Metrics
 from services.dummy_bank.settings import BankProfile, BankSimulatorSettings
-from shared.banks.wire import Faults
+from shared.banks.messages import Faults
 
 logger = logging.getLogger(__name__)
 

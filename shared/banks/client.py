@@ -15,7 +15,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from shared.banks.errors import MayHaveBeenSent, NotSent, Refused
-from shared.banks.wire import (
+from shared.banks.messages import (
     BANK_DOWN,
     SESSION_NOT_FOUND,
     TRANSFER_NOT_FOUND,

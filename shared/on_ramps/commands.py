@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared import clock
 from shared.banks.client import BankClient
 from shared.banks.errors import BankFailed, BankUnavailable, Refused
-from shared.banks.wire import SessionOpened, SessionRequest
+from shared.banks.messages import SessionOpened, SessionRequest
 from shared.config import OnRampSettings
 from shared.db.engine import SessionMaker
 from shared.idempotency import store

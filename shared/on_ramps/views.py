@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from shared.banks.wire import to_wire_time
+from shared.banks.messages import to_wire_time
 from shared.models import OnRamp
 
 

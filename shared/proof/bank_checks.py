@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.banks.wire import StatementItem
+from shared.banks.messages import StatementItem
 from shared.ledger import system_accounts
 from shared.models import Account
 from shared.reconciliation.bank_book import our_lines, under_way

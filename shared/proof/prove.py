@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
-from shared.banks.wire import StatementItem
+from shared.banks.messages import StatementItem
 from shared.db.engine import SessionMaker
 from shared.proof import bank_checks, inflow_checks, seals
 from shared.proof.ledger_checks import CHECKS, COUNTS, NEXT_CHUNK, Check

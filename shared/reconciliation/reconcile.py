@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from shared import clock
-from shared.banks.wire import StatementItem
+from shared.banks.messages import StatementItem
 from shared.db.engine import SessionMaker
 from shared.reconciliation import findings, suspense
 from shared.reconciliation.bank_book import our_lines, parked_credits, under_way

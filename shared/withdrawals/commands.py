@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
-from shared.banks.wire import PayoutRequest
+from shared.banks.messages import PayoutRequest
 from shared.config import BANKS, MovementLimits
 from shared.idempotency import store
 from shared.idempotency.claims import Answer, Claim

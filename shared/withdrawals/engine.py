@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared import clock
 from shared.banks.client import BankClient
 from shared.banks.errors import BankFailed, MayHaveBeenSent, NotSent, Refused
-from shared.banks.wire import PayoutAnswer, PayoutRequest
+from shared.banks.messages import PayoutAnswer, PayoutRequest
 from shared.config import WithdrawalTimings
 from shared.db.engine import SessionMaker
 from shared.ids import new_id

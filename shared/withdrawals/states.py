@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, assert_never
 
-from shared.banks.wire import to_wire_time
+from shared.banks.messages import to_wire_time
 from shared.config import WithdrawalTimings
 from shared.models.webhook_delivery import Verdict
 from shared.models.withdrawal import WithdrawalStatus

@@ -11,7 +11,7 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
-from shared.banks.wire import to_wire_time
+from shared.banks.messages import to_wire_time
 from shared.ledger import system_accounts
 from shared.models import WithdrawalEvent
 

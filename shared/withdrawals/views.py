@@ -11,7 +11,7 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.banks.wire import to_wire_time
+from shared.banks.messages import to_wire_time
 from shared.models import Withdrawal, WithdrawalEvent
 from shared.models.withdrawal import WithdrawalStatus
 from shared.withdrawals import timeline

@@ -9,7 +9,7 @@ from typing import Literal
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
-from shared.banks.wire import StatementItem
+from shared.banks.messages import StatementItem
 from shared.ids import new_id, new_token
 from shared.ledger import system_accounts
 from shared.ledger.post import post_one

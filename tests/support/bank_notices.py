@@ -11,8 +11,8 @@ from typing import Any, Literal
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
+from shared.banks.messages import ADAPTERS, Notice, PaymentNotice
 from shared.banks.signatures import sign
-from shared.banks.wire import ADAPTERS, Notice, PaymentNotice
 from shared.ids import new_id, new_token
 from shared.models import Account, OnRamp
 from shared.models.on_ramp import OnRampStatus

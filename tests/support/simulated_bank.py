@@ -16,8 +16,8 @@ import uvicorn
 from infra.demo.actors import NO_TLS
 from services.dummy_bank.main import create_app
 from services.dummy_bank.settings import BankSimulatorSettings
+from shared.banks.messages import ADAPTERS, Notice
 from shared.banks.signatures import SignatureInvalid, verify
-from shared.banks.wire import ADAPTERS, Notice
 
 WEBHOOK_SECRET = "whsec_" + base64.b64encode(b"dummy bank tests' webhook secret").decode()
 KEYS = {"hdfc": "hdfc-key-of-these-tests", "axis": "axis-key-of-these-tests"}

@@ -15,8 +15,8 @@ from infra.demo.actors import PIN, Holder, SimulatedBank, wait_for
 from infra.local.secrets import read_secrets
 from infra.local.stack import Stack
 from shared import clock
+from shared.banks.messages import ADAPTERS, PaymentNotice
 from shared.banks.signatures import sign
-from shared.banks.wire import ADAPTERS, PaymentNotice
 from shared.ids import new_token
 from tests.support.waiting import until_far_from_midnight
 

@@ -11,7 +11,7 @@ from services.dummy_bank.api.dependencies import CallerGoneDep, KeyedBankDep, Si
 from services.dummy_bank.errors import bank_is_down
 from services.dummy_bank.payout_call import answer_payout
 from services.dummy_bank.problems import responses
-from shared.banks.wire import PayoutAnswer, PayoutRequest, SessionOpened, SessionRequest, SessionState
+from shared.banks.messages import PayoutAnswer, PayoutRequest, SessionOpened, SessionRequest, SessionState
 
 router = APIRouter(prefix="/{bank}/api", tags=["bank"], responses=responses(400, 401, 404, 405, 413, 422, 500, 503))
 

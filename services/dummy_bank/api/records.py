@@ -15,7 +15,7 @@ from services.dummy_bank.book import NODAL
 from services.dummy_bank.database import Row
 from services.dummy_bank.errors import BankSaysNo
 from services.dummy_bank.problems import responses
-from shared.banks.wire import MAX_LIST_ITEMS, CallLog, Faults, Statement, to_wire_time
+from shared.banks.messages import MAX_LIST_ITEMS, CallLog, Faults, Statement, to_wire_time
 
 router = APIRouter(prefix="/{bank}/api", tags=["records"], responses=responses(400, 401, 404, 405, 413, 422, 500))
 

@@ -17,7 +17,7 @@ from services.dummy_bank.pages import fault_fields
 from services.dummy_bank.pages.rendering import page, read_form
 from services.dummy_bank.settings import BankProfile
 from services.dummy_bank.simulator import Simulator
-from shared.banks.wire import Faults
+from shared.banks.messages import Faults
 
 router = APIRouter(include_in_schema=False)
 

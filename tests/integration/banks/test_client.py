@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from shared.banks.client import MAX_ANSWER_BYTES, BankClient, which_are_up
 from shared.banks.errors import MayHaveBeenSent, NotSent, Refused
-from shared.banks.wire import SESSION_NOT_FOUND, TRANSFER_NOT_FOUND, PayoutRequest, SessionRequest
+from shared.banks.messages import SESSION_NOT_FOUND, TRANSFER_NOT_FOUND, PayoutRequest, SessionRequest
 from shared.config import Bank
 
 Script = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]

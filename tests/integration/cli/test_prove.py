@@ -18,7 +18,7 @@ from infra.cli import prove
 from infra.cli.main import app
 from shared import clock
 from shared.banks.client import BankClient
-from shared.banks.wire import Statement
+from shared.banks.messages import Statement
 from shared.config import Bank
 from tests.support.bank_flows import BankMove, bank_statement
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from shared.banks.wire import PaymentNotice, SessionState
+from shared.banks.messages import PaymentNotice, SessionState
 from tests.support.simulated_bank import RETURN_URL, BankClient, Platform, eventually
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from shared.banks.wire import CallLog, PayoutAnswer, PayoutNotice, Statement, to_wire_time
+from shared.banks.messages import CallLog, PayoutAnswer, PayoutNotice, Statement, to_wire_time
 from tests.support.simulated_bank import BankClient, Platform, eventually
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from shared.banks.wire import PaymentNotice
+from shared.banks.messages import PaymentNotice
 from tests.support.simulated_bank import BankClient, Heard, Platform, eventually
 
 

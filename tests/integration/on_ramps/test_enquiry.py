@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared import clock
 from shared.banks.client import BankClient
-from shared.banks.wire import SessionRequest
+from shared.banks.messages import SessionRequest
 from shared.config import Bank, OnRampSettings
 from shared.db.engine import SessionMaker
 from shared.ids import new_token

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from shared import clock
-from shared.banks.wire import StatementItem
+from shared.banks.messages import StatementItem
 from shared.db.engine import SessionMaker
 from shared.ids import new_id
 from shared.ledger import system_accounts

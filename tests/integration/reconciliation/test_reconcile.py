@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from shared import clock
-from shared.banks.wire import StatementItem
+from shared.banks.messages import StatementItem
 from shared.db.engine import SessionMaker
 from shared.ledger import system_accounts
 from shared.models import Account, OnRamp, ReconciliationFinding

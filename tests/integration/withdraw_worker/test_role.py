@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 from infra.postgres.roles import SERVICE_ROLES, grant_service_roles
 from services.withdraw_worker.housekeeping import purge_keys, purge_tokens, seal_all
 from shared import clock
-from shared.banks.wire import StatementItem
+from shared.banks.messages import StatementItem
 from shared.config import DatabaseSettings
 from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
 from shared.idempotency.store import KEPT_FOR

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from shared import clock
 from shared.banks.client import BankClient
-from shared.banks.wire import PayoutAnswer, PayoutRequest
+from shared.banks.messages import PayoutAnswer, PayoutRequest
 from shared.config import Bank
 from shared.ids import new_id
 from shared.models import BankCircuit

@@ -10,7 +10,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.banks.wire import StatementItem
+from shared.banks.messages import StatementItem
 from shared.reconciliation.comparison import (
     GIVEN_BACK,
     PARKED,

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from shared.banks.wire import (
+from shared.banks.messages import (
     ADAPTERS,
     CallLog,
     Faults,
