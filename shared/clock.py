@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Literal
+
+Timespec = Literal["auto", "seconds", "milliseconds", "microseconds"]
 
 
 def _system_time() -> datetime:
@@ -17,6 +20,14 @@ _source: Callable[[], datetime] = _system_time
 def now() -> datetime:
     """The current time, timezone-aware, UTC."""
     return _source()
+
+
+def rfc3339(moment: datetime, timespec: Timespec = "microseconds") -> str:
+    """The moment as RFC 3339 text in UTC with `Z`; `timespec` as `datetime.isoformat` takes it.
+
+    With a fixed `timespec` every text has the same width and sorts as time; "auto" leaves out microseconds of 0.
+    """
+    return moment.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
 
 
 @contextmanager

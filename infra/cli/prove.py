@@ -20,8 +20,9 @@ from infra.local.environment import load_local_environment
 from shared.banks.client import BankClient
 from shared.banks.errors import BankFailed, Refused
 from shared.banks.messages import Statement, StatementItem
+from shared.banks.table import BANKS
 from shared.clock import now
-from shared.config import BANKS, BankSettings, DatabaseSettings
+from shared.config import BankSettings, DatabaseSettings
 from shared.db.engine import create_engine, create_sessionmaker
 from shared.proof.prove import CheckResult, ProofReport, Statements
 from shared.proof.prove import prove as prove_ledger
@@ -69,7 +70,7 @@ def prove(
     bank_statement: Annotated[
         Path | None, typer.Option(help="A bank's whole statement as JSON, instead of asking the banks.", dir_okay=False)
     ] = None,
-    bank: Annotated[str | None, typer.Option(help="Whose statement the file is: hdfc or axis.")] = None,
+    bank: Annotated[str | None, typer.Option(help=f"Whose statement the file is: {' or '.join(BANKS)}.")] = None,
     no_bank: Annotated[bool, typer.Option("--no-bank", help="Look at our own books only.")] = False,
 ) -> None:
     """Check every rule of the ledger in one snapshot. Exit 0: it holds; 1: it does not; 2: it could not be checked."""

@@ -14,8 +14,9 @@ from infra.cli.failures import FAILED, NOT_KNOWN, exit_with, read_settings
 from infra.local.environment import load_local_environment
 from shared.banks.client import BankClient
 from shared.banks.errors import BankFailed, Refused
+from shared.banks.table import BANKS
 from shared.clock import now
-from shared.config import BANKS, BankSettings, DatabaseSettings
+from shared.config import BankSettings, DatabaseSettings
 from shared.db.engine import create_engine, create_sessionmaker
 from shared.money import Money
 from shared.reconciliation.reconcile import Report, reconcile_bank
@@ -27,7 +28,7 @@ _DAY = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 
 
 def reconcile(
-    bank: Annotated[str, typer.Option(help="Which bank: hdfc or axis.")],
+    bank: Annotated[str, typer.Option(help=f"Which bank: {' or '.join(BANKS)}.")],
     since: Annotated[datetime | None, typer.Option(formats=_DAY, help="UTC; two days ago when not given.")] = None,
     until: Annotated[datetime | None, typer.Option(formats=_DAY, help="UTC; now when not given.")] = None,
     grace_seconds: Annotated[int, typer.Option(min=0, help="Leave lines younger than this alone.")] = 600,

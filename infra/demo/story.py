@@ -12,8 +12,9 @@ from rich.console import Console
 
 from infra.demo.actors import PIN, TIMEOUT_SECONDS, Holder, SimulatedBank, expect, wait_for
 from shared import clock
-from shared.banks.messages import ADAPTERS, PaymentNotice
+from shared.banks.notices import PaymentNotice
 from shared.banks.signatures import sign
+from shared.banks.table import BANKS
 from shared.ids import new_token
 from shared.money import Money
 
@@ -94,7 +95,7 @@ class Story:
         notice = PaymentNotice(
             "hdfc", "success", self._token, session["user_id"], session["amount"], session["bank_reference"]
         )
-        body = ADAPTERS["hdfc"].encode(notice)
+        body = BANKS["hdfc"].encode(notice)
         copy = self._deliver(body, self._webhook_secret)
         expect(copy.status_code == httpx.codes.OK, f"a copy answered {copy.status_code}: {copy.text}")
         expect(copy.json() == {"verdict": "duplicate"}, f"a copy is a duplicate, not {copy.text}")

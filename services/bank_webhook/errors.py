@@ -34,21 +34,6 @@ class BodyIncomplete(Malformed):
 
 
 @dataclass(eq=False)
-class NoticeUnreadable(Malformed):
-    """Signed by the bank, but not in its format. `reason` names the field, never its value."""
-
-    reason: str
-
-    code = "notice_unreadable"
-    title = "The notice cannot be read"
-
-    @property
-    def detail(self) -> str:
-        """Which field, and why."""
-        return f"The notice cannot be read: {self.reason}"
-
-
-@dataclass(eq=False)
 class UnknownToken(NotFound):
     """No on-ramp of ours has this session: the bank gives the money back."""
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from starlette.requests import ClientDisconnect, Request
 
-from services.bank_webhook.errors import BankNotFound, BodyIncomplete, NoticeUnreadable, SourceNotAllowed
+from services.bank_webhook.errors import BankNotFound, BodyIncomplete, SourceNotAllowed
 from services.bank_webhook.refusals import RefusalLog
 from services.bank_webhook.settings import BankWebhookSettings, Sender
 from shared import clock
-from shared.banks.messages import ADAPTERS, Notice, WireError
+from shared.banks.notices import Notice
 from shared.banks.signatures import verify
+from shared.banks.table import BANKS
 from shared.errors import BatuaError
 from shared.http.client_address import Address, client_address, is_in
 from shared.http.errors import BodyTooLarge, JsonRequired
@@ -64,10 +65,7 @@ class Gate:
             now=clock.now(),
             tolerance_seconds=self._settings.webhook_tolerance_seconds,
         )
-        try:
-            return Delivery(webhook_id, ADAPTERS[sender.bank].decode(body))
-        except WireError as error:
-            raise NoticeUnreadable(str(error)) from None
+        return Delivery(webhook_id, BANKS[sender.bank].decode(body))
 
     def _source(self, request: Request) -> Address | None:
         peer = request.client.host if request.client else None

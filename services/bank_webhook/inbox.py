@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.bank_webhook.errors import NotCommitted
 from services.bank_webhook.gate import Delivery
 from shared import clock
-from shared.banks.messages import PaymentNotice
+from shared.banks.notices import PaymentNotice
 from shared.db.engine import SessionMaker
 from shared.db.outages import DATABASE_ERRORS, is_outage
 from shared.errors import BatuaError

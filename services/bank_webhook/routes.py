@@ -11,6 +11,7 @@ from services.bank_webhook import errors
 from services.bank_webhook.inbox import take_in
 from services.bank_webhook.refusals import DELIVERIES
 from services.bank_webhook.state import WebhookResources
+from shared.banks.notices import NoticeUnreadable
 from shared.banks.signatures import SignatureInvalid
 from shared.errors import BatuaError
 from shared.http.errors import BodyTooLarge, BodyTooSlow, JsonRequired
@@ -33,7 +34,7 @@ _REFUSALS = (
     BodyTooSlow,
     errors.BodyIncomplete,
     SignatureInvalid,
-    errors.NoticeUnreadable,
+    NoticeUnreadable,
     *_TURNED_AWAY.values(),
     errors.NotCommitted,
 )

@@ -3,9 +3,30 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import Annotated
+
+from pydantic import AwareDatetime, Field
 
 from services.dummy_bank.database import timestamp
-from shared.banks.messages import PayoutRequest
+from shared.banks.messages import MAX_LIST_ITEMS, PayoutRequest, Received
+
+
+class CallLogItem(Received):
+    """One payout call the bank received; `ended_at` is null while it is being answered."""
+
+    reference: str
+    user_ref: str
+    amount: int
+    started_at: AwareDatetime
+    ended_at: AwareDatetime | None
+    outcome: str
+
+
+class CallLog(Received):
+    """The payout calls of a range, oldest first, whole."""
+
+    items: Annotated[list[CallLogItem], Field(max_length=MAX_LIST_ITEMS)]
+    next_cursor: str | None = None
 
 
 def begin(connection: sqlite3.Connection, bank: str, asked: PayoutRequest) -> int:

@@ -18,8 +18,9 @@ from services.dummy_bank.database import Database, Row
 from services.dummy_bank.metrics import Metrics
 from services.dummy_bank.notices import Delivery
 from services.dummy_bank.settings import BankProfile, BankSimulatorSettings
-from shared.banks.messages import ADAPTERS, PaymentNotice
+from shared.banks.notices import PaymentNotice
 from shared.banks.signatures import sign
+from shared.banks.table import BANKS
 from shared.clock import now
 
 WRONG_BY_PAISE = 100
@@ -70,7 +71,7 @@ class Courier:
             notice, message_id = replace(notice, amount=notice.amount + WRONG_BY_PAISE), f"{message_id}_wrong"
         if kind == "bad_signature":
             secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-        body = ADAPTERS[profile.code].encode(notice)
+        body = BANKS[profile.code].encode(notice)
         headers = {"content-type": "application/json", **sign(secret, message_id, now(), body)}
         try:
             answer = await self._client.post(profile.webhook_url, content=body, headers=headers)

@@ -8,8 +8,7 @@ from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from shared.banks.messages import to_wire_time
-from shared.clock import now
+from shared.clock import now, rfc3339
 
 Row = sqlite3.Row
 
@@ -63,7 +62,7 @@ def _open(path: Path) -> sqlite3.Connection:
 
 def timestamp(after_seconds: float = 0) -> str:
     """Now, or that many seconds from now, as it is stored: RFC 3339 text, which sorts as time."""
-    return to_wire_time(now() + timedelta(seconds=after_seconds))
+    return rfc3339(now() + timedelta(seconds=after_seconds))
 
 
 def next_number(connection: sqlite3.Connection, bank: str, counter: str) -> int:

@@ -8,8 +8,10 @@ import sqlite3
 from services.dummy_bank import book, notices
 from services.dummy_bank.database import Row, timestamp
 from services.dummy_bank.errors import BankSaysNo
+from services.dummy_bank.faults import Faults
 from services.dummy_bank.settings import BankProfile
-from shared.banks.messages import SESSION_NOT_FOUND, Faults, PaymentNotice, SessionRequest, SessionState
+from shared.banks.messages import SESSION_NOT_FOUND, SessionRequest, SessionState
+from shared.banks.notices import PaymentNotice
 from shared.ids import new_token
 
 

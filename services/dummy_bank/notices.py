@@ -12,8 +12,8 @@ from typing import Any
 
 from services.dummy_bank.database import Database, Row, timestamp
 from services.dummy_bank.errors import BankSaysNo
-from services.dummy_bank.faults import Dice
-from shared.banks.messages import Faults, Notice, PaymentNotice, PayoutNotice
+from services.dummy_bank.faults import Dice, Faults
+from shared.banks.notices import Notice, PaymentNotice, PayoutNotice
 from shared.ids import new_id
 
 OVERTAKEN_SECONDS = 2.0

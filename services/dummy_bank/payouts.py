@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from services.dummy_bank import book, notices
 from services.dummy_bank.database import Row, timestamp
 from services.dummy_bank.errors import BankSaysNo
-from services.dummy_bank.faults import Dice
+from services.dummy_bank.faults import Dice, Faults
 from services.dummy_bank.settings import BankProfile
-from shared.banks.messages import TRANSFER_NOT_FOUND, Faults, PayoutAnswer, PayoutNotice, PayoutRequest
+from shared.banks.messages import TRANSFER_NOT_FOUND, PayoutAnswer, PayoutRequest
+from shared.banks.notices import PayoutNotice
 
 REVERSAL_SECONDS = 0.5
 """The least time between a payout's success and its coming back."""

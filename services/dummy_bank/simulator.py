@@ -12,10 +12,9 @@ from services.dummy_bank import book, calls, netbanking, notices, payouts
 from services.dummy_bank.courier import Courier
 from services.dummy_bank.database import Database, Row
 from services.dummy_bank.errors import bank_is_down, internal_error
-from services.dummy_bank.faults import Dice, FaultBoard
+from services.dummy_bank.faults import Dice, FaultBoard, Faults
 from services.dummy_bank.metrics import Metrics
 from services.dummy_bank.settings import BankProfile, BankSimulatorSettings
-from shared.banks.messages import Faults
 
 logger = logging.getLogger(__name__)
 

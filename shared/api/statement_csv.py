@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import AsyncIterator, Iterable
-from datetime import UTC
 
 from fastapi.responses import StreamingResponse
 
@@ -48,7 +47,7 @@ async def _chunks(lines: AsyncIterator[Line]) -> AsyncIterator[str]:
 
 def _row(line: Line) -> tuple[str, ...]:
     return (
-        line.created_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        clock.rfc3339(line.created_at, "auto"),
         line.direction,
         line.kind,
         Money(line.amount).to_rupees(),

@@ -27,8 +27,8 @@ from shared.banks.messages import (
     SessionState,
     Statement,
     StatementItem,
-    to_wire_time,
 )
+from shared.clock import rfc3339
 from shared.config import Bank
 
 MAX_CONNECTIONS = 32
@@ -122,7 +122,7 @@ class BankClient:
         reply = await self._call(
             "GET",
             "/api/statement",
-            query={"from": to_wire_time(start), "to": to_wire_time(end)},
+            query={"from": rfc3339(start), "to": rfc3339(end)},
             timeout_seconds=self._timeout_seconds * STATEMENT_TIMEOUT_FACTOR,
             limit_bytes=MAX_STATEMENT_BYTES,
         )

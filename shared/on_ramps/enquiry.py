@@ -11,7 +11,8 @@ from uuid import UUID
 from shared import clock
 from shared.banks.client import BankClient
 from shared.banks.errors import BankFailed, Refused
-from shared.banks.messages import PaymentNotice, SessionState
+from shared.banks.messages import SessionState
+from shared.banks.notices import PaymentNotice
 from shared.config import OnRampSettings
 from shared.db.engine import SessionMaker
 from shared.db.outages import DATABASE_ERRORS

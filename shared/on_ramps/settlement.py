@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
-from shared.banks.messages import PaymentNotice
+from shared.banks.notices import PaymentNotice
 from shared.ids import new_id
 from shared.ledger import system_accounts
 from shared.ledger.post import post_one

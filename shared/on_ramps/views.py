@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from shared.banks.messages import to_wire_time
+from shared.clock import rfc3339
 from shared.models import OnRamp
 
 
@@ -20,10 +20,10 @@ def body_of(on_ramp: OnRamp) -> dict[str, Any]:
         "redirect_url": on_ramp.redirect_url,
         "failure_reason": on_ramp.failure_reason,
         "transfer_id": None if on_ramp.transfer_id is None else str(on_ramp.transfer_id),
-        "created_at": to_wire_time(on_ramp.created_at),
+        "created_at": rfc3339(on_ramp.created_at),
         "settled_at": _time(on_ramp.settled_at),
     }
 
 
 def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else to_wire_time(moment)
+    return None if moment is None else rfc3339(moment)

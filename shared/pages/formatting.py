@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -80,7 +80,7 @@ def day(moment: datetime | date, timezone: str = INDIA) -> str:
 
 def iso(moment: datetime) -> str:
     """What a `<time>` element says to machines: RFC 3339, UTC."""
-    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return clock.rfc3339(moment, "seconds")
 
 
 def masked(account_number: str) -> str:

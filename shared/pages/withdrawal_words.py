@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shared import clock
+from shared.banks.table import BANKS
 from shared.models.withdrawal import WithdrawalStatus
 from shared.pages import formatting
-from shared.withdrawals.timeline import bank_name
 
 _SOON = timedelta(seconds=60)
 _SHOWN_STEPS = 6
@@ -84,7 +84,7 @@ class WithdrawalView:
 
 def view_of(shown: Mapping[str, Any]) -> WithdrawalView:
     """In words what `shared.withdrawals.views` says in data; `timeline` may be missing."""
-    status, bank = shown["status"], bank_name(shown["bank"])
+    status, bank = shown["status"], BANKS[shown["bank"]].name
     is_open = not WithdrawalStatus(status).is_final
     tone, icon = _MARKS.get(status, ("calm", "cross") if status == "cancelled" else ("wait", "clock"))
     steps = [_step(each) for each in shown.get("timeline", ())]

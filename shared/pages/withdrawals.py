@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from shared.api.withdrawals import CurrentHint, WithdrawalIn, withdraw_once
 from shared.auth.tokens import Identity
-from shared.config import BANKS
+from shared.banks.table import BANKS
 from shared.http.dependencies import Caller, CurrentResources, PinCheck, ReadSession
 from shared.http.fields import Body, Name, Pin
 from shared.http.pagination import PageQuery, cursor_of
@@ -25,7 +25,6 @@ from shared.runtime.resources import Resources
 from shared.withdrawals.commands import cancel_withdrawal
 from shared.withdrawals.destinations import Destination, destination_of, recent_destinations
 from shared.withdrawals.errors import WithdrawalNotFound
-from shared.withdrawals.timeline import bank_name
 from shared.withdrawals.views import get_withdrawal, list_withdrawals
 
 router = APIRouter()
@@ -159,7 +158,7 @@ async def _show_form(request: Request, caller: Identity, resources: Resources, f
         status=form.status,
         form=form,
         wallet=wallet,
-        banks=[(code, bank_name(code), "", "bank", True) for code in BANKS],
+        banks=[(bank.code, bank.name, "", "bank", True) for bank in BANKS.values()],
         chosen=await _chosen(resources, caller, form),
         destinations=known,
         newest=[(each, view_of(each)) for each in newest],

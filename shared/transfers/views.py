@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared import clock
 from shared.ledger.parties import Holder, Party, holders
 from shared.ledger.rules import Posted, Transfer, TransferKind
 from shared.models import Account, Entry
@@ -46,7 +47,7 @@ class Receipt:
             "to": {"wallet_id": self.recipient.wallet_id, "name": self.recipient.name},
             "note": self.note,
             "balance_after": self.balance_after,
-            "created_at": self.created_at.isoformat().replace("+00:00", "Z"),
+            "created_at": clock.rfc3339(self.created_at, "auto"),
         }
 
 

@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
 from shared.banks.messages import PayoutRequest
-from shared.config import BANKS, MovementLimits
+from shared.banks.table import BANKS
+from shared.config import MovementLimits
 from shared.idempotency import store
 from shared.idempotency.claims import Answer, Claim
 from shared.ids import new_id

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
-from shared.banks.messages import PayoutNotice
+from shared.banks.notices import PayoutNotice
 from shared.models import Withdrawal
 from shared.models.webhook_delivery import Verdict
 from shared.models.withdrawal import WithdrawalStatus

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, assert_never
 
-from shared.banks.messages import to_wire_time
+from shared.clock import rfc3339
 from shared.config import WithdrawalTimings
 from shared.models.webhook_delivery import Verdict
 from shared.models.withdrawal import WithdrawalStatus
@@ -250,7 +250,7 @@ def _stay_under_review(standing: Standing, step: Step, moment: Moment) -> Step:
 
 
 def _with_next(moment: datetime, reason: str | None = None) -> dict[str, Any]:
-    facts: dict[str, Any] = {"next_check_at": to_wire_time(moment)}
+    facts: dict[str, Any] = {"next_check_at": rfc3339(moment)}
     return facts if reason is None else {**facts, "reason": reason}
 
 

@@ -11,8 +11,8 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
-from shared.banks.messages import to_wire_time
-from shared.ledger import system_accounts
+from shared.banks.table import BANKS
+from shared.clock import rfc3339
 from shared.models import WithdrawalEvent
 
 MAX_SHOWN = 500
@@ -84,14 +84,9 @@ async def read(session: AsyncSession, withdrawal_id: UUID, bank: str) -> list[di
 def line(event: WithdrawalEvent, bank: str) -> dict[str, Any]:
     """One line as shown; the words may change, `kind` may not."""
     return {
-        "at": to_wire_time(event.at),
+        "at": rfc3339(event.at),
         "status": event.status,
         "kind": event.kind,
-        "message": _WORDS[event.kind].format(bank=bank_name(bank)),
+        "message": _WORDS[event.kind].format(bank=BANKS[bank].name),
         "facts": event.facts,
     }
-
-
-def bank_name(code: str) -> str:
-    """The bank as people call it."""
-    return system_accounts.NAMES[system_accounts.SETTLEMENT[code]]

@@ -11,7 +11,7 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.banks.messages import to_wire_time
+from shared.clock import rfc3339
 from shared.models import Withdrawal, WithdrawalEvent
 from shared.models.withdrawal import WithdrawalStatus
 from shared.withdrawals import timeline
@@ -145,4 +145,4 @@ async def _latest_steps(session: AsyncSession, found: list[Withdrawal]) -> dict[
 
 
 def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else to_wire_time(moment)
+    return None if moment is None else rfc3339(moment)

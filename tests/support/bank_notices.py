@@ -11,8 +11,9 @@ from typing import Any, Literal
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
-from shared.banks.messages import ADAPTERS, Notice, PaymentNotice
+from shared.banks.notices import Notice, PaymentNotice
 from shared.banks.signatures import sign
+from shared.banks.table import BANKS
 from shared.ids import new_id, new_token
 from shared.models import Account, OnRamp
 from shared.models.on_ramp import OnRampStatus
@@ -100,6 +101,6 @@ def signed(
     notice: Notice, *, webhook_id: str | None = None, secret: str | None = None, at: datetime | None = None
 ) -> SignedRequest:
     """Write and sign `notice` as its bank does."""
-    body = ADAPTERS[notice.bank].encode(notice)
+    body = BANKS[notice.bank].encode(notice)
     headers = sign(secret or SECRETS[notice.bank], webhook_id or f"msg_{new_token()}", at or clock.now(), body)
     return SignedRequest(f"/webhooks/{notice.bank}", {**headers, "content-type": "application/json"}, body)

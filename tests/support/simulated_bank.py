@@ -16,8 +16,9 @@ import uvicorn
 from infra.demo.actors import NO_TLS
 from services.dummy_bank.main import create_app
 from services.dummy_bank.settings import BankSimulatorSettings
-from shared.banks.messages import ADAPTERS, Notice
+from shared.banks.notices import Notice
 from shared.banks.signatures import SignatureInvalid, verify
+from shared.banks.table import BANKS
 
 WEBHOOK_SECRET = "whsec_" + base64.b64encode(b"dummy bank tests' webhook secret").decode()
 KEYS = {"hdfc": "hdfc-key-of-these-tests", "axis": "axis-key-of-these-tests"}
@@ -56,7 +57,7 @@ class Platform:
             authentic = True
         except SignatureInvalid:
             authentic = False
-        self.heard.append(Heard(bank, headers["webhook-id"], authentic, ADAPTERS[bank].decode(body)))
+        self.heard.append(Heard(bank, headers["webhook-id"], authentic, BANKS[bank].decode(body)))
         if not authentic:
             return 401
         return self.answers.pop(0) if self.answers else 200

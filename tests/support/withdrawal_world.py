@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import select, update
 
 from shared import clock
-from shared.banks.messages import PayoutNotice
+from shared.banks.notices import PayoutNotice
 from shared.config import MovementLimits, WithdrawalTimings
 from shared.db.engine import SessionMaker
 from shared.idempotency.claims import claim_for

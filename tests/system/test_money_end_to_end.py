@@ -15,8 +15,9 @@ from infra.demo.actors import PIN, Holder, SimulatedBank, wait_for
 from infra.local.secrets import read_secrets
 from infra.local.stack import Stack
 from shared import clock
-from shared.banks.messages import ADAPTERS, PaymentNotice
+from shared.banks.notices import PaymentNotice
 from shared.banks.signatures import sign
+from shared.banks.table import BANKS
 from shared.ids import new_token
 from tests.support.waiting import until_far_from_midnight
 
@@ -57,7 +58,7 @@ def test_twenty_copies_of_a_webhook_credit_once(
     token = asked["redirect_url"].rpartition("/")[2]
     session = bank.get(f"/api/netbanking/sessions/{token}")
     notice = PaymentNotice("hdfc", "success", token, session["user_id"], 250_00, session["bank_reference"])
-    body = ADAPTERS["hdfc"].encode(notice)
+    body = BANKS["hdfc"].encode(notice)
     secret = read_secrets(stack.layout.secrets_file)["BATUA_BANK_HDFC_WEBHOOK_SECRETS"]
 
     def deliver(number: int) -> httpx.Response:

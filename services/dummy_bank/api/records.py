@@ -12,10 +12,13 @@ from pydantic import AwareDatetime, BeforeValidator
 from services.dummy_bank import notices
 from services.dummy_bank.api.dependencies import KeyedBankDep, SimulatorDep
 from services.dummy_bank.book import NODAL
+from services.dummy_bank.calls import CallLog
 from services.dummy_bank.database import Row
 from services.dummy_bank.errors import BankSaysNo
+from services.dummy_bank.faults import Faults
 from services.dummy_bank.problems import responses
-from shared.banks.messages import MAX_LIST_ITEMS, CallLog, Faults, Statement, to_wire_time
+from shared.banks.messages import MAX_LIST_ITEMS, Statement
+from shared.clock import rfc3339
 
 router = APIRouter(prefix="/{bank}/api", tags=["records"], responses=responses(400, 401, 404, 405, 413, 422, 500))
 
@@ -85,8 +88,8 @@ async def resend(message_id: MessageId, simulator: SimulatorDep, profile: KeyedB
 
 def _range(from_: AwareDatetime | None, to: AwareDatetime | None) -> tuple[str, str, int]:
     try:
-        start = to_wire_time(from_) if from_ else _BEGINNING
-        end = to_wire_time(to) if to else _END
+        start = rfc3339(from_) if from_ else _BEGINNING
+        end = rfc3339(to) if to else _END
     except OverflowError:
         raise BankSaysNo(422, "INVALID", "The range is beyond the calendar.") from None
     return start, end, MAX_LIST_ITEMS + 1

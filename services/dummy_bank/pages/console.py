@@ -13,11 +13,11 @@ from services.dummy_bank import notices
 from services.dummy_bank.api.dependencies import BankDep, SimulatorDep
 from services.dummy_bank.book import CUSTOMERS, NODAL
 from services.dummy_bank.errors import BankSaysNo
+from services.dummy_bank.faults import Faults
 from services.dummy_bank.pages import fault_fields
 from services.dummy_bank.pages.rendering import page, read_form
 from services.dummy_bank.settings import BankProfile
 from services.dummy_bank.simulator import Simulator
-from shared.banks.messages import Faults
 
 router = APIRouter(include_in_schema=False)
 

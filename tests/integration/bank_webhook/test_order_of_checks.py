@@ -17,7 +17,7 @@ from services.bank_webhook.gate import MAX_BODY_BYTES
 from services.bank_webhook.main import create_app
 from services.bank_webhook.settings import BankWebhookSettings
 from shared import clock
-from shared.banks.messages import PaymentNotice
+from shared.banks.notices import PaymentNotice
 from shared.banks.signatures import sign
 from tests.support.bank_notices import HDFC_SECRET, SignedRequest, new_webhook_secret, signed, webhook_values
 from tests.support.deadlines import deadline

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from infra.postgres.roles import SERVICE_ROLES, grant_service_roles
 from services.bank_webhook.main import create_app
 from services.bank_webhook.settings import BankWebhookSettings
-from shared.banks.messages import Notice, PayoutNotice
+from shared.banks.notices import Notice, PayoutNotice
 from shared.db.engine import SessionMaker
 from shared.ids import new_token
 from shared.models import Withdrawal

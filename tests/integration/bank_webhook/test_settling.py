@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from shared import clock
-from shared.banks.messages import Notice, PayoutNotice
+from shared.banks.notices import Notice, PayoutNotice
 from shared.db.engine import SessionMaker
 from shared.ids import new_id, new_token
 from shared.ledger.accounts import wallet_of

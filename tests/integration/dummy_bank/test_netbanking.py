@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from shared.banks.messages import PaymentNotice, SessionState
+from shared.banks.messages import SessionState
+from shared.banks.notices import PaymentNotice
 from tests.support.simulated_bank import RETURN_URL, BankClient, Platform, eventually
 
 

@@ -8,7 +8,10 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from shared.banks.messages import CallLog, PayoutAnswer, PayoutNotice, Statement, to_wire_time
+from services.dummy_bank.calls import CallLog
+from shared.banks.messages import PayoutAnswer, Statement
+from shared.banks.notices import PayoutNotice
+from shared.clock import rfc3339
 from tests.support.simulated_bank import BankClient, Platform, eventually
 
 
@@ -209,6 +212,6 @@ def test_a_range_takes_in_its_start_and_not_its_end(hdfc: BankClient) -> None:
     first, second = (line["at"] for line in hdfc.items("statement"))
     assert [line["reference"] for line in hdfc.items("statement", to=second)] == ["payout-1"]
     assert [line["reference"] for line in hdfc.items("statement", **{"from": second})] == ["payout-2"]
-    later = to_wire_time(datetime.now(UTC) + timedelta(minutes=1))
+    later = rfc3339(datetime.now(UTC) + timedelta(minutes=1))
     assert hdfc.items("calls", **{"from": later}) == []
     assert len(hdfc.items("calls", **{"from": first[:10] + "T00:00:00+05:30"})) == 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from shared.banks.messages import PaymentNotice
+from shared.banks.notices import PaymentNotice
 from tests.support.simulated_bank import BankClient, Heard, Platform, eventually
 
 

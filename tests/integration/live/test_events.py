@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from shared.banks.messages import PaymentNotice
+from shared.banks.notices import PaymentNotice
 from shared.db.engine import SessionMaker
 from shared.ledger.accounts import wallet_of
 from shared.live import hub, stream

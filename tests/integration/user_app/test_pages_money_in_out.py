@@ -11,7 +11,7 @@ import httpx
 import pytest
 from sqlalchemy import func, select, update
 
-from shared.banks.messages import PayoutNotice
+from shared.banks.notices import PayoutNotice
 from shared.models import OnRamp, Withdrawal
 from shared.on_ramps.settlement import settle
 from shared.withdrawals import timeline

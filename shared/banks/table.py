@@ -1,0 +1,45 @@
+"""The banks that Batua works with: one line each. Everything that depends on a bank asks this table.
+
+To add a bank, write its adapter, add its line here and open its settlement account in a migration; the steps are in
+CONTRIBUTING.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from shared.banks import axis, hdfc
+from shared.banks.notices import Adapter, Notice
+
+
+@dataclass(frozen=True, slots=True)
+class Bank:
+    """One bank. A `code` is at most 16 lowercase letters; it stands in our rows, addresses and settings for ever."""
+
+    code: str
+    name: str
+    settlement_account_id: UUID
+    """The account that mirrors our money at this bank. A migration opens it."""
+    ifsc_prefix: str
+    """The first four letters of the bank's IFSC codes and of its UTRs."""
+    adapter: Adapter
+    """How the bank writes its notices."""
+
+    def encode(self, notice: Notice) -> bytes:
+        """The body that this bank sends for `notice`."""
+        return self.adapter.encode(notice)
+
+    def decode(self, body: bytes) -> Notice:
+        """Read a body that this bank sent. Raises NoticeUnreadable."""
+        return self.adapter.decode(self.code, body)
+
+
+BANKS = {
+    bank.code: bank
+    for bank in (
+        Bank("hdfc", "HDFC Bank", UUID("00000000-0000-7000-8000-000000000011"), "HDFC", hdfc),
+        Bank("axis", "Axis Bank", UUID("00000000-0000-7000-8000-000000000012"), "UTIB", axis),
+    )
+}
+"""Every bank by its code, in the order in which people see them."""
