@@ -17,7 +17,6 @@ from shared.money import MAX_MOVEMENT_PAISE
 
 Network = IPv4Network | IPv6Network
 
-BANKS = ("hdfc", "axis")
 MIN_SECRET_LENGTH = 16
 MIN_DIFFERENT_CHARACTERS = 6
 MIN_PRODUCTION_BCRYPT_ROUNDS = 12

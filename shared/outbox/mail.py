@@ -18,9 +18,9 @@ from uuid import UUID
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError, select_autoescape
 
+from shared.banks.table import BANKS
 from shared.money import Money
 
-BANK_NAMES = {"hdfc": "HDFC Bank", "axis": "Axis Bank"}
 MAX_SUBJECT_LENGTH = 150
 _AMOUNTS = ("amount", "balance_after")
 _FACTS: Mapping[str, Mapping[str, Any]] = {
@@ -92,7 +92,8 @@ def _values(letter: Letter) -> dict[str, Any]:
         if values.get(key) is not None:
             values[key] = str(Money(values[key]))
     if "bank" in values:
-        values["bank"] = BANK_NAMES.get(values["bank"], values["bank"])
+        bank = BANKS.get(values["bank"])
+        values["bank"] = bank.name if bank else values["bank"]
     return {**values, "name": one_line(letter.name)}
 
 
