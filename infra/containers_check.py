@@ -14,6 +14,8 @@ from typing import Any
 import typer
 import yaml
 
+from shared.version import VERSION
+
 ROOT = Path(__file__).resolve().parents[1]
 STORES = ("postgres", "redis", "mail")
 HTTP_SERVICES = ("user_app", "merchant_app", "bank_webhook", "dummy_bank")
@@ -39,6 +41,13 @@ def _images_pinned(services: _Services) -> Iterator[str]:
         image = str(service.get("image", ""))
         if not _PINNED.match(image):
             yield f"docker-compose.yml: {name} does not pin its image to a version: {image or 'none'}"
+
+
+def _of_this_version(services: _Services) -> Iterator[str]:
+    for name, service in services.items():
+        image = str(service.get("image", ""))
+        if image.startswith("batua:") and image != f"batua:{VERSION}":
+            yield f"docker-compose.yml: {name} has the image {image}, and pyproject.toml says {VERSION}"
 
 
 def _health_checked(services: _Services) -> Iterator[str]:
@@ -83,7 +92,15 @@ def _local_only(services: _Services) -> Iterator[str]:
 def check_compose(text: str) -> list[str]:
     """Every rule that this docker-compose.yml breaks."""
     services: _Services = yaml.safe_load(text).get("services", {})
-    rules = (_present, _images_pinned, _health_checked, _ordered, _secrets_without_default, _local_only)
+    rules = (
+        _present,
+        _images_pinned,
+        _of_this_version,
+        _health_checked,
+        _ordered,
+        _secrets_without_default,
+        _local_only,
+    )
     return [problem for rule in rules for problem in rule(services)]
 
 
@@ -100,6 +117,8 @@ def check_dockerfile(text: str) -> list[str]:
     installs = re.findall(r"pip install [^\n]*", text)
     if not installs or any("--require-hashes" not in install for install in installs):
         problems.append("infra/Dockerfile: every pip install needs --require-hashes")
+    if not re.search(r"^COPY pyproject\.toml ", text, flags=re.MULTILINE):
+        problems.append("infra/Dockerfile: pyproject.toml must be copied, it says which version this is")
     if re.search(r"--(extra-)?index-url", text):
         problems.append("infra/Dockerfile: a registry address belongs to the machine, not to the file")
     return problems

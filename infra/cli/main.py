@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from typing import Annotated
 
 import typer
 
 from infra.cli.failures import Commands
+from shared.version import VERSION
 
 app = typer.Typer(
     name="batua",
     cls=Commands,
-    help="Batua on the command line.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
@@ -22,6 +23,21 @@ _COMMANDS = ("up", "ps", "logs", "migrate", "demo", "prove", "reconcile", "seed"
 _GROUPS = ("users", "withdrawals")
 # These run the embedded stack, which a container neither has nor needs.
 _LOCAL_COMMANDS = ("up", "ps", "logs", "demo")
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(VERSION)
+        raise typer.Exit
+
+
+@app.callback()
+def batua(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Batua on the command line."""
 
 
 def _is_present(name: str) -> bool:

@@ -22,8 +22,6 @@ from shared.http.problems import problem
 from shared.runtime.database import open_database
 from shared.runtime.logs import configure_logging
 
-VERSION = "1.0.0"
-
 
 def create_app(settings: BankWebhookSettings | None = None) -> FastAPI:
     """Build the app; without `settings` they are read from `BATUA_*`. Starts whatever is or is not running."""
@@ -45,7 +43,6 @@ def create_app(settings: BankWebhookSettings | None = None) -> FastAPI:
 
     app = create_application(
         title="Batua bank webhook",
-        version=VERSION,
         settings=chosen,
         lifespan=lifespan,
         routers=[routes.router],

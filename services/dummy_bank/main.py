@@ -19,6 +19,7 @@ from services.dummy_bank.guard import Guard
 from services.dummy_bank.pages import console, netbanking
 from services.dummy_bank.settings import BankSimulatorSettings
 from services.dummy_bank.simulator import Simulator
+from shared.version import VERSION
 
 
 def create_app(settings: BankSimulatorSettings | None = None) -> FastAPI:
@@ -38,7 +39,7 @@ def create_app(settings: BankSimulatorSettings | None = None) -> FastAPI:
             await background
         await simulator.close()
 
-    app = FastAPI(title="Dummy bank", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(title="Dummy bank", version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
     problems.install(app)
     for router in (health.router, operations.router, records.router, netbanking.router, console.router):
         app.include_router(router)

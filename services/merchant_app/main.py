@@ -17,8 +17,6 @@ from shared.runtime.logs import configure_logging
 from shared.runtime.resources import open_resources
 from shared.tasks.hints import Hints
 
-VERSION = "1.0.0"
-
 
 def create_app(settings: MerchantAppSettings | None = None) -> FastAPI:
     """merchant_app with the given settings, or those of the environment."""
@@ -39,7 +37,6 @@ def create_app(settings: MerchantAppSettings | None = None) -> FastAPI:
 
     return create_application(
         title="merchant_app",
-        version=VERSION,
         settings=chosen,
         lifespan=lifespan,
         routers=ROUTERS,

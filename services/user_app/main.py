@@ -19,8 +19,6 @@ from shared.runtime.logs import configure_logging
 from shared.runtime.resources import open_resources
 from shared.tasks.hints import Hints
 
-VERSION = "1.0.0"
-
 
 def create_app(settings: UserAppSettings | None = None) -> FastAPI:
     """user_app with the given settings, or those of the environment."""
@@ -43,7 +41,6 @@ def create_app(settings: UserAppSettings | None = None) -> FastAPI:
 
     return create_application(
         title="user_app",
-        version=VERSION,
         settings=chosen,
         lifespan=lifespan,
         routers=ROUTERS,

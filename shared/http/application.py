@@ -20,6 +20,7 @@ from shared.http.security_headers import SecurityHeadersMiddleware
 from shared.pages import error_pages, static_files
 from shared.pages.rendering import environment_of
 from shared.pages.shell import Pages, PageState
+from shared.version import VERSION
 
 BODY_LIMIT_BYTES = 64 * 1024
 BODY_SECONDS = 10.0
@@ -32,7 +33,6 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 def create_application(
     *,
     title: str,
-    version: str,
     settings: Settings,
     lifespan: Lifespan,
     routers: Sequence[APIRouter],
@@ -53,7 +53,7 @@ def create_application(
     """
     app = FastAPI(
         title=title,
-        version=version,
+        version=VERSION,
         lifespan=lifespan,
         openapi_url="/openapi.json",
         docs_url=None,

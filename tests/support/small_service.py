@@ -26,7 +26,6 @@ async def running(settings: AccountSettings, router: APIRouter, **other: Any) ->
 
     app = create_application(
         title="kit",
-        version="1",
         settings=settings,
         lifespan=lifespan,
         routers=[router],

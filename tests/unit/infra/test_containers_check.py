@@ -14,6 +14,7 @@ def test_the_files_of_this_checkout_break_no_rule() -> None:
 @pytest.mark.parametrize(
     ("was", "becomes", "problem"),
     [
+        ("image: batua:", "image: batua:9", "user_app has the image batua:9"),
         ("  scheduler:\n", "  another:\n", "there is no service scheduler"),
         ("postgres:18.1-bookworm", "postgres:latest", "postgres does not pin its image"),
         ("condition: service_completed_successfully", "condition: service_started", "must wait for migrate"),
@@ -33,6 +34,7 @@ def test_a_compose_file_that_breaks_a_rule_is_told_which(was: str, becomes: str,
 @pytest.mark.parametrize(
     ("was", "becomes", "problem"),
     [
+        ("COPY pyproject.toml", "COPY LICENSE", "pyproject.toml must be copied"),
         ("USER 10001:10001", "USER root", "not root"),
         ("FROM python:3.11.14-slim-bookworm AS", "FROM python:latest AS", "not pinned"),
         ("--require-hashes ", "", "--require-hashes"),
