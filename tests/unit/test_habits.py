@@ -18,6 +18,9 @@ MIGRATIONS = "shared/migrations/versions/"
 GATHERED = {"shared/models/__init__.py"}
 """Importing it fills the metadata, so it names every table."""
 
+SAYS_NOTHING = {"util", "utils", "helper", "helpers", "manager", "common", "misc", "service", "kit"}
+"""Names of modules under which anything could be kept."""
+
 
 def _python_files() -> list[Path]:
     return sorted(file for folder in CODE for file in (CHECKOUT / folder).rglob("*.py"))
@@ -56,6 +59,10 @@ def test_no_function_is_long() -> None:
 def test_no_file_is_long() -> None:
     lengths = {_name(file): len(_text(file).splitlines()) for file in _python_files()}
     assert {name: lines for name, lines in lengths.items() if lines > MAX_FILE_LINES} == {}
+
+
+def test_every_module_is_named_after_what_it_holds() -> None:
+    assert [_name(file) for file in _python_files() if SAYS_NOTHING & {file.stem, file.parent.name}] == []
 
 
 def test_no_module_only_re_exports() -> None:
