@@ -13,7 +13,7 @@ from typing import Literal
 from babel.dates import format_date
 
 from services.merchant_app.charts import BarChart, Point, bar_chart
-from shared.inflow.calendar import Month
+from shared.calendar import Month
 from shared.inflow.queries import Overview, Taken
 from shared.pages import formatting
 

@@ -15,9 +15,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared import clock
-from shared.inflow import calendar
-from shared.inflow.calendar import Month, start_of
+from shared import calendar, clock
+from shared.calendar import Month, start_of
 from shared.inflow.rollups import taken_between
 from shared.models import Account, Merchant
 

@@ -8,11 +8,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.calendar import Month
 from shared.http.dependencies import Caller, ReadSession
 from shared.http.problems import problem_responses
 from shared.http.query_parameters import Day
 from shared.inflow import queries
-from shared.inflow.calendar import Month
 from shared.inflow.errors import RangeOutOfReach, RangeReversed, RangeTooLong
 from shared.inflow.queries import Taken
 

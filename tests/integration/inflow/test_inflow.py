@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared import clock
+from shared.calendar import Month
 from shared.db.engine import SessionMaker
 from shared.ids import new_id
 from shared.inflow import queries
-from shared.inflow.calendar import Month
 from shared.inflow.queries import Taken
 from shared.ledger.post import post_one
 from shared.ledger.rules import Transfer, TransferKind

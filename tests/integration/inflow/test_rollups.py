@@ -14,9 +14,9 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError
 
 from shared import clock
+from shared.calendar import Month, start_of
 from shared.db.engine import SessionMaker
 from shared.inflow import queries, rollups
-from shared.inflow.calendar import Month, start_of
 from shared.inflow.queries import Taken
 from shared.inflow.rollups import roll_up_due
 from shared.ledger.rules import TransferKind

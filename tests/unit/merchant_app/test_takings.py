@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 
 from services.merchant_app.takings import Change, takings_of
-from shared.inflow.calendar import days, months
+from shared.calendar import days, months
 from shared.inflow.queries import DailyInflow, MonthlyInflow, Overview, Summary, Taken
 
 ZONE = "Asia/Kolkata"

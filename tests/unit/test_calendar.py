@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.inflow import calendar
-from shared.inflow.calendar import Month, start_of
+from shared import calendar
+from shared.calendar import Month, start_of
 from shared.inflow.errors import RangeOutOfReach, RangeReversed, RangeTooLong
 
 TODAY = date(2026, 11, 20)
