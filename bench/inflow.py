@@ -30,10 +30,11 @@ from bench.history import BUYERS, RICH, load_payments
 from infra.local.ports import PortInUse
 from infra.local.stack import Stack
 from shared import clock
-from shared.calendar import MAX_MONTHS, Month
+from shared.calendar import Month
 from shared.db.engine import SessionMaker
 from shared.ids import new_id
 from shared.inflow import queries
+from shared.inflow.ranges import MAX_MONTHS
 from shared.inflow.rollups import roll_up_due
 from shared.ledger import statement
 from shared.ledger.post import post

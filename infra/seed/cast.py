@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 PASSWORD = "try-batua-now"  # noqa: S105 - printed for everybody; refused in production
 PIN = "4711"
-TIMEZONE = "Asia/Kolkata"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
-from zoneinfo import ZoneInfo
 
-from infra.seed.cast import BETWEEN_FRIENDS, PEOPLE, SHOPS, TIMEZONE, Person, Shop
+from infra.seed.cast import BETWEEN_FRIENDS, PEOPLE, SHOPS, Person, Shop
+from shared.calendar import INDIA
 
 DAYS = 90
 """Today is the last of them."""
@@ -27,7 +27,6 @@ REFUND_EVERY_DAYS = 9
 NEWEST_AGES = (timedelta(minutes=2), timedelta(minutes=9), timedelta(minutes=26))
 """Every shop has some payments of today, at whatever hour one looks."""
 PAISE = 100
-_ZONE = ZoneInfo(TIMEZONE)
 _SATURDAY = 5
 _WEEK = timedelta(days=7)
 _OPENING, _PAYDAY = time(5, 0), time(5, 30)
@@ -71,7 +70,7 @@ class Plan:
 
 def plan(now: datetime) -> Plan:
     """Ninety days up to `now`, nothing after it."""
-    today = now.astimezone(_ZONE).date()
+    today = now.astimezone(INDIA).date()
     days = [today - timedelta(days=DAYS - 1 - number) for number in range(DAYS)]
     opened_at = _at(days[0], _OPENING)
     moments = [moment for number, day in enumerate(days) for moment in _day(number, day)]
@@ -83,7 +82,7 @@ def plan(now: datetime) -> Plan:
 
 
 def _at(day: date, moment: time) -> datetime:
-    return datetime.combine(day, moment, tzinfo=_ZONE).astimezone(UTC)
+    return datetime.combine(day, moment, tzinfo=INDIA).astimezone(UTC)
 
 
 def _day(number: int, day: date) -> Iterator[Moment]:
@@ -134,7 +133,7 @@ def _refunds(moments: Sequence[Moment], now: datetime) -> list[Moment]:
     for moment in moments:
         for movement in moment.movements:
             if movement.kind == "payment" and movement.payee in SHOPS[1:]:
-                bought[moment.at.astimezone(_ZONE).date()].append((moment.at, movement))
+                bought[moment.at.astimezone(INDIA).date()].append((moment.at, movement))
     found = []
     for day in sorted(bought)[REFUND_EVERY_DAYS // 2 :: REFUND_EVERY_DAYS]:
         at, payment = rng.choice(bought[day])

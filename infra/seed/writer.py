@@ -9,11 +9,12 @@ from datetime import datetime
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from infra.seed.cast import PASSWORD, PEOPLE, PIN, SHOPS, TIMEZONE, Person, Shop
+from infra.seed.cast import PASSWORD, PEOPLE, PIN, SHOPS, Person, Shop
 from infra.seed.plan import Movement, Plan
 from shared import clock
 from shared.auth.passwords import Hasher
 from shared.auth.registration import Credentials, register_merchant, register_user
+from shared.calendar import INDIA
 from shared.ids import new_id
 from shared.ledger import system_accounts
 from shared.ledger.post import post
@@ -91,7 +92,7 @@ async def _sign_up(session: AsyncSession, who: Who, credentials: Credentials) ->
             credentials=credentials,
             business_name=who.name,
             category=who.category,
-            timezone=TIMEZONE,
+            timezone=INDIA.key,
         )
     return account
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -16,11 +16,10 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import calendar, clock
-from shared.calendar import Month, start_of
+from shared.calendar import ONE_DAY, Month, start_of
+from shared.inflow import ranges
 from shared.inflow.rollups import taken_between
 from shared.models import Account, Merchant
-
-_ONE_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ class Taken:
     @property
     def average(self) -> int:
         """Paise per payment, half a paisa rounded up; 0 for none."""
-        return calendar.average(self.amount, self.count)
+        return (2 * self.amount + self.count) // (2 * self.count) if self.count else 0
 
     def __add__(self, other: Taken) -> Taken:
         return Taken(self.amount + other.amount, self.count + other.count)
@@ -91,10 +90,10 @@ async def overview(session: AsyncSession, merchant_id: UUID) -> Overview:
     """The summary, the latest days and the latest months in one look, which costs little more than one of them."""
     account_id, zone = await _shop(session, merchant_id)
     today = calendar.today(clock.now(), zone)
-    days = calendar.days(None, None, today=today)
-    months = calendar.months(None, None, today=today)
+    days = ranges.days(None, None, today=today)
+    months = ranges.months(None, None, today=today)
     last_month, this_month = months[-2].first_day, months[-1].first_day
-    as_far = min(last_month + today.day * _ONE_DAY, this_month)
+    as_far = min(last_month + today.day * ONE_DAY, this_month)
     starts = _summary_starts(today) | {*days, *(month.first_day for month in months), months[-1].plus(1).first_day}
     starts.add(as_far)
     taken = await _taken_by_start(session, account_id, zone, starts)
@@ -102,7 +101,7 @@ async def overview(session: AsyncSession, merchant_id: UUID) -> Overview:
         today=today,
         summary=_summarise(taken, today, zone),
         last_month_so_far=_between(taken, last_month, as_far),
-        daily=DailyInflow(zone.key, [(day, _between(taken, day, day + _ONE_DAY)) for day in days]),
+        daily=DailyInflow(zone.key, [(day, _between(taken, day, day + ONE_DAY)) for day in days]),
         monthly=MonthlyInflow(
             zone.key, [(month, _between(taken, month.first_day, month.plus(1).first_day)) for month in months]
         ),
@@ -115,8 +114,8 @@ async def daily(session: AsyncSession, merchant_id: UUID, *, first: date | None,
     Raises RangeReversed, RangeTooLong, RangeOutOfReach.
     """
     account_id, zone = await _shop(session, merchant_id)
-    days = calendar.days(first, last, today=calendar.today(clock.now(), zone))
-    boundaries = [start_of(day, zone) for day in [*days, days[-1] + _ONE_DAY]]
+    days = ranges.days(first, last, today=calendar.today(clock.now(), zone))
+    boundaries = [start_of(day, zone) for day in [*days, days[-1] + ONE_DAY]]
     return DailyInflow(zone.key, list(zip(days, await _taken(session, account_id, boundaries), strict=True)))
 
 
@@ -125,7 +124,7 @@ async def monthly(
 ) -> MonthlyInflow:
     """By month, both ends included; 12 months up to this one by default. Raises as `daily`."""
     account_id, zone = await _shop(session, merchant_id)
-    months = calendar.months(first, last, today=calendar.today(clock.now(), zone))
+    months = ranges.months(first, last, today=calendar.today(clock.now(), zone))
     boundaries = [start_of(month.first_day, zone) for month in [*months, months[-1].plus(1)]]
     return MonthlyInflow(zone.key, list(zip(months, await _taken(session, account_id, boundaries), strict=True)))
 
@@ -143,16 +142,16 @@ async def _shop(session: AsyncSession, merchant_id: UUID) -> tuple[UUID, ZoneInf
 def _summary_starts(today: date) -> set[date]:
     """The days with which what a summary tells apart begins; the last one ends it."""
     this_month = Month.of(today)
-    return {this_month.plus(-1).first_day, this_month.first_day, today - _ONE_DAY, today, today + _ONE_DAY}
+    return {this_month.plus(-1).first_day, this_month.first_day, today - ONE_DAY, today, today + ONE_DAY}
 
 
 def _summarise(taken: Mapping[date, Taken], today: date, zone: ZoneInfo) -> Summary:
     this_month = Month.of(today)
     return Summary(
         timezone=zone.key,
-        today=_between(taken, today, today + _ONE_DAY),
-        yesterday=_between(taken, today - _ONE_DAY, today),
-        this_month=_between(taken, this_month.first_day, today + _ONE_DAY),
+        today=_between(taken, today, today + ONE_DAY),
+        yesterday=_between(taken, today - ONE_DAY, today),
+        this_month=_between(taken, this_month.first_day, today + ONE_DAY),
         last_month=_between(taken, this_month.plus(-1).first_day, this_month.first_day),
     )
 

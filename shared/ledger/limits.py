@@ -3,29 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, timezone
 from typing import Literal
 from uuid import UUID
 
+from shared.calendar import CalendarDay
 from shared.ledger.errors import LimitExceeded, LimitName
-
-INDIA = timezone(timedelta(hours=5, minutes=30), "IST")
-
-
-@dataclass(frozen=True, slots=True)
-class Day:
-    """A calendar day in India; what was used of a limit counts from `starts_at` until `resets_at` (both UTC)."""
-
-    date: date
-    starts_at: datetime
-    resets_at: datetime
-
-
-def indian_day(moment: datetime) -> Day:
-    """The day in India to which this moment belongs."""
-    today = moment.astimezone(INDIA).date()
-    starts_at = datetime.combine(today, time(), INDIA).astimezone(UTC)
-    return Day(today, starts_at, starts_at + timedelta(days=1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +17,7 @@ class Limits:
     kind: Literal["transfer", "withdrawal"]
     per_movement: int
     per_day: int
-    day: Day
+    day: CalendarDay
 
     def check(self, amount: int, used: int) -> None:
         """Raise LimitExceeded if moving `amount` exceeds a limit. `used` is the paise already moved on this day."""
@@ -44,7 +26,7 @@ class Limits:
             return
         if binding == self._name("movement"):
             raise LimitExceeded(binding, maximum=self.per_movement, used=0, remaining=self.per_movement)
-        raise LimitExceeded(binding, self.per_day, used, self.left_today(used), resets_at=self.day.resets_at)
+        raise LimitExceeded(binding, self.per_day, used, self.left_today(used), resets_at=self.day.ends_at)
 
     def left_today(self, used: int) -> int:
         """Paise left of the daily limit, at least 0."""

@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from shared import clock
+from shared.calendar import INDIA
 from shared.pages import formatting, static_files
 from shared.pages.shell import PageState
 
@@ -36,10 +37,11 @@ def environment_of(templates: Path) -> Environment:
     for function in (
         formatting.rupees,
         formatting.short_rupees,
-        formatting.typed_rupees,
-        formatting.figure,
+        formatting.input_rupees,
+        formatting.amount_parts,
         formatting.number,
         formatting.when,
+        formatting.on,
         formatting.at,
         formatting.day,
         formatting.iso,
@@ -48,6 +50,7 @@ def environment_of(templates: Path) -> Environment:
     ):
         environment.filters[function.__name__] = function
     environment.globals["static"] = static_files.url
+    environment.globals["INDIA"] = INDIA
     environment.globals["plural"] = formatting.plural
     for name in environment.list_templates(extensions=["html"]):
         environment.get_template(name)

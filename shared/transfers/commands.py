@@ -12,13 +12,14 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
+from shared.calendar import CalendarDay, indian_day
 from shared.config import MovementLimits
 from shared.idempotency.claims import Answer, Claim
 from shared.ids import new_id
 from shared.ledger import system_accounts
 from shared.ledger.accounts import account_of, wallet_of
 from shared.ledger.group_commit import GroupCommit
-from shared.ledger.limits import Day, Limits, SendingLimit, indian_day
+from shared.ledger.limits import Limits, SendingLimit
 from shared.ledger.parties import Holder, holder_of_wallet, holders
 from shared.ledger.post import Instruction, Replayed
 from shared.ledger.rules import Posted, Rejected, Transfer
@@ -78,7 +79,7 @@ def sending_limits(limits: MovementLimits) -> Limits:
     return Limits("transfer", limits.transfer_per_movement_paise, limits.transfer_per_day_paise, today)
 
 
-def sent(wallet: Account, day: Day) -> int:
+def sent(wallet: Account, day: CalendarDay) -> int:
     """Paise that the wallet's owner has sent to others on that day."""
     return wallet.sent_today if wallet.sent_on is not None and wallet.sent_on >= day.date else 0
 

@@ -12,12 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared import clock
 from shared.banks.messages import PayoutRequest
 from shared.banks.table import BANKS
+from shared.calendar import CalendarDay, indian_day
 from shared.config import MovementLimits
 from shared.idempotency import store
 from shared.idempotency.claims import Answer, Claim
 from shared.ids import new_id
 from shared.ledger.accounts import wallet_of
-from shared.ledger.limits import Day, Limits, indian_day
+from shared.ledger.limits import Limits
 from shared.ledger.post import post_one
 from shared.ledger.rules import PlaceHold, ReleaseHold
 from shared.models import Withdrawal
@@ -116,7 +117,7 @@ def withdrawal_limits(limits: MovementLimits) -> Limits:
     return Limits("withdrawal", limits.withdrawal_per_movement_paise, limits.withdrawal_per_day_paise, today)
 
 
-async def withdrawn(session: AsyncSession, owner_id: UUID, day: Day) -> int:
+async def withdrawn(session: AsyncSession, owner_id: UUID, day: CalendarDay) -> int:
     """Paise the owner asked for on that day and has not got back. Exact under the lock on the wallet."""
     statement = select(func.coalesce(func.sum(Withdrawal.amount), 0)).where(
         Withdrawal.owner_id == owner_id,

@@ -7,7 +7,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
@@ -15,23 +14,23 @@ from fastapi.templating import Jinja2Templates
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 
+from shared.calendar import INDIA
 from shared.money import Money
 
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-]+(:[0-9]{1,5})?|https?://\[[0-9a-fA-F:]+\](:[0-9]{1,5})?")
 
 _templates = Jinja2Templates(directory=Path(__file__).parent.parent / "templates")
 _templates.env.filters["rupees"] = lambda paise: str(Money(paise))
-_INDIA = ZoneInfo("Asia/Kolkata")
 
 
 def _ist(stored: str) -> str:
     """A stored time as people in India read it: `20 Nov 2026, 19:32:05`."""
-    return f"{datetime.fromisoformat(stored).astimezone(_INDIA):%d %b %Y, %H:%M:%S}".lstrip("0")
+    return f"{datetime.fromisoformat(stored).astimezone(INDIA):%d %b %Y, %H:%M:%S}".lstrip("0")
 
 
 def _clock_time(stored: str) -> str:
     """Its time of day alone: `7:32 pm`."""
-    return f"{datetime.fromisoformat(stored).astimezone(_INDIA):%I:%M %p}".lstrip("0").lower()
+    return f"{datetime.fromisoformat(stored).astimezone(INDIA):%I:%M %p}".lstrip("0").lower()
 
 
 def _host(url: str) -> str:

@@ -13,12 +13,13 @@ from shared.api.sessions import ClientAddress, LoginBody, SessionAnswer
 from shared.auth import profiles, registration
 from shared.auth.errors import EmailTaken, HashingBusy, TooManySignUps
 from shared.auth.registration import Credentials
+from shared.calendar import INDIA
 from shared.http.dependencies import CurrentResources, ReadSession, WriteSession
 from shared.http.fields import Body, Email, Name, Password, Pin, Timezone
 from shared.http.problems import problem_responses
 from shared.runtime.resources import Resources
 
-DEFAULT_TIMEZONE = "Asia/Kolkata"
+DEFAULT_TIMEZONE = INDIA.key
 
 router = APIRouter(tags=["sessions"])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from zoneinfo import ZoneInfo
+
 from fastapi import APIRouter, Request, Response
 
 from services.merchant_app.takings import takings_of
@@ -32,6 +34,7 @@ async def show_dashboard(request: Request, caller: Caller, session: ReadSession)
         "dashboard.html",
         now=clock.now(),
         shop=shop,
+        zone=ZoneInfo(shop.timezone),
         wallet=wallet,
         newest=newest.lines,
         takings=takings_of(overview),

@@ -81,8 +81,7 @@ async def show_payments(request: Request, caller: Caller, session: ReadSession) 
     with form.catching():
         asked = form.read(StatementFilters)
         before_seq = PageRequest(PER_PAGE, asked.cursor).after_number()
-    timezone = (await profiles.merchant_profile(session, caller.owner_id)).timezone
-    zone = ZoneInfo(timezone)
+    zone = ZoneInfo((await profiles.merchant_profile(session, caller.owner_id)).timezone)
     account = await wallet_of(session, caller.owner_id)
     found = await statement.read_page(
         session, account.id, limit=PER_PAGE, before_seq=before_seq, wanted=asked.wanted(zone)
@@ -94,8 +93,8 @@ async def show_payments(request: Request, caller: Caller, session: ReadSession) 
         status=form.status,
         form=form,
         kinds=KIND_NAMES,
-        timezone=timezone,
-        days=_by_day(movements, timezone),
+        zone=zone,
+        days=_by_day(movements, zone),
         is_filtered=bool(asked.given),
         is_continued=before_seq is not None,
         csv_path=asked.csv_path(zone),
@@ -115,7 +114,7 @@ async def show_payment(request: Request, caller: Caller, session: ReadSession, t
         request,
         "payment.html",
         receipt=receipt,
-        timezone=shop.timezone,
+        zone=ZoneInfo(shop.timezone),
         is_incoming=is_incoming,
         other=receipt.sender if is_incoming else receipt.recipient,
         title=_TITLES[receipt.kind][is_incoming],
@@ -132,7 +131,7 @@ def movement_of(shown: StatementLine) -> Movement:
     return Movement(line, title, _ICONS.get(line.kind), shown.refunded)
 
 
-def _by_day(movements: Sequence[Movement], timezone: str) -> list[DayOfMovements]:
+def _by_day(movements: Sequence[Movement], zone: ZoneInfo) -> list[DayOfMovements]:
     """The movements, which come newest first, under the day on which each happened."""
-    days = groupby(movements, lambda each: formatting.day(each.line.created_at, timezone))
+    days = groupby(movements, lambda each: formatting.day(each.line.created_at, zone))
     return [DayOfMovements(title, list(group)) for title, group in days]

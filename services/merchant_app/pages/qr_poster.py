@@ -48,4 +48,4 @@ def pay_link(settings: MerchantAppSettings, wallet_id: str, amount: int | None) 
     if settings.user_app_url is None:
         return None
     link = f"{settings.user_app_url.rstrip('/')}/pay/{quote(wallet_id, safe='@')}"
-    return link if amount is None else f"{link}?amount={formatting.typed_rupees(amount)}"
+    return link if amount is None else f"{link}?amount={formatting.input_rupees(amount)}"

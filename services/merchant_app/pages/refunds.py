@@ -70,7 +70,7 @@ async def _show(
         raise NotRefundable(payment.kind)
     refunded = (await refunded_of(session, [payment_id])).get(payment_id, 0)
     left = payment.amount - refunded
-    form = form or Form({"amount": formatting.typed_rupees(left)})
+    form = form or Form({"amount": formatting.input_rupees(left)})
     return render(
         request,
         "refund.html",

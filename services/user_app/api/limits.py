@@ -77,7 +77,7 @@ async def get_limits(
     return AllLimitsOut(
         currency=wallet.currency,
         timezone="Asia/Kolkata",
-        resets_at=transfer.day.resets_at,
+        resets_at=transfer.day.ends_at,
         amount=amount,
         transfer=_shown(transfer, sent(wallet, transfer.day), amount),
         withdrawal=_shown(withdrawal, await withdrawn(session, caller.owner_id, withdrawal.day), amount),

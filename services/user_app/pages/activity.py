@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.user_app.pages.movements import KIND_NAMES, by_day
 from shared.auth.tokens import Identity
+from shared.calendar import INDIA
 from shared.http.dependencies import Caller, ReadSession
 from shared.http.pagination import PageRequest
 from shared.ledger import statement
 from shared.ledger.accounts import account_of, wallet_of
-from shared.pages import formatting
 from shared.pages.forms import Form
 from shared.pages.rendering import render
 from shared.pages.statement_filters import StatementFilters
@@ -24,7 +23,6 @@ router = APIRouter()
 
 PER_PAGE = 25
 PATH = "/activity"
-_INDIA = ZoneInfo(formatting.INDIA)
 
 
 class ActivityQuery(StatementFilters):
@@ -35,7 +33,7 @@ class ActivityQuery(StatementFilters):
     def csv_path_of_account(self) -> str:
         """Where the same lines are had as CSV, whose parameter has another name."""
         more = {} if self.account is None else {"account_id": str(self.account)}
-        return self.model_copy(update={"account": None}).csv_path(_INDIA, **more)
+        return self.model_copy(update={"account": None}).csv_path(INDIA, **more)
 
 
 @router.get(PATH)
@@ -48,7 +46,7 @@ async def show_activity(request: Request, caller: Caller, session: ReadSession) 
         before_seq = PageRequest(PER_PAGE, asked.cursor).after_number()
     account_id = await _account_id(session, caller, asked)
     found = await statement.read_page(
-        session, account_id, limit=PER_PAGE, before_seq=before_seq, wanted=asked.wanted(_INDIA)
+        session, account_id, limit=PER_PAGE, before_seq=before_seq, wanted=asked.wanted(INDIA)
     )
     accounts = await accounts_of(session, caller.owner_id, limit=MAX_POTS + 1)
     return render(

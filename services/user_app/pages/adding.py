@@ -78,7 +78,7 @@ async def show_on_ramp(
         on_ramp=on_ramp,
         bank=bank,
         failure=_failure_in_words(on_ramp, bank),
-        again_path=f"/add-money?bank={on_ramp.bank}&amount={formatting.typed_rupees(on_ramp.amount)}",
+        again_path=f"/add-money?bank={on_ramp.bank}&amount={formatting.input_rupees(on_ramp.amount)}",
         balance=wallet.balance,
     )
 

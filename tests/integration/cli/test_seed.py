@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -18,9 +17,10 @@ from typer.testing import CliRunner, Result
 
 from infra.cli.main import app
 from infra.seed import plan as planning
-from infra.seed.cast import PASSWORD, PEOPLE, PIN, SHOPS, TIMEZONE
+from infra.seed.cast import PASSWORD, PEOPLE, PIN, SHOPS
 from shared import clock
 from shared.auth.registration import Credentials, register_user
+from shared.calendar import INDIA
 from shared.config import DatabaseSettings
 from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
 from shared.inflow import queries
@@ -92,8 +92,8 @@ async def check_days(session: AsyncSession, email: str) -> None:
     )
     by_day: Counter[date] = Counter()
     for at, amount in await session.execute(paid):
-        by_day[at.astimezone(ZoneInfo(TIMEZONE)).date()] += amount
-    last = clock.now().astimezone(ZoneInfo(TIMEZONE)).date()
+        by_day[at.astimezone(INDIA).date()] += amount
+    last = clock.now().astimezone(INDIA).date()
     daily = await queries.daily(session, merchant_id, first=last - timedelta(days=planning.DAYS), last=last)
     assert {day: taken.amount for day, taken in daily.items if taken.count} == by_day
     assert len(by_day) >= planning.DAYS

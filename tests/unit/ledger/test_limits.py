@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.calendar import indian_day
 from shared.ledger.errors import LimitExceeded
-from shared.ledger.limits import Limits, SendingLimit, indian_day
+from shared.ledger.limits import Limits, SendingLimit
 from shared.ledger.rules import AccountState, Books, Posted, Rejected, Transfer, decide
 
 TODAY = indian_day(datetime(2026, 11, 20, 12, tzinfo=UTC))
@@ -29,7 +30,7 @@ paise = st.integers(min_value=1, max_value=1000)
 def test_a_day_ends_at_midnight_in_india(moment: datetime, date: str) -> None:
     day = indian_day(moment)
     assert str(day.date) == date
-    assert day.starts_at <= moment < day.resets_at == day.starts_at + timedelta(days=1)
+    assert day.starts_at <= moment < day.ends_at == day.starts_at + timedelta(days=1)
 
 
 @given(paise, paise, paise, st.integers(0, 2000))

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.ledger.limits import Limits, SendingLimit, indian_day
+from shared.calendar import indian_day
+from shared.ledger.limits import Limits, SendingLimit
 from shared.ledger.rules import (
     AccountState,
     Books,

@@ -7,8 +7,8 @@ from datetime import date
 import pytest
 
 from services.merchant_app.takings import Change, takings_of
-from shared.calendar import days, months
 from shared.inflow.queries import DailyInflow, MonthlyInflow, Overview, Summary, Taken
+from shared.inflow.ranges import days, months
 
 ZONE = "Asia/Kolkata"
 

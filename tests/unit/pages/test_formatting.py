@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -27,16 +28,16 @@ def test_rupees_are_grouped_by_lakh(paise: int, written: str) -> None:
 
 
 def test_an_amount_has_its_paise_apart() -> None:
-    assert formatting.figure(12345678) == formatting.Figure("", "1,23,456", "78")
-    assert formatting.figure(-5) == formatting.Figure("\u2212", "0", "05")
+    assert formatting.amount_parts(12345678) == formatting.AmountParts("", "1,23,456", "78")
+    assert formatting.amount_parts(-5) == formatting.AmountParts("\u2212", "0", "05")
     assert formatting.short_rupees(25000) == "₹250"
-    assert formatting.typed_rupees(25050) == "250.50"
+    assert formatting.input_rupees(25050) == "250.50"
 
 
 def test_a_moment_is_told_in_the_reader_s_time_zone() -> None:
     moment = datetime(2026, 11, 20, 19, 14, tzinfo=UTC)
     assert formatting.when(moment) == "21 Nov 2026, 12:44 am"
-    assert formatting.when(moment, "UTC") == "20 Nov 2026, 7:14 pm"
+    assert formatting.when(moment, ZoneInfo("UTC")) == "20 Nov 2026, 7:14 pm"
     assert formatting.iso(moment) == "2026-11-20T19:14:00Z"
 
 

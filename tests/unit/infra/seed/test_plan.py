@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
-from zoneinfo import ZoneInfo
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.seed.cast import PEOPLE, SHOPS, TEA_SHOP, TIMEZONE, Person, Shop
+from infra.seed.cast import PEOPLE, SHOPS, TEA_SHOP, Person, Shop
 from infra.seed.plan import DAYS, Movement, Plan, plan
+from shared.calendar import INDIA
 
-ZONE = ZoneInfo(TIMEZONE)
 EVENING = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)  # 21:00 in India
 
 moments = st.timedeltas(timedelta(days=-800), timedelta(days=3000)).map(lambda passed: EVENING + passed)
 
 
 def day_of(at: datetime) -> date:
-    return at.astimezone(ZONE).date()
+    return at.astimezone(INDIA).date()
 
 
 def movements(history: Plan) -> list[tuple[datetime, Movement]]:
@@ -55,7 +54,7 @@ def test_whenever_one_asks_everything_is_in_the_past_in_order_and_affordable(now
 
 
 def test_every_shop_is_paid_on_every_day_and_today_too_just_after_midnight() -> None:
-    midnight = datetime.combine(date(2026, 11, 21), time(0, 20), tzinfo=ZONE)
+    midnight = datetime.combine(date(2026, 11, 21), time(0, 20), tzinfo=INDIA)
     for now in (EVENING, midnight.astimezone(UTC)):
         paid: dict[Shop | Person, set[date]] = defaultdict(set)
         for at, movement in movements(plan(now)):
@@ -75,7 +74,7 @@ def test_the_same_moment_has_the_same_history() -> None:
 
 
 def test_days_have_a_rhythm() -> None:
-    tea = [at.astimezone(ZONE) for at, movement in movements(plan(EVENING)) if movement.payee == TEA_SHOP]
+    tea = [at.astimezone(INDIA) for at, movement in movements(plan(EVENING)) if movement.payee == TEA_SHOP]
     by_hour = Counter(at.hour for at in tea)
     assert min(by_hour[8], by_hour[17]) > 2 * by_hour[13] > 0
     assert by_hour[3] == 0
