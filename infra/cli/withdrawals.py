@@ -19,7 +19,7 @@ from shared.models import Withdrawal
 from shared.money import Money
 from shared.withdrawals.review import list_review
 from shared.withdrawals.review import resolve as resolve_withdrawal
-from shared.withdrawals.states import Paid, TurnedDown
+from shared.withdrawals.states import Paid, PayoutRefused
 from shared.withdrawals.views import mask
 
 app = typer.Typer(name="withdrawals", help="Withdrawals that need a person.", no_args_is_help=True)
@@ -59,11 +59,11 @@ def resolve_command(
     typer.echo(f"{withdrawal.id} is {withdrawal.status}.")
 
 
-def _decision(paid: bool, utr: str | None, failed: bool, reason: str | None) -> Paid | TurnedDown:
+def _decision(paid: bool, utr: str | None, failed: bool, reason: str | None) -> Paid | PayoutRefused:
     if paid and utr and not failed and reason is None:
         return Paid(utr)
     if failed and reason and not paid and utr is None:
-        return TurnedDown(reason)
+        return PayoutRefused(reason)
     raise typer.BadParameter("give either --paid --utr UTR, or --failed --reason REASON")
 
 

@@ -1,7 +1,7 @@
 """The circuit breaker of a bank, kept in Postgres so that every worker shares it.
 
-Closed: everybody may call. After THRESHOLD failures in a row it opens for a while, and nobody waits for
-time-outs any more; then one call at a time probes, until one is answered and closes it.
+Closed: every call goes out. After THRESHOLD failures in a row it opens for a while, so that no worker waits for
+time-outs. Then it is half open: one call at a time probes the bank, and an answer closes the circuit.
 """
 
 from __future__ import annotations
@@ -15,20 +15,22 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared import clock
 from shared.config import WithdrawalTimings
 from shared.db.columns import sql_values
+from shared.models.bank_circuit import CircuitState
 from shared.models.withdrawal import WithdrawalStatus
+from shared.withdrawals.backoff import MAX_DOUBLINGS
 
 THRESHOLD = 5
-"""Failures in a row that open it."""
+"""Failures in a row that open the circuit."""
 MAX_OPEN_SECONDS = 60.0
-"""A bank that is back is noticed within this time: one probe costs nothing."""
-BROUGHT_FORWARD_AT_ONCE = 1000
+"""A bank that answers again is noticed within this time: one probe costs nothing."""
+MAX_BROUGHT_FORWARD = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """Whether a call may go out now. `shut_until` is null when it may; a probe is the only call allowed out."""
+    """Whether a call may go out. `open_until` is null when it may; a probe is the only call that goes out."""
 
-    shut_until: datetime | None = None
+    open_until: datetime | None = None
     is_probe: bool = False
 
 
@@ -46,7 +48,7 @@ _CLOSE = text("""
     UPDATE bank_circuits SET failures = 0, open_until = NULL, probe_until = NULL, changed_at = :now
     FROM before WHERE bank_circuits.bank = before.bank RETURNING before.open_until IS NOT NULL
 """)
-# A call let out before the circuit opened says nothing new when it fails, so only probes lengthen the wait.
+# A call that went out before the circuit opened says nothing new when it fails, so only probes prolong the pause.
 _FAIL = text("""
     INSERT INTO bank_circuits AS circuit (bank, failures, changed_at) VALUES (:bank, 1, :now)
     ON CONFLICT (bank) DO UPDATE SET failures = circuit.failures + 1, changed_at = EXCLUDED.changed_at
@@ -65,44 +67,49 @@ _BRING_FORWARD = text(f"""
 
 
 async def ask(session: AsyncSession, bank: str, *, probe_seconds: float) -> Permission:
-    """May a call go out? A probe is claimed for `probe_seconds`, in the caller's transaction."""
+    """Ask whether a call may go out. A probe is claimed for `probe_seconds`, in the caller's transaction."""
     now = clock.now()
     row = (await session.execute(_READ, {"bank": bank})).one_or_none()
-    if row is None or row.open_until is None:
+    if row is None:
         return Permission()
-    if row.open_until > now:
-        return Permission(shut_until=row.open_until)
-    probe_until = now + timedelta(seconds=probe_seconds)
-    claimed = await session.execute(_PROBE, {"bank": bank, "now": now, "probe_until": probe_until})
-    if claimed.one_or_none() is not None:
-        return Permission(is_probe=True)
-    # Somebody else is probing; it is over within a call, or with that worker's lease.
-    return Permission(shut_until=row.probe_until if row.probe_until and row.probe_until > now else probe_until)
+    match CircuitState.at(now, open_until=row.open_until):
+        case CircuitState.CLOSED:
+            return Permission()
+        case CircuitState.OPEN:
+            return Permission(open_until=row.open_until)
+        case CircuitState.HALF_OPEN:
+            probe_until = now + timedelta(seconds=probe_seconds)
+            claimed = await session.execute(_PROBE, {"bank": bank, "now": now, "probe_until": probe_until})
+            if claimed.one_or_none() is not None:
+                return Permission(is_probe=True)
+            # Another worker is probing. That ends with its call, or with its lease.
+            is_known = row.probe_until is not None and row.probe_until > now
+            return Permission(open_until=row.probe_until if is_known else probe_until)
 
 
-async def note_answer(session: AsyncSession, bank: str) -> bool:
-    """The bank answered, whatever it said. True when that closed an open circuit.
+async def record_answer(session: AsyncSession, bank: str) -> bool:
+    """The bank answered, no matter what. True when that closed a circuit that had opened.
 
-    Whoever waits for that bank is then due at once.
+    The withdrawals that wait for that bank are then due at once.
     """
     now = clock.now()
     was_open = (await session.execute(_CLOSE, {"bank": bank, "now": now})).scalar_one_or_none()
     if was_open:
-        await session.execute(_BRING_FORWARD, {"bank": bank, "now": now, "limit": BROUGHT_FORWARD_AT_ONCE})
+        await session.execute(_BRING_FORWARD, {"bank": bank, "now": now, "limit": MAX_BROUGHT_FORWARD})
     return bool(was_open)
 
 
-async def note_failure(
+async def record_failure(
     session: AsyncSession, bank: str, timings: WithdrawalTimings, *, is_probe: bool, jitter: float
 ) -> datetime | None:
-    """The bank did not answer. Until when the circuit is open because of it, if it is."""
+    """The bank did not answer. Returns until when the circuit is open because of it, or None."""
     now = clock.now()
     failures = (await session.execute(_FAIL, {"bank": bank, "now": now, "is_probe": is_probe})).scalar_one_or_none()
     if failures is None or failures < THRESHOLD:
         return None
     cap = min(MAX_OPEN_SECONDS, timings.retry_cap_seconds)
-    longest = min(cap, timings.retry_base_seconds * 2.0 ** min(failures - THRESHOLD, 32))
-    # Half of it is certain: an open circuit that lets everybody through at once would be none.
+    longest = min(cap, timings.retry_base_seconds * 2.0 ** min(failures - THRESHOLD, MAX_DOUBLINGS))
+    # Half of it is certain: with full jitter the circuit could be open for no time at all.
     open_until = now + timedelta(seconds=longest * (1 + jitter) / 2)
     await session.execute(_OPEN, {"bank": bank, "open_until": open_until})
     return open_until

@@ -26,6 +26,7 @@ from shared.models.withdrawal import WithdrawalStatus
 from shared.withdrawals import timeline, views
 from shared.withdrawals.errors import AlreadySent, TooManyQueued, WithdrawalInvalid
 from shared.withdrawals.rows import lock_own
+from shared.withdrawals.states import EventKind
 
 MAX_UNFINISHED = 100
 """An owner's queue is bounded."""
@@ -79,7 +80,7 @@ async def request_withdrawal(
     )
     session.add(withdrawal)
     await session.flush()
-    await timeline.append(session, withdrawal.id, status=withdrawal.status, kind="queued")
+    await timeline.append(session, withdrawal.id, status=withdrawal.status, kind=EventKind.QUEUED)
     answer = Answer(ACCEPTED, await views.show(session, withdrawal))
     await store.finish(session, [(claim, answer)])
     return answer
@@ -96,7 +97,7 @@ async def cancel_withdrawal(session: AsyncSession, *, owner_id: UUID, withdrawal
         withdrawal.status = WithdrawalStatus.CANCELLED
         withdrawal.finished_at = clock.now()
         await session.flush()
-        await timeline.append(session, withdrawal.id, status=withdrawal.status, kind="cancelled")
+        await timeline.append(session, withdrawal.id, status=withdrawal.status, kind=EventKind.CANCELLED)
     elif withdrawal.status is not WithdrawalStatus.CANCELLED:
         raise AlreadySent(withdrawal.status)
     return await views.show_whole(session, withdrawal)

@@ -1,4 +1,4 @@
-"""What a bank tells us about a payout by itself, late, twice or out of order."""
+"""Notices of a bank about a payout. They come late, twice or out of order."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from shared.models.withdrawal import WithdrawalStatus
 from shared.withdrawals import timeline
 from shared.withdrawals.rows import lock
 from shared.withdrawals.settlement import alert, settle
-from shared.withdrawals.states import Conclusion, Paid, SentBack, TurnedDown
+from shared.withdrawals.states import Conclusion, EventFacts, EventKind, Paid, PayoutRefused, PayoutReversed
 
 
 @dataclass(frozen=True, slots=True)
-class NoticeVerdict:
-    """What was made of a notice, and which withdrawal it is about, if we know it."""
+class PayoutOutcome:
+    """What was made of a notice. `withdrawal_id` is None when the reference is unknown."""
 
     verdict: Verdict
     withdrawal_id: UUID | None = None
 
 
-async def apply_payout_notice(session: AsyncSession, notice: PayoutNotice) -> NoticeVerdict:
-    """Settle what the notice is about, in the caller's transaction; a late fact wins over our guess.
+async def apply_payout_notice(session: AsyncSession, notice: PayoutNotice) -> PayoutOutcome:
+    """Settle the withdrawal that the notice names, in the caller's transaction.
 
-    A success or failure ends an active withdrawal, a reversal also a paid one (the money is credited again).
-    A failure that comes while the payout is being sent is only noted: what becomes of that send decides.
-    What is known already is a duplicate; what cannot be is a contradiction, noted and alerted, and nothing moves.
+    A success or failure ends an active withdrawal, whatever we believed; a reversal also a paid one, whose money is
+    credited again. A failure that comes while the payout is being sent is only noted: the outcome of that send decides.
+    What we know already is a duplicate. What contradicts a final status is recorded and alerted, and nothing moves.
     Another amount than ours settles nothing: an active withdrawal is put under review.
     """
     withdrawal = await _find(session, notice)
     if withdrawal is None:
-        return NoticeVerdict(Verdict.UNKNOWN_REFERENCE)
+        return PayoutOutcome(Verdict.UNKNOWN_REFERENCE)
     if notice.amount != withdrawal.amount:
         await _put_under_review(session, withdrawal, notice.amount)
-        return NoticeVerdict(Verdict.AMOUNT_MISMATCH, withdrawal.id)
-    return NoticeVerdict(await settle(session, withdrawal, _conclusion(notice)), withdrawal.id)
+        return PayoutOutcome(Verdict.AMOUNT_MISMATCH, withdrawal.id)
+    return PayoutOutcome(await settle(session, withdrawal, _conclusion(notice)), withdrawal.id)
 
 
 async def _find(session: AsyncSession, notice: PayoutNotice) -> Withdrawal | None:
@@ -58,18 +58,19 @@ def _conclusion(notice: PayoutNotice) -> Conclusion:
         case "success":
             return Paid(notice.utr)
         case "failure":
-            return TurnedDown(reason)
+            return PayoutRefused(reason)
         case "reversed":
-            return SentBack(notice.utr, reason)
+            return PayoutReversed(notice.utr, reason)
 
 
 async def _put_under_review(session: AsyncSession, withdrawal: Withdrawal, amount: int) -> None:
     if withdrawal.status.is_active:
         withdrawal.status = WithdrawalStatus.NEEDS_REVIEW
-        # Whoever holds the lease goes on and tells what it learnt; without one the bank is asked right away.
+        # A worker that holds the lease records what it learns. Without a lease the bank is asked at once.
         if withdrawal.lease_id is None:
             withdrawal.next_attempt_at = clock.now()
         await session.flush()
-    facts = {"amount": amount}
-    await timeline.append(session, withdrawal.id, status=withdrawal.status, kind="amount_mismatch", facts=facts)
-    alert(withdrawal, "amount_mismatch")
+    facts: EventFacts = {"amount": amount}
+    kind = EventKind.AMOUNT_MISMATCH
+    await timeline.append(session, withdrawal.id, status=withdrawal.status, kind=kind, facts=facts)
+    alert(withdrawal, kind)

@@ -1,4 +1,4 @@
-"""What an operator sees and decides when the engine has given up on a withdrawal."""
+"""What an operator sees and decides of a withdrawal that needs review."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from shared.models import Withdrawal
 from shared.models.withdrawal import WithdrawalStatus
 from shared.withdrawals.errors import BankBeingAsked, NotUnderReview, WithdrawalNotFound
 from shared.withdrawals.rows import lock
-from shared.withdrawals.settlement import apply_step
-from shared.withdrawals.states import Paid, TurnedDown, conclude
+from shared.withdrawals.settlement import apply
+from shared.withdrawals.states import EventKind, Paid, PayoutRefused, conclude
 
 MAX_LISTED = 1000
 
 
 async def list_review(session: AsyncSession) -> Sequence[Withdrawal]:
-    """Withdrawals that need a person, the longest active first; at most MAX_LISTED."""
+    """Withdrawals that need review, the longest active first; at most MAX_LISTED."""
     statement = (
         select(Withdrawal)
         .where(Withdrawal.status == WithdrawalStatus.NEEDS_REVIEW)
@@ -31,11 +31,11 @@ async def list_review(session: AsyncSession) -> Sequence[Withdrawal]:
     return (await session.scalars(statement)).all()
 
 
-async def resolve(session: AsyncSession, *, withdrawal_id: UUID, fact: Paid | TurnedDown) -> Withdrawal:
-    """End a withdrawal under review by hand: paid captures the hold, turned down releases it.
+async def resolve(session: AsyncSession, *, withdrawal_id: UUID, fact: Paid | PayoutRefused) -> Withdrawal:
+    """End a withdrawal under review by an operator's decision: paid captures the hold, refused releases it.
 
-    Not while somebody calls the bank about it: a notice of a wrong amount puts a payout under review in the middle of
-    being sent, and money released then would be paid out as well. Raises WithdrawalNotFound, NotUnderReview,
+    Not while a worker calls the bank about it: a notice of a wrong amount puts a payout under review in the middle of
+    a send, and money released then would be paid out as well. Raises WithdrawalNotFound, NotUnderReview,
     BankBeingAsked.
     """
     withdrawal = await lock(session, withdrawal_id)
@@ -45,6 +45,6 @@ async def resolve(session: AsyncSession, *, withdrawal_id: UUID, fact: Paid | Tu
         raise NotUnderReview(withdrawal.status)
     if withdrawal.lease_expires_at is not None and withdrawal.lease_expires_at > clock.now():
         raise BankBeingAsked
-    kind = "resolved_paid" if isinstance(fact, Paid) else "resolved_failed"
-    await apply_step(session, withdrawal, replace(conclude(fact), kind=kind))
+    kind = EventKind.RESOLVED_PAID if isinstance(fact, Paid) else EventKind.RESOLVED_FAILED
+    await apply(session, withdrawal, replace(conclude(fact), kind=kind))
     return withdrawal

@@ -1,4 +1,4 @@
-"""Writing a step down: the row, its money, its timeline and its mail, in one transaction."""
+"""Write a transition: the row, its money, its timeline and its mail, in one transaction."""
 
 from __future__ import annotations
 
@@ -18,74 +18,94 @@ from shared.models.webhook_delivery import Verdict
 from shared.models.withdrawal import WithdrawalStatus
 from shared.outbox.messages import Message, write
 from shared.withdrawals import timeline
-from shared.withdrawals.states import Conclusion, MoneyMove, Step, TurnedDown, judge
+from shared.withdrawals.states import (
+    Conclusion,
+    EventFacts,
+    EventKind,
+    MoneyMove,
+    Paid,
+    PayoutRefused,
+    PayoutReversed,
+    Transition,
+    verdict_on,
+)
 from shared.withdrawals.views import mask
 
 _logger = logging.getLogger(__name__)
 
 MAX_REASON_LENGTH = 200
+_CLAIMS: dict[type[Conclusion], str] = {Paid: "Paid", PayoutRefused: "TurnedDown", PayoutReversed: "SentBack"}
+"""What the bank says happened, as timelines store it and the API shows it."""
 
 
-async def apply_step(session: AsyncSession, withdrawal: Withdrawal, step: Step) -> None:
-    """Take `step` with a locked withdrawal, giving up whoever's lease. Raises what the ledger raises."""
-    made = await _move_money(session, withdrawal, step.money)
+async def apply(session: AsyncSession, withdrawal: Withdrawal, transition: Transition) -> None:
+    """Apply the transition to a locked withdrawal and end its lease. Raises what the ledger raises."""
+    transfer_ids = await _move_money(session, withdrawal, transition.money)
     # All at once: a row that is half changed breaks its own constraints as soon as it is written.
-    withdrawal.transfer_id, withdrawal.reversal_transfer_id = made
-    withdrawal.status = step.status
+    withdrawal.transfer_id, withdrawal.reversal_transfer_id = transfer_ids
+    withdrawal.status = transition.status
     withdrawal.lease_id = withdrawal.lease_expires_at = None
-    withdrawal.next_attempt_at = step.next_attempt_at
-    withdrawal.retries = step.retries
-    withdrawal.first_not_found_at = step.first_not_found_at
-    if step.status.is_final:
-        _note_the_end(withdrawal, step)
+    withdrawal.next_attempt_at = transition.next_attempt_at
+    withdrawal.retries = transition.retries
+    withdrawal.first_not_found_at = transition.first_not_found_at
+    if transition.status.is_final:
+        _record_end(withdrawal, transition)
     await session.flush()
-    if step.is_told:
-        await timeline.append(session, withdrawal.id, status=step.status, kind=step.kind, facts=step.facts)
-    if step.status.is_final:
-        await write(session, [_message(withdrawal)])
-    elif step.status is WithdrawalStatus.NEEDS_REVIEW and step.is_told:
-        alert(withdrawal, step.kind)
+    if transition.adds_event:
+        await timeline.append(
+            session, withdrawal.id, status=transition.status, kind=transition.kind, facts=transition.facts
+        )
+    if transition.status.is_final:
+        await write(session, [_mail(withdrawal)])
+    elif transition.status is WithdrawalStatus.NEEDS_REVIEW and transition.adds_event:
+        alert(withdrawal, transition.kind)
 
 
 async def settle(session: AsyncSession, withdrawal: Withdrawal, fact: Conclusion) -> Verdict:
-    """Do with a locked withdrawal what the bank's word demands, whatever its status."""
-    verdict, step = judge(withdrawal.status, withdrawal.utr, fact, is_being_sent=_may_be_being_sent(withdrawal))
-    if step is not None:
-        await apply_step(session, withdrawal, step)
+    """Do to a locked withdrawal, in any status, what follows from the bank's word."""
+    verdict, transition = verdict_on(
+        fact, status=withdrawal.status, known_utr=withdrawal.utr, is_being_sent=_may_be_being_sent(withdrawal)
+    )
+    if transition is not None:
+        await apply(session, withdrawal, transition)
     elif verdict is Verdict.NOTED:
-        await _note_refusal(session, withdrawal, fact)
+        await _record_refusal(session, withdrawal, fact)
     elif verdict is Verdict.CONTRADICTION:
-        claimed = {"claim": type(fact).__name__, "utr": None if isinstance(fact, TurnedDown) else fact.utr}
-        await timeline.append(session, withdrawal.id, status=withdrawal.status, kind="contradiction", facts=claimed)
-        alert(withdrawal, "contradiction")
+        await _record_contradiction(session, withdrawal, fact)
     return verdict
 
 
 def _may_be_being_sent(withdrawal: Withdrawal) -> bool:
-    """Whether somebody may be sending it right now; under review, the lease does not say for what it was taken."""
+    """Whether a worker may be sending it now. Under review, the lease does not say what the call is."""
     is_leased = withdrawal.lease_expires_at is not None and withdrawal.lease_expires_at > clock.now()
     return is_leased and withdrawal.status.lease_may_be_for_sending
 
 
-async def _note_refusal(session: AsyncSession, withdrawal: Withdrawal, fact: Conclusion) -> None:
-    """Once; the lease stays, and whoever holds it goes on from there."""
-    assert isinstance(fact, TurnedDown)
-    if not await timeline.tells(session, withdrawal.id, timeline.REFUSAL_HEARD):
-        facts = {"reason": fact.reason[:MAX_REASON_LENGTH]}
-        await timeline.append(
-            session, withdrawal.id, status=withdrawal.status, kind=timeline.REFUSAL_HEARD, facts=facts
-        )
-    _logger.warning("withdrawal %s: refused, the bank says, while it may be being sent", withdrawal.id)
+async def _record_refusal(session: AsyncSession, withdrawal: Withdrawal, fact: Conclusion) -> None:
+    """Record it once. The lease stays, and the worker that holds it goes on from there."""
+    assert isinstance(fact, PayoutRefused)
+    kind = EventKind.REFUSED_DURING_SEND
+    if not await timeline.has_event(session, withdrawal.id, kind):
+        facts: EventFacts = {"reason": fact.reason[:MAX_REASON_LENGTH]}
+        await timeline.append(session, withdrawal.id, status=withdrawal.status, kind=kind, facts=facts)
+    _logger.warning("withdrawal %s: the bank says refused while it may be being sent", withdrawal.id)
 
 
-def alert(withdrawal: Withdrawal, why: str) -> None:
-    """An ERROR line is what operators are woken by."""
+async def _record_contradiction(session: AsyncSession, withdrawal: Withdrawal, fact: Conclusion) -> None:
+    kind = EventKind.CONTRADICTION
+    facts: EventFacts = {"claim": _CLAIMS[type(fact)], "utr": None if isinstance(fact, PayoutRefused) else fact.utr}
+    await timeline.append(session, withdrawal.id, status=withdrawal.status, kind=kind, facts=facts)
+    alert(withdrawal, kind)
+
+
+def alert(withdrawal: Withdrawal, why: EventKind) -> None:
+    """Log an ERROR line: operators are alerted by those."""
     facts = {
         "withdrawal_id": str(withdrawal.id),
         "status": withdrawal.status,
         "bank": withdrawal.bank,
         "amount": withdrawal.amount,
-        "why": why,
+        "why": why.value,
     }
     _logger.error("withdrawal %s needs a person: %s", withdrawal.id, why, extra={"facts": facts})
 
@@ -93,17 +113,17 @@ def alert(withdrawal: Withdrawal, why: str) -> None:
 async def _move_money(
     session: AsyncSession, withdrawal: Withdrawal, moves: Sequence[MoneyMove]
 ) -> tuple[UUID | None, UUID | None]:
-    """Carry the moves out; the ids of the payout and of its reversal, as far as there are any by now."""
+    """Make the moves in order. Returns the ids of the payout and of its reversal, as far as there are any by now."""
     payout_id, reversal_id = withdrawal.transfer_id, withdrawal.reversal_transfer_id
     for move in moves:
-        if move == "capture":
+        if move is MoneyMove.CAPTURE:
             payout = _transfer(withdrawal, new_id())
             await post_one(session, CaptureHold(withdrawal.hold_id, payout))
             payout_id = payout.id
-        elif move == "release":
+        elif move is MoneyMove.RELEASE:
             await post_one(session, ReleaseHold(withdrawal.hold_id, withdrawal.account_id))
         else:
-            assert payout_id is not None, "only what was paid out can come back"
+            assert payout_id is not None, "only what was paid out can be reversed"
             reversal = _reversal(withdrawal, new_id(), payout_id)
             await post_one(session, reversal)
             reversal_id = reversal.id
@@ -136,14 +156,14 @@ def _reversal(withdrawal: Withdrawal, transfer_id: UUID, payout_id: UUID) -> Tra
     )
 
 
-def _note_the_end(withdrawal: Withdrawal, step: Step) -> None:
+def _record_end(withdrawal: Withdrawal, transition: Transition) -> None:
     withdrawal.finished_at = clock.now()
-    withdrawal.utr = step.facts.get("utr") or withdrawal.utr
-    reason = step.facts.get("reason")
+    withdrawal.utr = transition.facts.get("utr") or withdrawal.utr
+    reason = transition.facts.get("reason")
     withdrawal.failure_reason = None if reason is None else str(reason)[:MAX_REASON_LENGTH]
 
 
-def _message(withdrawal: Withdrawal) -> Message:
+def _mail(withdrawal: Withdrawal) -> Message:
     """What the mail says: amount in paise, the account masked."""
     return Message(
         "withdrawal_finished",

@@ -1,23 +1,74 @@
-"""How a withdrawal goes on from what was just learnt: the whole state machine, pure. No database, no clock.
+"""The states of a withdrawal: what follows from what was just learnt. Pure: no database, no clock.
 
-What matters is what is *known*. `waiting` means the bank certainly has nothing under way; only from there (and
-from the queue) is a payout ever sent. `unknown` means it may: then the bank is asked, never told again.
+`waiting` means that the bank certainly has nothing under way. Only from there, and from the queue, is a payout sent.
+`unknown` means that the bank may have it. Then the bank is asked, and the payout is not sent again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal, assert_never
+from enum import StrEnum
+from typing import TypedDict, assert_never
 
-from shared.clock import rfc3339
 from shared.config import WithdrawalTimings
 from shared.models.webhook_delivery import Verdict
 from shared.models.withdrawal import WithdrawalStatus
 from shared.withdrawals.backoff import delay_seconds
 
-MoneyMove = Literal["capture", "release", "reverse"]
+
+class EventKind(StrEnum):
+    """What an event of the timeline says. The values are stored, and the API shows them."""
+
+    QUEUED = "queued"
+    CANCELLED = "cancelled"
+    SENDING = "sending"
+    BANK_DOWN = "bank_down"
+    DELAYED = "delayed"
+    DELAYED_BUT_KNOWN = "delayed_but_known"
+    CIRCUIT_OPEN = "bank_shut"
+    BANK_SLOW = "bank_slow"
+    PROCESSING = "processing"
+    NO_ANSWER = "no_answer"
+    NOT_FOUND = "not_found"
+    NEVER_ARRIVED = "never_arrived"
+    INTERRUPTED = "interrupted"
+    REFUSED_DURING_SEND = "refusal_heard"
+    PAID = "paid"
+    REFUSED = "refused"
+    REVERSED = "returned"
+    AMOUNT_MISMATCH = "amount_mismatch"
+    LOST_BY_BANK = "lost_sight"
+    NEEDS_REVIEW = "needs_review"
+    CONTRADICTION = "contradiction"
+    RESOLVED_PAID = "resolved_paid"
+    RESOLVED_FAILED = "resolved_failed"
+
+    @property
+    def is_acknowledgement(self) -> bool:
+        """The bank has, or had, this payout."""
+        return self in (EventKind.PROCESSING, EventKind.REFUSED_DURING_SEND)
+
+
+class EventFacts(TypedDict, total=False):
+    """What an event says beside its kind. Which keys are there depends on the kind."""
+
+    utr: str | None
+    claim: str
+    """What the bank says happened, in a contradiction."""
+    amount: int
+    """Paise, as the bank has it."""
+    reason: str
+    attempt: int
+    next_check_at: datetime
+
+
+class MoneyMove(StrEnum):
+    """What a transition does with the money."""
+
+    CAPTURE = "capture"
+    RELEASE = "release"
+    REVERSE = "reverse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +79,14 @@ class Paid:
 
 
 @dataclass(frozen=True, slots=True)
-class TurnedDown:
-    """The bank will never pay it out."""
+class PayoutRefused:
+    """The bank refused the payout for good: it will never pay it out."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class SentBack:
+class PayoutReversed:
     """The bank paid it out, and the money came back."""
 
     utr: str | None
@@ -44,14 +95,14 @@ class SentBack:
 
 @dataclass(frozen=True, slots=True)
 class WrongAmount:
-    """The bank speaks of another amount (paise) under our reference."""
+    """The bank has another amount (paise) under our reference."""
 
     amount: int
 
 
 @dataclass(frozen=True, slots=True)
 class InProgress:
-    """The bank has it and will tell later."""
+    """The bank has it and will say later what became of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,220 +115,272 @@ class NotDone:
 
 @dataclass(frozen=True, slots=True)
 class MayBeDone:
-    """The send may have reached the bank; nobody knows."""
+    """The send may have reached the bank."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class NotKnownThere:
-    """Asked, the bank says it knows nothing of it."""
+class NotFoundAtBank:
+    """The bank answered an enquiry: it knows nothing of this payout."""
 
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """Asked, the bank gave no answer one can act on."""
+    """An enquiry got no answer that says anything."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class BankShut:
-    """The circuit breaker lets nobody through before `until`."""
+class CircuitOpen:
+    """The bank's circuit is open: no call goes out before `until`."""
 
     until: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Abandoned:
-    """Whoever held the lease is gone, perhaps in the middle of a send."""
+class LeaseExpired:
+    """The worker that held the lease is gone, perhaps in the middle of a send."""
 
 
-Conclusion = Paid | TurnedDown | SentBack
-Uncertainty = WrongAmount | InProgress | NotDone | MayBeDone | NotKnownThere | NoAnswer | BankShut | Abandoned
+Conclusion = Paid | PayoutRefused | PayoutReversed
+Uncertainty = WrongAmount | InProgress | NotDone | MayBeDone | NotFoundAtBank | NoAnswer | CircuitOpen | LeaseExpired
 Fact = Conclusion | Uncertainty
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What the machine needs to know of a withdrawal."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What is known of a withdrawal."""
 
     status: WithdrawalStatus
     active_since: datetime
     retries: int = 0
     first_not_found_at: datetime | None = None
-    was_accepted: bool = False
-    """The bank once spoke of it as of something that it has, or had."""
+    was_acknowledged: bool = False
+    """The bank has acknowledged this payout at least once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """When it is decided, with which timings; `jitter` is drawn from [0, 1)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """When a transition is decided, and with which timings. `jitter` is drawn from [0, 1)."""
 
     now: datetime
     timings: WithdrawalTimings
     jitter: float
 
+    def after(self, seconds: float) -> datetime:
+        """So many seconds from now."""
+        return self.now + timedelta(seconds=seconds)
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """Where the withdrawal goes. Money moves, in order, in the transaction that writes it."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """Where the withdrawal goes. Money moves, in this order, in the transaction that writes it."""
 
     status: WithdrawalStatus
-    kind: str
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    kind: EventKind
+    facts: EventFacts = field(default_factory=EventFacts)
     money: tuple[MoneyMove, ...] = ()
     next_attempt_at: datetime | None = None
     retries: int = 0
     first_not_found_at: datetime | None = None
-    is_told: bool = True
-    """Whether the timeline gets a line; the same news over and over does not."""
+    adds_event: bool = True
+    """Whether the timeline gets an event. What it says already is not repeated."""
 
 
-def conclude(fact: Conclusion) -> Step:
+def conclude(fact: Conclusion) -> Transition:
     """The end of an active withdrawal."""
     match fact:
         case Paid():
-            return Step(WithdrawalStatus.SUCCEEDED, "paid", {"utr": fact.utr}, ("capture",))
-        case TurnedDown():
-            return Step(WithdrawalStatus.FAILED, "refused", {"reason": fact.reason}, ("release",))
-        case SentBack():
-            # The bank's book has it leave and come back, so ours does too.
-            return Step(
-                WithdrawalStatus.REVERSED, "returned", {"utr": fact.utr, "reason": fact.reason}, ("capture", "reverse")
+            return Transition(
+                status=WithdrawalStatus.SUCCEEDED,
+                kind=EventKind.PAID,
+                facts={"utr": fact.utr},
+                money=(MoneyMove.CAPTURE,),
+            )
+        case PayoutRefused():
+            return Transition(
+                status=WithdrawalStatus.FAILED,
+                kind=EventKind.REFUSED,
+                facts={"reason": fact.reason},
+                money=(MoneyMove.RELEASE,),
+            )
+        case PayoutReversed():
+            # The money left the bank's book and came back, and so it does in ours.
+            return Transition(
+                status=WithdrawalStatus.REVERSED,
+                kind=EventKind.REVERSED,
+                facts={"utr": fact.utr, "reason": fact.reason},
+                money=(MoneyMove.CAPTURE, MoneyMove.REVERSE),
             )
         case _:
             assert_never(fact)
 
 
-def decide(standing: Standing, fact: Fact, moment: Moment) -> Step:
-    """The next step of an active (or just starting) withdrawal.
+def decide(state: State, fact: Fact, context: Context) -> Transition:
+    """The next transition of a withdrawal that is active or about to be.
 
-    A conclusion ends it, whatever was believed before. Otherwise it goes on; past `review_after_seconds`
-    a person has to look, the hold stays, and the bank is only asked, slowly.
+    A conclusion ends it, whatever was believed before. Otherwise it goes on. After `review_after_seconds` it needs
+    review: the hold stays, and the bank is still asked, every `retry_cap_seconds`.
     """
-    if isinstance(fact, Paid | TurnedDown | SentBack):
+    if isinstance(fact, Conclusion):
         return conclude(fact)
-    step = _continue(standing, fact, moment)
-    if step.status is WithdrawalStatus.NEEDS_REVIEW or standing.status is WithdrawalStatus.NEEDS_REVIEW:
-        return _stay_under_review(standing, step, moment)
-    overdue_at = standing.active_since + timedelta(seconds=moment.timings.review_after_seconds)
-    if moment.now >= overdue_at and not isinstance(fact, Abandoned):
-        return _stay_under_review(standing, step, moment)
-    return step
+    transition = _go_on(state, fact, context)
+    if WithdrawalStatus.NEEDS_REVIEW in (transition.status, state.status):
+        return _review(state, transition, context)
+    overdue_at = state.active_since + timedelta(seconds=context.timings.review_after_seconds)
+    if context.now >= overdue_at and not isinstance(fact, LeaseExpired):
+        return _review(state, transition, context)
+    return transition
 
 
-def _continue(standing: Standing, fact: Uncertainty, moment: Moment) -> Step:
-    retries = standing.retries + 1
-    later = moment.now + timedelta(seconds=delay_seconds(moment.timings, standing.retries, moment.jitter))
-    missing_since = standing.first_not_found_at
+def _go_on(state: State, fact: Uncertainty, context: Context) -> Transition:
+    later = context.after(delay_seconds(context.timings, state.retries, context.jitter))
     match fact:
-        case NotDone() if standing.was_accepted:
-            # This send did not arrive, but an earlier one did. What became of it only the bank can tell.
-            step = Step(WithdrawalStatus.UNKNOWN, "delayed_but_known", {"reason": fact.reason}, (), moment.now, retries)
         case NotDone():
-            kind = "bank_down" if fact.is_about_bank else "delayed"
-            step = Step(WithdrawalStatus.WAITING, kind, _with_next(later, fact.reason), (), later, retries)
+            transition = _not_done(state, fact, context, later)
         case MayBeDone():
-            step = Step(WithdrawalStatus.UNKNOWN, "bank_slow", {"reason": fact.reason}, (), moment.now, retries)
+            transition = _ask_bank(state, EventKind.BANK_SLOW, {"reason": fact.reason}, context.now)
         case InProgress():
-            is_news = standing.status is WithdrawalStatus.IN_FLIGHT or not standing.was_accepted
-            step = Step(WithdrawalStatus.UNKNOWN, "processing", _with_next(later), (), later, retries, None, is_news)
+            is_new = state.status is WithdrawalStatus.IN_FLIGHT or not state.was_acknowledged
+            transition = _ask_bank(state, EventKind.PROCESSING, {"next_check_at": later}, later, adds_event=is_new)
         case NoAnswer():
-            step = Step(
-                WithdrawalStatus.UNKNOWN, "no_answer", _with_next(later, fact.reason), (), later, retries, missing_since
-            )
-        case NotKnownThere():
-            step = _not_found(standing, moment, later)
-        case BankShut():
-            step = _bank_shut(standing, fact, moment)
+            facts: EventFacts = {"next_check_at": later, "reason": fact.reason}
+            transition = _ask_bank(state, EventKind.NO_ANSWER, facts, later)
+            transition = replace(transition, first_not_found_at=state.first_not_found_at)
+        case NotFoundAtBank():
+            transition = _not_found(state, context, later)
+        case CircuitOpen():
+            transition = _circuit_open(state, fact, context)
         case WrongAmount():
-            step = Step(WithdrawalStatus.NEEDS_REVIEW, "amount_mismatch", {"amount": fact.amount})
-        case Abandoned():
-            step = Step(WithdrawalStatus.UNKNOWN, "interrupted", {}, (), moment.now, standing.retries, missing_since)
+            transition = Transition(
+                status=WithdrawalStatus.NEEDS_REVIEW, kind=EventKind.AMOUNT_MISMATCH, facts={"amount": fact.amount}
+            )
+        case LeaseExpired():
+            transition = Transition(
+                status=WithdrawalStatus.UNKNOWN,
+                kind=EventKind.INTERRUPTED,
+                next_attempt_at=context.now,
+                retries=state.retries,
+                first_not_found_at=state.first_not_found_at,
+            )
         case _:
             assert_never(fact)
-    return step
+    return transition
 
 
-def _not_found(standing: Standing, moment: Moment, later: datetime) -> Step:
-    """Twice `not found`, a grace period apart, and only then is it safe to send again.
-
-    A request that timed out on us may still be on its way to the bank, so once is not enough, and the
-    grace is never shorter than one call. A bank that had it and lost sight of it may pay it yet: then a person has
-    to look.
-    """
-    grace = timedelta(seconds=max(moment.timings.not_found_grace_seconds, moment.timings.bank_timeout_seconds))
-    missing_since = standing.first_not_found_at
-    if missing_since is None:
-        again_at = moment.now + grace
-        return Step(
-            WithdrawalStatus.UNKNOWN, "not_found", _with_next(again_at), (), again_at, standing.retries, moment.now
-        )
-    if moment.now < missing_since + grace:
-        again_at = missing_since + grace
-        return Step(
-            WithdrawalStatus.UNKNOWN, "not_found", {}, (), again_at, standing.retries, missing_since, is_told=False
-        )
-    if standing.was_accepted:
-        return Step(WithdrawalStatus.NEEDS_REVIEW, "lost_sight", {}, (), later, standing.retries)
-    return Step(WithdrawalStatus.WAITING, "never_arrived", _with_next(later), (), later, standing.retries)
-
-
-def _bank_shut(standing: Standing, fact: BankShut, moment: Moment) -> Step:
-    # A little spread, so that not everybody knocks the moment the bank may be asked again.
-    spread = timedelta(seconds=moment.timings.retry_base_seconds * moment.jitter)
-    again_at = fact.until + spread
-    status = WithdrawalStatus.WAITING if standing.status.may_be_sent else WithdrawalStatus.UNKNOWN
-    return Step(
-        status,
-        "bank_shut",
-        _with_next(again_at),
-        (),
-        again_at,
-        standing.retries,
-        standing.first_not_found_at,
-        is_told=status != standing.status,
+def _ask_bank(state: State, kind: EventKind, facts: EventFacts, at: datetime, *, adds_event: bool = True) -> Transition:
+    """The bank may have it, so it is asked at that time. One more try that settled nothing."""
+    return Transition(
+        status=WithdrawalStatus.UNKNOWN,
+        kind=kind,
+        facts=facts,
+        next_attempt_at=at,
+        retries=state.retries + 1,
+        adds_event=adds_event,
     )
 
 
-def _stay_under_review(standing: Standing, step: Step, moment: Moment) -> Step:
-    again_at = moment.now + timedelta(seconds=moment.timings.retry_cap_seconds)
-    is_new = standing.status is not WithdrawalStatus.NEEDS_REVIEW
-    # What is not merely overdue is worth a line of its own; being overdue is told once.
-    kind = step.kind if step.kind in ("amount_mismatch", "lost_sight") else "needs_review"
-    return replace(step, status=WithdrawalStatus.NEEDS_REVIEW, kind=kind, next_attempt_at=again_at, is_told=is_new)
+def _not_done(state: State, fact: NotDone, context: Context, later: datetime) -> Transition:
+    if state.was_acknowledged:
+        # This send did not arrive, but an earlier one did. Only the bank knows what became of it.
+        return _ask_bank(state, EventKind.DELAYED_BUT_KNOWN, {"reason": fact.reason}, context.now)
+    return Transition(
+        status=WithdrawalStatus.WAITING,
+        kind=EventKind.BANK_DOWN if fact.is_about_bank else EventKind.DELAYED,
+        facts={"next_check_at": later, "reason": fact.reason},
+        next_attempt_at=later,
+        retries=state.retries + 1,
+    )
 
 
-def _with_next(moment: datetime, reason: str | None = None) -> dict[str, Any]:
-    facts: dict[str, Any] = {"next_check_at": rfc3339(moment)}
-    return facts if reason is None else {**facts, "reason": reason}
+def _not_found(state: State, context: Context, later: datetime) -> Transition:
+    """It is safe to send again after two answers "not found", a grace period apart.
 
-
-def judge(
-    status: WithdrawalStatus, known_utr: str | None, fact: Conclusion, *, is_being_sent: bool = False
-) -> tuple[Verdict, Step | None]:
-    """What a bank's late word means for a withdrawal in any status, and the step it takes, if any.
-
-    The bank's word wins over our guess, so it ends whatever is active; only a refusal heard while the payout
-    is being sent may be about an earlier send, so it is noted, the hold stays, and what becomes of this send decides.
-    Against something already final it is either old news or a contradiction, which changes nothing and has to be
-    looked at.
+    A request that timed out for us may still be on its way to the bank, so one answer is not enough, and the grace
+    period is at least as long as one call. When the bank had the payout before, it may still pay it: that needs review.
     """
-    if status.is_active and is_being_sent and isinstance(fact, TurnedDown):
+    grace = timedelta(seconds=max(context.timings.not_found_grace_seconds, context.timings.bank_timeout_seconds))
+    again = Transition(
+        status=WithdrawalStatus.UNKNOWN,
+        kind=EventKind.NOT_FOUND,
+        facts={"next_check_at": context.now + grace},
+        next_attempt_at=context.now + grace,
+        retries=state.retries,
+        first_not_found_at=context.now,
+    )
+    missing_since = state.first_not_found_at
+    if missing_since is None:
+        return again
+    if context.now < missing_since + grace:
+        return replace(
+            again, facts={}, next_attempt_at=missing_since + grace, first_not_found_at=missing_since, adds_event=False
+        )
+    if state.was_acknowledged:
+        return replace(
+            again, status=WithdrawalStatus.NEEDS_REVIEW, kind=EventKind.LOST_BY_BANK, facts={}, first_not_found_at=None
+        )
+    return Transition(
+        status=WithdrawalStatus.WAITING,
+        kind=EventKind.NEVER_ARRIVED,
+        facts={"next_check_at": later},
+        next_attempt_at=later,
+        retries=state.retries,
+    )
+
+
+def _circuit_open(state: State, fact: CircuitOpen, context: Context) -> Transition:
+    # A little spread, so that not every withdrawal calls the bank at the moment the circuit allows it.
+    again_at = fact.until + timedelta(seconds=context.timings.retry_base_seconds * context.jitter)
+    status = WithdrawalStatus.WAITING if state.status.may_be_sent else WithdrawalStatus.UNKNOWN
+    return Transition(
+        status=status,
+        kind=EventKind.CIRCUIT_OPEN,
+        facts={"next_check_at": again_at},
+        next_attempt_at=again_at,
+        retries=state.retries,
+        first_not_found_at=state.first_not_found_at,
+        adds_event=status is not state.status,
+    )
+
+
+def _review(state: State, transition: Transition, context: Context) -> Transition:
+    # A mismatch and a lost payout get an event of their own; that it is overdue is said once.
+    names_a_cause = transition.kind in (EventKind.AMOUNT_MISMATCH, EventKind.LOST_BY_BANK)
+    return replace(
+        transition,
+        status=WithdrawalStatus.NEEDS_REVIEW,
+        kind=transition.kind if names_a_cause else EventKind.NEEDS_REVIEW,
+        next_attempt_at=context.after(context.timings.retry_cap_seconds),
+        adds_event=state.status is not WithdrawalStatus.NEEDS_REVIEW,
+    )
+
+
+def verdict_on(
+    fact: Conclusion, *, status: WithdrawalStatus, known_utr: str | None, is_being_sent: bool = False
+) -> tuple[Verdict, Transition | None]:
+    """What the bank's word means for a withdrawal in any status, and the transition that follows, if any.
+
+    It ends a withdrawal that is active, whatever we believed. One exception: a refusal that comes while the payout is
+    being sent may be about an earlier send. It is noted, the hold stays, and the outcome of this send decides.
+    For a withdrawal that is not active it is a duplicate, a reversal, or a contradiction, which changes nothing and
+    needs an operator.
+    """
+    if status.is_active and is_being_sent and isinstance(fact, PayoutRefused):
         return Verdict.NOTED, None
     if status.is_active:
         return Verdict.SETTLED, conclude(fact)
-    is_same_payout = not isinstance(fact, TurnedDown) and (known_utr is None or fact.utr in (None, known_utr))
+    is_same_payout = not isinstance(fact, PayoutRefused) and (known_utr is None or fact.utr in (None, known_utr))
     match fact, status:
-        case SentBack(), WithdrawalStatus.SUCCEEDED if is_same_payout:
-            return Verdict.SETTLED, replace(conclude(fact), money=("reverse",))
+        case PayoutReversed(), WithdrawalStatus.SUCCEEDED if is_same_payout:
+            return Verdict.SETTLED, replace(conclude(fact), money=(MoneyMove.REVERSE,))
         case (Paid(), WithdrawalStatus.SUCCEEDED | WithdrawalStatus.REVERSED) | (
-            SentBack(),
+            PayoutReversed(),
             WithdrawalStatus.REVERSED,
         ) if is_same_payout:
             return Verdict.DUPLICATE, None
-        case TurnedDown(), WithdrawalStatus.FAILED:
+        case PayoutRefused(), WithdrawalStatus.FAILED:
             return Verdict.DUPLICATE, None
         case _:
             return Verdict.CONTRADICTION, None

@@ -1,9 +1,10 @@
-"""What happened to a withdrawal, step by step, as its owner reads it. Append-only."""
+"""What happened to a withdrawal, event by event. Append-only."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,14 +15,13 @@ from shared import clock
 from shared.banks.table import BANKS
 from shared.clock import rfc3339
 from shared.models import WithdrawalEvent
+from shared.models.withdrawal import WithdrawalStatus
+from shared.withdrawals.states import EventFacts, EventKind
 
 MAX_SHOWN = 500
-"""Of a longer timeline, the newest lines."""
+"""Of a longer timeline, the newest events."""
 
-PROCESSING, REFUSAL_HEARD = "processing", "refusal_heard"
-"""Kinds of lines that say: the bank has it, or had it."""
-
-# The withdrawal's row is locked by whoever appends, so the number is free.
+# The caller has locked the withdrawal's row, so no other transaction takes the same number.
 _APPEND = text("""
     INSERT INTO withdrawal_events (withdrawal_id, seq, status, kind, facts, at)
     SELECT :withdrawal_id, coalesce(max(seq), 0) + 1, :status, :kind, CAST(:facts AS jsonb), :at
@@ -56,17 +56,34 @@ _WORDS = {
 
 
 async def append(
-    session: AsyncSession, withdrawal_id: UUID, *, status: str, kind: str, facts: Mapping[str, Any] | None = None
+    session: AsyncSession,
+    withdrawal_id: UUID,
+    *,
+    status: WithdrawalStatus,
+    kind: EventKind,
+    facts: EventFacts | None = None,
 ) -> None:
-    """Add a line. The caller holds the lock on the withdrawal's row, or has just made it."""
-    values = {"withdrawal_id": withdrawal_id, "status": status, "kind": kind, "facts": json.dumps(dict(facts or {}))}
+    """Add an event. The caller has locked the withdrawal's row, or has just inserted it."""
+    stored = json.dumps(facts or {}, default=_as_text)
+    values = {"withdrawal_id": withdrawal_id, "status": status.value, "kind": kind.value, "facts": stored}
     await session.execute(_APPEND, {**values, "at": clock.now()})
 
 
-async def tells(session: AsyncSession, withdrawal_id: UUID, *kinds: str) -> bool:
-    """Whether there is a line of one of these kinds."""
-    lines = select(WithdrawalEvent.seq).where(WithdrawalEvent.withdrawal_id == withdrawal_id)
-    return bool(await session.scalar(select(lines.where(WithdrawalEvent.kind.in_(kinds)).exists())))
+async def has_event(session: AsyncSession, withdrawal_id: UUID, *kinds: EventKind) -> bool:
+    """Whether there is an event of one of these kinds."""
+    events = select(WithdrawalEvent.seq).where(WithdrawalEvent.withdrawal_id == withdrawal_id)
+    return bool(await session.scalar(select(events.where(WithdrawalEvent.kind.in_(kinds)).exists())))
+
+
+async def was_acknowledged(session: AsyncSession, withdrawal_id: UUID) -> bool:
+    """Whether the bank has acknowledged this payout at least once."""
+    return await has_event(session, withdrawal_id, *(kind for kind in EventKind if kind.is_acknowledgement))
+
+
+def _as_text(value: object) -> str:
+    if not isinstance(value, datetime):
+        raise TypeError(type(value).__name__)
+    return rfc3339(value)
 
 
 async def read(session: AsyncSession, withdrawal_id: UUID, bank: str) -> list[dict[str, Any]]:

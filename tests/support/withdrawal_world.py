@@ -22,7 +22,7 @@ from shared.models import Account, OutboxMessage, Withdrawal, WithdrawalEvent
 from shared.models import Transfer as TransferRow
 from shared.withdrawals.commands import request_withdrawal
 from shared.withdrawals.engine import Engine
-from shared.withdrawals.notices import NoticeVerdict, apply_payout_notice
+from shared.withdrawals.notices import PayoutOutcome, apply_payout_notice
 from shared.withdrawals.sweep import owners_to_hint
 from tests.support.factories import create_user
 from tests.support.simulated_bank import BankClient as BankConsole
@@ -114,7 +114,7 @@ class World:
         async with self.sessionmaker() as session:
             return list(await session.scalars(statement.order_by(OutboxMessage.id)))
 
-    async def hear(self, withdrawal_id: UUID, event: Any, **changed: Any) -> NoticeVerdict:
+    async def hear(self, withdrawal_id: UUID, event: Any, **changed: Any) -> PayoutOutcome:
         """Let the bank tell about a payout by itself."""
         withdrawal = await self.row(withdrawal_id)
         facts = {"bank": "hdfc", "reference": str(withdrawal_id), "utr": "UTR1", "amount": withdrawal.amount}

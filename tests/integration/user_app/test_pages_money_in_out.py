@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Any, Literal
+from datetime import UTC, datetime
+from typing import Any, Literal, cast
 from uuid import UUID
 
 import httpx
@@ -13,9 +14,11 @@ from sqlalchemy import func, select, update
 
 from shared.banks.notices import PayoutNotice
 from shared.models import OnRamp, Withdrawal
+from shared.models.withdrawal import WithdrawalStatus
 from shared.on_ramps.settlement import settle
 from shared.withdrawals import timeline
 from shared.withdrawals.notices import apply_payout_notice
+from shared.withdrawals.states import EventFacts, EventKind
 from tests.support.apps import BANK_API_KEY, PIN, RunningApp, Signed
 from tests.support.bank_notices import payment_notice
 from tests.support.browsing import Browser, Page
@@ -275,7 +278,13 @@ async def _stands_at(app: RunningApp, page: Page, status: str, kind: str, **fact
     withdrawal_id = UUID(page.path.rsplit("/", 1)[1])
     async with app.sessionmaker.begin() as session:
         await session.execute(update(Withdrawal).where(Withdrawal.id == withdrawal_id).values(status=status))
-        await timeline.append(session, withdrawal_id, status=status, kind=kind, facts=facts)
+        await timeline.append(
+            session,
+            withdrawal_id,
+            status=WithdrawalStatus(status),
+            kind=EventKind(kind),
+            facts=cast(EventFacts, facts),
+        )
     return withdrawal_id
 
 
@@ -294,7 +303,7 @@ async def test_a_slow_bank_is_told_in_words_with_the_next_check_in_indian_time(
     user_app: RunningApp, browser: Browser
 ) -> None:
     page = await _withdraw(browser)
-    await _stands_at(user_app, page, "waiting", "bank_down", next_check_at="2026-11-20T08:35:00.000000Z")
+    await _stands_at(user_app, page, "waiting", "bank_down", next_check_at=datetime(2026, 11, 20, 8, 35, tzinfo=UTC))
     shown = await browser.open(page.path)
     assert "HDFC Bank cannot be reached, so nothing has been sent yet" in shown.text
     assert "Next check 2:05 pm" in shown.text

@@ -28,7 +28,7 @@ from shared.withdrawals.errors import (
     WithdrawalNotFound,
 )
 from shared.withdrawals.review import list_review, resolve
-from shared.withdrawals.states import Paid, TurnedDown
+from shared.withdrawals.states import Paid, PayoutRefused
 from shared.withdrawals.views import get_withdrawal, list_withdrawals, mask
 from tests.support.withdrawal_world import ACCOUNT_NUMBER, World, owner_of, past
 
@@ -132,7 +132,7 @@ async def test_a_queue_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(TooManyQueued) as refused:
         await world.ask(wallet)
     assert refused.value.retry_after_seconds > 0
-    await world.engine.advance(owner_of(wallet), max_jobs=1)
+    await world.engine.advance(owner_of(wallet), max_calls=1)
     await world.ask(wallet)
 
 
@@ -152,7 +152,7 @@ async def test_cancelling_frees_the_money_and_leaves_the_next_in_line(world: Wor
 async def test_what_has_left_the_queue_cannot_be_cancelled(world: World) -> None:
     wallet = await world.person(1_000_00)
     withdrawal = await world.ask(wallet)
-    await world.engine.take(owner_of(wallet))
+    await world.engine.next_call(owner_of(wallet))
     with pytest.raises(AlreadySent):
         await cancel(world, wallet, withdrawal)
     assert await world.money(wallet) == (1_000_00, 100_00)
@@ -184,7 +184,7 @@ async def test_nobody_sees_or_touches_anothers(world: World) -> None:
 async def test_a_queue_says_who_is_where_and_waits_for_what(world: World) -> None:
     wallet = await world.person()
     first, second, third = [await world.ask(wallet) for _ in range(3)]
-    await world.engine.take(owner_of(wallet))
+    await world.engine.next_call(owner_of(wallet))
     shown = [await look(world, wallet, withdrawal) for withdrawal in (first, second, third)]
     assert [(one["position"], one["waiting_for"]) for one in shown] == [
         (1, "bank_answer"),
@@ -215,7 +215,7 @@ async def test_a_timeline_tells_what_happened_in_words(world: World) -> None:
 async def test_a_list_is_read_page_by_page_newest_first(world: World) -> None:
     wallet = await world.person()
     withdrawals = [str(await world.ask(wallet, 1_00)) for _ in range(5)]
-    await world.engine.advance(owner_of(wallet), max_jobs=1)
+    await world.engine.advance(owner_of(wallet), max_calls=1)
     pages, before = [], None
     while True:
         async with world.sessionmaker() as session:
@@ -234,19 +234,19 @@ def test_a_mask_shows_four_digits_and_not_how_many_there_are(account_number: str
 async def under_review(world: World) -> tuple[Account, UUID]:
     wallet = await world.person(1_000_00)
     withdrawal = await world.ask(wallet, 100_00)
-    await world.engine.take(owner_of(wallet))
+    await world.engine.next_call(owner_of(wallet))
     await world.change(withdrawal, status="needs_review", lease_id=None, lease_expires_at=None)
     return wallet, withdrawal
 
 
-async def decide_by_hand(world: World, withdrawal_id: UUID, fact: Paid | TurnedDown) -> str:
+async def decide_by_hand(world: World, withdrawal_id: UUID, fact: Paid | PayoutRefused) -> str:
     async with world.sessionmaker.begin() as session:
         return (await resolve(session, withdrawal_id=withdrawal_id, fact=fact)).status
 
 
 @pytest.mark.parametrize(
     ("fact", "status", "money"),
-    [(Paid("UTR9"), "succeeded", (900_00, 0)), (TurnedDown("asked the bank"), "failed", (1_000_00, 0))],
+    [(Paid("UTR9"), "succeeded", (900_00, 0)), (PayoutRefused("asked the bank"), "failed", (1_000_00, 0))],
 )
 async def test_an_operator_ends_what_needs_review(world: World, fact: Any, status: str, money: Any) -> None:
     wallet, withdrawal = await under_review(world)
@@ -262,13 +262,13 @@ async def test_an_operator_ends_what_needs_review(world: World, fact: Any, statu
 async def test_an_operator_waits_for_a_call_under_way(world: World) -> None:
     wallet = await world.person(1_000_00)
     withdrawal = await world.ask(wallet, 100_00)
-    job = await world.engine.take(owner_of(wallet))
-    assert job is not None
+    call = await world.engine.next_call(owner_of(wallet))
+    assert call is not None
     await world.hear(withdrawal, "success", amount=1_00)
     assert (await world.row(withdrawal)).status == "needs_review"
     with pytest.raises(BankBeingAsked):
-        await decide_by_hand(world, withdrawal, TurnedDown("asked the bank"))
-    await world.engine.record(job, await world.engine.perform(job))
+        await decide_by_hand(world, withdrawal, PayoutRefused("asked the bank"))
+    await world.engine.record(call, await world.engine.make(call))
     assert (await world.row(withdrawal)).status == "succeeded"
     assert await world.money(wallet) == (900_00, 0)
 
@@ -276,7 +276,7 @@ async def test_an_operator_waits_for_a_call_under_way(world: World) -> None:
 async def test_an_operator_need_not_wait_for_a_dead_worker(world: World) -> None:
     _, withdrawal = await under_review(world)
     await world.change(withdrawal, lease_id=new_id(), lease_expires_at=past(1))
-    assert await decide_by_hand(world, withdrawal, TurnedDown("asked the bank")) == "failed"
+    assert await decide_by_hand(world, withdrawal, PayoutRefused("asked the bank")) == "failed"
 
 
 async def test_an_operator_decides_nothing_else(world: World) -> None:

@@ -19,8 +19,8 @@ from shared.banks.messages import PayoutAnswer, PayoutRequest
 from shared.config import Bank
 from shared.ids import new_id
 from shared.models import BankCircuit
-from shared.withdrawals.engine import Engine, Job
-from shared.withdrawals.states import InProgress, MayBeDone, NotDone, Paid, TurnedDown
+from shared.withdrawals.engine import BankCall, Engine
+from shared.withdrawals.states import InProgress, MayBeDone, NotDone, Paid, PayoutRefused
 from tests.support.withdrawal_world import FAST, World, owner_of, past
 
 
@@ -30,7 +30,7 @@ async def test_a_withdrawal_is_paid_once_and_captured(world: World) -> None:
     assert await world.money(wallet) == (1_000_00, 300_00)
     advanced = await world.engine.advance(owner_of(wallet))
     row = await world.row(withdrawal)
-    assert (row.status, row.attempts, advanced.jobs, advanced.again_at) == ("succeeded", 1, 1, None)
+    assert (row.status, row.attempts, advanced.calls, advanced.again_at) == ("succeeded", 1, 1, None)
     assert row.utr is not None
     assert row.utr.startswith("HDFC")
     assert await world.money(wallet) == (700_00, 0)
@@ -44,7 +44,7 @@ async def test_twenty_clicks_leave_one_after_another(world: World) -> None:
     wallet = await world.person(2_000_00)
     world.bank.faults(latency_ms=20)
     clicked = [await world.ask(wallet, 100_00) for _ in range(20)]
-    await asyncio.gather(*(world.engine.advance(owner_of(wallet), max_jobs=30) for _ in range(5)))
+    await asyncio.gather(*(world.engine.advance(owner_of(wallet), max_calls=30) for _ in range(5)))
     await world.work_until_status(clicked, "succeeded")
     calls = world.calls_for(wallet)
     assert [call["reference"] for call in calls] == [str(withdrawal) for withdrawal in clicked]
@@ -66,8 +66,8 @@ async def test_other_people_are_not_held_up(world: World) -> None:
 async def test_a_run_is_bounded_and_says_that_more_is_due(world: World) -> None:
     wallet = await world.person()
     withdrawals = [await world.ask(wallet, 1_00) for _ in range(3)]
-    advanced = await world.engine.advance(owner_of(wallet), max_jobs=2)
-    assert advanced.jobs == 2
+    advanced = await world.engine.advance(owner_of(wallet), max_calls=2)
+    assert advanced.calls == 2
     assert advanced.again_at is not None
     assert [(await world.row(withdrawal)).status for withdrawal in withdrawals] == ["succeeded", "succeeded", "queued"]
 
@@ -75,7 +75,7 @@ async def test_a_run_is_bounded_and_says_that_more_is_due(world: World) -> None:
 async def test_nothing_to_do_asks_for_nothing(world: World) -> None:
     wallet = await world.person()
     advanced = await world.engine.advance(owner_of(wallet))
-    assert (advanced.jobs, advanced.again_at) == (0, None)
+    assert (advanced.calls, advanced.again_at) == (0, None)
 
 
 async def test_a_refusal_releases_the_hold(world: World) -> None:
@@ -138,7 +138,7 @@ async def test_a_refused_connection_is_certainly_not_sent(world: World) -> None:
     withdrawal = await world.ask(wallet)
     nobody = Bank(code="hdfc", name="HDFC", url="http://127.0.0.1:1", api_key="no key")
     client = BankClient(nobody, 0.3)
-    await Engine(world.sessionmaker, {"hdfc": client}, FAST).advance(owner_of(wallet), max_jobs=1)
+    await Engine(world.sessionmaker, {"hdfc": client}, FAST).advance(owner_of(wallet), max_calls=1)
     await client.aclose()
     assert (await world.row(withdrawal)).status == "waiting"
     assert await world.kinds(withdrawal) == ["queued", "sending", "bank_down"]
@@ -149,7 +149,7 @@ async def test_a_promise_is_followed_up(world: World, refuse_rate: int) -> None:
     wallet = await world.person(1_000_00)
     world.bank.faults(async_rate=1, async_delay_ms=300, refuse_rate=refuse_rate)
     withdrawal = await world.ask(wallet, 100_00)
-    await world.engine.advance(owner_of(wallet), max_jobs=1)
+    await world.engine.advance(owner_of(wallet), max_calls=1)
     assert (await world.row(withdrawal)).status == "unknown"
     assert await world.money(wallet) == (1_000_00, 100_00)
     await world.work_until_status([withdrawal], "failed" if refuse_rate else "succeeded")
@@ -162,7 +162,7 @@ async def test_money_found_to_have_come_back_leaves_and_returns_in_our_books_too
     wallet = await world.person(1_000_00)
     world.bank.faults(timeout_after_rate=1, reversal_rate=1)
     withdrawal = await world.ask(wallet, 100_00)
-    await world.engine.advance(owner_of(wallet), max_jobs=1)
+    await world.engine.advance(owner_of(wallet), max_calls=1)
     await world.change(withdrawal, next_attempt_at=past(-1.0))
     await world.work_until_status([withdrawal], "reversed")
     row = await world.row(withdrawal)
@@ -174,8 +174,8 @@ async def test_money_found_to_have_come_back_leaves_and_returns_in_our_books_too
 async def test_a_crash_before_the_call_is_asked_about_first(world: World) -> None:
     wallet = await world.person()
     withdrawal = await world.ask(wallet, 100_00)
-    assert await world.engine.take(owner_of(wallet)) is not None  # and the worker dies
-    assert await world.engine.take(owner_of(wallet)) is None
+    assert await world.engine.next_call(owner_of(wallet)) is not None  # and the worker dies
+    assert await world.engine.next_call(owner_of(wallet)) is None
     await world.work_until_status([withdrawal], "succeeded")
     kinds = await world.kinds(withdrawal)
     assert kinds[:4] == ["queued", "sending", "interrupted", "not_found"]
@@ -187,8 +187,8 @@ async def test_a_crash_after_the_call_pays_nobody_twice(world: World) -> None:
     wallet = await world.person()
     world.bank.faults(idempotency=False)
     withdrawal = await world.ask(wallet, 100_00)
-    job = await taken(world, owner_of(wallet))
-    assert isinstance(await world.engine.perform(job), Paid)  # and the worker dies
+    call = await taken(world, owner_of(wallet))
+    assert isinstance(await world.engine.make(call), Paid)  # and the worker dies
     await world.work_until_status([withdrawal], "succeeded")
     assert len(world.calls(withdrawal)) == 1
     assert await world.money(wallet) == (900_00, 0)
@@ -197,29 +197,29 @@ async def test_a_crash_after_the_call_pays_nobody_twice(world: World) -> None:
 async def test_a_worker_that_overslept_its_lease_does_not_send(world: World) -> None:
     wallet = await world.person()
     withdrawal = await world.ask(wallet)
-    job = await taken(world, owner_of(wallet))
+    call = await taken(world, owner_of(wallet))
     await asyncio.sleep(FAST.lease_seconds - FAST.bank_timeout_seconds)
-    fact = await world.engine.perform(job)
+    fact = await world.engine.make(call)
     assert fact == NotDone("our own delay", is_about_bank=False)
     assert world.calls(withdrawal) == []
-    await world.engine.record(job, fact)
+    await world.engine.record(call, fact)
     assert (await world.row(withdrawal)).status == "waiting"
     assert await world.kinds(withdrawal) == ["queued", "sending", "delayed"]
 
 
-async def taken(world: World, owner_id: Any) -> Job:
-    job = await world.engine.take(owner_id)
-    assert job is not None
-    return job
+async def taken(world: World, owner_id: Any) -> BankCall:
+    call = await world.engine.next_call(owner_id)
+    assert call is not None
+    return call
 
 
-@pytest.mark.parametrize("fact", [TurnedDown("ACCOUNT_CLOSED"), NotDone("x"), MayBeDone("x"), InProgress()])
+@pytest.mark.parametrize("fact", [PayoutRefused("ACCOUNT_CLOSED"), NotDone("x"), MayBeDone("x"), InProgress()])
 async def test_an_outcome_without_its_lease_is_dropped(world: World, fact: Any) -> None:
     wallet = await world.person(1_000_00)
     withdrawal = await world.ask(wallet, 100_00)
-    job = await taken(world, owner_of(wallet))
+    call = await taken(world, owner_of(wallet))
     await world.change(withdrawal, lease_id=new_id())
-    await world.engine.record(job, fact)
+    await world.engine.record(call, fact)
     assert (await world.row(withdrawal)).status == "in_flight"
     assert await world.money(wallet) == (1_000_00, 100_00)
 
@@ -227,10 +227,10 @@ async def test_an_outcome_without_its_lease_is_dropped(world: World, fact: Any) 
 async def test_that_it_was_paid_is_believed_without_a_lease(world: World) -> None:
     wallet = await world.person(1_000_00)
     withdrawal = await world.ask(wallet, 100_00)
-    job = await taken(world, owner_of(wallet))
+    call = await taken(world, owner_of(wallet))
     await world.change(withdrawal, lease_id=new_id(), status="unknown")
-    await world.engine.record(job, Paid("UTR1"))
-    await world.engine.record(job, Paid("UTR1"))
+    await world.engine.record(call, Paid("UTR1"))
+    await world.engine.record(call, Paid("UTR1"))
     assert (await world.row(withdrawal)).status == "succeeded"
     assert await world.transfers(wallet) == ["payout"]
 
@@ -238,10 +238,10 @@ async def test_that_it_was_paid_is_believed_without_a_lease(world: World) -> Non
 async def test_another_amount_at_the_bank_needs_a_person(world: World, caplog: pytest.LogCaptureFixture) -> None:
     wallet = await world.person()
     withdrawal = await world.ask(wallet, 100_00)
-    job = await taken(world, owner_of(wallet))
+    call = await taken(world, owner_of(wallet))
     assert world.bank.pay(reference=str(withdrawal), amount=200_00, account_number="1234567890").status_code == 200
     await world.change(withdrawal, lease_id=None, lease_expires_at=None, status="unknown", next_attempt_at=past(0))
-    await world.engine.advance(job.owner_id, max_jobs=1)
+    await world.engine.advance(call.owner_id, max_calls=1)
     row = await world.row(withdrawal)
     assert (row.status, await world.money(wallet)) == ("needs_review", (1_000_00, 100_00))
     assert any("amount_mismatch" in record.getMessage() for record in caplog.records if record.levelname == "ERROR")
@@ -253,9 +253,9 @@ async def test_unresolved_for_too_long_needs_a_person_and_a_late_answer_still_se
     wallet = await world.person()
     world.bank.faults(async_rate=1, async_delay_ms=30_000)
     withdrawal = await world.ask(wallet)
-    await world.engine.advance(owner_of(wallet), max_jobs=1)
+    await world.engine.advance(owner_of(wallet), max_calls=1)
     await world.change(withdrawal, active_since=past(FAST.review_after_seconds), next_attempt_at=past(0))
-    await world.engine.advance(owner_of(wallet), max_jobs=1)
+    await world.engine.advance(owner_of(wallet), max_calls=1)
     assert (await world.row(withdrawal)).status == "needs_review"
     assert await world.money(wallet) == (1_000_00, 100_00)
     assert [record.levelname for record in caplog.records if "needs a person" in record.getMessage()] == ["ERROR"]
@@ -270,7 +270,7 @@ async def test_five_failures_open_the_circuit_and_then_nobody_waits_for_the_bank
     wallets = [await world.person() for _ in range(7)]
     withdrawals = [await world.ask(wallet) for wallet in wallets]
     for wallet in wallets[:5]:
-        await world.engine.advance(owner_of(wallet), max_jobs=1)
+        await world.engine.advance(owner_of(wallet), max_calls=1)
     async with world.sessionmaker.begin() as session:
         circuit = await session.get_one(BankCircuit, "hdfc")
         assert circuit.failures == 5
@@ -288,12 +288,12 @@ async def test_an_open_circuit_lets_one_probe_out_and_its_answer_frees_everybody
     withdrawals = [await world.ask(wallet) for wallet in wallets]
     async with world.sessionmaker.begin() as session:
         session.add(BankCircuit(bank="hdfc", failures=5, open_until=past(1), changed_at=clock.now()))
-    probe = await world.engine.take(owner_of(wallets[0]))
+    probe = await world.engine.next_call(owner_of(wallets[0]))
     assert probe is not None
     assert probe.is_probe
-    assert [await world.engine.take(owner_of(wallet)) for wallet in wallets[1:]] == [None, None]
+    assert [await world.engine.next_call(owner_of(wallet)) for wallet in wallets[1:]] == [None, None]
     assert (await world.row(withdrawals[1])).status == "waiting"
-    await world.engine.record(probe, await world.engine.perform(probe))
+    await world.engine.record(probe, await world.engine.make(probe))
     await world.work_until_status(withdrawals, "succeeded", seconds=2)
     async with world.sessionmaker() as session:
         closed = await session.get_one(BankCircuit, "hdfc")
@@ -306,7 +306,7 @@ async def test_a_failed_probe_keeps_the_circuit_open_for_longer(world: World) ->
     world.bank.faults(down=True)
     async with world.sessionmaker.begin() as session:
         session.add(BankCircuit(bank="hdfc", failures=9, open_until=past(1), changed_at=clock.now()))
-    await world.engine.advance(owner_of(wallet), max_jobs=1)
+    await world.engine.advance(owner_of(wallet), max_calls=1)
     async with world.sessionmaker() as session:
         circuit = await session.get_one(BankCircuit, "hdfc")
     assert circuit.failures == 10
@@ -317,10 +317,10 @@ async def test_a_failed_probe_keeps_the_circuit_open_for_longer(world: World) ->
 async def test_a_call_let_out_before_the_circuit_opened_does_not_lengthen_it(world: World) -> None:
     wallet = await world.person()
     await world.ask(wallet)
-    job = await taken(world, owner_of(wallet))
+    call = await taken(world, owner_of(wallet))
     async with world.sessionmaker.begin() as session:
         session.add(BankCircuit(bank="hdfc", failures=5, open_until=past(-60), changed_at=clock.now()))
-    await world.engine.record(job, NotDone("ConnectError"))
+    await world.engine.record(call, NotDone("ConnectError"))
     async with world.sessionmaker() as session:
         assert (await session.get_one(BankCircuit, "hdfc")).failures == 5
 
@@ -328,11 +328,11 @@ async def test_a_call_let_out_before_the_circuit_opened_does_not_lengthen_it(wor
 async def test_an_enquiry_waits_for_the_circuit_too_and_stays_unknown(world: World) -> None:
     wallet = await world.person()
     withdrawal = await world.ask(wallet)
-    job = await taken(world, owner_of(wallet))
-    await world.engine.record(job, MayBeDone("ReadTimeout"))
+    call = await taken(world, owner_of(wallet))
+    await world.engine.record(call, MayBeDone("ReadTimeout"))
     async with world.sessionmaker.begin() as session:
         (await session.get_one(BankCircuit, "hdfc")).open_until = past(-60)
-    assert await world.engine.take(owner_of(wallet)) is None
+    assert await world.engine.next_call(owner_of(wallet)) is None
     assert (await world.row(withdrawal)).status == "unknown"
 
 
@@ -352,7 +352,7 @@ async def test_only_the_one_active_rule_means_that_the_owner_is_busy(world_alone
     async with world_alone.sessionmaker.begin() as session:
         await session.execute(text("ALTER TABLE withdrawals ADD CONSTRAINT no_attempts CHECK (attempts = 0)"))
     with pytest.raises(IntegrityError):
-        await world_alone.engine.take(owner_of(wallet))
+        await world_alone.engine.next_call(owner_of(wallet))
 
 
 async def test_withdrawals_at_a_bank_that_forgets_hangs_and_fails_are_each_paid_once(world: World) -> None:

@@ -9,9 +9,9 @@ import pytest
 
 from shared.models import Account
 from shared.models.webhook_delivery import Verdict
-from shared.withdrawals.engine import Job
-from shared.withdrawals.notices import NoticeVerdict
-from shared.withdrawals.states import Fact, MayBeDone, NotDone, Paid, TurnedDown
+from shared.withdrawals.engine import BankCall
+from shared.withdrawals.notices import PayoutOutcome
+from shared.withdrawals.states import Fact, MayBeDone, NotDone, Paid, PayoutRefused
 from tests.support.withdrawal_world import World, owner_of, past
 
 FULL = (1_000_00, 0)
@@ -23,18 +23,18 @@ async def in_flight(world: World) -> tuple[Account, UUID]:
     """Sent by somebody who never told what became of it."""
     wallet = await world.person(1_000_00)
     withdrawal = await world.ask(wallet, 100_00)
-    assert await world.engine.take(owner_of(wallet)) is not None
+    assert await world.engine.next_call(owner_of(wallet)) is not None
     await world.change(withdrawal, lease_expires_at=past(0.01))
     return wallet, withdrawal
 
 
-async def being_sent(world: World) -> tuple[Account, UUID, Job]:
+async def being_sent(world: World) -> tuple[Account, UUID, BankCall]:
     """Somebody is sending it now."""
     wallet = await world.person(1_000_00)
     withdrawal = await world.ask(wallet, 100_00)
-    job = await world.engine.take(owner_of(wallet))
-    assert job is not None
-    return wallet, withdrawal, job
+    call = await world.engine.next_call(owner_of(wallet))
+    assert call is not None
+    return wallet, withdrawal, call
 
 
 @pytest.mark.parametrize("status", ["in_flight", "needs_review"])
@@ -42,7 +42,7 @@ async def being_sent(world: World) -> tuple[Account, UUID, Job]:
     ("outcome", "after", "money"),
     [
         (Paid("UTR1"), "succeeded", PAID),
-        (TurnedDown("ACCOUNT_CLOSED"), "failed", FULL),
+        (PayoutRefused("ACCOUNT_CLOSED"), "failed", FULL),
         (MayBeDone("ReadTimeout"), "unknown", HELD),
         (NotDone("ConnectError"), "unknown", HELD),
     ],
@@ -50,13 +50,13 @@ async def being_sent(world: World) -> tuple[Account, UUID, Job]:
 async def test_a_failure_heard_while_it_is_being_sent_waits_for_what_becomes_of_that_send(
     world: World, status: str, outcome: Fact, after: str, money: tuple[int, int]
 ) -> None:
-    wallet, withdrawal, job = await being_sent(world)
+    wallet, withdrawal, call = await being_sent(world)
     await world.change(withdrawal, status=status)
-    assert await world.hear(withdrawal, "failure") == NoticeVerdict(Verdict.NOTED, withdrawal)
-    assert await world.hear(withdrawal, "failure") == NoticeVerdict(Verdict.NOTED, withdrawal)
+    assert await world.hear(withdrawal, "failure") == PayoutOutcome(Verdict.NOTED, withdrawal)
+    assert await world.hear(withdrawal, "failure") == PayoutOutcome(Verdict.NOTED, withdrawal)
     assert await world.money(wallet) == HELD
     assert (await world.kinds(withdrawal)).count("refusal_heard") == 1
-    await world.engine.record(job, outcome)
+    await world.engine.record(call, outcome)
     is_open = after == "unknown"
     assert (await world.row(withdrawal)).status == (status if is_open and status == "needs_review" else after)
     assert await world.money(wallet) == money
@@ -73,9 +73,9 @@ async def test_a_failure_heard_before_the_sender_died_is_settled_by_asking_the_b
 
 
 async def test_what_the_bank_once_refused_and_does_not_know_any_more_is_not_sent_again(world: World) -> None:
-    wallet, withdrawal, job = await being_sent(world)
+    wallet, withdrawal, call = await being_sent(world)
     await world.hear(withdrawal, "failure")
-    await world.engine.record(job, MayBeDone("ReadTimeout"))
+    await world.engine.record(call, MayBeDone("ReadTimeout"))
     await world.work_until_status([withdrawal], "needs_review")
     assert world.calls_for(wallet) == []
     assert await world.money(wallet) == HELD
@@ -88,7 +88,7 @@ async def test_what_the_bank_once_refused_and_does_not_know_any_more_is_not_sent
 async def test_a_notice_ends_whatever_is_active(world: World, before: str, event: str, status: str) -> None:
     wallet, withdrawal = await in_flight(world)
     await world.change(withdrawal, status=before)
-    assert await world.hear(withdrawal, event) == NoticeVerdict(Verdict.SETTLED, withdrawal)
+    assert await world.hear(withdrawal, event) == PayoutOutcome(Verdict.SETTLED, withdrawal)
     row = await world.row(withdrawal)
     assert (row.status, row.lease_id, row.next_attempt_at) == (status, None, None)
     assert await world.money(wallet) == (PAID if event == "success" else FULL)
@@ -138,7 +138,7 @@ async def test_a_success_after_a_failure_is_a_contradiction_that_wakes_somebody(
 ) -> None:
     wallet, withdrawal = await in_flight(world)
     await world.hear(withdrawal, "failure")
-    assert await world.hear(withdrawal, "success") == NoticeVerdict(Verdict.CONTRADICTION, withdrawal)
+    assert await world.hear(withdrawal, "success") == PayoutOutcome(Verdict.CONTRADICTION, withdrawal)
     assert (await world.row(withdrawal)).status == "failed"
     assert await world.money(wallet) == FULL
     assert (await world.kinds(withdrawal))[-1] == "contradiction"
@@ -170,7 +170,7 @@ async def test_another_amount_settles_nothing_and_the_bank_is_asked_at_once(worl
     wallet, withdrawal = await in_flight(world)
     await world.change(withdrawal, status="unknown", lease_id=None, lease_expires_at=None)
     world.bank.pay(str(withdrawal), 100_00)
-    assert await world.hear(withdrawal, "success", amount=999) == NoticeVerdict(Verdict.AMOUNT_MISMATCH, withdrawal)
+    assert await world.hear(withdrawal, "success", amount=999) == PayoutOutcome(Verdict.AMOUNT_MISMATCH, withdrawal)
     assert (await world.row(withdrawal)).status == "needs_review"
     assert await world.money(wallet) == HELD
     # The notice was wrong, the bank's book is right: asked, it says so, and nobody has to look.
@@ -180,11 +180,11 @@ async def test_another_amount_settles_nothing_and_the_bank_is_asked_at_once(worl
 async def test_another_amount_does_not_take_the_lease_from_who_is_sending(world: World) -> None:
     wallet = await world.person(1_000_00)
     withdrawal = await world.ask(wallet, 100_00)
-    job = await world.engine.take(owner_of(wallet))
-    assert job is not None
+    call = await world.engine.next_call(owner_of(wallet))
+    assert call is not None
     assert (await world.hear(withdrawal, "success", amount=999)).verdict == "amount_mismatch"
-    assert await world.engine.take(owner_of(wallet)) is None
-    await world.engine.record(job, await world.engine.perform(job))
+    assert await world.engine.next_call(owner_of(wallet)) is None
+    await world.engine.record(call, await world.engine.make(call))
     assert (await world.row(withdrawal)).status == "succeeded"
 
 
@@ -199,7 +199,7 @@ async def test_another_amount_for_something_finished_is_only_noted(world: World)
 @pytest.mark.parametrize("reference", ["not a uuid", "01a1fa59-586d-75e5-97ce-eed68a05ac38"])
 async def test_a_reference_that_is_not_ours_is_unknown(world: World, reference: str) -> None:
     _, withdrawal = await in_flight(world)
-    assert await world.hear(withdrawal, "success", reference=reference) == NoticeVerdict(Verdict.UNKNOWN_REFERENCE)
+    assert await world.hear(withdrawal, "success", reference=reference) == PayoutOutcome(Verdict.UNKNOWN_REFERENCE)
 
 
 async def test_another_banks_word_does_not_count(world: World) -> None:
@@ -217,10 +217,10 @@ async def test_a_notice_without_a_reason_is_a_failure_all_the_same(world: World)
 async def test_a_webhook_and_the_worker_at_once_capture_once(world: World) -> None:
     wallet = await world.person(1_000_00)
     withdrawal = await world.ask(wallet, 100_00)
-    job = await world.engine.take(owner_of(wallet))
-    assert job is not None
-    fact = await world.engine.perform(job)
+    call = await world.engine.next_call(owner_of(wallet))
+    assert call is not None
+    fact = await world.engine.make(call)
     utr = getattr(fact, "utr", None)
-    await asyncio.gather(world.engine.record(job, fact), world.hear(withdrawal, "success", utr=utr))
+    await asyncio.gather(world.engine.record(call, fact), world.hear(withdrawal, "success", utr=utr))
     assert await world.transfers(wallet) == ["payout"]
     assert await world.money(wallet) == PAID

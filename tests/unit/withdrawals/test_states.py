@@ -13,25 +13,25 @@ from shared.config import WithdrawalTimings
 from shared.models.withdrawal import WithdrawalStatus
 from shared.withdrawals.backoff import delay_seconds
 from shared.withdrawals.states import (
-    Abandoned,
-    BankShut,
+    CircuitOpen,
     Conclusion,
+    Context,
     Fact,
     InProgress,
+    LeaseExpired,
     MayBeDone,
-    Moment,
     NoAnswer,
     NotDone,
-    NotKnownThere,
+    NotFoundAtBank,
     Paid,
-    SentBack,
-    Standing,
-    Step,
-    TurnedDown,
+    PayoutRefused,
+    PayoutReversed,
+    State,
+    Transition,
     Uncertainty,
     WrongAmount,
     decide,
-    judge,
+    verdict_on,
 )
 
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -41,20 +41,25 @@ UNCERTAIN: list[Uncertainty] = [
     InProgress(),
     NotDone("ConnectError"),
     MayBeDone("ReadTimeout"),
-    NotKnownThere(),
+    NotFoundAtBank(),
     NoAnswer("ReadTimeout"),
-    BankShut(START),
+    CircuitOpen(START),
     WrongAmount(1),
 ]
-CONCLUSIONS: list[Conclusion] = [Paid("UTR1"), TurnedDown("ACCOUNT_CLOSED"), SentBack("UTR1", "RETURNED")]
+CONCLUSIONS: list[Conclusion] = [Paid("UTR1"), PayoutRefused("ACCOUNT_CLOSED"), PayoutReversed("UTR1", "RETURNED")]
 
 
-def after(seconds: float = 0, jitter: float = 0.5, timings: WithdrawalTimings = TIMINGS) -> Moment:
-    return Moment(START + timedelta(seconds=seconds), timings, jitter)
+def after(seconds: float = 0, jitter: float = 0.5, timings: WithdrawalTimings = TIMINGS) -> Context:
+    return Context(now=START + timedelta(seconds=seconds), timings=timings, jitter=jitter)
 
 
-def standing(status: str = "in_flight", retries: int = 0, first_not_found_at: datetime | None = None) -> Standing:
-    return Standing(WithdrawalStatus(status), START, retries, first_not_found_at)
+def state(status: str = "in_flight", retries: int = 0, first_not_found_at: datetime | None = None) -> State:
+    return State(
+        status=WithdrawalStatus(status),
+        active_since=START,
+        retries=retries,
+        first_not_found_at=first_not_found_at,
+    )
 
 
 def named(value: object) -> str:
@@ -66,15 +71,15 @@ def named(value: object) -> str:
     ("fact", "expected", "money"),
     [
         (Paid("UTR1"), "succeeded", ("capture",)),
-        (TurnedDown("ACCOUNT_CLOSED"), "failed", ("release",)),
-        (SentBack("UTR1", "RETURNED"), "reversed", ("capture", "reverse")),
+        (PayoutRefused("ACCOUNT_CLOSED"), "failed", ("release",)),
+        (PayoutReversed("UTR1", "RETURNED"), "reversed", ("capture", "reverse")),
     ],
 )
 def test_a_conclusion_ends_whatever_is_active(
     status: str, fact: Conclusion, expected: str, money: tuple[str, ...]
 ) -> None:
-    step = decide(standing(status), fact, after())
-    assert (step.status, step.money, step.next_attempt_at) == (expected, money, None)
+    transition = decide(state(status), fact, after())
+    assert (transition.status, transition.money, transition.next_attempt_at) == (expected, money, None)
 
 
 @pytest.mark.parametrize(
@@ -84,63 +89,63 @@ def test_a_conclusion_ends_whatever_is_active(
         (NotDone("our own delay", is_about_bank=False), "waiting"),
         (MayBeDone("ReadTimeout"), "unknown"),
         (InProgress(), "unknown"),
-        (Abandoned(), "unknown"),
+        (LeaseExpired(), "unknown"),
         (WrongAmount(1), "needs_review"),
     ],
     ids=named,
 )
 def test_after_a_send_only_certainty_that_it_did_not_happen_leads_back_to_sending(fact: Fact, expected: str) -> None:
-    step = decide(standing("in_flight"), fact, after())
-    assert (step.status, step.money) == (expected, ())
+    transition = decide(state("in_flight"), fact, after())
+    assert (transition.status, transition.money) == (expected, ())
 
 
-@pytest.mark.parametrize("fact", [NoAnswer("ReadTimeout"), InProgress(), NotKnownThere()], ids=named)
+@pytest.mark.parametrize("fact", [NoAnswer("ReadTimeout"), InProgress(), NotFoundAtBank()], ids=named)
 def test_an_unhelpful_answer_to_an_enquiry_leaves_it_unknown(fact: Fact) -> None:
-    assert decide(standing("unknown"), fact, after()).status == "unknown"
+    assert decide(state("unknown"), fact, after()).status == "unknown"
 
 
 def test_one_not_found_is_not_enough() -> None:
-    first = decide(standing("unknown"), NotKnownThere(), after(0))
+    first = decide(state("unknown"), NotFoundAtBank(), after(0))
     assert (first.status, first.first_not_found_at, first.next_attempt_at) == ("unknown", START, START + GRACE)
 
 
 def test_a_second_not_found_within_the_grace_period_does_not_count() -> None:
-    again = decide(standing("unknown", 1, START), NotKnownThere(), after(GRACE.total_seconds() - 0.001))
+    again = decide(state("unknown", 1, START), NotFoundAtBank(), after(GRACE.total_seconds() - 0.001))
     assert (again.status, again.first_not_found_at, again.next_attempt_at) == ("unknown", START, START + GRACE)
-    assert not again.is_told
+    assert not again.adds_event
 
 
 def test_a_second_not_found_a_grace_period_later_allows_sending_again() -> None:
-    step = decide(standing("unknown", 1, START), NotKnownThere(), after(GRACE.total_seconds()))
-    assert (step.status, step.kind, step.first_not_found_at) == ("waiting", "never_arrived", None)
+    transition = decide(state("unknown", 1, START), NotFoundAtBank(), after(GRACE.total_seconds()))
+    assert (transition.status, transition.kind, transition.first_not_found_at) == ("waiting", "never_arrived", None)
 
 
 def test_what_the_bank_once_had_is_never_sent_again() -> None:
     """It queued the payout and its enquiry does not see the queue: it may be paid yet."""
-    accepted = replace(standing("unknown", 3, START), was_accepted=True)
-    step = decide(accepted, NotKnownThere(), after(GRACE.total_seconds()))
-    assert (step.status, step.kind, step.is_told) == ("needs_review", "lost_sight", True)
-    assert step.next_attempt_at is not None
+    accepted = replace(state("unknown", 3, START), was_acknowledged=True)
+    transition = decide(accepted, NotFoundAtBank(), after(GRACE.total_seconds()))
+    assert (transition.status, transition.kind, transition.adds_event) == ("needs_review", "lost_sight", True)
+    assert transition.next_attempt_at is not None
 
 
 def test_the_first_time_the_bank_has_it_is_always_told() -> None:
-    late = standing("unknown", 7)
-    assert decide(late, InProgress(), after(0)).is_told
-    assert not decide(replace(late, was_accepted=True), InProgress(), after(0)).is_told
+    late = state("unknown", 7)
+    assert decide(late, InProgress(), after(0)).adds_event
+    assert not decide(replace(late, was_acknowledged=True), InProgress(), after(0)).adds_event
 
 
 def test_the_grace_period_is_never_shorter_than_a_call() -> None:
     timings = WithdrawalTimings(not_found_grace_seconds=1, bank_timeout_seconds=5)
-    step = decide(standing("unknown", 1, START), NotKnownThere(), after(4.9, timings=timings))
-    assert step.status == "unknown"
+    transition = decide(state("unknown", 1, START), NotFoundAtBank(), after(4.9, timings=timings))
+    assert transition.status == "unknown"
 
 
 def test_a_bank_that_has_it_after_all_starts_the_grace_period_anew() -> None:
-    assert decide(standing("unknown", 1, START), InProgress(), after(1)).first_not_found_at is None
+    assert decide(state("unknown", 1, START), InProgress(), after(1)).first_not_found_at is None
 
 
 def test_no_answer_keeps_the_first_not_found() -> None:
-    assert decide(standing("unknown", 1, START), NoAnswer("ReadTimeout"), after(1)).first_not_found_at == START
+    assert decide(state("unknown", 1, START), NoAnswer("ReadTimeout"), after(1)).first_not_found_at == START
 
 
 @pytest.mark.parametrize(
@@ -148,33 +153,35 @@ def test_no_answer_keeps_the_first_not_found() -> None:
 )
 def test_an_open_circuit_only_puts_off(status: str, expected: str) -> None:
     until = START + timedelta(seconds=60)
-    step = decide(standing(status, 3), BankShut(until), after())
-    assert (step.status, step.retries, step.is_told) == (expected, 3, status != expected)
-    assert step.next_attempt_at is not None
-    assert step.next_attempt_at >= until
+    transition = decide(state(status, 3), CircuitOpen(until), after())
+    assert (transition.status, transition.retries, transition.adds_event) == (expected, 3, status != expected)
+    assert transition.next_attempt_at is not None
+    assert transition.next_attempt_at >= until
 
 
 @pytest.mark.parametrize("fact", UNCERTAIN, ids=named)
 def test_past_the_review_time_a_person_looks_and_the_hold_stays(fact: Uncertainty) -> None:
-    step = decide(standing("unknown"), fact, after(TIMINGS.review_after_seconds))
-    assert (step.status, step.money, step.is_told) == ("needs_review", (), True)
-    assert step.next_attempt_at == START + timedelta(seconds=TIMINGS.review_after_seconds + TIMINGS.retry_cap_seconds)
+    transition = decide(state("unknown"), fact, after(TIMINGS.review_after_seconds))
+    assert (transition.status, transition.money, transition.adds_event) == ("needs_review", (), True)
+    assert transition.next_attempt_at == START + timedelta(
+        seconds=TIMINGS.review_after_seconds + TIMINGS.retry_cap_seconds
+    )
 
 
 def test_a_crash_long_ago_is_asked_about_before_a_person_is_bothered() -> None:
-    assert decide(standing("in_flight"), Abandoned(), after(TIMINGS.review_after_seconds)).status == "unknown"
+    assert decide(state("in_flight"), LeaseExpired(), after(TIMINGS.review_after_seconds)).status == "unknown"
 
 
 @pytest.mark.parametrize("fact", UNCERTAIN, ids=named)
 def test_what_is_under_review_is_never_sent_again_and_told_once(fact: Uncertainty) -> None:
-    step = decide(standing("needs_review", 1, START - 2 * GRACE), fact, after())
-    assert (step.status, step.money, step.is_told) == ("needs_review", (), False)
+    transition = decide(state("needs_review", 1, START - 2 * GRACE), fact, after())
+    assert (transition.status, transition.money, transition.adds_event) == ("needs_review", (), False)
 
 
 def test_only_a_wrong_amount_is_reviewed_at_once() -> None:
-    early = {named(fact): decide(standing("unknown"), fact, after()).status for fact in UNCERTAIN}
+    early = {named(fact): decide(state("unknown"), fact, after()).status for fact in UNCERTAIN}
     assert [name for name, status in early.items() if status == "needs_review"] == ["WrongAmount"]
-    assert decide(standing(), WrongAmount(7), after()).kind == "amount_mismatch"
+    assert decide(state(), WrongAmount(7), after()).kind == "amount_mismatch"
 
 
 @given(st.integers(0, 10_000), st.floats(0, 1, exclude_max=True))
@@ -197,42 +204,47 @@ def test_retries_back_off() -> None:
         ("succeeded", Paid("UTR1"), "duplicate"),
         ("succeeded", Paid(None), "duplicate"),
         ("succeeded", Paid("UTR2"), "contradiction"),
-        ("succeeded", TurnedDown("x"), "contradiction"),
-        ("succeeded", SentBack("UTR1", "x"), "settled"),
-        ("succeeded", SentBack(None, "x"), "settled"),
-        ("succeeded", SentBack("UTR2", "x"), "contradiction"),
+        ("succeeded", PayoutRefused("x"), "contradiction"),
+        ("succeeded", PayoutReversed("UTR1", "x"), "settled"),
+        ("succeeded", PayoutReversed(None, "x"), "settled"),
+        ("succeeded", PayoutReversed("UTR2", "x"), "contradiction"),
         ("reversed", Paid("UTR1"), "duplicate"),
-        ("reversed", SentBack("UTR1", "x"), "duplicate"),
-        ("reversed", SentBack("UTR2", "x"), "contradiction"),
-        ("reversed", TurnedDown("x"), "contradiction"),
-        ("failed", TurnedDown("x"), "duplicate"),
+        ("reversed", PayoutReversed("UTR1", "x"), "duplicate"),
+        ("reversed", PayoutReversed("UTR2", "x"), "contradiction"),
+        ("reversed", PayoutRefused("x"), "contradiction"),
+        ("failed", PayoutRefused("x"), "duplicate"),
         ("failed", Paid("UTR1"), "contradiction"),
-        ("failed", SentBack("UTR1", "x"), "contradiction"),
+        ("failed", PayoutReversed("UTR1", "x"), "contradiction"),
         *[(status, fact, "contradiction") for status in ("queued", "cancelled") for fact in CONCLUSIONS],
     ],
 )
 def test_a_late_word_of_the_bank(status: str, fact: Conclusion, verdict: str) -> None:
-    found, step = judge(WithdrawalStatus(status), None if WithdrawalStatus(status).is_active else "UTR1", fact)
+    known_utr = None if WithdrawalStatus(status).is_active else "UTR1"
+    found, transition = verdict_on(fact, status=WithdrawalStatus(status), known_utr=known_utr)
     assert found == verdict
-    assert (step is not None) == (verdict == "settled")
+    assert (transition is not None) == (verdict == "settled")
 
 
 @pytest.mark.parametrize("status", WithdrawalStatus.active())
 @pytest.mark.parametrize(("fact", "verdict"), list(zip(CONCLUSIONS, ["settled", "noted", "settled"], strict=True)))
 def test_a_refusal_heard_while_it_is_being_sent_releases_nothing(status: str, fact: Conclusion, verdict: str) -> None:
-    found, step = judge(WithdrawalStatus(status), None, fact, is_being_sent=True)
-    assert (found, step is None) == (verdict, verdict == "noted")
+    found, transition = verdict_on(fact, status=WithdrawalStatus(status), known_utr=None, is_being_sent=True)
+    assert (found, transition is None) == (verdict, verdict == "noted")
 
 
 def test_a_send_that_did_not_arrive_is_not_repeated_once_the_bank_spoke_of_the_payout() -> None:
-    step = decide(replace(standing("in_flight", 2), was_accepted=True), NotDone("ConnectError"), after(7))
-    assert (step.status, step.money, step.next_attempt_at) == ("unknown", (), START + timedelta(seconds=7))
+    transition = decide(replace(state("in_flight", 2), was_acknowledged=True), NotDone("ConnectError"), after(7))
+    assert (transition.status, transition.money, transition.next_attempt_at) == (
+        "unknown",
+        (),
+        START + timedelta(seconds=7),
+    )
 
 
 def test_a_paid_withdrawal_that_comes_back_is_credited_and_not_captured_again() -> None:
-    _, step = judge(WithdrawalStatus.SUCCEEDED, "UTR1", SentBack("UTR1", "RETURNED"))
-    assert step is not None
-    assert (step.status, step.money) == ("reversed", ("reverse",))
+    _, transition = verdict_on(PayoutReversed("UTR1", "RETURNED"), status=WithdrawalStatus.SUCCEEDED, known_utr="UTR1")
+    assert transition is not None
+    assert (transition.status, transition.money) == ("reversed", ("reverse",))
 
 
 @dataclass
@@ -250,7 +262,7 @@ class ForgetfulBank:
             return NotDone("ConnectError")
         if mood in ("late", "crash"):
             self.paid_at.append(now + delay)
-            return Abandoned() if mood == "crash" else MayBeDone("ReadTimeout")
+            return LeaseExpired() if mood == "crash" else MayBeDone("ReadTimeout")
         self.paid_at.append(now)
         answers: dict[str, Fact] = {"paid": Paid("UTR1"), "hung": MayBeDone("ReadTimeout")}
         return answers.get(mood, InProgress())
@@ -258,7 +270,7 @@ class ForgetfulBank:
     def enquire(self, now: float, is_answering: bool) -> Fact:
         if not is_answering:
             return NoAnswer("ReadTimeout")
-        return Paid("UTR1") if any(at <= now for at in self.paid_at) else NotKnownThere()
+        return Paid("UTR1") if any(at <= now for at in self.paid_at) else NotFoundAtBank()
 
 
 MOODS = st.sampled_from(["lost", "unreachable", "late", "crash", "paid", "hung", "promised"])
@@ -276,10 +288,10 @@ def test_a_bank_without_idempotency_never_pays_twice(story: list[tuple[str, floa
             current, missing = "in_flight", None
         else:
             fact = bank.enquire(now, is_answering)
-        step: Step = decide(standing(current, retries, missing), fact, after(now, jitter))
-        if step.status.is_final:
+        transition: Transition = decide(state(current, retries, missing), fact, after(now, jitter))
+        if transition.status.is_final:
             break
-        assert step.next_attempt_at is not None
-        current, retries, missing = step.status, step.retries, step.first_not_found_at
-        now = max(now, (step.next_attempt_at - START).total_seconds())
+        assert transition.next_attempt_at is not None
+        current, retries, missing = transition.status, transition.retries, transition.first_not_found_at
+        now = max(now, (transition.next_attempt_at - START).total_seconds())
     assert len(bank.paid_at) <= 1
