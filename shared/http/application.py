@@ -19,7 +19,7 @@ from shared.http.middleware import BodyLimitMiddleware, RequestMiddleware, Unrea
 from shared.http.security_headers import SecurityHeadersMiddleware
 from shared.pages import error_pages, static_files
 from shared.pages.rendering import environment_of
-from shared.pages.shell import Pages, PageState
+from shared.pages.site import Pages, PageState
 from shared.version import VERSION
 
 BODY_LIMIT_BYTES = 64 * 1024

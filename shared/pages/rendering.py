@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from shared import clock
 from shared.calendar import INDIA
 from shared.pages import formatting, static_files
-from shared.pages.shell import PageState
+from shared.pages.site import PageState
 
 SHARED_TEMPLATES = Path(__file__).parent / "templates"
 

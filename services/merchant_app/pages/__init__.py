@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from services.merchant_app.pages import dashboard, payments, profile, qr_poster, refunds, sign_up
 from services.merchant_app.settings import MerchantAppSettings
 from shared.pages import change_secrets, sign_in, withdrawals
-from shared.pages.shell import NavItem, Pages, Shell
+from shared.pages.site import NavItem, Pages, Shell
 
 PAGES: tuple[APIRouter, ...] = (
     sign_in.router,

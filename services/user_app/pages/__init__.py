@@ -10,7 +10,7 @@ from services.user_app.pages import activity, adding, home, pots, profile, recei
 from services.user_app.settings import UserAppSettings
 from shared.http.security_headers import origin_of
 from shared.pages import change_secrets, sign_in, withdrawals
-from shared.pages.shell import NavItem, Pages, Shell
+from shared.pages.site import NavItem, Pages, Shell
 
 PAGES: tuple[APIRouter, ...] = (
     sign_in.router,
