@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager, closing
 from fastapi import FastAPI
 
 from services.merchant_app.api import ROUTERS
-from services.merchant_app.pages import pages_of
+from services.merchant_app.pages import SITE
 from services.merchant_app.settings import MerchantAppSettings
 from shared.http.application import create_application
 from shared.http.health import POSTGRES, REDIS
 from shared.live.hub import open_hub
+from shared.pages.install import install_pages
 from shared.runtime.logs import configure_logging
 from shared.runtime.resources import open_resources
 from shared.tasks.hints import Hints
@@ -35,11 +36,12 @@ def create_app(settings: MerchantAppSettings | None = None) -> FastAPI:
                 app.state.hint_withdrawal = hints.withdrawal
                 yield
 
-    return create_application(
+    app = create_application(
         title="merchant_app",
         settings=chosen,
         lifespan=lifespan,
         routers=ROUTERS,
         readiness=(POSTGRES, REDIS),
-        pages=pages_of(chosen),
     )
+    install_pages(app, SITE)
+    return app

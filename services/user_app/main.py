@@ -10,11 +10,12 @@ from fastapi import FastAPI
 from services.user_app.api import ROUTERS
 from services.user_app.api.bulk_transfers import BULK_BODY_LIMIT_BYTES, BULK_PATH
 from services.user_app.banks import open_banks
-from services.user_app.pages import pages_of
+from services.user_app.pages import site_of
 from services.user_app.settings import UserAppSettings
 from shared.http.application import API_PREFIX, create_application
 from shared.http.health import POSTGRES, REDIS
 from shared.live.hub import open_hub
+from shared.pages.install import install_pages
 from shared.runtime.logs import configure_logging
 from shared.runtime.resources import open_resources
 from shared.tasks.hints import Hints
@@ -39,12 +40,13 @@ def create_app(settings: UserAppSettings | None = None) -> FastAPI:
                 app.state.hint_withdrawal = hints.withdrawal
                 yield
 
-    return create_application(
+    app = create_application(
         title="user_app",
         settings=chosen,
         lifespan=lifespan,
         routers=ROUTERS,
         readiness=(POSTGRES, REDIS),
-        pages=pages_of(chosen),
         larger_bodies={f"{API_PREFIX}{BULK_PATH}": BULK_BODY_LIMIT_BYTES},
     )
+    install_pages(app, site_of(chosen))
+    return app

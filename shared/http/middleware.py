@@ -1,6 +1,6 @@
-"""What wraps every request: its id, its log line and metrics, a limit on its body, and an answer whatever happens.
+"""What wraps every request: its id, its log line and metrics, a limit on its body, and a response to every failure.
 
-Pure ASGI, so that streaming and context variables work as without it.
+Pure ASGI, so that streaming and context variables keep working.
 """
 
 from __future__ import annotations
@@ -34,12 +34,13 @@ _logger = logging.getLogger(__name__)
 
 
 class RequestMiddleware:
-    """Outermost of ours: nothing gets past it without a request id, a log line and an answer."""
+    """Gives every request an id and a log line, and answers an unexpected error as the application answers its own
+    errors: 503 when the database is away, else 500.
+    """
 
-    def __init__(self, app: ASGIApp, *, service: str, refusal: Callable[[Request, BatuaError], Response]) -> None:
+    def __init__(self, app: ASGIApp, *, service: str) -> None:
         self._app = app
         self._service = service
-        self._refusal = refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -73,10 +74,11 @@ class RequestMiddleware:
                 _logger.warning("unavailable: %s", type(error).__name__, exc_info=error)
             else:
                 _logger.error("request failed", exc_info=error)
-            if status is not None:  # too late to say anything else: the connection breaks
+            if status is not None:  # the response has begun: the connection breaks
                 raise
-            refused = self._refusal(Request(scope), ServiceUnavailable() if outage else InternalError())
-            await refused(scope, receive, send_named)
+            answer = scope["app"].exception_handlers[BatuaError]
+            response: Response = await answer(Request(scope), ServiceUnavailable() if outage else InternalError())
+            await response(scope, receive, send_named)
         finally:
             self._record(scope, status or 500, time.perf_counter() - started)
 
@@ -89,11 +91,10 @@ class RequestMiddleware:
 
 
 class BodyLimitMiddleware:
-    """Counts the bytes as they are read, so that a missing or wrong Content-Length gains nothing, and the seconds from
-    the first look at the body to its end, so that one that trickles in holds nothing up.
+    """Limits the bytes of a body, and the seconds from the first read to its end.
 
-    `larger` names paths with a limit of their own. Nothing is refused before somebody reads: a check that comes
-    first (an address, a route) still speaks first.
+    Bytes are counted as they are read, whatever Content-Length says. `larger` gives paths a limit of their own. The
+    error is raised by the first read, so a check that needs no body (address, route) comes first.
     """
 
     def __init__(self, app: ASGIApp, *, limit_bytes: int, larger: Mapping[str, int], within_seconds: float) -> None:
@@ -115,7 +116,7 @@ class BodyLimitMiddleware:
 
         async def timed() -> Message:
             nonlocal ends_at, is_whole
-            if is_whole:  # from here on it is waited for the caller to leave, which may take as long as a stream
+            if is_whole:  # a stream waits here until the caller leaves, however long it takes
                 return await receive()
             ends_at = asyncio.get_running_loop().time() + self._within_seconds if ends_at is None else ends_at
             try:
@@ -148,7 +149,7 @@ class BodyLimitMiddleware:
 
 
 class UnreadBody(HTTPException):
-    """Leaves the reading of a body as an HTTPException: any other exception there, the framework calls a 400."""
+    """Wraps an error as an HTTPException: the framework turns any other exception of a read into a 400."""
 
     def __init__(self, error: BodyTooLarge | BodyTooSlow) -> None:
         super().__init__(413 if isinstance(error, BodyTooLarge) else 408)

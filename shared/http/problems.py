@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 `application/problem+json`. The one table from category to HTTP status."""
+"""Errors as RFC 9457 `application/problem+json`, and the only table from their category to an HTTP status."""
 
 from __future__ import annotations
 
@@ -7,16 +7,12 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from fastapi.exceptions import RequestValidationError
 from pydantic_core import to_jsonable_python
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import Response
 
 from shared.errors import (
     BatuaError,
     Conflict,
-    FieldError,
     Forbidden,
     Invalid,
     Locked,
@@ -31,7 +27,6 @@ from shared.errors import (
     UnsupportedMedia,
     UpstreamFailed,
 )
-from shared.http.errors import InvalidRequest, MalformedJson
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:batua:problem:"
@@ -76,17 +71,6 @@ PROBLEM_SCHEMA: dict[str, Any] = {
     },
 }
 
-# What the framework refuses by itself, before any of our code runs.
-_CODES = {
-    HTTPStatus.BAD_REQUEST: "malformed_request",
-    HTTPStatus.NOT_FOUND: "not_found",
-    HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "body_too_large",
-}
-_UNREADABLE_BODY = "There was an error parsing the body"
-_MAX_ERRORS = 50
-_MAX_FIELD_LENGTH = 200
-
 
 def status_of(error: BatuaError | type[BatuaError]) -> int:
     """The HTTP status of an error's category; 500 for one that has none."""
@@ -100,15 +84,20 @@ def problem(error: BatuaError, headers: Mapping[str, str] | None = None) -> Resp
     if isinstance(error, Unauthenticated):
         sent.setdefault("WWW-Authenticate", "Bearer")
     if isinstance(error, TooSlow):
-        sent["Connection"] = "close"  # whatever still comes is not read
+        sent["Connection"] = "close"  # the rest of the body is not read
     if error.retry_after_seconds is not None:
         sent["Retry-After"] = str(max(1, error.retry_after_seconds))
     members = _members(status_of(error), error.code, error.title, error.detail)
     return _render(members, _facts(error), sent)
 
 
+def plain_problem(status: HTTPStatus, code: str, detail: str, headers: Mapping[str, str]) -> Response:
+    """The same for a refusal of the framework, which is no BatuaError."""
+    return _render(_members(status, code, status.phrase, detail), {}, headers)
+
+
 def problem_body(error: BatuaError) -> dict[str, Any]:
-    """What `problem` would answer, as JSON, for an answer that tells of several refusals."""
+    """The JSON of `problem`, for a response that holds several errors."""
     members = _members(status_of(error), error.code, error.title, error.detail)
     facts: dict[str, Any] = to_jsonable_python(_facts(error), fallback=str)
     return facts | members
@@ -139,32 +128,6 @@ def describe(status: int, error_classes: Sequence[type[BatuaError]]) -> dict[str
     return {"description": f"{phrase}: {names}" if names else phrase, "content": {MEDIA_TYPE: content}}
 
 
-async def answer_batua_error(_: Request, error: Exception) -> Response:
-    """Handler for everything refused on purpose."""
-    assert isinstance(error, BatuaError)
-    return problem(error)
-
-
-async def answer_http_error(_: Request, error: Exception) -> Response:
-    """Handler for what the framework refuses: no such route, wrong method, unreadable body."""
-    assert isinstance(error, HTTPException)
-    if error.status_code == HTTPStatus.BAD_REQUEST and error.detail == _UNREADABLE_BODY:
-        return problem(MalformedJson())
-    status = HTTPStatus(error.status_code)
-    code = _CODES.get(status, status.name.lower())
-    members = _members(status, code, status.phrase, status.description or status.phrase)
-    return _render(members, {}, error.headers or {})
-
-
-async def answer_validation_error(_: Request, error: Exception) -> Response:
-    """Handler for bodies and parameters that break their schema. The refused input is never repeated."""
-    assert isinstance(error, RequestValidationError)
-    complaints = error.errors()[:_MAX_ERRORS]
-    if any(each["type"] == "json_invalid" for each in complaints):
-        return problem(MalformedJson())
-    return problem(InvalidRequest([FieldError(_field(each["loc"]), _message(each)) for each in complaints]))
-
-
 def _facts(error: BatuaError) -> dict[str, Any]:
     facts = error.facts()
     errors = getattr(error, "errors", None)
@@ -173,20 +136,9 @@ def _facts(error: BatuaError) -> dict[str, Any]:
     return facts
 
 
-def _field(location: Sequence[Any]) -> str:
-    where = location[1:] if location and location[0] in {"body", "query", "path", "header", "cookie"} else location
-    return ".".join(str(part) for part in where)[:_MAX_FIELD_LENGTH] or "body"
-
-
-def _message(complaint: Mapping[str, Any]) -> str:
-    if complaint["type"] == "extra_forbidden":
-        return "no such field"
-    return str(complaint["msg"])
-
-
 def _render(members: Mapping[str, Any], facts: Mapping[str, Any], headers: Mapping[str, str]) -> Response:
     content = to_jsonable_python(dict(facts), fallback=str) | members
-    # ASCII only: a refused name may hold half a surrogate pair, which cannot be encoded.
+    # ASCII only: an invalid name may hold half a surrogate pair, which UTF-8 cannot encode.
     return Response(json.dumps(content), members["status"], headers=dict(headers), media_type=MEDIA_TYPE)
 
 

@@ -1,4 +1,4 @@
-"""What every answer tells the browser not to do, whoever made the answer."""
+"""The security headers of every response."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 _ALWAYS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    # Our own pages still learn where a form came from; nobody else learns an address with an id in it.
+    # Our own pages learn which page sent a form; other sites learn no address, which may hold an id.
     "Referrer-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -21,8 +21,10 @@ _HSTS = "max-age=63072000; includeSubDomains"
 
 
 def content_security_policy(form_targets: Sequence[str], *, is_local: bool) -> str:
-    """Nothing but our own files, and no inline script or style. Forms may end at our own pages and `form_targets`:
-    browsers apply `form-action` to the redirect after a form too.
+    """Allow our own files only, and no inline script or style.
+
+    Forms may lead to our own pages and to the origins `form_targets`: browsers apply `form-action` to the redirect
+    after a form too.
     """
     parts = [
         "default-src 'none'",
@@ -39,13 +41,13 @@ def content_security_policy(form_targets: Sequence[str], *, is_local: bool) -> s
 
 
 def origin_of(url: str) -> str:
-    """`https://bank.example:8443` of any address there."""
+    """The origin of an address: `https://bank.example:8443`."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
 
 
 class SecurityHeadersMiddleware:
-    """Adds what the answer does not say itself. An answer is not kept by anybody unless it says that it may be."""
+    """Adds the headers that a response does not set itself. A response is stored only if it says that it may be."""
 
     def __init__(self, app: ASGIApp, *, form_targets: Sequence[str], is_local: bool) -> None:
         self._app = app

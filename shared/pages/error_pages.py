@@ -1,16 +1,16 @@
-"""Errors for people: the status and words of problem+json, as a page; for somebody signed out, the sign-in page."""
+"""Errors as pages, with the status and the words of the problem. Without a session: the sign-in page."""
 
 from __future__ import annotations
 
 import json
 from http import HTTPStatus
 
-from fastapi import Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from shared.errors import BatuaError, Unauthenticated
-from shared.http import problems
+from shared.http import error_handlers
 from shared.http.middleware import UnreadBody
 from shared.pages.paths import sign_in_path
 from shared.pages.rendering import render, see_other
@@ -41,53 +41,52 @@ _SENTENCES = {
 }
 
 
+def add_error_pages(app: FastAPI) -> None:
+    """Answer errors of `app` with pages where a browser opened a page, and with problems elsewhere."""
+    app.add_exception_handler(BatuaError, answer_batua_error)
+    app.add_exception_handler(UnreadBody, answer_unread_body)
+    app.add_exception_handler(HTTPException, answer_http_error)
+    app.add_exception_handler(RequestValidationError, answer_validation_error)
+
+
 def wants_page(request: Request) -> bool:
-    """A browser that opened a page, as opposed to a program that called the API."""
-    if request.url.path.startswith(_FOR_MACHINES) or not hasattr(request.app.state, "pages"):
+    """Whether a browser opened a page, as opposed to a program that called the API."""
+    if request.url.path.startswith(_FOR_MACHINES):
         return False
     return "text/html" in request.headers.get("accept", "")
 
 
-def refusal(request: Request, error: BatuaError) -> Response:
-    """The answer to something refused on purpose."""
-    if not wants_page(request):
-        return problems.problem(error)
-    if isinstance(error, Unauthenticated):
-        return see_other(sign_in_path(request))
-    return _page(request, problems.problem(error))
-
-
 async def answer_batua_error(request: Request, error: Exception) -> Response:
-    """Handler for everything refused on purpose."""
-    assert isinstance(error, BatuaError)
-    return refusal(request, error)
+    """Answer an error that our code raised; a browser without a session is sent to the sign-in page."""
+    if isinstance(error, Unauthenticated) and wants_page(request):
+        return see_other(sign_in_path(request))
+    return _as_page(request, await error_handlers.answer_batua_error(request, error))
 
 
 async def answer_unread_body(request: Request, error: Exception) -> Response:
-    """Handler for a body that was too large or too slow."""
-    assert isinstance(error, UnreadBody)
-    return refusal(request, error.error)
+    """Answer a body that was too large or too slow."""
+    return _as_page(request, await error_handlers.answer_unread_body(request, error))
 
 
 async def answer_http_error(request: Request, error: Exception) -> Response:
-    """Handler for what the framework refuses."""
-    refused = await problems.answer_http_error(request, error)
-    return _page(request, refused) if wants_page(request) else refused
+    """Answer an error of the framework."""
+    return _as_page(request, await error_handlers.answer_http_error(request, error))
 
 
 async def answer_validation_error(request: Request, error: Exception) -> Response:
-    """Handler for addresses that cannot be: an id that is none leads nowhere."""
+    """Answer invalid parameters. An id in an address that cannot be an id leads nowhere: 404."""
     assert isinstance(error, RequestValidationError)
     if wants_page(request) and any(each["loc"][0] == "path" for each in error.errors()):
         return await answer_http_error(request, HTTPException(404))
-    refused = await problems.answer_validation_error(request, error)
-    return _page(request, refused) if wants_page(request) else refused
+    return _as_page(request, await error_handlers.answer_validation_error(request, error))
 
 
-def _page(request: Request, refused: Response) -> Response:
-    status = HTTPStatus(refused.status_code)
-    detail = str(json.loads(bytes(refused.body))["detail"])
-    headers = {name: value for name, value in refused.headers.items() if not name.startswith("content-")}
+def _as_page(request: Request, problem: Response) -> Response:
+    if not wants_page(request):
+        return problem
+    status = HTTPStatus(problem.status_code)
+    detail = str(json.loads(bytes(problem.body))["detail"])
+    headers = {name: value for name, value in problem.headers.items() if not name.startswith("content-")}
     return render(
         request,
         "error.html",

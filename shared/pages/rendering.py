@@ -1,8 +1,9 @@
-"""Templates to answers. What a template prints is text, never markup, unless it is markup of our own."""
+"""Make pages of templates. A value that a template prints is text, never markup."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,17 +15,25 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from shared import clock
 from shared.calendar import INDIA
 from shared.pages import formatting, static_files
-from shared.pages.site import PageState
+from shared.pages.site import Shell
 
 SHARED_TEMPLATES = Path(__file__).parent / "templates"
 
 
+@dataclass(frozen=True, slots=True)
+class Renderer:
+    """`app.state.renderer`: the templates of an app, and the shell around its pages."""
+
+    shell: Shell
+    environment: Environment
+
+
 @cache
 def environment_of(templates: Path) -> Environment:
-    """The app's own templates, with the shared ones behind them. Escapes everything; an unknown name is an error.
+    """The app's own templates and the shared ones. Values are escaped; an unknown name raises UndefinedError.
 
-    All are read at once, and the locale with them: what cannot be read stops the start, and the first visitor does
-    not wait.
+    All templates and the locale are read now: one that cannot be read stops the start, and the first request does not
+    wait for them.
     """
     environment = Environment(
         loader=FileSystemLoader([templates, SHARED_TEMPLATES]),
@@ -62,10 +71,10 @@ def environment_of(templates: Path) -> Environment:
 def render(
     request: Request, template: str, *, status: int = 200, headers: Mapping[str, str] | None = None, **context: Any
 ) -> HTMLResponse:
-    """A page. Besides `context` a template knows `shell`, `path` and `is_signed_in`."""
-    state: PageState = request.app.state.pages
-    content = state.environment.get_template(template).render(
-        shell=state.shell,
+    """A page. A template knows `context`, `shell`, `path` and `is_signed_in`."""
+    renderer: Renderer = request.app.state.renderer
+    content = renderer.environment.get_template(template).render(
+        shell=renderer.shell,
         path=request.url.path,
         is_signed_in=getattr(request.state, "caller", None) is not None,
         **context,
@@ -74,5 +83,5 @@ def render(
 
 
 def see_other(path: str) -> RedirectResponse:
-    """303: the form is done with, and a reload of what follows repeats nothing."""
+    """Redirect after a form with 303, so that a reload of the next page does not send the form again."""
     return RedirectResponse(path, status_code=303)

@@ -7,9 +7,8 @@ from pathlib import Path
 from fastapi import APIRouter
 
 from services.merchant_app.pages import dashboard, payments, profile, qr_poster, refunds, sign_up
-from services.merchant_app.settings import MerchantAppSettings
 from shared.pages import change_secrets, sign_in, withdrawals
-from shared.pages.site import NavItem, Pages, Shell
+from shared.pages.site import NavItem, Shell, Site
 
 PAGES: tuple[APIRouter, ...] = (
     sign_in.router,
@@ -41,7 +40,4 @@ SHELL = Shell(
     ),
 )
 
-
-def pages_of(settings: MerchantAppSettings) -> Pages:
-    """The pages."""
-    return Pages(shell=SHELL, templates=Path(__file__).parent.parent / "templates", routers=PAGES)
+SITE = Site(shell=SHELL, templates=Path(__file__).parent.parent / "templates", routers=PAGES)

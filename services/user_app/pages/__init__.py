@@ -10,7 +10,7 @@ from services.user_app.pages import activity, adding, home, pots, profile, recei
 from services.user_app.settings import UserAppSettings
 from shared.http.security_headers import origin_of
 from shared.pages import change_secrets, sign_in, withdrawals
-from shared.pages.site import NavItem, Pages, Shell
+from shared.pages.site import NavItem, Shell, Site
 
 PAGES: tuple[APIRouter, ...] = (
     sign_in.router,
@@ -45,9 +45,9 @@ SHELL = Shell(
 )
 
 
-def pages_of(settings: UserAppSettings) -> Pages:
-    """The pages; the form that adds money ends at a bank."""
-    return Pages(
+def site_of(settings: UserAppSettings) -> Site:
+    """The pages of user_app. The form that adds money leads to a bank."""
+    return Site(
         shell=SHELL,
         templates=Path(__file__).parent.parent / "templates",
         routers=PAGES,
