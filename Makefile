@@ -81,6 +81,7 @@ lint: $(INSTALLED) ## Check style, types, import contracts, containers and gener
 
 docs: $(INSTALLED) ## Write the documents that are made from code
 	@$(BIN)/python -m infra.documentation
+	@$(BIN)/python -m infra.documentation.schema
 
 fmt: $(INSTALLED) ## Format the code and fix what can be fixed by itself
 	$(BIN)/ruff check --fix-only .

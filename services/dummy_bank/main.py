@@ -19,6 +19,7 @@ from services.dummy_bank.guard import Guard
 from services.dummy_bank.pages import console, netbanking
 from services.dummy_bank.settings import BankSimulatorSettings
 from services.dummy_bank.simulator import Simulator
+from shared.api_reference.mount import mount_api_reference
 from shared.version import VERSION
 
 
@@ -44,6 +45,7 @@ def create_app(settings: BankSimulatorSettings | None = None) -> FastAPI:
     for router in (health.router, operations.router, records.router, netbanking.router, console.router):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
+    mount_api_reference(app)
     app.add_middleware(Guard)
     return app
 

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 
+from shared.api_reference.mount import mount_api_reference
 from shared.config import Settings
 from shared.http import openapi
 from shared.http.error_handlers import add_error_handlers
@@ -64,6 +65,7 @@ def create_application(
     for router in routers:
         app.include_router(router, prefix=prefix, dependencies=[Depends(require_json)] if json_only else [])
     openapi.publish(app)
+    mount_api_reference(app)
     return app
 
 
