@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from starlette.requests import ClientDisconnect, Request
 
 from services.bank_webhook.errors import BankNotFound, BodyIncomplete, SourceNotAllowed
-from services.bank_webhook.refusals import RefusalLog
+from services.bank_webhook.rejections import RefusalLog
 from services.bank_webhook.settings import BankWebhookSettings, Sender
 from shared import clock
 from shared.banks.notices import Notice

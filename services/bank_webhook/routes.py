@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from services.bank_webhook import errors
 from services.bank_webhook.inbox import take_in
-from services.bank_webhook.refusals import DELIVERIES
+from services.bank_webhook.rejections import DELIVERIES
 from services.bank_webhook.state import WebhookResources
 from shared.banks.notices import NoticeUnreadable
 from shared.banks.signatures import SignatureInvalid

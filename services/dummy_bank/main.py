@@ -15,7 +15,7 @@ from fastapi.staticfiles import StaticFiles
 
 from services.dummy_bank import problems
 from services.dummy_bank.api import health, operations, records
-from services.dummy_bank.guard import Guard
+from services.dummy_bank.middleware import Guard
 from services.dummy_bank.pages import console, netbanking
 from services.dummy_bank.settings import BankSimulatorSettings
 from services.dummy_bank.simulator import Simulator

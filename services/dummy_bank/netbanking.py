@@ -5,10 +5,10 @@ from __future__ import annotations
 import hmac
 import sqlite3
 
-from services.dummy_bank import book, notices
+from services.dummy_bank import book, notice_queue
 from services.dummy_bank.database import Row, timestamp
 from services.dummy_bank.errors import BankSaysNo
-from services.dummy_bank.faults import Faults
+from services.dummy_bank.fault_board import Faults
 from services.dummy_bank.settings import BankProfile
 from shared.banks.messages import SESSION_NOT_FOUND, SessionRequest, SessionState
 from shared.banks.notices import PaymentNotice
@@ -134,7 +134,7 @@ def _approve(
         (bank_reference, person.customer_id, session["token"]),
     )
     notice = PaymentNotice(profile.code, "success", session["token"], session["user_id"], amount, bank_reference)
-    notices.enqueue(connection, faults, notice)
+    notice_queue.enqueue(connection, faults, notice)
 
 
 def _decline(connection: sqlite3.Connection, profile: BankProfile, faults: Faults, session: Row, reason: str) -> None:
@@ -146,4 +146,4 @@ def _decline(connection: sqlite3.Connection, profile: BankProfile, faults: Fault
     notice = PaymentNotice(
         profile.code, "failure", session["token"], session["user_id"], session["amount"], bank_reference
     )
-    notices.enqueue(connection, faults, notice)
+    notice_queue.enqueue(connection, faults, notice)

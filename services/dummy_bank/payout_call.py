@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from services.dummy_bank import calls, payouts
+from services.dummy_bank import call_log, payouts
 from services.dummy_bank.errors import BankSaysNo, bank_is_down, internal_error
 from services.dummy_bank.settings import BankProfile
 from services.dummy_bank.simulator import Simulator
@@ -23,7 +23,7 @@ async def answer_payout(
 ) -> PayoutAnswer:
     """Log the call, work, answer. Raises `BankSaysNo`: 4xx a final refusal, 5xx nobody knows."""
     with simulator.database.transaction() as connection:
-        number = calls.begin(connection, profile.code, asked)
+        number = call_log.begin(connection, profile.code, asked)
     outcome = "interrupted"
     try:
         answer = await _work(simulator, profile, asked, caller_gone)
@@ -33,7 +33,7 @@ async def answer_payout(
         raise
     finally:
         with simulator.database.transaction() as connection:
-            calls.end(connection, number, outcome)
+            call_log.end(connection, number, outcome)
         simulator.metrics.payout_calls.labels(profile.code, outcome).inc()
     return answer
 

@@ -10,10 +10,10 @@ import json
 import sqlite3
 from dataclasses import dataclass
 
-from services.dummy_bank import book, notices
+from services.dummy_bank import book, notice_queue
 from services.dummy_bank.database import Row, timestamp
 from services.dummy_bank.errors import BankSaysNo
-from services.dummy_bank.faults import Dice, Faults
+from services.dummy_bank.fault_board import Dice, Faults
 from services.dummy_bank.settings import BankProfile
 from shared.banks.messages import TRANSFER_NOT_FOUND, PayoutAnswer, PayoutRequest
 from shared.banks.notices import PayoutNotice
@@ -110,7 +110,7 @@ def carry_out(
     row = _by_number(connection, number)
     if tell:
         event = "success" if row["status"] == "SUCCESS" else "failure"
-        notices.enqueue(connection, faults, _notice(row, event))
+        notice_queue.enqueue(connection, faults, _notice(row, event))
     return answer_of(row)
 
 
@@ -159,7 +159,7 @@ def _send_back(connection: sqlite3.Connection, profile: BankProfile, faults: Fau
         "UPDATE payouts SET status = 'REVERSED', code = 'RETURNED', message = ?, due_at = NULL WHERE id = ?",
         ("The receiving bank sent the money back.", number),
     )
-    notices.enqueue(connection, faults, _notice(_by_number(connection, number), "reversed"))
+    notice_queue.enqueue(connection, faults, _notice(_by_number(connection, number), "reversed"))
 
 
 def _move(connection: sqlite3.Connection, row: Row, debit: str, credit: str, utr: str) -> None:

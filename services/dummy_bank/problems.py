@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from services.dummy_bank.errors import BankSaysNo
-from services.dummy_bank.guard import problem_body
+from services.dummy_bank.middleware import problem_body
 
 logger = logging.getLogger(__name__)
 

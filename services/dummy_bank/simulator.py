@@ -8,12 +8,12 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
 
-from services.dummy_bank import book, calls, netbanking, notices, payouts
-from services.dummy_bank.courier import Courier
+from services.dummy_bank import book, call_log, netbanking, notice_queue, payouts
 from services.dummy_bank.database import Database, Row
 from services.dummy_bank.errors import bank_is_down, internal_error
-from services.dummy_bank.faults import Dice, FaultBoard, Faults
+from services.dummy_bank.fault_board import Dice, FaultBoard, Faults
 from services.dummy_bank.metrics import Metrics
+from services.dummy_bank.notice_sender import Courier
 from services.dummy_bank.settings import BankProfile, BankSimulatorSettings
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class Simulator:
         self._faults_changed = {bank: asyncio.Event() for bank in self.banks}
         self._in_flight: dict[int, asyncio.Task[None]] = {}
         with self.database.transaction() as connection:
-            calls.close_interrupted(connection)
+            call_log.close_interrupted(connection)
             for profile in self.banks.values():
                 book.open_accounts(connection, profile.code, profile.utr_prefix)
 
@@ -55,9 +55,9 @@ class Simulator:
     async def resend(self, profile: BankProfile, message_id: str) -> None:
         """Send a notice again: at once when it was delivered before, else as the next in the queue."""
         with self.database.transaction() as connection:
-            row = notices.find(connection, profile.code, message_id)
+            row = notice_queue.find(connection, profile.code, message_id)
             if row["status"] != "delivered":
-                notices.queue_again(connection, row)
+                notice_queue.queue_again(connection, row)
         if row["status"] == "delivered":
             await self.courier.resend(profile, row)
         self.wake()
@@ -116,7 +116,7 @@ class Simulator:
                 netbanking.expire(connection, profile, faults)
                 payouts.take_up_due(connection, profile, faults)
                 # Those in flight are still due, so ask for enough to see past them.
-                due = notices.due(connection, profile.code, 2 * MAX_IN_FLIGHT_PER_BANK)
+                due = notice_queue.due(connection, profile.code, 2 * MAX_IN_FLIGHT_PER_BANK)
             self._send(profile, due)
 
     def _send(self, profile: BankProfile, due: list[Row]) -> None:

@@ -9,13 +9,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import AwareDatetime, BeforeValidator
 
-from services.dummy_bank import notices
+from services.dummy_bank import notice_queue
 from services.dummy_bank.api.dependencies import KeyedBankDep, SimulatorDep
 from services.dummy_bank.book import NODAL
-from services.dummy_bank.calls import CallLog
+from services.dummy_bank.call_log import CallLog
 from services.dummy_bank.database import Row
 from services.dummy_bank.errors import BankSaysNo
-from services.dummy_bank.faults import Faults
+from services.dummy_bank.fault_board import Faults
 from services.dummy_bank.problems import responses
 from shared.banks.messages import MAX_LIST_ITEMS, Statement
 from shared.clock import rfc3339
@@ -75,7 +75,7 @@ async def choose_faults(chosen: Faults, simulator: SimulatorDep, profile: KeyedB
 @router.get("/notices")
 async def list_notices(simulator: SimulatorDep, profile: KeyedBankDep) -> dict[str, Any]:
     """The newest 200 notices to the platform, each with its deliveries and their answers."""
-    rows = notices.newest(simulator.database, profile.code, limit=200)
+    rows = notice_queue.newest(simulator.database, profile.code, limit=200)
     return {"items": rows, "next_cursor": None}
 
 

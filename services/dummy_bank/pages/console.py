@@ -9,11 +9,11 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
-from services.dummy_bank import notices
+from services.dummy_bank import notice_queue
 from services.dummy_bank.api.dependencies import BankDep, SimulatorDep
 from services.dummy_bank.book import CUSTOMERS, NODAL
 from services.dummy_bank.errors import BankSaysNo
-from services.dummy_bank.faults import Faults
+from services.dummy_bank.fault_board import Faults
 from services.dummy_bank.pages import fault_fields
 from services.dummy_bank.pages.rendering import page, read_form
 from services.dummy_bank.settings import BankProfile
@@ -118,5 +118,5 @@ def _bank(
         "groups": fault_fields.groups_of(faults, typed, wrong),
         "accounts": database.rows("SELECT name, balance FROM accounts WHERE bank = ? ORDER BY name", code),
         "postings": database.rows("SELECT * FROM postings WHERE bank = ? ORDER BY id DESC LIMIT ?", code, NEWEST),
-        "notices": notices.newest(database, code, NEWEST),
+        "notices": notice_queue.newest(database, code, NEWEST),
     }

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from services.dummy_bank.calls import CallLog
+from services.dummy_bank.call_log import CallLog
 from shared.banks.messages import PayoutAnswer, Statement
 from shared.banks.notices import PayoutNotice
 from shared.clock import rfc3339

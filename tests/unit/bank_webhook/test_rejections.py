@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.bank_webhook.refusals import LINES_PER_WINDOW, REFUSED, WINDOW_SECONDS, RefusalLog
+from services.bank_webhook.rejections import LINES_PER_WINDOW, REFUSED, WINDOW_SECONDS, RefusalLog
 
 
 def test_every_refusal_is_counted_and_only_some_are_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from services.dummy_bank.database import Database, Row, timestamp
 from services.dummy_bank.errors import BankSaysNo
-from services.dummy_bank.faults import Dice, Faults
+from services.dummy_bank.fault_board import Dice, Faults
 from shared.banks.notices import Notice, PaymentNotice, PayoutNotice
 from shared.ids import new_id
 

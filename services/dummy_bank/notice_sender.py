@@ -13,10 +13,10 @@ from dataclasses import replace
 
 import httpx
 
-from services.dummy_bank import netbanking, notices
+from services.dummy_bank import netbanking, notice_queue
 from services.dummy_bank.database import Database, Row
 from services.dummy_bank.metrics import Metrics
-from services.dummy_bank.notices import Delivery
+from services.dummy_bank.notice_queue import Delivery
 from services.dummy_bank.settings import BankProfile, BankSimulatorSettings
 from shared.banks.notices import PaymentNotice
 from shared.banks.signatures import sign
@@ -46,8 +46,8 @@ class Courier:
         kinds = _kinds_of_attempt(row)
         deliveries = list(await asyncio.gather(*(self._send(profile, row, kind) for kind in kinds)))
         with self._database.transaction() as connection:
-            status = notices.record(connection, row, deliveries, self._pause_after(row["attempts"]))
-            notice = notices.notice_of(row)
+            status = notice_queue.record(connection, row, deliveries, self._pause_after(row["attempts"]))
+            notice = notice_queue.notice_of(row)
             if status == "rejected" and isinstance(notice, PaymentNotice) and notice.event == "success":
                 netbanking.give_back(connection, profile, notice.token)
 
@@ -55,7 +55,7 @@ class Courier:
         """Send a delivered notice once more, as it was; whatever is answered changes nothing here."""
         delivery = await self._send(profile, row, "resent")
         with self._database.transaction() as connection:
-            notices.keep(connection, row["id"], [delivery])
+            notice_queue.keep(connection, row["id"], [delivery])
 
     def _pause_after(self, attempts_before: int) -> float | None:
         if attempts_before + 1 >= self._settings.webhook_attempts:
@@ -64,7 +64,7 @@ class Courier:
         return min(pause, self._settings.webhook_retry_cap_seconds)
 
     async def _send(self, profile: BankProfile, row: Row, kind: str) -> Delivery:
-        notice, message_id = notices.notice_of(row), row["message_id"]
+        notice, message_id = notice_queue.notice_of(row), row["message_id"]
         secret = profile.webhook_secret.get_secret_value()
         if kind == "wrong_amount":
             # Another message with its own id, so that the true one is not taken for a copy of it.
