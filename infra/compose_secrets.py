@@ -9,13 +9,14 @@ import sys
 from pathlib import Path
 
 from infra.local.secrets import load_or_create_secrets, write_secrets
+from shared.banks.table import BANKS
 
 
 def write_compose_secrets(file: Path) -> None:
     """Make the file, or add what it lacks."""
     file.parent.mkdir(parents=True, exist_ok=True)
     values = load_or_create_secrets(file)
-    for bank in ("HDFC", "AXIS"):
+    for bank in map(str.upper, BANKS):
         newest = values[f"BATUA_BANK_{bank}_WEBHOOK_SECRETS"].split(",")[0].strip()
         values[f"DUMMY_BANK_{bank}_WEBHOOK_SECRET"] = newest
     write_secrets(file, values)

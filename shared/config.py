@@ -10,7 +10,7 @@ from __future__ import annotations
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.money import MAX_MOVEMENT_PAISE
@@ -99,7 +99,8 @@ class RedisSettings(Settings):
     """How long to connect to Redis, or to wait for an answer of it. There is no second try."""
 
 
-SecretList = Annotated[list[SecretStr], NoDecode, Field(min_length=1)]
+SecretList = Annotated[list[SecretStr], NoDecode, BeforeValidator(_split), Field(min_length=1)]
+"""Secrets, comma-separated in the environment, newest first."""
 
 
 class TokenSettings(Settings):
@@ -111,8 +112,6 @@ class TokenSettings(Settings):
     """How long a session lasts after sign-in."""
     pin_token_lifetime_seconds: int = Field(default=300, ge=10)
     """How long a PIN token stands in for the PIN."""
-
-    _token_keys = field_validator("token_keys", mode="before")(_split)
 
 
 class PasswordSettings(Settings):
@@ -162,62 +161,13 @@ class RateLimitSettings(Settings):
         return self
 
 
-class Bank(BaseModel):
-    """One bank, as a service that talks to it sees it."""
-
-    model_config = ConfigDict(frozen=True)
-
-    code: str
-    name: str
-    url: str
-    api_key: SecretStr
-    pages_url: str = ""
-    """Where a person's browser finds the bank's pages, when that is not `url`."""
-
-
-class BankSettings(Settings):
-    """The banks' addresses and our keys there, for services that call a bank."""
-
-    bank_hdfc_url: str
-    """Base address of HDFC Bank's API; the paths begin with `/api`."""
-    bank_hdfc_api_key: SecretStr
-    """Our key at HDFC Bank, sent as `X-Api-Key`."""
-    bank_hdfc_pages_url: str = ""
-    """Base address at which browsers find HDFC Bank's pages, when it differs from the API's."""
-    bank_axis_url: str
-    """Base address of Axis Bank's API; the paths begin with `/api`."""
-    bank_axis_api_key: SecretStr
-    """Our key at Axis Bank, sent as `X-Api-Key`."""
-    bank_axis_pages_url: str = ""
-    """Base address at which browsers find Axis Bank's pages, when it differs from the API's."""
-
-    @property
-    def banks(self) -> dict[str, Bank]:
-        """Every bank by its code."""
-        return {
-            "hdfc": Bank(
-                code="hdfc",
-                name="HDFC Bank",
-                url=self.bank_hdfc_url,
-                api_key=self.bank_hdfc_api_key,
-                pages_url=self.bank_hdfc_pages_url,
-            ),
-            "axis": Bank(
-                code="axis",
-                name="Axis Bank",
-                url=self.bank_axis_url,
-                api_key=self.bank_axis_api_key,
-                pages_url=self.bank_axis_pages_url,
-            ),
-        }
-
-
-NetworkList = Annotated[list[Network], NoDecode]
-
-
 def _networks(value: object) -> object:
     parts = _split(value)
     return [ip_network(part) if isinstance(part, str) else part for part in parts] if isinstance(parts, list) else parts
+
+
+NetworkList = Annotated[list[Network], NoDecode, BeforeValidator(_networks)]
+"""Networks, comma-separated in the environment."""
 
 
 class ProxySettings(Settings):
@@ -225,26 +175,6 @@ class ProxySettings(Settings):
 
     trusted_proxies: NetworkList = []
     """Networks of the proxies whose `X-Forwarded-For` is believed, comma-separated. By default, none is."""
-
-    _proxies = field_validator("trusted_proxies", mode="before")(_networks)
-
-
-class WebhookSettings(ProxySettings):
-    """Who may call the webhook."""
-
-    bank_hdfc_webhook_secrets: SecretList
-    """Secrets that HDFC Bank signs notices with (`whsec_` + base64), newest first; each of them verifies."""
-    bank_hdfc_webhook_networks: NetworkList
-    """Networks that HDFC Bank calls from, comma-separated."""
-    bank_axis_webhook_secrets: SecretList
-    """Secrets that Axis Bank signs notices with (`whsec_` + base64), newest first; each of them verifies."""
-    bank_axis_webhook_networks: NetworkList
-    """Networks that Axis Bank calls from, comma-separated."""
-    webhook_tolerance_seconds: int = Field(default=300, ge=1)
-    """How far a notice's signed timestamp may lie from our clock, either way."""
-
-    _secrets_lists = field_validator("bank_hdfc_webhook_secrets", "bank_axis_webhook_secrets", mode="before")(_split)
-    _callers = field_validator("bank_hdfc_webhook_networks", "bank_axis_webhook_networks", mode="before")(_networks)
 
 
 class WithdrawalTimings(BaseModel):

@@ -20,9 +20,10 @@ from infra.local.environment import load_local_environment
 from shared.banks.client import BankClient
 from shared.banks.errors import BankFailed, Refused
 from shared.banks.messages import Statement, StatementItem
+from shared.banks.settings import BankSettings
 from shared.banks.table import BANKS
 from shared.clock import now
-from shared.config import BankSettings, DatabaseSettings
+from shared.config import DatabaseSettings
 from shared.db.engine import create_engine, create_sessionmaker
 from shared.proof.prove import CheckResult, ProofReport, Statements
 from shared.proof.prove import prove as prove_ledger

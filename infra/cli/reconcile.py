@@ -14,9 +14,10 @@ from infra.cli.failures import FAILED, NOT_KNOWN, exit_with, read_settings
 from infra.local.environment import load_local_environment
 from shared.banks.client import BankClient
 from shared.banks.errors import BankFailed, Refused
+from shared.banks.settings import BankSettings
 from shared.banks.table import BANKS
 from shared.clock import now
-from shared.config import BankSettings, DatabaseSettings
+from shared.config import DatabaseSettings
 from shared.db.engine import create_engine, create_sessionmaker
 from shared.money import Money
 from shared.reconciliation.reconcile import Report, reconcile_bank

@@ -24,7 +24,8 @@ from services.merchant_app.settings import MerchantAppSettings
 from services.user_app.settings import UserAppSettings
 from services.withdraw_worker.settings import WorkerSettings
 from shared import config
-from shared.config import BankSettings, DatabaseSettings
+from shared.banks.settings import BankSettings
+from shared.config import DatabaseSettings
 
 READERS: Mapping[str, tuple[type[BaseSettings], ...]] = {
     "user_app": (UserAppSettings,),

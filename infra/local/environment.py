@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from infra.local.layout import Layout
 from infra.local.secrets import load_or_create_secrets, postgres_password_name, read_secrets
+from shared.banks.table import BANKS
 
 OWNER = "batua"
 _ROLE_OF = {
@@ -21,7 +22,6 @@ _ROLE_OF = {
     "scheduler": "withdraw_worker",
 }
 _NEEDS_NO_SETTINGS = ("postgres", "redis", "smtp", "dummy_bank")
-_BANKS = ("HDFC", "AXIS")
 
 
 def owns_postgres(outer: Mapping[str, str]) -> bool:
@@ -50,9 +50,9 @@ def settings(layout: Layout, secrets: Mapping[str, str], role: str = OWNER) -> d
         "BATUA_SMTP_HOST": "127.0.0.1",
         "BATUA_SMTP_PORT": str(layout.port("smtp")),
     }
-    for bank in _BANKS:
-        values[f"BATUA_BANK_{bank}_URL"] = f"{layout.url('dummy_bank')}/{bank.lower()}"
-        values[f"BATUA_BANK_{bank}_WEBHOOK_NETWORKS"] = "127.0.0.0/8"
+    for code in BANKS:
+        values[f"BATUA_BANK_{code.upper()}_URL"] = f"{layout.url('dummy_bank')}/{code}"
+        values[f"BATUA_BANK_{code.upper()}_WEBHOOK_NETWORKS"] = "127.0.0.0/8"
     own = {name: value for name, value in secrets.items() if not name.startswith("BATUA_POSTGRES_")}
     return {**own, **values}
 
@@ -63,11 +63,12 @@ def _bank_settings(layout: Layout, ours: Mapping[str, str]) -> dict[str, str]:
         "DUMMY_BANK_DATABASE": str(layout.home / "dummy_bank.sqlite"),
         "DUMMY_BANK_PUBLIC_URL": layout.url("dummy_bank"),
     }
-    for bank in _BANKS:
+    for code in BANKS:
+        bank = code.upper()
         newest_secret = ours[f"BATUA_BANK_{bank}_WEBHOOK_SECRETS"].split(",")[0].strip()
         values[f"DUMMY_BANK_{bank}_API_KEY"] = ours[f"BATUA_BANK_{bank}_API_KEY"]
         values[f"DUMMY_BANK_{bank}_WEBHOOK_SECRET"] = newest_secret
-        values[f"DUMMY_BANK_{bank}_WEBHOOK_URL"] = f"{layout.url('bank_webhook')}/webhooks/{bank.lower()}"
+        values[f"DUMMY_BANK_{bank}_WEBHOOK_URL"] = f"{layout.url('bank_webhook')}/webhooks/{code}"
     return values
 
 

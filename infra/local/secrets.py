@@ -8,6 +8,8 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
+from shared.banks.table import BANKS
+
 POSTGRES_ROLES = ("postgres", "batua", "user_app", "merchant_app", "bank_webhook", "withdraw_worker")
 _FILE_MODE = 0o600
 
@@ -26,7 +28,7 @@ def _generate() -> dict[str, str]:
         "BATUA_TOKEN_KEYS": secrets.token_urlsafe(32),
         "BATUA_PIN_PEPPER": secrets.token_urlsafe(32),
     }
-    for bank in ("HDFC", "AXIS"):
+    for bank in map(str.upper, BANKS):
         values[f"BATUA_BANK_{bank}_API_KEY"] = secrets.token_urlsafe(32)
         values[f"BATUA_BANK_{bank}_WEBHOOK_SECRETS"] = _webhook_secret()
     for role in POSTGRES_ROLES:

@@ -1,7 +1,7 @@
 """Serve the webhook: `python -m services.bank_webhook --host 127.0.0.1 --port 8003 --reuse-port`.
 
-With `--reuse-port` several processes share one port, so one can be replaced while the others go on.
-On SIGTERM a process takes no new connections, finishes the requests it has, and ends.
+With `--reuse-port` several processes share one port, so one can be replaced while the others run.
+On SIGTERM a process accepts no new connections, finishes its open requests and ends.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DRAIN_SECONDS = 20
 
 
 def bind(host: str, port: int, *, reuse_port: bool) -> socket.socket:
-    """A socket bound to the address, shareable with other processes of ours if asked for."""
+    """A socket bound to the address; with `reuse_port` several of our processes may share the port."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -48,7 +48,7 @@ def main() -> None:
         access_log=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    # Once drained, uvicorn raises the signal again for whoever handled it before: here, a clean end.
+    # After the drain, uvicorn raises the signal again for the handler that was set before: here, a clean end.
     signal.signal(signal.SIGTERM, _end)
     uvicorn.Server(config).run(sockets=[bound])
 

@@ -1,4 +1,7 @@
-"""Why a delivery is not accepted. The first group is said to anybody, the second only to an authentic bank."""
+"""Why a delivery is not accepted.
+
+Any caller may be told BankNotFound, SourceNotAllowed and BodyIncomplete; only an authentic bank is told the others.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ class SourceNotAllowed(Forbidden):
 
 @dataclass(eq=False)
 class BodyIncomplete(Malformed):
-    """The connection broke before the body was whole."""
+    """The connection broke before the whole body had arrived."""
 
     code = "body_incomplete"
     title = "The body did not arrive whole"
@@ -35,7 +38,7 @@ class BodyIncomplete(Malformed):
 
 @dataclass(eq=False)
 class UnknownToken(NotFound):
-    """No on-ramp of ours has this session: the bank gives the money back."""
+    """None of our on-ramps has this netbanking session. The bank returns the money to the person."""
 
     code = "unknown_token"
     title = "No payment was asked for under this token"
@@ -43,7 +46,7 @@ class UnknownToken(NotFound):
 
 @dataclass(eq=False)
 class UnknownReference(NotFound):
-    """No withdrawal of ours has this reference."""
+    """None of our withdrawals has this reference."""
 
     code = "unknown_reference"
     title = "No payout was asked for under this reference"
@@ -51,7 +54,7 @@ class UnknownReference(NotFound):
 
 @dataclass(eq=False)
 class AmountMismatch(Invalid):
-    """The amount is not the one asked for: nothing was credited, the bank gives the money back."""
+    """The amount is not the one asked for. Nothing was credited; the bank returns the money to the person."""
 
     code = "amount_mismatch"
     title = "The amount is not the one that was asked for"
@@ -59,7 +62,7 @@ class AmountMismatch(Invalid):
 
 @dataclass(eq=False)
 class UserMismatch(Invalid):
-    """The payment was asked for by somebody else: nothing was credited."""
+    """Another user asked for the payment. Nothing was credited."""
 
     code = "user_mismatch"
     title = "The payment was asked for by another user"
@@ -67,12 +70,12 @@ class UserMismatch(Invalid):
 
 @dataclass(eq=False)
 class NotCommitted(Unavailable):
-    """The delivery could not be committed in time; nothing is lost, the same delivery is welcome again."""
+    """The delivery was not committed in time. Nothing is lost: the bank delivers it again."""
 
     code = "not_committed"
     title = "The notice could not be kept right now; deliver it again"
 
     @property
     def retry_after_seconds(self) -> int:
-        """A database that restarts is back about then."""
+        """A database that restarts is back after about this long."""
         return RETRY_AFTER_SECONDS

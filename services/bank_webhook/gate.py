@@ -1,4 +1,4 @@
-"""The four checks in front of everything, in order, cheapest first. None of them needs the database."""
+"""Every check that a call passes before its notice is believed. None of them needs the database."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from starlette.requests import ClientDisconnect, Request
 
 from services.bank_webhook.errors import BankNotFound, BodyIncomplete, SourceNotAllowed
-from services.bank_webhook.rejections import RefusalLog
+from services.bank_webhook.rejections import RejectionLog
 from services.bank_webhook.settings import BankWebhookSettings, Sender
 from shared import clock
 from shared.banks.notices import Notice
@@ -24,69 +24,89 @@ _UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A notice that is known to come from its bank, under the bank's own id for it."""
+    """A notice that is known to come from its bank, and the bank's own id for it."""
 
     webhook_id: str
     notice: Notice
 
 
 class Gate:
-    """Lets authentic deliveries through; everything else is refused, counted and, within bounds, logged."""
+    """Accepts a call only when it comes from its bank. Every rejection is counted and, within bounds, logged."""
 
     def __init__(self, settings: BankWebhookSettings) -> None:
         self._settings = settings
         self._senders = settings.senders
-        self._log = RefusalLog()
+        self._rejections = RejectionLog()
 
     async def admit(self, bank: str, request: Request) -> Delivery:
-        """The delivery in `request`.
-
-        Raises BankNotFound, SourceNotAllowed, BodyTooLarge, JsonRequired, BodyTooSlow, BodyIncomplete,
-        SignatureInvalid, NoticeUnreadable: the first that applies.
-        """
-        source = self._source(request)
-        sender = self._senders.get(bank)
+        """The delivery in `request`. Raises the error of the first check that fails; see `_check`."""
+        source = self._source_of(request)
         try:
-            if sender is None:
-                raise BankNotFound
-            return await self._check(sender, source, request)
+            return await self._check(bank, source, request)
         except BatuaError as error:
-            self._log.note(sender.bank if sender else _UNKNOWN, error.code, str(source or _UNKNOWN))
+            known_bank = bank if bank in self._senders else _UNKNOWN
+            self._rejections.record(known_bank, error.code, str(source or _UNKNOWN))
             raise
 
-    async def _check(self, sender: Sender, source: Address | None, request: Request) -> Delivery:
-        if source is None or not is_in(source, sender.networks):
-            raise SourceNotAllowed
-        body = await self._read(request)
-        webhook_id = verify(
-            [secret.get_secret_value() for secret in sender.secrets],
+    async def _check(self, bank: str, source: Address | None, request: Request) -> Delivery:
+        """The checks in their order: the cheapest first, the body before its signature, the format last."""
+        sender = self._sender(bank)  # BankNotFound
+        _check_source(source, sender)  # SourceNotAllowed
+        _check_announced_size(request)  # BodyTooLarge
+        _check_media_type(request)  # JsonRequired
+        body = await _read_body(request)  # BodyTooLarge, BodyTooSlow, BodyIncomplete
+        webhook_id = self._verify(sender, request, body)  # SignatureInvalid
+        notice = BANKS[bank].decode(body)  # NoticeUnreadable
+        return Delivery(webhook_id, notice)
+
+    def _sender(self, bank: str) -> Sender:
+        sender = self._senders.get(bank)
+        if sender is None:
+            raise BankNotFound
+        return sender
+
+    def _verify(self, sender: Sender, request: Request, body: bytes) -> str:
+        return verify(
+            [secret.get_secret_value() for secret in sender.webhook_secrets],
             request.headers,
             body,
             now=clock.now(),
             tolerance_seconds=self._settings.webhook_tolerance_seconds,
         )
-        return Delivery(webhook_id, BANKS[sender.bank].decode(body))
 
-    def _source(self, request: Request) -> Address | None:
+    def _source_of(self, request: Request) -> Address | None:
+        """The address that the call comes from; `X-Forwarded-For` counts only from a trusted proxy."""
         peer = request.client.host if request.client else None
         forwarded_for = request.headers.getlist("x-forwarded-for")
         return client_address(peer, forwarded_for, self._settings.trusted_proxies)
 
-    async def _read(self, request: Request) -> bytes:
-        announced = request.headers.get("content-length", "")
-        if announced.isdecimal() and int(announced[:20]) > MAX_BODY_BYTES:
-            raise BodyTooLarge(MAX_BODY_BYTES)
-        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if media_type != "application/json":
-            raise JsonRequired
-        received = bytearray()
-        try:
-            async for chunk in request.stream():
-                received += chunk
-                if len(received) > MAX_BODY_BYTES:
-                    raise BodyTooLarge(MAX_BODY_BYTES)
-        except UnreadBody as unread:
-            raise unread.error from None
-        except ClientDisconnect:
-            raise BodyIncomplete from None
-        return bytes(received)
+
+def _check_source(source: Address | None, sender: Sender) -> None:
+    if source is None or not is_in(source, sender.webhook_networks):
+        raise SourceNotAllowed
+
+
+def _check_announced_size(request: Request) -> None:
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced[:20]) > MAX_BODY_BYTES:
+        raise BodyTooLarge(MAX_BODY_BYTES)
+
+
+def _check_media_type(request: Request) -> None:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise JsonRequired
+
+
+async def _read_body(request: Request) -> bytes:
+    received = bytearray()
+    try:
+        async for chunk in request.stream():
+            received += chunk
+            if len(received) > MAX_BODY_BYTES:
+                raise BodyTooLarge(MAX_BODY_BYTES)
+    except UnreadBody as unread:
+        raise unread.error from None
+    except ClientDisconnect:
+        raise BodyIncomplete from None
+    return bytes(received)

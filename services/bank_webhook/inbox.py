@@ -1,4 +1,4 @@
-"""Keep an authentic delivery and do what it says, in one transaction: both, or neither."""
+"""Keep an authentic delivery and settle what it is about, in one database transaction: both, or neither."""
 
 from __future__ import annotations
 
@@ -29,34 +29,34 @@ from shared.models.webhook_delivery import Verdict
 from shared.on_ramps.settlement import settle
 from shared.withdrawals.notices import apply_payout_notice
 
-MAX_TRIES = 3
+MAX_ATTEMPTS = 3
 RETRY_PAUSE_SECONDS = 0.05
 
 _logger = logging.getLogger(__name__)
 
 
 async def take_in(sessionmaker: SessionMaker, delivery: Delivery, *, within_seconds: float) -> Verdict:
-    """Commit the delivery and return its verdict; a copy of a finished one is `duplicate`.
+    """Commit the delivery and return its verdict; a copy of one that is finished is `duplicate`.
 
-    Tries a bounded number of times, because deadlocks and lost connections pass; every try is safe, whatever became
-    of the one before. Raises NotCommitted when the database cannot do it in time.
+    Makes at most MAX_ATTEMPTS attempts, because deadlocks and lost connections pass. A repeated attempt is safe even
+    when the one before it was committed. Raises NotCommitted when the database cannot do it in time.
     """
     try:
         async with asyncio.timeout(within_seconds):
-            for attempt in range(1, MAX_TRIES + 1):
+            for attempt in range(1, MAX_ATTEMPTS + 1):
                 try:
                     async with sessionmaker.begin() as session:
                         return await _record(session, delivery)
                 except BatuaError as error:
-                    # The ledger refuses the bank's money: ours to look at, and the bank has to come again.
+                    # The ledger rejects the bank's money. An operator has to look; the bank delivers the notice again.
                     _logger.error("delivery cannot be settled: %s", error)
                     raise NotCommitted from error
                 except DATABASE_ERRORS as error:
-                    _logger.warning("delivery not committed, try %d: %s", attempt, _cause(error))
+                    _logger.warning("delivery not committed, attempt %d: %s", attempt, _cause(error))
                     if not is_outage(error):
                         _logger.error("delivery cannot be committed: %s", _cause(error))
                         break
-                # Jitter, so that two copies that met do not meet again.
+                # Random pauses, so that two copies that blocked each other do not do so again.
                 await asyncio.sleep(RETRY_PAUSE_SECONDS * attempt * (1 + secrets.randbelow(100) / 100))
     except TimeoutError:
         _logger.warning("delivery not committed within %s seconds", within_seconds)
@@ -64,12 +64,15 @@ async def take_in(sessionmaker: SessionMaker, delivery: Delivery, *, within_seco
 
 
 async def _record(session: AsyncSession, delivery: Delivery) -> Verdict:
-    """Lock order: the inbox row, then the flow's row, then accounts. Copies queue up at the first."""
+    """Record the delivery and settle. Lock order: the inbox row, then the flow's row, then accounts.
+
+    Copies of one delivery wait for each other at the inbox row.
+    """
     payload = asdict(delivery.notice)
     row, is_new = await _row_of(session, delivery, delivery.webhook_id)
     if row.payload != payload:
-        # Signed, so the bank's word: it is judged on its own merits, or a reversal under a used id would be lost.
-        _logger.error("%s used the webhook id of %s for another message; each is taken in", row.bank, row.id)
+        # It is signed, so the bank sent it. It is judged on its own, or a reversal under a used id would be lost.
+        _logger.error("%s used the webhook id of %s for another message; both are kept", row.bank, row.id)
         row, is_new = await _row_of(session, delivery, f"{delivery.webhook_id}#{_digest(payload)}")
     if not is_new and row.verdict.is_final:
         return Verdict.DUPLICATE
@@ -78,7 +81,7 @@ async def _record(session: AsyncSession, delivery: Delivery) -> Verdict:
 
 
 async def _row_of(session: AsyncSession, delivery: Delivery, webhook_id: str) -> tuple[WebhookDelivery, bool]:
-    """The row under this id, locked, and whether it was made now."""
+    """The row with this id, locked, and whether it is new."""
     row_id = await _insert(session, delivery, webhook_id)
     if row_id is None:
         return await _lock_earlier(session, delivery, webhook_id), False
@@ -97,7 +100,7 @@ async def _judge(session: AsyncSession, row: WebhookDelivery, delivery: Delivery
 
 
 async def _insert(session: AsyncSession, delivery: Delivery, webhook_id: str) -> UUID | None:
-    """A new row's id, or None when this delivery was here before. Waits for a copy that is being taken in."""
+    """The id of a new row, or None when the row exists. Waits for a copy that is being committed."""
     statement = (
         insert(WebhookDelivery)
         .values(
@@ -128,6 +131,6 @@ def _digest(payload: Mapping[str, Any]) -> str:
 
 
 def _cause(error: BaseException) -> str:
-    """The error's name, and the driver's beneath it; never the statement, which holds the message."""
-    beneath = getattr(error, "orig", None)
-    return type(error).__name__ if beneath is None else f"{type(error).__name__} ({type(beneath).__name__})"
+    """The names of the error and of the driver's error; never the SQL statement, which holds the notice."""
+    original = getattr(error, "orig", None)
+    return type(error).__name__ if original is None else f"{type(error).__name__} ({type(original).__name__})"

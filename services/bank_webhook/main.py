@@ -24,7 +24,7 @@ from shared.runtime.logs import configure_logging
 
 
 def create_app(settings: BankWebhookSettings | None = None) -> FastAPI:
-    """Build the app; without `settings` they are read from `BATUA_*`. Starts whatever is or is not running."""
+    """Build the app; without `settings` they are read from `BATUA_*`. It starts while every other service is down."""
     chosen = settings or BankWebhookSettings()
     configure_logging(chosen.log_level)
 
@@ -48,7 +48,7 @@ def create_app(settings: BankWebhookSettings | None = None) -> FastAPI:
         routers=[routes.router],
         readiness=[POSTGRES],
         prefix="",
-        # The gate checks type and size itself, after the caller's address; this limit is only a second fence.
+        # The gate checks type and size itself, after the caller's address; this limit is a second check.
         json_only=False,
         body_limit_bytes=2 * MAX_BODY_BYTES,
         body_seconds=chosen.webhook_body_seconds,

@@ -1,7 +1,8 @@
-"""Where banks call: one route, a bank each."""
+"""The one route that banks call."""
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
@@ -9,10 +10,11 @@ from pydantic import BaseModel
 
 from services.bank_webhook import errors
 from services.bank_webhook.inbox import take_in
-from services.bank_webhook.rejections import DELIVERIES
+from services.bank_webhook.metrics import DELIVERIES
 from services.bank_webhook.state import WebhookResources
-from shared.banks.notices import NoticeUnreadable
+from shared.banks.notices import NoticeUnreadable, PaymentNotice
 from shared.banks.signatures import SignatureInvalid
+from shared.banks.table import BANKS
 from shared.errors import BatuaError
 from shared.http.errors import BodyTooLarge, BodyTooSlow, JsonRequired
 from shared.http.problems import problem_responses
@@ -20,13 +22,13 @@ from shared.models.webhook_delivery import Verdict
 
 router = APIRouter(tags=["webhooks"])
 
-_TURNED_AWAY: dict[Verdict, type[BatuaError]] = {
+_NOT_ACCEPTED: dict[Verdict, type[BatuaError]] = {
     Verdict.UNKNOWN_TOKEN: errors.UnknownToken,
     Verdict.UNKNOWN_REFERENCE: errors.UnknownReference,
     Verdict.AMOUNT_MISMATCH: errors.AmountMismatch,
     Verdict.USER_MISMATCH: errors.UserMismatch,
 }
-_REFUSALS = (
+_ERRORS = (
     errors.BankNotFound,
     errors.SourceNotAllowed,
     BodyTooLarge,
@@ -35,14 +37,16 @@ _REFUSALS = (
     errors.BodyIncomplete,
     SignatureInvalid,
     NoticeUnreadable,
-    *_TURNED_AWAY.values(),
+    *_NOT_ACCEPTED.values(),
     errors.NotCommitted,
 )
 
 
 class Accepted(BaseModel):
-    """What became of the notice. `noted`: kept, but it settled nothing: it does not fit, and somebody will
-    look at it, or it is about a payout that is being sent right now, and what becomes of that decides.
+    """What became of the notice.
+
+    `noted`: kept, and nothing changed. Either it contradicts an earlier notice and an operator looks at it, or it is
+    about a payout that is being sent now, and the outcome of that send decides.
     """
 
     verdict: Literal["settled", "duplicate", "noted"]
@@ -50,6 +54,15 @@ class Accepted(BaseModel):
 
 def _header(name: str, description: str) -> dict[str, Any]:
     return {"name": name, "in": "header", "required": False, "schema": {"type": "string"}, "description": description}
+
+
+def _examples() -> dict[str, Any]:
+    """The same notice as each bank writes it."""
+    notices = {
+        bank: PaymentNotice(bank.code, "success", "tok_1", "0197", 20000, f"{bank.ifsc_prefix}1")
+        for bank in BANKS.values()
+    }
+    return {bank.code: {"value": json.loads(bank.encode(notice))} for bank, notice in notices.items()}
 
 
 _DOCUMENTED: dict[str, Any] = {
@@ -63,37 +76,21 @@ _DOCUMENTED: dict[str, Any] = {
         "content": {
             "application/json": {
                 "schema": {"type": "object"},
-                "examples": {
-                    "hdfc": {
-                        "value": {
-                            "event": "payment.success",
-                            "token": "tok_1",
-                            "user_id": "0197",
-                            "amount": 20000,
-                            "bank_reference": "HDFC1",
-                        }
-                    },
-                    "axis": {
-                        "value": {
-                            "type": "TXN_CREDIT_OK",
-                            "data": {"txn_token": "tok_1", "customer_ref": "0197", "amount_rupees": "200.00"},
-                        }
-                    },
-                },
+                "examples": _examples(),
             }
         },
     },
 }
 
 
-@router.post("/webhooks/{bank}", responses=problem_responses(*_REFUSALS), openapi_extra=_DOCUMENTED)
+@router.post("/webhooks/{bank}", responses=problem_responses(*_ERRORS), openapi_extra=_DOCUMENTED)
 async def receive_notice(bank: str, request: Request) -> Accepted:
-    """Take in one notice. Answered only after it is committed, so what the bank hears is what we have."""
+    """Take in one notice. The answer follows the commit, so the bank is never told more than we have."""
     resources: WebhookResources = request.app.state.resources
     delivery = await resources.gate.admit(bank, request)
     within_seconds = resources.settings.webhook_commit_seconds
     verdict = await take_in(resources.sessionmaker, delivery, within_seconds=within_seconds)
     DELIVERIES.labels(delivery.notice.bank, verdict).inc()
-    if verdict in _TURNED_AWAY:
-        raise _TURNED_AWAY[verdict]()
+    if verdict in _NOT_ACCEPTED:
+        raise _NOT_ACCEPTED[verdict]()
     return Accepted.model_validate({"verdict": Verdict.NOTED if verdict is Verdict.CONTRADICTION else verdict})

@@ -1,43 +1,53 @@
-"""What the webhook reads: Postgres, and per bank its secrets and networks. No Redis, no bank's address."""
+"""The webhook's settings: Postgres, and per bank its secrets and networks. No Redis, no bank's address."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from shared.banks.signatures import check_secret
-from shared.config import DatabaseSettings, Network, WebhookSettings
+from shared.banks.per_bank import for_each_bank, values_of
+from shared.banks.signatures import TOLERANCE_SECONDS, check_secret
+from shared.banks.table import BANKS
+from shared.config import DatabaseSettings, NetworkList, ProxySettings, SecretList, Settings
 
-
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """One bank as a caller: where it calls from, and what it signs with (newest first, not in its repr)."""
-
-    bank: str
-    networks: tuple[Network, ...]
-    secrets: tuple[SecretStr, ...]
+_PREFIX = "bank_"
 
 
-class BankWebhookSettings(DatabaseSettings, WebhookSettings):
-    """How long one delivery to the webhook may take."""
+class Sender(BaseModel):
+    """One bank as a caller: what it signs with and where it calls from."""
 
-    webhook_body_seconds: float = Field(default=10.0, gt=0)
-    """The whole body has to arrive within this time."""
-    webhook_commit_seconds: float = Field(default=15.0, gt=0)
-    """The delivery is committed within this time, all attempts included, or answered 503 so that the bank retries."""
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    webhook_secrets: SecretList
+    """Secrets that {bank} signs notices with (`whsec_` + base64), newest first; each of them verifies."""
+    webhook_networks: NetworkList
+    """Networks that {bank} calls from, comma-separated."""
+
+
+@for_each_bank(Sender, prefix=_PREFIX)
+class WebhookSettings(Settings):
+    """Who may call the webhook."""
 
     @property
     def senders(self) -> dict[str, Sender]:
         """Every bank that may call, by its code."""
-        hdfc = Sender("hdfc", tuple(self.bank_hdfc_webhook_networks), tuple(self.bank_hdfc_webhook_secrets))
-        axis = Sender("axis", tuple(self.bank_axis_webhook_networks), tuple(self.bank_axis_webhook_secrets))
-        return {sender.bank: sender for sender in (hdfc, axis)}
+        return {code: Sender(**values_of(self, Sender, code, prefix=_PREFIX)) for code in BANKS}
 
     @model_validator(mode="after")
     def _secrets_can_verify(self) -> Self:
         for sender in self.senders.values():
-            for secret in sender.secrets:
+            for secret in sender.webhook_secrets:
                 check_secret(secret.get_secret_value())
         return self
+
+
+class BankWebhookSettings(DatabaseSettings, ProxySettings, WebhookSettings):
+    """How long one delivery to the webhook may take, and how old it may be."""
+
+    webhook_tolerance_seconds: int = Field(default=TOLERANCE_SECONDS, ge=1)
+    """How far a notice's signed timestamp may lie from our clock, either way."""
+    webhook_body_seconds: float = Field(default=10.0, gt=0)
+    """The whole body has to arrive within this time."""
+    webhook_commit_seconds: float = Field(default=15.0, gt=0)
+    """The delivery is committed within this time, all attempts included, or answered 503 so that the bank retries."""

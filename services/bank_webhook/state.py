@@ -1,4 +1,4 @@
-"""What the running webhook holds."""
+"""What the running webhook has open."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the simulator is told from outside: `DUMMY_BANK_*`. No secret has a default."""
+"""The simulator's settings: `DUMMY_BANK_*`. No secret has a default."""
 
 from __future__ import annotations
 
@@ -6,15 +6,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.banks.per_bank import for_each_bank, values_of
 from shared.banks.signatures import check_secret
+from shared.banks.table import BANKS
+
+
+class _Access(BaseModel):
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    api_key: SecretStr
+    """The key that callers of {bank}'s API must send."""
+    webhook_secret: SecretStr
+    """The secret that {bank} signs its notices with: `whsec_` + base64."""
+    webhook_url: str
+    """Where {bank} sends its notices."""
 
 
 @dataclass(frozen=True, slots=True)
 class BankProfile:
-    """One simulated bank: who it is, who may call it, and whom it tells. Secrets are not in its repr."""
+    """One simulated bank: its names, who may call it, and where it sends notices. Its repr shows no secret."""
 
     code: str
     name: str
@@ -24,8 +37,9 @@ class BankProfile:
     webhook_url: str
 
 
-class BankSimulatorSettings(BaseSettings):
-    """The simulated banks. They are the outside world, so they read no `BATUA_*` setting."""
+@for_each_bank(_Access)
+class SimulatedBankSettings(BaseSettings):
+    """Who may call each simulated bank, and where it sends its notices. No simulated bank reads a `BATUA_*` setting."""
 
     model_config = SettingsConfigDict(
         env_prefix="DUMMY_BANK_",
@@ -35,23 +49,28 @@ class BankSimulatorSettings(BaseSettings):
         use_attribute_docstrings=True,
     )
 
+    @model_validator(mode="after")
+    def _secrets_can_sign(self) -> Self:
+        for profile in self.banks.values():
+            check_secret(profile.webhook_secret.get_secret_value())
+        return self
+
+    @property
+    def banks(self) -> dict[str, BankProfile]:
+        """Every simulated bank by its code."""
+        return {
+            bank.code: BankProfile(bank.code, bank.name, bank.ifsc_prefix, **values_of(self, _Access, bank.code))
+            for bank in BANKS.values()
+        }
+
+
+class BankSimulatorSettings(SimulatedBankSettings):
+    """Where the simulator keeps its book and answers, and how long it waits."""
+
     database: Path
     """The SQLite file that holds the banks' own book."""
     public_url: str
     """Base address at which browsers find the banks' pages."""
-    hdfc_api_key: SecretStr
-    """The key that callers of HDFC Bank's API must send."""
-    hdfc_webhook_secret: SecretStr
-    """The secret that HDFC Bank signs its notices with: `whsec_` + base64."""
-    hdfc_webhook_url: str
-    """Where HDFC Bank sends its notices."""
-    axis_api_key: SecretStr
-    """The key that callers of Axis Bank's API must send."""
-    axis_webhook_secret: SecretStr
-    """The secret that Axis Bank signs its notices with: `whsec_` + base64."""
-    axis_webhook_url: str
-    """Where Axis Bank sends its notices."""
-
     session_seconds: float = Field(default=900, gt=0)
     """How long a netbanking session stays open."""
     webhook_timeout_seconds: float = Field(default=5, gt=0)
@@ -66,20 +85,3 @@ class BankSimulatorSettings(BaseSettings):
     """How long the fault `timeout_after_rate` keeps a caller waiting."""
     hold_seconds: float = Field(default=120, gt=0)
     """How long the fault `hold_at` keeps a payout call waiting."""
-
-    @model_validator(mode="after")
-    def _secrets_can_sign(self) -> Self:
-        for secret in (self.hdfc_webhook_secret, self.axis_webhook_secret):
-            check_secret(secret.get_secret_value())
-        return self
-
-    @property
-    def banks(self) -> dict[str, BankProfile]:
-        """Every simulated bank by its code."""
-        hdfc = BankProfile(
-            "hdfc", "HDFC Bank", "HDFC", self.hdfc_api_key, self.hdfc_webhook_secret, self.hdfc_webhook_url
-        )
-        axis = BankProfile(
-            "axis", "Axis Bank", "UTIB", self.axis_api_key, self.axis_webhook_secret, self.axis_webhook_url
-        )
-        return {bank.code: bank for bank in (hdfc, axis)}

@@ -11,7 +11,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from shared.banks.client import BankClient, clients_for, which_are_up
-from shared.config import Bank
+from shared.banks.settings import BankEndpoint
 
 FRESH_SECONDS = 2.0
 
@@ -35,7 +35,7 @@ class Banks:
 
 
 @asynccontextmanager
-async def open_banks(banks: Mapping[str, Bank], timeout_seconds: float) -> AsyncIterator[Banks]:
+async def open_banks(banks: Mapping[str, BankEndpoint], timeout_seconds: float) -> AsyncIterator[Banks]:
     """Clients for these banks, closed at the end."""
     clients = clients_for(banks, timeout_seconds)
     async with AsyncExitStack() as stack:

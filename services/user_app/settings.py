@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from shared.config import BankSettings, OnRampSettings, WelcomeSettings
+from shared.banks.settings import BankSettings
+from shared.config import OnRampSettings, WelcomeSettings
 from shared.runtime.resources import AccountSettings
 
 

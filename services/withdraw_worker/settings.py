@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from shared.banks.settings import BankSettings
 from shared.config import (
-    BankSettings,
     DatabaseSettings,
     MailSettings,
     OnRampSettings,

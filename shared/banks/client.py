@@ -28,8 +28,8 @@ from shared.banks.messages import (
     Statement,
     StatementItem,
 )
+from shared.banks.settings import BankEndpoint
 from shared.clock import rfc3339
-from shared.config import Bank
 
 MAX_CONNECTIONS = 32
 MAX_ANSWER_BYTES = 256 * 1024
@@ -60,7 +60,9 @@ class BankClient:
     Every method may raise NotSent or MayHaveBeenSent; those that ask for something new also Refused.
     """
 
-    def __init__(self, bank: Bank, timeout_seconds: float, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self, bank: BankEndpoint, timeout_seconds: float, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
         self.bank = bank
         self._timeout_seconds = timeout_seconds
         self._http = httpx.AsyncClient(
@@ -222,7 +224,7 @@ def _trusted_certificates() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-def clients_for(banks: Mapping[str, Bank], timeout_seconds: float) -> dict[str, BankClient]:
+def clients_for(banks: Mapping[str, BankEndpoint], timeout_seconds: float) -> dict[str, BankClient]:
     """A client per bank, by its code. Close them all."""
     return {code: BankClient(bank, timeout_seconds) for code, bank in banks.items()}
 

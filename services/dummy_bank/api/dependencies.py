@@ -12,6 +12,7 @@ from fastapi.security import APIKeyHeader
 from services.dummy_bank.errors import BankSaysNo
 from services.dummy_bank.settings import BankProfile
 from services.dummy_bank.simulator import Simulator
+from shared.banks.table import BANKS
 
 _api_key = APIKeyHeader(name="X-Api-Key", auto_error=False)
 
@@ -27,7 +28,7 @@ SimulatorDep = Annotated[Simulator, Depends(the_simulator)]
 
 def the_bank(
     simulator: SimulatorDep,
-    bank: Annotated[str, Path(max_length=20, json_schema_extra={"enum": ["hdfc", "axis"]})],
+    bank: Annotated[str, Path(max_length=20, json_schema_extra={"enum": list(BANKS)})],
 ) -> BankProfile:
     """The bank named in the path, or 404."""
     profile = simulator.banks.get(bank)

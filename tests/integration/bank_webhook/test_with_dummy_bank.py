@@ -16,7 +16,8 @@ from services.bank_webhook.settings import BankWebhookSettings
 from services.dummy_bank.main import create_app as create_bank
 from services.dummy_bank.settings import BankSimulatorSettings
 from shared.banks.client import BankClient, clients_for
-from shared.config import Bank, OnRampSettings
+from shared.banks.settings import BankEndpoint
+from shared.config import OnRampSettings
 from shared.db.engine import SessionMaker
 from shared.idempotency.claims import claim_for
 from shared.ids import new_token
@@ -56,7 +57,7 @@ def bank_url(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
 async def clients(bank_url: str) -> AsyncIterator[dict[str, BankClient]]:
     """Ours, of both banks."""
     banks = {
-        code: Bank(code=code, name=code, url=f"{bank_url}/{code}", api_key=SecretStr(API_KEY))
+        code: BankEndpoint(code=code, name=code, url=f"{bank_url}/{code}", api_key=SecretStr(API_KEY))
         for code in ("hdfc", "axis")
     }
     found = clients_for(banks, timeout_seconds=deadline())

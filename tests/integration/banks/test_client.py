@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from shared.banks.client import MAX_ANSWER_BYTES, BankClient, which_are_up
 from shared.banks.errors import MayHaveBeenSent, NotSent, Refused
 from shared.banks.messages import SESSION_NOT_FOUND, TRANSFER_NOT_FOUND, PayoutRequest, SessionRequest
-from shared.config import Bank
+from shared.banks.settings import BankEndpoint
 
 Script = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 
@@ -91,7 +91,7 @@ async def bank_that(script: Script, seen: list[bytes] | None = None) -> AsyncIte
 
 
 def client_at(url: str, timeout_seconds: float = 0.5) -> BankClient:
-    return BankClient(Bank(code="hdfc", name="HDFC Bank", url=url, api_key=SecretStr("k3y")), timeout_seconds)
+    return BankClient(BankEndpoint(code="hdfc", name="HDFC Bank", url=url, api_key=SecretStr("k3y")), timeout_seconds)
 
 
 async def test_a_payout_goes_to_the_banks_own_path_with_our_key() -> None:

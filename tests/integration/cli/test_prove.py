@@ -19,7 +19,7 @@ from infra.cli.main import app
 from shared import clock
 from shared.banks.client import BankClient
 from shared.banks.messages import Statement
-from shared.config import Bank
+from shared.banks.settings import BankEndpoint
 from tests.support.bank_flows import BankMove, bank_statement
 
 Run = Callable[..., Result]
@@ -139,7 +139,7 @@ async def test_a_statement_too_long_for_one_answer_is_fetched_in_parts() -> None
             return httpx.Response(422, json={"code": prove.TOO_LONG, "message": "too long"})
         return httpx.Response(200, text=Statement(items=found).model_dump_json())
 
-    bank = Bank(code="hdfc", name="HDFC Bank", url="http://bank.test", api_key=SecretStr("key"))
+    bank = BankEndpoint(code="hdfc", name="HDFC Bank", url="http://bank.test", api_key=SecretStr("key"))
     client = BankClient(bank, 5, transport=httpx.MockTransport(answer))
     fetched = await prove._whole_statement(client, prove.BEGINNING, clock.now() + timedelta(days=1))
     await client.aclose()

@@ -12,7 +12,8 @@ from pydantic import SecretStr
 from services.dummy_bank.main import create_app
 from services.dummy_bank.settings import BankSimulatorSettings
 from shared.banks.client import BankClient, clients_for
-from shared.config import Bank, OnRampSettings, OnRampTimings
+from shared.banks.settings import BankEndpoint
+from shared.config import OnRampSettings, OnRampTimings
 from tests.support.bank_notices import AXIS_SECRET, HDFC_SECRET
 from tests.support.serving import listening, serving
 
@@ -42,7 +43,7 @@ def bank_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 async def clients(bank_url: str) -> AsyncIterator[dict[str, BankClient]]:
     """Our clients of both banks, which are well at the beginning of each test."""
     banks = {
-        code: Bank(code=code, name=code.title(), url=f"{bank_url}/{code}", api_key=SecretStr(API_KEY))
+        code: BankEndpoint(code=code, name=code.title(), url=f"{bank_url}/{code}", api_key=SecretStr(API_KEY))
         for code in ("hdfc", "axis")
     }
     found = clients_for(banks, timeout_seconds=1)

@@ -16,7 +16,8 @@ from sqlalchemy import select, text
 from shared import clock
 from shared.banks.client import BankClient
 from shared.banks.errors import BankUnavailable
-from shared.config import Bank, OnRampSettings
+from shared.banks.settings import BankEndpoint
+from shared.config import OnRampSettings
 from shared.db.engine import SessionMaker
 from shared.idempotency import store
 from shared.idempotency.claims import Answer, Claim, claim_for
@@ -131,7 +132,7 @@ async def test_a_wrong_key_at_the_bank_is_the_banks_unavailability(
     sessionmaker: SessionMaker, bank_url: str, start: Any
 ) -> None:
     wallet = await a_wallet(sessionmaker)
-    client = BankClient(Bank(code="hdfc", name="HDFC", url=f"{bank_url}/hdfc", api_key=SecretStr("wrong")), 1)
+    client = BankClient(BankEndpoint(code="hdfc", name="HDFC", url=f"{bank_url}/hdfc", api_key=SecretStr("wrong")), 1)
     with pytest.raises(BankUnavailable) as unavailable:
         await start(claim_of(wallet), through={"hdfc": client})
     await client.aclose()
@@ -266,7 +267,7 @@ async def test_a_token_the_bank_gave_before_is_no_session(sessionmaker: SessionM
 
     server = await asyncio.start_server(again, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    client = BankClient(Bank(code="hdfc", name="HDFC", url=url, api_key=SecretStr("k")), 1)
+    client = BankClient(BankEndpoint(code="hdfc", name="HDFC", url=url, api_key=SecretStr("k")), 1)
     with pytest.raises(BankUnavailable):
         await start(claim_of(wallet), through={"hdfc": client})
     await client.aclose()

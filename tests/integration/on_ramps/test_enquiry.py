@@ -15,7 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared import clock
 from shared.banks.client import BankClient
 from shared.banks.messages import SessionRequest
-from shared.config import Bank, OnRampSettings
+from shared.banks.settings import BankEndpoint
+from shared.config import OnRampSettings
 from shared.db.engine import SessionMaker
 from shared.ids import new_token
 from shared.ledger.accounts import wallet_of
@@ -219,7 +220,7 @@ async def a_bank_that(act: Callable[[], Awaitable[None]], answer: bytes = b"") -
 
     server = await asyncio.start_server(handle, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    client = BankClient(Bank(code="hdfc", name="HDFC", url=url, api_key=SecretStr("k")), 2)
+    client = BankClient(BankEndpoint(code="hdfc", name="HDFC", url=url, api_key=SecretStr("k")), 2)
     return server, {"hdfc": client}
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import delete
 
 from services.dummy_bank.settings import BankSimulatorSettings
 from shared.banks.client import BankClient
-from shared.config import Bank
+from shared.banks.settings import BankEndpoint
 from shared.db.engine import SessionMaker
 from shared.models import BankCircuit
 from shared.withdrawals.engine import Engine
@@ -42,7 +42,7 @@ def running_bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 async def world(running_bank: Running, sessionmaker: SessionMaker) -> AsyncIterator[World]:
     clients = {
         code: BankClient(
-            Bank(code=code, name=code, url=f"{running_bank.url}/{code}", api_key=SecretStr(key)),
+            BankEndpoint(code=code, name=code, url=f"{running_bank.url}/{code}", api_key=SecretStr(key)),
             FAST.bank_timeout_seconds,
         )
         for code, key in KEYS.items()

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from shared import clock
 from shared.banks.client import BankClient
 from shared.banks.messages import PayoutAnswer, PayoutRequest
-from shared.config import Bank
+from shared.banks.settings import BankEndpoint
 from shared.ids import new_id
 from shared.models import BankCircuit
 from shared.withdrawals.engine import BankCall, Engine
@@ -136,7 +136,7 @@ async def test_a_bank_that_is_down_is_waited_for(world: World) -> None:
 async def test_a_refused_connection_is_certainly_not_sent(world: World) -> None:
     wallet = await world.person()
     withdrawal = await world.ask(wallet)
-    nobody = Bank(code="hdfc", name="HDFC", url="http://127.0.0.1:1", api_key="no key")
+    nobody = BankEndpoint(code="hdfc", name="HDFC", url="http://127.0.0.1:1", api_key=SecretStr("no key"))
     client = BankClient(nobody, 0.3)
     await Engine(world.sessionmaker, {"hdfc": client}, FAST).advance(owner_of(wallet), max_calls=1)
     await client.aclose()
@@ -386,7 +386,7 @@ class Absentminded(BankClient):
 async def test_a_payout_the_bank_took_in_is_not_sent_again_because_it_lost_sight_of_it(world: World) -> None:
     wallet = await world.person(1_000_00)
     withdrawal = await world.ask(wallet, 100_00)
-    bank = Absentminded(Bank(code="hdfc", name="hdfc", url="http://bank.test", api_key=SecretStr("key")), 1)
+    bank = Absentminded(BankEndpoint(code="hdfc", name="hdfc", url="http://bank.test", api_key=SecretStr("key")), 1)
     world.engine = Engine(world.sessionmaker, {"hdfc": bank}, FAST)
     await world.work_until_status([withdrawal], "needs_review", "succeeded")
     for _ in range(3):  # it is asked about on and on, and stays where it is

@@ -1,0 +1,48 @@
+"""How we reach each bank: read from `BATUA_BANK_<CODE>_*` by the services that call banks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+from shared.banks.per_bank import for_each_bank, values_of
+from shared.banks.table import BANKS
+from shared.config import Settings
+
+_PREFIX = "bank_"
+
+
+class _Reach(BaseModel):
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    url: str
+    """Base address of {bank}'s API; the paths begin with `/api`."""
+    api_key: SecretStr
+    """Our key at {bank}, sent as `X-Api-Key`."""
+    pages_url: str = ""
+    """Base address at which browsers find {bank}'s pages, when it differs from the API's."""
+
+
+@dataclass(frozen=True, slots=True)
+class BankEndpoint:
+    """Where a bank answers, and our key there."""
+
+    code: str
+    name: str
+    url: str
+    api_key: SecretStr
+    pages_url: str = ""
+
+
+@for_each_bank(_Reach, prefix=_PREFIX)
+class BankSettings(Settings):
+    """The banks' addresses and our keys there, for services that call a bank."""
+
+    @property
+    def banks(self) -> dict[str, BankEndpoint]:
+        """Every bank by its code."""
+        return {
+            bank.code: BankEndpoint(bank.code, bank.name, **values_of(self, _Reach, bank.code, prefix=_PREFIX))
+            for bank in BANKS.values()
+        }
