@@ -15,6 +15,7 @@ from shared.http.dependencies import Caller, CurrentResources, ReadSession
 from shared.http.pagination import Page, PageQuery, cursor_of
 from shared.http.problems import problem_responses
 from shared.http.query_parameters import StatementQuery
+from shared.http.receipts import PartyOut
 from shared.ledger import statement
 from shared.ledger.accounts import account_of, wallet_of
 from shared.ledger.errors import AccountNotFound
@@ -22,15 +23,6 @@ from shared.ledger.rules import Direction, TransferKind
 from shared.transfers.statement_lines import StatementLine, with_refunds
 
 router = APIRouter(tags=["transactions"])
-
-
-class PartyOut(BaseModel):
-    """Somebody at the other end; `wallet_id` is null for a bank, the platform, or a pot of one's own."""
-
-    wallet_id: str | None
-    name: str
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"wallet_id": "bob@batua", "name": "Bob Sen"}]})
 
 
 class TransactionOut(BaseModel):

@@ -8,13 +8,13 @@ from fastapi import APIRouter, status
 from fastapi.responses import JSONResponse
 from pydantic import ConfigDict, Field
 
-from shared.api.receipts import RefundOut
 from shared.auth.tokens import Identity
 from shared.http.dependencies import Caller, CurrentResources, IdempotencyKey, PinCheck, respond
 from shared.http.fields import Body, Paise, Pin
 from shared.http.keyed_requests import KEY_ERRORS, PIN_ERRORS, REPLAY_HEADERS
 from shared.http.problems import problem_responses
 from shared.http.query_parameters import OptionalText
+from shared.http.receipts import RefundOut
 from shared.idempotency.claims import Answer, claim_for
 from shared.ledger.errors import AccountClosed, InsufficientFunds, ReversalExceedsOriginal
 from shared.runtime.resources import Resources

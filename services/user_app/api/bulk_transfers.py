@@ -8,12 +8,12 @@ from fastapi import APIRouter, HTTPException, status
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.api.receipts import TransferOut
 from shared.http.dependencies import Caller, CurrentResources, IdempotencyKey, PinCheck, respond
 from shared.http.fields import Body, Flag, Paise, Pin, Recipient
 from shared.http.keyed_requests import KEY_ERRORS, PIN_ERRORS, REPLAY_HEADERS, claim_of
 from shared.http.problems import SCHEMA_REF, problem_body, problem_responses
 from shared.http.query_parameters import OptionalText
+from shared.http.receipts import TransferOut
 from shared.idempotency.claims import Answer
 from shared.transfers.bulk import MAX_ITEMS, Item, send_all
 

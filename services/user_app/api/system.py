@@ -6,12 +6,12 @@ from fastapi import APIRouter, status
 from fastapi.responses import JSONResponse
 from pydantic import ConfigDict
 
-from shared.api.receipts import TransferOut
 from shared.http.dependencies import Caller, CurrentResources, IdempotencyKey, respond
 from shared.http.fields import Body, Handle, Paise
 from shared.http.keyed_requests import KEY_ERRORS, REPLAY_HEADERS, claim_of
 from shared.http.problems import problem_responses
 from shared.http.query_parameters import OptionalText
+from shared.http.receipts import TransferOut
 from shared.idempotency.claims import Answer
 from shared.ledger.errors import AccountClosed, LedgerBusy
 from shared.transfers import commands

@@ -8,13 +8,13 @@ from fastapi import APIRouter, status
 from fastapi.responses import JSONResponse
 from pydantic import ConfigDict, Field
 
-from shared.api.receipts import TransferOut
 from shared.auth.tokens import Identity
 from shared.http.dependencies import Caller, CurrentResources, IdempotencyKey, PinCheck, ReadSession, respond
 from shared.http.fields import Body, Paise, Pin, Recipient
 from shared.http.keyed_requests import KEY_ERRORS, PIN_ERRORS, REPLAY_HEADERS, claim_of
 from shared.http.problems import problem_responses
 from shared.http.query_parameters import OptionalText
+from shared.http.receipts import TransferOut
 from shared.idempotency.claims import Answer
 from shared.ledger.errors import (
     AccountClosed,

@@ -7,8 +7,16 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.api.transactions import PartyOut
 from shared.ledger.rules import TransferKind
+
+
+class PartyOut(BaseModel):
+    """Somebody at the other end; `wallet_id` is null for a bank, the platform, or a pot of one's own."""
+
+    wallet_id: str | None
+    name: str
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"wallet_id": "bob@batua", "name": "Bob Sen"}]})
 
 
 class TransferOut(BaseModel):
