@@ -8,17 +8,17 @@ from uuid import UUID
 from shared.auth.errors import HashingBusy, PinIncorrect, PinLocked, PinTokenInvalid
 from shared.errors import BatuaError
 from shared.http.fields import Body
+from shared.http.receipts import bulk_body, refund_body, transfer_body
 from shared.idempotency.claims import SECRET_FIELDS, Claim, claim_for
 from shared.idempotency.errors import IdempotencyKeyMissing, IdempotencyKeyReused, RequestInFlight
 from shared.idempotency.keyed_request import Operation
 from shared.models import OnRamp
 from shared.on_ramps.views import body_of
-from shared.transfers.views import Receipt
 
-SEND_MONEY = Operation("POST", "/api/v1/transfers", 201, Receipt.body)
-SEND_MONEY_TO_MANY: Operation[dict[str, Any]] = Operation("POST", "/api/v1/transfers/bulk", 200, dict)
-GIVE_INITIAL_FUNDS = Operation("POST", "/api/v1/system/initial-funds", 201, Receipt.body)
-REFUND_PAYMENT: Operation[dict[str, Any]] = Operation("POST", "/api/v1/transactions/{id}/refund", 201, dict)
+SEND_MONEY = Operation("POST", "/api/v1/transfers", 201, transfer_body)
+SEND_MONEY_TO_MANY = Operation("POST", "/api/v1/transfers/bulk", 200, bulk_body)
+GIVE_INITIAL_FUNDS = Operation("POST", "/api/v1/system/initial-funds", 201, transfer_body)
+REFUND_PAYMENT = Operation("POST", "/api/v1/transactions/{id}/refund", 201, refund_body)
 START_ON_RAMP: Operation[OnRamp] = Operation("POST", "/api/v1/on-ramps", 201, body_of)
 WITHDRAW: Operation[dict[str, Any]] = Operation("POST", "/api/v1/withdrawals", 202, dict)
 

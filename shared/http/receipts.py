@@ -1,22 +1,44 @@
-"""Receipts of movements, as both apps answer them."""
+"""Receipts as JSON: what JSON routes answer, and what is stored beside an idempotency key. Amounts in paise."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.errors import BatuaError
+from shared.http.problems import SCHEMA_REF, problem_body
+from shared.ledger.parties import Party
 from shared.ledger.rules import TransferKind
+from shared.transfers.views import BulkOutcome, Receipt, RefundReceipt
+
+ITEM_SENT = 201
+"""The `status` of an item of a bulk request whose money was sent."""
+
+_PROBLEM: dict[str, Any] = {
+    "type": "urn:batua:problem:recipient_not_found",
+    "title": "No such recipient",
+    "status": 404,
+    "detail": "Nobody has this wallet id. Check the spelling: it looks like name@batua.",
+    "code": "recipient_not_found",
+}
 
 
 class PartyOut(BaseModel):
-    """Somebody at the other end; `wallet_id` is null for a bank, the platform, or a pot of one's own."""
+    """The other party; `wallet_id` is null for a bank, the platform, or a pot of one's own."""
 
     wallet_id: str | None
     name: str
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"wallet_id": "bob@batua", "name": "Bob Sen"}]})
+
+    @classmethod
+    def of(cls, party: Party) -> PartyOut:
+        """The party as JSON."""
+        return cls(wallet_id=party.wallet_id, name=party.name)
 
 
 class TransferOut(BaseModel):
@@ -50,6 +72,11 @@ class TransferOut(BaseModel):
         }
     )
 
+    @classmethod
+    def of(cls, receipt: Receipt) -> TransferOut:
+        """The receipt as JSON."""
+        return cls.model_validate(_members(receipt))
+
 
 class RefundOut(TransferOut):
     """The receipt of a refund. `refunded` of the payment it `reverses` went back by now; `refundable` is left."""
@@ -78,3 +105,57 @@ class RefundOut(TransferOut):
             ]
         }
     )
+
+
+class BulkResult(BaseModel):
+    """What became of one item: `status` 201 with its `transfer`, or any other with the `problem` it met."""
+
+    index: int
+    status: int
+    transfer: TransferOut | None = None
+    problem: Annotated[dict[str, Any], Field(json_schema_extra={"$ref": SCHEMA_REF})] | None = None
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"index": 1, "status": 404, "problem": _PROBLEM}]})
+
+
+class BulkOut(BaseModel):
+    """One result for each item, in order."""
+
+    results: list[BulkResult]
+
+
+def transfer_body(receipt: Receipt) -> dict[str, Any]:
+    """A `TransferOut`."""
+    return TransferOut.of(receipt).model_dump(mode="json", by_alias=True)
+
+
+def refund_body(refund: RefundReceipt) -> dict[str, Any]:
+    """A `RefundOut`."""
+    totals = {"reverses": refund.reverses, "refunded": refund.refunded, "refundable": refund.refundable}
+    return RefundOut.model_validate(_members(refund.receipt) | totals).model_dump(mode="json", by_alias=True)
+
+
+def bulk_body(outcomes: Sequence[BulkOutcome]) -> dict[str, Any]:
+    """A `BulkOut`, in which each item has either a transfer or a problem."""
+    return {"results": [_result(index, outcome) for index, outcome in enumerate(outcomes)]}
+
+
+def _result(index: int, outcome: BulkOutcome) -> dict[str, Any]:
+    if isinstance(outcome, BatuaError):
+        problem = problem_body(outcome)
+        return {"index": index, "status": problem["status"], "problem": problem}
+    return {"index": index, "status": ITEM_SENT, "transfer": transfer_body(outcome)}
+
+
+def _members(receipt: Receipt) -> dict[str, Any]:
+    return {
+        "id": receipt.id,
+        "kind": receipt.kind,
+        "amount": receipt.amount,
+        "currency": receipt.currency,
+        "from": PartyOut.of(receipt.sender),
+        "to": PartyOut.of(receipt.recipient),
+        "note": receipt.note,
+        "balance_after": receipt.balance_after,
+        "created_at": receipt.created_at,
+    }

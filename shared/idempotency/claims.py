@@ -1,4 +1,4 @@
-"""What an idempotency key stands for: one owner's one request, and the answer it got."""
+"""What an idempotency key stands for: one request of one owner, and its answer."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 from uuid import UUID
 
 SECRET_FIELDS = frozenset({"pin"})
-"""Checked before any of this, and never stored, hashed or logged."""
+"""Fields that are checked before the key is claimed, and never stored, hashed or logged."""
 
 _HASH_LENGTH = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A request under its key. Two claims with one key are the same request if their fingerprints agree."""
+    """A request under its key. Two claims of one key are the same request if their fingerprints are equal."""
 
     owner_id: UUID
     key: str
@@ -30,26 +30,26 @@ class Claim:
         return (self.owner_id, self.key)
 
     def differing_fields(self, field_hashes: Mapping[str, str]) -> list[str]:
-        """Names of the body fields whose values are not those of the other request, sorted."""
+        """The names of the fields whose values differ from those of the other request, sorted."""
         names = self.field_hashes.keys() | field_hashes.keys()
         return sorted(name for name in names if self.field_hashes.get(name) != field_hashes.get(name))
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A finished response, stored beside its key; `is_replayed` when it was given before."""
+    """The stored response of a request. `status` comes from the operation; `is_replayed`: it was given before."""
 
     status: int
     body: dict[str, Any]
     is_replayed: bool = False
 
     def as_replay(self) -> Answer:
-        """The same answer, marked as given before."""
+        """The same answer, marked as replayed."""
         return Answer(self.status, self.body, is_replayed=True)
 
 
 def claim_for(owner_id: UUID, key: str, *, method: str, route: str, body: Mapping[str, Any]) -> Claim:
-    """The claim of a request, from its method, route and body; secrets are left out."""
+    """The claim of a request: its fingerprint covers method, route and the body's fields without the secrets."""
     hashes = {name: _hash(value)[:_HASH_LENGTH] for name, value in body.items() if name not in SECRET_FIELDS}
     return Claim(owner_id, key, _hash([method, route, hashes]), hashes)
 

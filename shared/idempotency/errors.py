@@ -1,4 +1,4 @@
-"""Why a keyed request is not carried out."""
+"""The errors of requests with an idempotency key."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ RETRY_AFTER_SECONDS = 1
 
 @dataclass(eq=False)
 class IdempotencyKeyMissing(Malformed):
-    """A request that moves money came without a key."""
+    """A request that moves money has no key."""
 
     code = "idempotency_key_missing"
     title = "An Idempotency-Key header is required: 1 to 255 visible ASCII characters"
@@ -19,7 +19,7 @@ class IdempotencyKeyMissing(Malformed):
 
 @dataclass(eq=False)
 class IdempotencyKeyReused(Invalid):
-    """The key belongs to another request; `fields` names what differs."""
+    """The key was used for another request. `fields` are the names of the fields that differ."""
 
     fields: list[str] = field(default_factory=list)
 
@@ -28,18 +28,18 @@ class IdempotencyKeyReused(Invalid):
 
     @property
     def errors(self) -> list[FieldError]:
-        """The fields that differ, in the form of any refused body."""
+        """The fields that differ, in the form of every rejected body."""
         return [FieldError(name, "differs from the first request with this key") for name in self.fields]
 
 
 @dataclass(eq=False)
 class RequestInFlight(Conflict):
-    """The same request is being carried out right now."""
+    """The same request is being carried out now."""
 
     code = "request_in_flight"
     title = "The same request is still being carried out"
 
     @property
     def retry_after_seconds(self) -> int:
-        """The first one will be through by then."""
+        """The first request has usually ended by then."""
         return RETRY_AFTER_SECONDS

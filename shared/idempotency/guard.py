@@ -1,6 +1,6 @@
-"""The fast guard in front: turns copies away in Redis before they cost a transaction.
+"""The guard in front of the database: answers repeated requests from Redis before they cost a database transaction.
 
-It protects nothing that matters. When Redis is away, or forgot, Postgres alone decides.
+Correctness does not depend on it. When Redis is away or was emptied, Postgres alone decides (see `store`).
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ FINISHED_SECONDS = 24 * 3600
 _logger = logging.getLogger(__name__)
 
 
-class Guard:
-    """Remembers keys in flight for 30 seconds and finished answers for a day."""
+class DuplicateGuard:
+    """Keeps copies of a request away from the database: keys in flight for 30 seconds, answers for a day."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._cool_down = CoolDown()  # a dead Redis costs one request a moment, not every one
+        self._cool_down = CoolDown()  # so that not every request waits for a Redis that is away
 
     async def run(self, claim: Claim, work: Callable[[], Awaitable[Answer]]) -> Answer:
-        """Do `work` unless the key is known: then its first answer, RequestInFlight or IdempotencyKeyReused.
+        """Run `work` if its key is new. A known key gets its first answer, RequestInFlight or IdempotencyKeyReused.
 
-        A refused or failed `work` frees the key here; in Postgres its own transaction did that.
+        If `work` raises, the key is free again; in Postgres its own transaction has freed it.
         """
         if not self._cool_down.is_over:
             return await work()
@@ -43,32 +43,33 @@ class Guard:
         try:
             answer = await work()
         except BaseException:
-            await self._quietly(self._redis.delete(_name(claim)))
+            await self._try(self._redis.delete(_redis_key(claim)))
             raise
-        await self._quietly(self._redis.set(_name(claim), _write(claim, answer), ex=FINISHED_SECONDS))
+        await self._try(self._redis.set(_redis_key(claim), _to_json(claim, answer), ex=FINISHED_SECONDS))
         return answer
 
     async def _enter(self, claim: Claim) -> Answer | None:
-        name = _name(claim)
+        """The first answer of a known key; None if the key is new and marked as in flight now, or Redis is away."""
+        redis_key = _redis_key(claim)
         try:
-            if await self._redis.set(name, _write(claim, None), nx=True, ex=IN_FLIGHT_SECONDS):
+            if await self._redis.set(redis_key, _to_json(claim, None), nx=True, ex=IN_FLIGHT_SECONDS):
                 return None
-            stored = await self._redis.get(name)
+            stored = await self._redis.get(redis_key)
         except REDIS_ERRORS as error:
             self._cool_down.start()
-            _logger.warning("idempotency guard is away, Postgres decides alone: %s", error)
+            _logger.warning("Redis is away; Postgres decides alone which requests are repeated: %s", error)
             return None
-        return _judge(claim, json.loads(stored)) if stored else None
+        return _first_answer(claim, json.loads(stored)) if stored else None
 
-    async def _quietly(self, command: Awaitable[Any]) -> None:
+    async def _try(self, command: Awaitable[Any]) -> None:
         try:
             await command
         except REDIS_ERRORS as error:
             self._cool_down.start()
-            _logger.warning("idempotency guard is away: %s", error)
+            _logger.warning("Redis is away; it does not remember this request: %s", error)
 
 
-def _judge(claim: Claim, stored: dict[str, Any]) -> Answer:
+def _first_answer(claim: Claim, stored: dict[str, Any]) -> Answer:
     if stored["fingerprint"] != claim.fingerprint:
         raise IdempotencyKeyReused(claim.differing_fields(stored["field_hashes"]))
     if stored["answer"] is None:
@@ -76,11 +77,11 @@ def _judge(claim: Claim, stored: dict[str, Any]) -> Answer:
     return Answer(stored["answer"]["status"], stored["answer"]["body"], is_replayed=True)
 
 
-def _name(claim: Claim) -> str:
+def _redis_key(claim: Claim) -> str:
     return f"idem:{claim.owner_id}:{claim.key}"
 
 
-def _write(claim: Claim, answer: Answer | None) -> str:
+def _to_json(claim: Claim, answer: Answer | None) -> str:
     return json.dumps(
         {
             "fingerprint": claim.fingerprint,

@@ -1,6 +1,6 @@
-"""The truth about keys, in Postgres, in the same transaction as the money.
+"""Idempotency keys in Postgres, written in the same database transaction as the money.
 
-An insert that meets an uncommitted one of the same key waits for it, so of many copies exactly one goes on.
+An insert that meets an uncommitted insert of the same key waits for it, so exactly one of many copies goes on.
 """
 
 from __future__ import annotations
@@ -21,21 +21,22 @@ from shared.idempotency.claims import Answer, Claim
 from shared.idempotency.errors import IdempotencyKeyReused, RequestInFlight
 
 ABANDONED_AFTER = timedelta(seconds=30)
-"""A committed key without an answer belongs to a request of several steps; older than this, it died halfway."""
+"""A committed key without an answer belongs to a request of several transactions. Older than this, the request died."""
 
 KEPT_FOR = timedelta(days=7)
 PURGE_BATCH = 5000
 
-Name = tuple[UUID, str]
+KeyName = tuple[UUID, str]
+"""Owner and key: the primary key of the stored row."""
 Claimed = Answer | BatuaError | None
-"""None: the key is now ours. Answer: it was finished before. Error: it is in flight, or another request's."""
+"""None: the key is this request's now. Answer: the first answer. Error: in flight, or used for another request."""
 
 _INSERT = text("""
     INSERT INTO idempotency_keys (owner_id, key, fingerprint, field_hashes, created_at)
     SELECT owner_id, key, fingerprint, field_hashes, :now
     FROM unnest(CAST(:owner_ids AS uuid[]), CAST(:keys AS text[]), CAST(:fingerprints AS text[]),
                 CAST(:field_hashes AS jsonb[])) AS asked (owner_id, key, fingerprint, field_hashes)
-    ORDER BY owner_id, key  -- one order for everybody: waits for each other, never in a circle
+    ORDER BY owner_id, key  -- one order for all requests, so that two batches cannot deadlock
     ON CONFLICT (owner_id, key) DO UPDATE SET created_at = EXCLUDED.created_at
         WHERE idempotency_keys.status IS NULL
           AND idempotency_keys.fingerprint = EXCLUDED.fingerprint
@@ -63,8 +64,8 @@ _PURGE = text("""
 """)
 
 
-async def claim_all(session: AsyncSession, claims: Sequence[Claim]) -> dict[Name, Claimed]:
-    """Try to take every key at once, in two statements at most. The names must differ from each other."""
+async def claim_all(session: AsyncSession, claims: Sequence[Claim]) -> dict[KeyName, Claimed]:
+    """Claim all keys, in two SQL statements at most. No two claims may have the same owner and key."""
     if not claims:
         return {}
     now = clock.now()
@@ -80,16 +81,16 @@ async def claim_all(session: AsyncSession, claims: Sequence[Claim]) -> dict[Name
     )
     ours = {(row.owner_id, row.key) for row in inserted}
     others = [claim for claim in claims if claim.name not in ours]
-    result: dict[Name, Claimed] = dict.fromkeys(ours)
+    result: dict[KeyName, Claimed] = dict.fromkeys(ours)
     if others:
         rows = (await session.execute(_SELECT, _names(others))).mappings()
         stored = {(row["owner_id"], row["key"]): row for row in rows}
-        result |= {claim.name: _judge(claim, stored.get(claim.name)) for claim in others}
+        result |= {claim.name: _claimed(claim, stored.get(claim.name)) for claim in others}
     return result
 
 
 async def claim_one(session: AsyncSession, claim: Claim) -> Answer | None:
-    """Take one key: None when it is ours now, the first answer when it was finished before.
+    """Claim one key: None if it is this request's now, else the first answer.
 
     Raises RequestInFlight, IdempotencyKeyReused.
     """
@@ -100,7 +101,7 @@ async def claim_one(session: AsyncSession, claim: Claim) -> Answer | None:
 
 
 async def finish(session: AsyncSession, pairs: Sequence[tuple[Claim, Answer]]) -> None:
-    """Store the answers beside their keys."""
+    """Store each answer beside its key."""
     if pairs:
         await session.execute(
             _FINISH,
@@ -113,19 +114,19 @@ async def finish(session: AsyncSession, pairs: Sequence[tuple[Claim, Answer]]) -
 
 
 async def release(session: AsyncSession, claims: Sequence[Claim]) -> None:
-    """Free keys whose request was refused, so that the same request may succeed later."""
+    """Free the keys of rejected requests, so that the same requests may succeed later."""
     if claims:
         await session.execute(_RELEASE, _names(claims))
 
 
 async def purge(session: AsyncSession) -> int:
-    """Forget one batch of keys older than KEPT_FOR; how many went."""
+    """Delete one batch of keys older than KEPT_FOR. Answers how many."""
     result = await session.execute(_PURGE, {"before": clock.now() - KEPT_FOR, "batch": PURGE_BATCH})
     return int(getattr(result, "rowcount", 0))
 
 
-def _judge(claim: Claim, row: RowMapping | None) -> Claimed:
-    if row is None:  # freed between our two statements: the caller may simply ask again
+def _claimed(claim: Claim, row: RowMapping | None) -> Claimed:
+    if row is None:  # freed between the two statements: the caller may retry
         return RequestInFlight()
     if row["fingerprint"] != claim.fingerprint:
         return IdempotencyKeyReused(claim.differing_fields(row["field_hashes"]))

@@ -22,7 +22,7 @@ from shared.config import (
     RedisSettings,
     TokenSettings,
 )
-from shared.idempotency.guard import Guard
+from shared.idempotency.guard import DuplicateGuard
 from shared.ledger.group_commit import GroupCommit
 from shared.redis.client import open_redis
 from shared.runtime.database import Database, open_database
@@ -47,7 +47,7 @@ class Resources(Database):
     settings: AccountSettings
     audience: Audience
     redis: Redis
-    guard: Guard
+    guard: DuplicateGuard
     group_commit: GroupCommit
     hasher: Hasher
     throttle: SignInThrottle
@@ -75,7 +75,7 @@ async def open_resources(settings: AccountSettings, *, audience: Audience) -> As
                     settings=settings,
                     audience=audience,
                     redis=redis,
-                    guard=Guard(redis),
+                    guard=DuplicateGuard(redis),
                     group_commit=group_commit,
                     hasher=hasher,
                     throttle=SignInThrottle(settings.rate_limits, redis, audience=audience),

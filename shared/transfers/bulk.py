@@ -1,94 +1,98 @@
-"""Many transfers of one person in one request: salaries, a shared bill. One key, one transaction.
+"""Many transfers of one owner in one request, such as salaries: one key, one database transaction. Amounts in paise.
 
-The PIN was checked by the caller, before any of this. Amounts in paise.
+The caller has checked the PIN.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession, AsyncSessionTransaction
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.config import MovementLimits
+from shared.db.engine import SessionMaker
 from shared.errors import BatuaError
 from shared.idempotency import store
-from shared.idempotency.claims import Answer, Claim
+from shared.idempotency.claims import Answer
+from shared.idempotency.guard import DuplicateGuard
+from shared.idempotency.keyed_request import KeyedRequest
 from shared.ledger.accounts import wallet_of
 from shared.ledger.limits import SendingLimit
 from shared.ledger.parties import Holder, holders, holders_of_wallets
 from shared.ledger.post import post
-from shared.ledger.rules import Posted, Rejected, Transfer
+from shared.ledger.rules import Outcome, Posted, Rejected, Transfer
 from shared.outbox.messages import write
-from shared.transfers.commands import as_id, messages_for, sending_limits, transfer_between
 from shared.transfers.errors import AnotherRefused, RecipientNotFound
-from shared.transfers.views import Ends, receipt_for
+from shared.transfers.limits import sending_limits
+from shared.transfers.planning import account_id_in, mail_to_recipient, transfer_between
+from shared.transfers.views import BulkOutcome, Ends, receipt_for
 
-OK, CREATED = 200, 201
 MAX_ITEMS = 1000
+
+_Planned = tuple[Transfer, Ends] | BatuaError
+_Decided = tuple[Posted, Ends] | BatuaError
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """One of them: `amount` paise for `to`, a wallet id or the id of one of the owner's accounts."""
+class BulkItem:
+    """One transfer: `amount` to `to`, which is a wallet id or the id of one of the owner's accounts.
+
+    The names of the fields are part of the request's fingerprint.
+    """
 
     to: str
     amount: int
     note: str | None = None
 
 
-Outcome = tuple[Posted, Ends] | BatuaError
-Describe = Callable[[BatuaError], Mapping[str, Any]]
-"""How a refusal is told: a mapping with its `status`."""
-
-
-async def send_all(
-    session: AsyncSession,
+async def send_many(
+    request: KeyedRequest[Sequence[BulkOutcome]],
     *,
-    owner_id: UUID,
-    items: Sequence[Item],
+    items: Sequence[BulkItem],
     all_or_nothing: bool,
-    claim: Claim,
+    sessionmaker: SessionMaker,
+    guard: DuplicateGuard,
     limits: MovementLimits,
-    describe: Describe,
 ) -> Answer:
-    """Send each item from the owner's wallet, in order, each seeing those before it; a refused one stops no other.
+    """Send each item from the owner's wallet, in order; each sees the items before it. Answers an outcome per item.
 
-    With `all_or_nothing` one refused item refuses them all. Costs the same few statements however many there are.
-    The answer is kept under the key, whatever became of the items. Raises RequestInFlight, IdempotencyKeyReused.
+    A rejected item does not stop the others; with `all_or_nothing` one rejected item rejects them all. The answer is
+    stored under the key in either case. The number of SQL statements does not depend on the number of items.
+    Raises IdempotencyKeyReused, RequestInFlight.
     """
     assert 1 <= len(items) <= MAX_ITEMS
-    known = await store.claim_one(session, claim)
-    if known is not None:
-        return known
-    planned = await _plan(session, owner_id, items, limits)
-    async with session.begin_nested() as savepoint:
-        outcomes = await _post(session, planned)
-        if all_or_nothing:
-            outcomes = await _all_or_none(savepoint, outcomes)
-    messages = [outcome for outcome in outcomes if not isinstance(outcome, BatuaError)]
-    await write(session, [message for posted, ends in messages for message in messages_for(ends, posted)])
-    results = [_result(index, outcome, owner_id, describe) for index, outcome in enumerate(outcomes)]
-    answer = Answer(OK, {"results": results})
-    await store.finish(session, [(claim, answer)])
-    return answer
+    claim = request.claim(items=[asdict(item) for item in items], all_or_nothing=all_or_nothing)
+
+    async def work() -> Answer:
+        # Committed before the guard remembers the answer, so that it never remembers what did not happen.
+        async with sessionmaker.begin() as session:
+            known = await store.claim_one(session, claim)
+            if known is not None:
+                return known
+            planned = await _plan(session, request.owner_id, items, limits)
+            decided = await _post_planned(session, planned, all_or_nothing=all_or_nothing)
+            answer = request.answer([_outcome(each, request.owner_id) for each in decided])
+            await store.finish(session, [(claim, answer)])
+            return answer
+
+    return await guard.run(claim, work)
 
 
 async def _plan(
-    session: AsyncSession, owner_id: UUID, items: Sequence[Item], limits: MovementLimits
-) -> list[tuple[Transfer, Ends] | BatuaError]:
+    session: AsyncSession, owner_id: UUID, items: Sequence[BulkItem], limits: MovementLimits
+) -> list[_Planned]:
     wallet = await wallet_of(session, owner_id)
-    ids = {item.to: account_id for item in items if (account_id := as_id(item.to)) is not None}
+    ids = {item.to: account_id for item in items if (account_id := account_id_in(item.to)) is not None}
     by_account = await holders(session, {wallet.id, *ids.values()})
     recipients: dict[str, Holder] = await holders_of_wallets(session, {item.to for item in items} - ids.keys())
     for to, account_id in ids.items():
         holder = by_account.get(account_id)
-        if holder is not None and holder.owner_id == owner_id:  # an id names one's own accounts only
+        if holder is not None and holder.owner_id == owner_id:  # an id names an account of the owner's own
             recipients[to] = holder
     limit = SendingLimit(wallet.id, sending_limits(limits))
-    planned: list[tuple[Transfer, Ends] | BatuaError] = []
+    planned: list[_Planned] = []
     for item in items:
         recipient = recipients.get(item.to)
         if recipient is None:
@@ -100,28 +104,23 @@ async def _plan(
     return planned
 
 
-async def _post(session: AsyncSession, planned: Sequence[tuple[Transfer, Ends] | BatuaError]) -> list[Outcome]:
-    posted = iter(await post(session, [plan[0] for plan in planned if not isinstance(plan, BatuaError)]))
-    outcomes: list[Outcome] = []
-    for plan in planned:
-        if isinstance(plan, BatuaError):
-            outcomes.append(plan)
-            continue
-        outcome = next(posted)
-        outcomes.append(outcome.error if isinstance(outcome, Rejected) else (outcome, plan[1]))
-    return outcomes
+async def _post_planned(
+    session: AsyncSession, planned: Sequence[_Planned], *, all_or_nothing: bool
+) -> Sequence[_Decided]:
+    async with session.begin_nested() as savepoint:
+        outcomes = iter(await post(session, [each[0] for each in planned if not isinstance(each, BatuaError)]))
+        decided = [each if isinstance(each, BatuaError) else _decide(next(outcomes), each[1]) for each in planned]
+        if all_or_nothing and any(isinstance(each, BatuaError) for each in decided):
+            await savepoint.rollback()
+            decided = [each if isinstance(each, BatuaError) else AnotherRefused() for each in decided]
+    posted = [each for each in decided if not isinstance(each, BatuaError)]
+    await write(session, [message for each, ends in posted for message in mail_to_recipient(ends, each)])
+    return decided
 
 
-async def _all_or_none(savepoint: AsyncSessionTransaction, outcomes: list[Outcome]) -> list[Outcome]:
-    if not any(isinstance(outcome, BatuaError) for outcome in outcomes):
-        return outcomes
-    await savepoint.rollback()
-    return [outcome if isinstance(outcome, BatuaError) else AnotherRefused() for outcome in outcomes]
+def _decide(outcome: Outcome, ends: Ends) -> _Decided:
+    return outcome.error if isinstance(outcome, Rejected) else (outcome, ends)
 
 
-def _result(index: int, outcome: Outcome, owner_id: UUID, describe: Describe) -> dict[str, Any]:
-    if isinstance(outcome, BatuaError):
-        problem = describe(outcome)
-        return {"index": index, "status": problem["status"], "problem": problem}
-    posted, ends = outcome
-    return {"index": index, "status": CREATED, "transfer": receipt_for(posted, ends, owner_id).body()}
+def _outcome(decided: _Decided, reader: UUID) -> BulkOutcome:
+    return decided if isinstance(decided, BatuaError) else receipt_for(*decided, reader)

@@ -1,4 +1,4 @@
-"""Why money is not sent, or a pot not opened."""
+"""The errors of transfers, refunds and pots."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from shared.errors import Conflict, Forbidden, Invalid, NotFound
 
 @dataclass(eq=False)
 class RecipientNotFound(NotFound):
-    """Nobody has this wallet id, and none of one's own accounts has this id."""
+    """No owner has this wallet id, or the account id is not one of the owner's own."""
 
     code = "recipient_not_found"
     title = "No such recipient"
 
     @property
     def detail(self) -> str:
-        """What a recipient looks like."""
+        """What a wallet id looks like."""
         return "Nobody has this wallet id. Check the spelling: it looks like name@batua."
 
 
 @dataclass(eq=False)
 class TransferNotFound(NotFound):
-    """No such transfer, or the caller has no part in it."""
+    """The transfer does not exist, or the caller is not a party to it."""
 
     code = "transfer_not_found"
     title = "No such transfer"
@@ -30,7 +30,7 @@ class TransferNotFound(NotFound):
 
 @dataclass(eq=False)
 class NotRefundable(Invalid):
-    """Only a payment that one received is given back. `kind` is what it is instead, or who else received it."""
+    """Only a payment that the caller received can be refunded. `kind` is the kind of the transfer that was named."""
 
     kind: str
 
@@ -40,7 +40,7 @@ class NotRefundable(Invalid):
 
 @dataclass(eq=False)
 class AnotherRefused(Conflict):
-    """Nothing is wrong with this item, but it was to be all or nothing."""
+    """The item is valid, but another item of an all-or-nothing request was rejected."""
 
     code = "another_refused"
     title = "Not sent, because another item of the request was refused"
@@ -48,7 +48,7 @@ class AnotherRefused(Conflict):
 
 @dataclass(eq=False)
 class SystemUserOnly(Forbidden):
-    """Initial funds come from the platform's own user."""
+    """Only the platform's own user gives initial funds."""
 
     code = "system_user_only"
     title = "Only the platform's own user may do this"
@@ -56,7 +56,7 @@ class SystemUserOnly(Forbidden):
 
 @dataclass(eq=False)
 class PotNameTaken(Conflict):
-    """One owner's pots have different names."""
+    """The pots of one owner have different names."""
 
     name: str
 
@@ -66,7 +66,7 @@ class PotNameTaken(Conflict):
 
 @dataclass(eq=False)
 class TooManyPots(Conflict):
-    """`limit` pots is as many as one owner may have."""
+    """The owner has `limit` pots already, the most allowed."""
 
     limit: int
 
@@ -75,5 +75,5 @@ class TooManyPots(Conflict):
 
     @property
     def detail(self) -> str:
-        """How many one may have."""
+        """The limit."""
         return f"You have {self.limit} pots, which is as many as one may have."

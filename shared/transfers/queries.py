@@ -1,33 +1,88 @@
-"""Finding the people one can send money to."""
+"""The queries of this flow: receipts, refunded amounts, an owner's accounts, people to send money to."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
 from uuid import UUID
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.models import Account, Owner, User
+from shared.ledger.accounts import wallet_of
+from shared.ledger.parties import holder_of_wallet, holders
+from shared.models import Account, Entry, Owner, User
+from shared.models import Transfer as TransferRow
+from shared.transfers.errors import NotRefundable, TransferNotFound
+from shared.transfers.views import Ends, Payee, Person, Receipt, RefundablePayment
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
-    """What anybody who signed in may know of somebody: never the email."""
+async def get_receipt(session: AsyncSession, *, reader: UUID, transfer_id: UUID) -> Receipt:
+    """The transfer, for both parties and for the owner who initiated it. Raises TransferNotFound for all others."""
+    owned = select(Account.id).where(Account.owner_id == reader)
+    statement = select(TransferRow).where(
+        TransferRow.id == transfer_id,
+        or_(
+            TransferRow.initiated_by == reader,
+            TransferRow.debit_account_id.in_(owned),
+            TransferRow.credit_account_id.in_(owned),
+        ),
+    )
+    row = (await session.execute(statement)).scalar_one_or_none()
+    if row is None:
+        raise TransferNotFound
+    found = await holders(session, [row.debit_account_id, row.credit_account_id])
+    ends = Ends(found[row.debit_account_id], found[row.credit_account_id])
+    sender, recipient = ends.seen_by(reader)
+    return Receipt(
+        id=row.id,
+        kind=row.kind,  # type: ignore[arg-type]  # the table's check allows these alone
+        amount=row.amount,
+        currency=row.currency,
+        sender=sender,
+        recipient=recipient,
+        note=row.note,
+        balance_after=await _balance_after(session, row, ends.account_of(reader)),
+        created_at=row.created_at,
+    )
 
-    id: UUID
-    first_name: str
-    last_name: str
-    wallet_id: str
+
+async def get_refundable_payment(session: AsyncSession, *, shop_id: UUID, payment_id: UUID) -> RefundablePayment:
+    """A payment that the shop received. Raises TransferNotFound, NotRefundable."""
+    receipt = await get_receipt(session, reader=shop_id, transfer_id=payment_id)
+    account = await wallet_of(session, shop_id)
+    if receipt.kind != "payment" or receipt.recipient.wallet_id != account.handle:
+        raise NotRefundable(receipt.kind)
+    return RefundablePayment(receipt, (await refunded_amounts(session, [payment_id])).get(payment_id, 0))
+
+
+async def refunded_amounts(session: AsyncSession, transfer_ids: Collection[UUID]) -> dict[UUID, int]:
+    """Paise given back of each of these transfers; a transfer without a refund is left out."""
+    if not transfer_ids:
+        return {}
+    statement = (
+        select(TransferRow.reverses, func.sum(TransferRow.amount))
+        .where(TransferRow.reverses.in_(transfer_ids))
+        .group_by(TransferRow.reverses)
+    )
+    return {row[0]: int(row[1]) for row in await session.execute(statement) if row[0] is not None}
+
+
+async def list_accounts(
+    session: AsyncSession, *, owner_id: UUID, limit: int, after: UUID | None = None
+) -> list[Account]:
+    """At most `limit` of the owner's accounts, the wallet and pots, oldest first; those after the account `after`."""
+    statement = select(Account).where(Account.owner_id == owner_id).order_by(Account.id).limit(limit)
+    if after is not None:
+        statement = statement.where(Account.id > after)
+    return list((await session.execute(statement)).scalars())
 
 
 async def find_people(
     session: AsyncSession, *, asked_by: UUID, text: str, limit: int, after: UUID | None = None
 ) -> list[Person]:
-    """People whose name or wallet id contains `text`, in any case; everybody when it is empty.
+    """At most `limit` people whose name or wallet id contains `text`, in any case; all people when it is empty.
 
-    Shops, the platform's own user and the person asking are not among them. Oldest member first,
-    those after the person `after`.
+    Oldest member first; those after the person `after`. Never a shop, the platform's user or the person who asks.
     """
     statement = (
         select(User.id, User.first_name, User.last_name, Account.handle)
@@ -40,7 +95,7 @@ async def find_people(
     words = " ".join(text.split())
     if words:
         full_name = User.first_name + " " + User.last_name
-        # Every wallet id ends alike, so the end counts only when it was typed.
+        # Every wallet id has the same end, so the end counts only when it was typed.
         wallet_id = Account.handle if "@" in words else func.split_part(Account.handle, "@", 1)
         statement = statement.where(
             or_(full_name.icontains(words, autoescape=True), wallet_id.icontains(words, autoescape=True))
@@ -49,3 +104,23 @@ async def find_people(
         statement = statement.where(User.id > after)
     rows = (await session.execute(statement)).all()
     return [Person(row.id, row.first_name, row.last_name, row.handle) for row in rows]
+
+
+async def find_payee(session: AsyncSession, *, asked_by: UUID, wallet_id: str) -> Payee | None:
+    """The person or shop with this wallet id, in any case; None if there is none."""
+    holder = await holder_of_wallet(session, wallet_id)
+    if holder is None:
+        return None
+    seen = holder.seen_by(asked_by)
+    assert seen.wallet_id is not None
+    return Payee(seen.name, seen.wallet_id, is_shop=holder.kind == "merchant", is_oneself=holder.owner_id == asked_by)
+
+
+async def _balance_after(session: AsyncSession, row: TransferRow, account_id: UUID | None) -> int | None:
+    if account_id is None:
+        return None
+    entry = select(Entry.balance_after).where(
+        Entry.transfer_id == row.id,
+        Entry.direction == ("DEBIT" if row.debit_account_id == account_id else "CREDIT"),
+    )
+    return (await session.execute(entry)).scalar_one()

@@ -1,18 +1,20 @@
-"""Refunds: a shop gives a payment back, partly or wholly, and never more of it than there was.
+"""Refunds: a shop gives a payment back, whole or in parts. Amounts in paise.
 
-The PIN was checked by the caller, before any of this. Amounts in paise.
+The refunds of a payment never exceed it. The caller has checked the PIN.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from uuid import UUID
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.db.engine import SessionMaker
 from shared.idempotency import store
-from shared.idempotency.claims import Answer, Claim
+from shared.idempotency.claims import Answer
+from shared.idempotency.guard import DuplicateGuard
+from shared.idempotency.keyed_request import KeyedRequest
 from shared.ids import new_id
 from shared.ledger.accounts import lock_accounts
 from shared.ledger.errors import ReversalExceedsOriginal
@@ -22,34 +24,49 @@ from shared.ledger.rules import Transfer
 from shared.models import Account
 from shared.models import Transfer as TransferRow
 from shared.outbox.messages import write
-from shared.transfers.commands import messages_for
 from shared.transfers.errors import NotRefundable, TransferNotFound
-from shared.transfers.views import Ends, receipt_for
-
-CREATED = 201
+from shared.transfers.planning import mail_to_recipient
+from shared.transfers.queries import refunded_amounts
+from shared.transfers.views import Ends, RefundReceipt, receipt_for
 
 
 async def refund(
-    session: AsyncSession,
+    request: KeyedRequest[RefundReceipt],
     *,
-    owner_id: UUID,
     payment_id: UUID,
-    claim: Claim,
     amount: int | None = None,
     note: str | None = None,
+    sessionmaker: SessionMaker,
+    guard: DuplicateGuard,
 ) -> Answer:
-    """Give `amount` of a payment back to whoever paid it, or all that is left of it; key and money are one thing.
+    """Give `amount` of a payment that the owner received back to its payer, or all that is left. Answers the receipt.
 
-    Raises TransferNotFound (also for what others received), NotRefundable, ReversalExceedsOriginal,
-    InsufficientFunds, AccountClosed, RequestInFlight, IdempotencyKeyReused.
+    A repeated key gets the first answer. Raises TransferNotFound (also for payments between others), NotRefundable,
+    ReversalExceedsOriginal, InsufficientFunds, AccountClosed, IdempotencyKeyReused, RequestInFlight.
     """
-    known = await store.claim_one(session, claim)
-    if known is not None:
-        return known
-    payment = await _own_payment(session, owner_id, payment_id)
-    # Under the lock on both accounts nobody else refunds: what is left now is left when the refund is posted.
+    claim = request.claim(id=payment_id, amount=amount, note=note)
+
+    async def work() -> Answer:
+        # Committed before the guard remembers the answer, so that it never remembers what did not happen.
+        async with sessionmaker.begin() as session:
+            known = await store.claim_one(session, claim)
+            if known is not None:
+                return known
+            receipt = await _give_back(session, request.owner_id, payment_id, amount, note)
+            answer = request.answer(receipt)
+            await store.finish(session, [(claim, answer)])
+            return answer
+
+    return await guard.run(claim, work)
+
+
+async def _give_back(
+    session: AsyncSession, owner_id: UUID, payment_id: UUID, amount: int | None, note: str | None
+) -> RefundReceipt:
+    payment = await _find_received_payment(session, owner_id, payment_id)
+    # No other refund runs while both accounts are locked, so what is left now is left when this one is posted.
     await lock_accounts(session, [payment.debit_account_id, payment.credit_account_id])
-    refunded = (await refunded_of(session, [payment_id])).get(payment_id, 0)
+    refunded = (await refunded_amounts(session, [payment_id])).get(payment_id, 0)
     left = payment.amount - refunded
     if left == 0:
         raise ReversalExceedsOriginal(remaining=0)
@@ -67,30 +84,16 @@ async def refund(
     posted = await post_one(session, transfer)
     found = await holders(session, [transfer.debit_account_id, transfer.credit_account_id])
     ends = Ends(found[transfer.debit_account_id], found[transfer.credit_account_id])
-    await write(session, messages_for(ends, posted))
-    totals = {
-        "reverses": str(payment_id),
-        "refunded": refunded + transfer.amount,
-        "refundable": left - transfer.amount,
-    }
-    answer = Answer(CREATED, receipt_for(posted, ends, owner_id).body() | totals)
-    await store.finish(session, [(claim, answer)])
-    return answer
-
-
-async def refunded_of(session: AsyncSession, transfer_ids: Collection[UUID]) -> dict[UUID, int]:
-    """How many paise of these transfers were given back; one of which nothing was is left out."""
-    if not transfer_ids:
-        return {}
-    statement = (
-        select(TransferRow.reverses, func.sum(TransferRow.amount))
-        .where(TransferRow.reverses.in_(transfer_ids))
-        .group_by(TransferRow.reverses)
+    await write(session, mail_to_recipient(ends, posted))
+    return RefundReceipt(
+        receipt_for(posted, ends, owner_id),
+        reverses=payment_id,
+        refunded=refunded + transfer.amount,
+        refundable=left - transfer.amount,
     )
-    return {row[0]: int(row[1]) for row in await session.execute(statement) if row[0] is not None}
 
 
-async def _own_payment(session: AsyncSession, owner_id: UUID, transfer_id: UUID) -> TransferRow:
+async def _find_received_payment(session: AsyncSession, owner_id: UUID, transfer_id: UUID) -> TransferRow:
     owned = select(Account.id).where(Account.owner_id == owner_id)
     own = set(await session.scalars(owned))
     statement = select(TransferRow).where(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.ledger.statement import Line
-from shared.transfers.refunds import refunded_of
+from shared.transfers.queries import refunded_amounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class StatementLine:
 
 async def with_refunds(session: AsyncSession, lines: Sequence[Line]) -> list[StatementLine]:
     """The lines in their order, each with what was refunded of it. One query, none without a received payment."""
-    refunded = await refunded_of(session, [line.transfer_id for line in lines if _is_received_payment(line)])
+    refunded = await refunded_amounts(session, [line.transfer_id for line in lines if _is_received_payment(line)])
     return [StatementLine(line, refunded.get(line.transfer_id, 0)) for line in lines]
 
 

@@ -21,8 +21,7 @@ from shared.pages import formatting
 from shared.pages.forms import Form
 from shared.pages.rendering import render
 from shared.pages.statement_filters import StatementFilters
-from shared.transfers import views
-from shared.transfers.refunds import refunded_of
+from shared.transfers.queries import get_receipt, refunded_amounts
 from shared.transfers.statement_lines import StatementLine, with_refunds
 
 router = APIRouter()
@@ -106,9 +105,9 @@ async def show_payments(request: Request, caller: Caller, session: ReadSession) 
 @router.get(f"{PATH}/{{transaction_id}}")
 async def show_payment(request: Request, caller: Caller, session: ReadSession, transaction_id: UUID) -> Response:
     """One movement, and what was given back of it. Nobody else learns that there is such a one."""
-    receipt = await views.get(session, caller.owner_id, transaction_id)
+    receipt = await get_receipt(session, reader=caller.owner_id, transfer_id=transaction_id)
     shop = await profiles.merchant_profile(session, caller.owner_id)
-    refunded = (await refunded_of(session, [transaction_id])).get(transaction_id, 0)
+    refunded = (await refunded_amounts(session, [transaction_id])).get(transaction_id, 0)
     is_incoming = receipt.recipient.wallet_id == shop.wallet_id
     return render(
         request,

@@ -1,4 +1,4 @@
-"""Giving a payment back, partly or wholly: how much, why, and the PIN."""
+"""Pages that refund a payment, whole or in part: the amount, a note, the PIN."""
 
 from __future__ import annotations
 
@@ -7,26 +7,25 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.merchant_app.api.refunds import RefundIn, refund_once
 from services.merchant_app.pages.payments import PATH
 from shared.auth.tokens import Identity
 from shared.http.dependencies import Caller, CurrentResources, PinCheck, ReadSession
 from shared.http.fields import Body, Pin
+from shared.http.keyed_requests import REFUND_PAYMENT
 from shared.http.query_parameters import OptionalText
 from shared.ledger.accounts import wallet_of
 from shared.pages import formatting
 from shared.pages.forms import Form, Rupees, SubmittedForm
 from shared.pages.rendering import render, see_other
 from shared.pages.repeated_submit import answered_once
-from shared.transfers import views
-from shared.transfers.errors import NotRefundable
-from shared.transfers.refunds import refunded_of
+from shared.transfers.queries import get_refundable_payment
+from shared.transfers.refunds import refund
 
 router = APIRouter()
 
 
 class RefundForm(Body):
-    """What is typed to give money back."""
+    """The fields of the form that refunds a payment."""
 
     amount: Rupees
     note: OptionalText = None
@@ -35,12 +34,12 @@ class RefundForm(Body):
 
 @router.get(f"{PATH}/{{transaction_id}}/refund")
 async def show_refund(request: Request, caller: Caller, session: ReadSession, transaction_id: UUID) -> Response:
-    """The form, with all that is left of the payment filled in."""
+    """The form, with the amount that is left of the payment filled in."""
     return await _show(request, caller, session, transaction_id, None)
 
 
 @router.post(f"{PATH}/{{transaction_id}}/refund")
-async def give_back(
+async def refund_payment(
     *,
     request: Request,
     form: SubmittedForm,
@@ -49,12 +48,20 @@ async def give_back(
     resources: CurrentResources,
     transaction_id: UUID,
 ) -> Response:
-    """Give it back, and on to the payment; sent again, on to the payment and no more."""
+    """Refund and show the payment. The same form submitted again refunds nothing and shows the payment."""
     with form.catching():
         typed = form.read(RefundForm)
         await check_pin(typed.pin)
-        body = RefundIn(amount=typed.amount, note=typed.note)
-        await answered_once(lambda: refund_once(resources, caller, form.key, transaction_id, body))
+        await answered_once(
+            lambda: refund(
+                REFUND_PAYMENT.request(caller.owner_id, form.key),
+                payment_id=transaction_id,
+                amount=typed.amount,
+                note=typed.note,
+                sessionmaker=resources.sessionmaker,
+                guard=resources.guard,
+            )
+        )
         return see_other(f"{PATH}/{transaction_id}?refunded=1")
     async with resources.read_sessionmaker() as session:
         return await _show(request, caller, session, transaction_id, form)
@@ -64,20 +71,16 @@ async def _show(
     request: Request, caller: Identity, session: AsyncSession, payment_id: UUID, form: Form | None
 ) -> Response:
     """Raises TransferNotFound, NotRefundable."""
-    payment = await views.get(session, caller.owner_id, payment_id)
+    payment = await get_refundable_payment(session, shop_id=caller.owner_id, payment_id=payment_id)
     wallet = await wallet_of(session, caller.owner_id)
-    if payment.kind != "payment" or payment.recipient.wallet_id != wallet.handle:
-        raise NotRefundable(payment.kind)
-    refunded = (await refunded_of(session, [payment_id])).get(payment_id, 0)
-    left = payment.amount - refunded
-    form = form or Form({"amount": formatting.input_rupees(left)})
+    form = form or Form({"amount": formatting.input_rupees(payment.left)})
     return render(
         request,
         "refund.html",
         status=form.status,
         form=form,
-        payment=payment,
-        refunded=refunded,
-        left=left,
+        payment=payment.receipt,
+        refunded=payment.refunded,
+        left=payment.left,
         available=wallet.available,
     )

@@ -18,8 +18,9 @@ from shared.ledger import statement
 from shared.ledger.accounts import account_of
 from shared.ledger.errors import AccountNotFound
 from shared.models import Account
+from shared.transfers import queries
+from shared.transfers.commands import open_pot
 from shared.transfers.errors import PotNameTaken, TooManyPots
-from shared.transfers.pots import accounts_of, open_pot
 
 router = APIRouter(prefix="/accounts", tags=["accounts"])
 
@@ -85,7 +86,7 @@ class BalanceOut(BaseModel):
 @router.get("")
 async def list_accounts(caller: Caller, session: ReadSession, page: PageQuery) -> Page[AccountOut]:
     """The caller's wallet and pots, oldest first."""
-    found = await accounts_of(session, caller.owner_id, limit=page.limit + 1, after=page.after_id())
+    found = await queries.list_accounts(session, owner_id=caller.owner_id, limit=page.limit + 1, after=page.after_id())
     items = found[: page.limit]
     next_cursor = cursor_of(items[-1].id) if len(found) > page.limit else None
     return Page(items=[_shown(account) for account in items], next_cursor=next_cursor)

@@ -13,7 +13,7 @@ from shared.ledger.accounts import wallet_of
 from shared.ledger.errors import LimitName
 from shared.ledger.limits import Limits
 from shared.money import MAX_MOVEMENT_PAISE
-from shared.transfers.commands import sending_limits, sent
+from shared.transfers.limits import sending_limits, sent_on
 from shared.withdrawals.commands import withdrawal_limits, withdrawn
 
 router = APIRouter(tags=["limits"])
@@ -79,7 +79,7 @@ async def get_limits(
         timezone="Asia/Kolkata",
         resets_at=transfer.day.ends_at,
         amount=amount,
-        transfer=_shown(transfer, sent(wallet, transfer.day), amount),
+        transfer=_shown(transfer, sent_on(transfer.day, wallet), amount),
         withdrawal=_shown(withdrawal, await withdrawn(session, caller.owner_id, withdrawal.day), amount),
     )
 

@@ -1,21 +1,19 @@
-"""Sending money: to friends, to shops, between one's own accounts."""
+"""JSON routes that send money to people, to shops, and between one's own accounts."""
 
 from __future__ import annotations
 
 from uuid import UUID
 
-from fastapi import APIRouter, status
+from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from pydantic import ConfigDict, Field
 
-from shared.auth.tokens import Identity
 from shared.http.dependencies import Caller, CurrentResources, IdempotencyKey, PinCheck, ReadSession, respond
 from shared.http.fields import Body, Paise, Pin, Recipient
-from shared.http.keyed_requests import KEY_ERRORS, PIN_ERRORS, REPLAY_HEADERS, claim_of
+from shared.http.keyed_requests import KEY_ERRORS, PIN_ERRORS, REPLAY_HEADERS, SEND_MONEY
 from shared.http.problems import problem_responses
 from shared.http.query_parameters import OptionalText
 from shared.http.receipts import TransferOut
-from shared.idempotency.claims import Answer
 from shared.ledger.errors import (
     AccountClosed,
     AccountNotFound,
@@ -25,13 +23,12 @@ from shared.ledger.errors import (
     LimitExceeded,
     SameAccount,
 )
-from shared.runtime.resources import Resources
-from shared.transfers import commands, views
+from shared.transfers import commands, queries
 from shared.transfers.errors import RecipientNotFound, TransferNotFound
 
 router = APIRouter(prefix="/transfers", tags=["transfers"])
 
-MOVEMENT_ERRORS = (
+SEND_ERRORS = (
     InsufficientFunds,
     LimitExceeded,
     SameAccount,
@@ -39,6 +36,7 @@ MOVEMENT_ERRORS = (
     CurrencyMismatch,
     RecipientNotFound,
     LedgerBusy,
+    AccountNotFound,
 )
 
 
@@ -56,36 +54,13 @@ class TransferIn(Body):
     )
 
 
-async def send_once(resources: Resources, caller: Identity, key: str, body: TransferIn) -> Answer:
-    """Move the money, or repeat the answer that this key got before; the PIN was checked. Raises MOVEMENT_ERRORS,
-    AccountNotFound, IdempotencyKeyReused, RequestInFlight.
-    """
-    claim = claim_of(caller.owner_id, key, route="/api/v1/transfers", body=body)
-
-    async def work() -> Answer:
-        async with resources.read_sessionmaker() as session:
-            instruction = await commands.plan_transfer(
-                session,
-                owner_id=caller.owner_id,
-                to=body.to,
-                amount=body.amount,
-                note=body.note,
-                from_account=body.from_account,
-                claim=claim,
-                limits=resources.settings.limits,
-            )
-        return await commands.carry_out(resources.group_commit, instruction)
-
-    return await resources.guard.run(claim, work)
-
-
 @router.post(
     "",
-    status_code=status.HTTP_201_CREATED,
+    status_code=SEND_MONEY.success_status,
     response_model=TransferOut,
     responses={
-        201: REPLAY_HEADERS,
-        **problem_responses(*MOVEMENT_ERRORS, AccountNotFound, *KEY_ERRORS, *PIN_ERRORS),
+        SEND_MONEY.success_status: REPLAY_HEADERS,
+        **problem_responses(*SEND_ERRORS, *KEY_ERRORS, *PIN_ERRORS),
     },
 )
 async def send_money(
@@ -93,10 +68,21 @@ async def send_money(
 ) -> JSONResponse:
     """Send money to a friend (`p2p`) or a shop (`payment`), or move it between one's own accounts."""
     await check_pin(body.pin)
-    return respond(await send_once(resources, caller, key, body))
+    answer = await commands.send(
+        SEND_MONEY.request(caller.owner_id, key),
+        to=body.to,
+        amount=body.amount,
+        note=body.note,
+        from_account=body.from_account,
+        read_sessionmaker=resources.read_sessionmaker,
+        group_commit=resources.group_commit,
+        guard=resources.guard,
+        limits=resources.settings.limits,
+    )
+    return respond(answer)
 
 
 @router.get("/{transfer_id}", responses=problem_responses(TransferNotFound))
 async def get_transfer(caller: Caller, session: ReadSession, transfer_id: UUID) -> TransferOut:
     """A transfer, for either party."""
-    return TransferOut.model_validate((await views.get(session, caller.owner_id, transfer_id)).body())
+    return TransferOut.of(await queries.get_receipt(session, reader=caller.owner_id, transfer_id=transfer_id))

@@ -17,7 +17,8 @@ from shared.ledger.accounts import account_of, wallet_of
 from shared.pages.forms import Form
 from shared.pages.rendering import render
 from shared.pages.statement_filters import StatementFilters
-from shared.transfers.pots import MAX_POTS, accounts_of
+from shared.transfers.commands import MAX_POTS
+from shared.transfers.queries import list_accounts
 
 router = APIRouter()
 
@@ -48,7 +49,7 @@ async def show_activity(request: Request, caller: Caller, session: ReadSession) 
     found = await statement.read_page(
         session, account_id, limit=PER_PAGE, before_seq=before_seq, wanted=asked.wanted(INDIA)
     )
-    accounts = await accounts_of(session, caller.owner_id, limit=MAX_POTS + 1)
+    accounts = await list_accounts(session, owner_id=caller.owner_id, limit=MAX_POTS + 1)
     return render(
         request,
         "activity.html",

@@ -15,7 +15,8 @@ from shared.http.dependencies import Caller, ReadSession
 from shared.ledger import statement
 from shared.ledger.accounts import wallet_of
 from shared.pages.rendering import render
-from shared.transfers.pots import MAX_POTS, accounts_of
+from shared.transfers.commands import MAX_POTS
+from shared.transfers.queries import list_accounts
 from shared.withdrawals.views import recent_withdrawals
 
 router = APIRouter()
@@ -29,7 +30,7 @@ async def show_home(request: Request, caller: Caller, session: ReadSession) -> R
     user = await profiles.user_profile(session, caller.owner_id)
     wallet = await wallet_of(session, caller.owner_id)
     recent = await statement.read_page(session, wallet.id, limit=RECENT_LINES)
-    accounts = await accounts_of(session, caller.owner_id, limit=MAX_POTS + 1)
+    accounts = await list_accounts(session, owner_id=caller.owner_id, limit=MAX_POTS + 1)
     return render(
         request,
         "home.html",

@@ -1,4 +1,4 @@
-"""Pots: money put aside, and moving it between one's own accounts."""
+"""Pages of pots: money put aside, and moved between the owner's accounts."""
 
 from __future__ import annotations
 
@@ -7,26 +7,28 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.user_app.api.transfers import TransferIn, send_once
 from shared.auth.tokens import Identity
 from shared.http.dependencies import Caller, CurrentResources, PinCheck, ReadSession
 from shared.http.fields import Body, Name, Pin
+from shared.http.keyed_requests import SEND_MONEY
 from shared.pages.forms import Form, Rupees, SubmittedForm
 from shared.pages.rendering import render, see_other
 from shared.pages.repeated_submit import answered_once
-from shared.transfers.pots import MAX_POTS, accounts_of, open_pot
+from shared.transfers import commands
+from shared.transfers.commands import MAX_POTS
+from shared.transfers.queries import list_accounts
 
 router = APIRouter()
 
 
 class PotForm(Body):
-    """What a new pot is called."""
+    """The fields of the form that opens a pot."""
 
     name: Name
 
 
 class MoveForm(Body):
-    """From one of one's accounts to another."""
+    """The fields of the form that moves money between two of the owner's accounts."""
 
     from_account: UUID
     to: UUID
@@ -36,17 +38,17 @@ class MoveForm(Body):
 
 @router.get("/pots")
 async def show_pots(request: Request, caller: Caller, session: ReadSession) -> Response:
-    """The wallet and the pots, a form to move money and one to make a pot."""
+    """The wallet and the pots, a form that moves money and one that opens a pot."""
     return await _show(request, caller, session)
 
 
 @router.post("/pots")
 async def make_pot(request: Request, form: SubmittedForm, caller: Caller, resources: CurrentResources) -> Response:
-    """A new, empty pot."""
+    """Open an empty pot."""
     with form.catching():
         typed = form.read(PotForm)
         async with resources.sessionmaker.begin() as session:
-            await open_pot(session, owner_id=caller.owner_id, name=typed.name)
+            await commands.open_pot(session, owner_id=caller.owner_id, name=typed.name)
         return see_other("/pots")
     async with resources.read_sessionmaker() as session:
         return await _show(request, caller, session, pot=form)
@@ -56,12 +58,22 @@ async def make_pot(request: Request, form: SubmittedForm, caller: Caller, resour
 async def move(
     request: Request, form: SubmittedForm, caller: Caller, check_pin: PinCheck, resources: CurrentResources
 ) -> Response:
-    """Move money, and on to the receipt; sent again, on to the same receipt."""
+    """Move the money and show the receipt. The same form submitted again shows the same receipt."""
     with form.catching():
         typed = form.read(MoveForm)
         await check_pin(typed.pin)
-        body = TransferIn(to=str(typed.to), amount=typed.amount, from_account=typed.from_account)
-        answer = await answered_once(lambda: send_once(resources, caller, form.key, body))
+        answer = await answered_once(
+            lambda: commands.send(
+                SEND_MONEY.request(caller.owner_id, form.key),
+                to=str(typed.to),
+                amount=typed.amount,
+                from_account=typed.from_account,
+                read_sessionmaker=resources.read_sessionmaker,
+                group_commit=resources.group_commit,
+                guard=resources.guard,
+                limits=resources.settings.limits,
+            )
+        )
         return see_other(f"/transfers/{answer.body['id']}")
     async with resources.read_sessionmaker() as session:
         return await _show(request, caller, session, move=form)
@@ -70,7 +82,7 @@ async def move(
 async def _show(
     request: Request, caller: Identity, session: AsyncSession, *, pot: Form | None = None, move: Form | None = None
 ) -> Response:
-    accounts = await accounts_of(session, caller.owner_id, limit=MAX_POTS + 1)
+    accounts = await list_accounts(session, owner_id=caller.owner_id, limit=MAX_POTS + 1)
     refused = pot or move
     return render(
         request,

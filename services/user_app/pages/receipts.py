@@ -12,7 +12,7 @@ from shared.http.dependencies import Caller, ReadSession
 from shared.ledger.accounts import wallet_of
 from shared.ledger.parties import Party
 from shared.pages.rendering import render
-from shared.transfers import views
+from shared.transfers.queries import get_receipt
 from shared.transfers.views import Receipt
 
 router = APIRouter()
@@ -38,7 +38,7 @@ class ReceiptView:
 @router.get("/transfers/{transfer_id}")
 async def show_receipt(request: Request, caller: Caller, session: ReadSession, transfer_id: UUID) -> Response:
     """For either party; nobody else learns that there is such a transfer."""
-    receipt = await views.get(session, caller.owner_id, transfer_id)
+    receipt = await get_receipt(session, reader=caller.owner_id, transfer_id=transfer_id)
     wallet = await wallet_of(session, caller.owner_id)
     return render(request, "receipt.html", shown=view_of(receipt, wallet.handle))
 

@@ -1,28 +1,28 @@
-"""Sending money: find whom, say how much, confirm with the PIN; and what a shop's code opens."""
+"""Pages that send money: find the recipient, enter the amount, confirm with the PIN. A shop's QR code opens one too."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.user_app.api.transfers import TransferIn, send_once
 from services.user_app.pages.movements import faces
 from shared.auth.tokens import Identity
 from shared.http.dependencies import Caller, CurrentResources, PinCheck, ReadSession
 from shared.http.fields import Body, Handle, Pin
+from shared.http.keyed_requests import SEND_MONEY
 from shared.http.query_parameters import OptionalSearch, OptionalText
 from shared.ledger import statement
 from shared.ledger.accounts import wallet_of
-from shared.ledger.parties import holder_of_wallet
 from shared.pages.forms import Form, Rupees, SubmittedForm
 from shared.pages.rendering import render, see_other
 from shared.pages.repeated_submit import answered_once
+from shared.transfers import commands
 from shared.transfers.errors import RecipientNotFound
-from shared.transfers.queries import Person, find_people
+from shared.transfers.queries import find_payee, find_people
+from shared.transfers.views import Payee, Person
 
 router = APIRouter()
 
@@ -32,7 +32,7 @@ _SEARCH: TypeAdapter[str | None] = TypeAdapter(OptionalSearch)
 
 
 class SendForm(Body):
-    """What is typed to send money."""
+    """The fields of the form that sends money."""
 
     to: Handle
     amount: Rupees
@@ -40,19 +40,9 @@ class SendForm(Body):
     pin: Pin
 
 
-@dataclass(frozen=True, slots=True)
-class Payee:
-    """Who would get the money."""
-
-    name: str
-    wallet_id: str
-    is_shop: bool
-    is_oneself: bool
-
-
 @router.get("/send")
 async def show_send(request: Request, caller: Caller, session: ReadSession) -> Response:
-    """Whom to send to. Once `to` in the address is a wallet id: how much; until then it is what to search for."""
+    """The amount form if `to` in the address is a wallet id; otherwise the search for a recipient by `to`."""
     asked = request.query_params
     payee = await _find_payee(session, caller, asked.get("to", ""))
     if payee is None:
@@ -63,7 +53,7 @@ async def show_send(request: Request, caller: Caller, session: ReadSession) -> R
 
 @router.get("/send/people")
 async def suggest_people(request: Request, caller: Caller, session: ReadSession, q: str = "") -> Response:
-    """The list below the search field while somebody types: a piece of the page, not a page."""
+    """The suggestions below the search field, loaded on each keystroke: a part of a page."""
     text = _search_text(q)
     people = await _find(session, caller, text)
     return render(request, "people.html", people=people, text=text)
@@ -73,7 +63,7 @@ async def suggest_people(request: Request, caller: Caller, session: ReadSession,
 async def show_pay(
     request: Request, caller: Caller, session: ReadSession, wallet_id: Annotated[str, Path(max_length=70)]
 ) -> Response:
-    """What a shop's code opens; `?amount=` in rupees, and a `note`, may be asked for."""
+    """The page that a shop's QR code opens. `amount` (rupees) and `note` in the address fill in the form."""
     payee = await _find_payee(session, caller, wallet_id)
     if payee is None:
         raise RecipientNotFound
@@ -86,12 +76,22 @@ async def show_pay(
 async def send(
     request: Request, form: SubmittedForm, caller: Caller, check_pin: PinCheck, resources: CurrentResources
 ) -> Response:
-    """Send, and on to the receipt; sent again, on to the same receipt."""
+    """Send the money and show the receipt. The same form submitted again shows the same receipt."""
     with form.catching():
         typed = form.read(SendForm)
         await check_pin(typed.pin)
-        body = TransferIn(to=typed.to, amount=typed.amount, note=typed.note)
-        answer = await answered_once(lambda: send_once(resources, caller, form.key, body))
+        answer = await answered_once(
+            lambda: commands.send(
+                SEND_MONEY.request(caller.owner_id, form.key),
+                to=typed.to,
+                amount=typed.amount,
+                note=typed.note,
+                read_sessionmaker=resources.read_sessionmaker,
+                group_commit=resources.group_commit,
+                guard=resources.guard,
+                limits=resources.settings.limits,
+            )
+        )
         return see_other(f"/transfers/{answer.body['id']}")
     async with resources.read_sessionmaker() as session:
         payee = await _find_payee(session, caller, form.value("to"))
@@ -127,20 +127,13 @@ async def _find(session: AsyncSession, caller: Identity, text: str) -> list[Pers
 
 
 async def _find_payee(session: AsyncSession, caller: Identity, wallet_id: str) -> Payee | None:
-    holder = await holder_of_wallet(session, wallet_id) if _is_text(wallet_id) else None
-    if holder is None:
+    if "\x00" in wallet_id:  # Postgres accepts no text with it
         return None
-    seen = holder.seen_by(caller.owner_id)
-    assert seen.wallet_id is not None
-    return Payee(seen.name, seen.wallet_id, holder.kind == "merchant", holder.owner_id == caller.owner_id)
-
-
-def _is_text(typed: str) -> bool:
-    return "\x00" not in typed
+    return await find_payee(session, asked_by=caller.owner_id, wallet_id=wallet_id)
 
 
 def _search_text(typed: str) -> str:
     try:
         return _SEARCH.validate_python(typed) or ""
-    except ValidationError:  # nobody has a name like that
+    except ValidationError:  # no name has such characters
         return ""

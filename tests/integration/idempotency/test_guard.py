@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from shared.idempotency.claims import Answer, Claim, claim_for
 from shared.idempotency.errors import IdempotencyKeyReused, RequestInFlight
-from shared.idempotency.guard import Guard
+from shared.idempotency.guard import DuplicateGuard
 
 OWNER = UUID(int=7)
 
@@ -22,7 +22,7 @@ async def answered() -> Answer:
 
 
 async def test_the_work_is_done_once_and_its_answer_remembered(redis: Redis) -> None:
-    guard = Guard(redis)
+    guard = DuplicateGuard(redis)
     assert await guard.run(claim(), answered) == Answer(201, {"id": "x"})
 
     async def must_not_run() -> Answer:
@@ -36,7 +36,7 @@ async def test_the_work_is_done_once_and_its_answer_remembered(redis: Redis) -> 
 
 
 async def test_a_copy_in_flight_is_turned_away(redis: Redis) -> None:
-    guard, inside, go_on = Guard(redis), asyncio.Event(), asyncio.Event()
+    guard, inside, go_on = DuplicateGuard(redis), asyncio.Event(), asyncio.Event()
 
     async def slow() -> Answer:
         inside.set()
@@ -53,7 +53,7 @@ async def test_a_copy_in_flight_is_turned_away(redis: Redis) -> None:
 
 
 async def test_a_refusal_frees_the_key(redis: Redis) -> None:
-    guard = Guard(redis)
+    guard = DuplicateGuard(redis)
 
     async def refuse() -> Answer:
         raise RequestInFlight
@@ -65,6 +65,6 @@ async def test_a_refusal_frees_the_key(redis: Redis) -> None:
 
 async def test_without_redis_the_work_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     away = Redis.from_url("redis://127.0.0.1:1/0", socket_connect_timeout=0.2)
-    assert await Guard(away).run(claim(), answered) == Answer(201, {"id": "x"})
+    assert await DuplicateGuard(away).run(claim(), answered) == Answer(201, {"id": "x"})
     assert "Postgres decides alone" in caplog.text
     await away.aclose()
