@@ -25,7 +25,7 @@ MAX_SUBJECT_LENGTH = 150
 _AMOUNTS = ("amount", "balance_after")
 _FACTS: Mapping[str, Mapping[str, Any]] = {
     "welcome": {"wallet_id": ""},
-    "money_received": {"from_name": "Somebody", "note": None, "transfer_id": "", "balance_after": None},
+    "money_received": {"from_name": "Someone", "note": None, "transfer_id": "", "balance_after": None},
     "withdrawal_finished": {"withdrawal_id": "", "bank": "", "status": "", "utr": None, "reason": None},
 }
 """The facts that the template of each kind uses, with their defaults. An amount has no default: it is required."""

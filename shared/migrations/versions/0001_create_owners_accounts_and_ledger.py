@@ -1,4 +1,4 @@
-"""First schema: owners, accounts, the ledger and what guards them."""
+"""Create owners, accounts, the ledger, idempotency keys and the outbox."""
 
 from __future__ import annotations
 
@@ -297,7 +297,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # A table takes its indexes with it.
+    # Dropping a table drops its indexes.
     for table in (
         "ledger_seal_ranges",
         "holds",

@@ -1,4 +1,4 @@
-"""Money in from a bank, money out to one, and what banks tell us about both."""
+"""Create on-ramps, withdrawals with their timeline, bank circuits, the webhook inbox and findings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Triggers that keep the ledger append-only, and the platform's own accounts."""
+"""Create triggers that keep the ledger append-only, and the platform's own accounts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ depends_on = None
 
 APPEND_ONLY = ("transfers", "entries", "withdrawal_events", "ledger_seals", "ledger_seal_ranges")
 
-# The same ids as shared.ledger.system_accounts, written out: a migration never changes with the code.
+# The same ids as in shared.ledger.system_accounts, repeated: a migration must not change with the code.
 SYSTEM_ACCOUNTS = (
     ("00000000-0000-7000-8000-000000000001", "funding", "funding"),
     ("00000000-0000-7000-8000-000000000002", "suspense", "suspense"),

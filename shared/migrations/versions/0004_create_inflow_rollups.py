@@ -1,4 +1,4 @@
-"""Roll-ups of what shops take in, so that a report costs the same however many payments there were."""
+"""Create roll-ups of payments to shops, so that a report costs the same for any number of payments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A wallet counts what its owner sends in a day, so that a limit on it costs no look at the history."""
+"""Count on the wallet what its owner sends in a day, so that the daily limit reads one row, not the history."""
 
 from __future__ import annotations
 

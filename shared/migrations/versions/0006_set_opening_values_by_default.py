@@ -1,4 +1,4 @@
-"""What a new owner or account starts with is the schema's to say, so that services need not be let write it."""
+"""Set the opening values of owners and accounts as defaults, so that services need no grant to write them."""
 
 from __future__ import annotations
 

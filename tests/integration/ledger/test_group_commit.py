@@ -35,7 +35,7 @@ def pay(buyer: Account, shop: Account, key: str, *, initiated_by: UUID | None = 
 
 @asynccontextmanager
 async def locked(sessionmaker: SessionMaker, account: Account) -> AsyncIterator[None]:
-    """Somebody else holds the account's row while the block runs."""
+    """Another connection locks the account's row while the block runs."""
     async with sessionmaker() as session:
         await session.execute(text("SELECT 1 FROM accounts WHERE id = :id FOR UPDATE"), {"id": account.id})
         yield
@@ -59,7 +59,7 @@ async def until_somebody_waits_for_a_lock(sessionmaker: SessionMaker) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_what_comes_in_while_a_batch_is_in_flight_goes_out_together(sessionmaker: SessionMaker) -> None:
+async def test_instructions_that_arrive_during_a_batch_are_posted_together(sessionmaker: SessionMaker) -> None:
     async with sessionmaker.begin() as session:
         buyers = [await create_user(session, balance=100) for _ in range(30)]
         shop = await create_merchant(session)
@@ -82,7 +82,7 @@ async def test_one_bad_command_does_not_fail_its_neighbours(sessionmaker: Sessio
     group_commit = GroupCommit(sessionmaker, lanes=1)
     instructions = [
         pay(buyers[0], shop, "k"),
-        pay(buyers[1], shop, "k", initiated_by=new_id()),  # nobody: the database refuses the row
+        pay(buyers[1], shop, "k", initiated_by=new_id()),  # no such owner: the database rejects the row
         pay(buyers[2], shop, "k"),
     ]
     one, bad, other = await asyncio.gather(*map(group_commit.post, instructions), return_exceptions=True)
@@ -92,7 +92,7 @@ async def test_one_bad_command_does_not_fail_its_neighbours(sessionmaker: Sessio
     assert isinstance(other, Posted)
 
 
-async def test_a_lost_connection_is_tried_again_and_moves_money_once(
+async def test_a_lost_connection_is_retried_and_moves_money_once(
     sessionmaker: SessionMaker, engine: AsyncEngine
 ) -> None:
     async with sessionmaker.begin() as session:
@@ -115,7 +115,7 @@ async def test_a_lost_connection_is_tried_again_and_moves_money_once(
         assert (await session.get_one(Account, shop.id)).balance == 10
 
 
-async def test_a_database_that_stays_away_is_said_so(
+async def test_a_database_that_stays_unreachable_answers_ledger_busy(
     sessionmaker: SessionMaker, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with sessionmaker.begin() as session:
@@ -132,7 +132,7 @@ async def test_a_database_that_stays_away_is_said_so(
         await group_commit.post(pay(buyer, shop, "after closing"))
 
 
-async def test_a_full_queue_turns_people_away(sessionmaker: SessionMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_queue_rejects_instructions(sessionmaker: SessionMaker, monkeypatch: pytest.MonkeyPatch) -> None:
     async with sessionmaker.begin() as session:
         buyer, shop = await create_user(session, balance=100), await create_merchant(session)
     monkeypatch.setattr(group_commit_module, "MAX_WAITING", 2)
@@ -143,13 +143,13 @@ async def test_a_full_queue_turns_people_away(sessionmaker: SessionMaker, monkey
     assert [type(outcome) for outcome in outcomes] == [Posted, Posted, LedgerBusy, LedgerBusy, LedgerBusy]
 
 
-async def test_an_instruction_that_may_be_repeated_needs_its_key(sessionmaker: SessionMaker) -> None:
+async def test_an_instruction_needs_its_idempotency_key(sessionmaker: SessionMaker) -> None:
     group_commit = GroupCommit(sessionmaker)
     with pytest.raises(ValueError, match="needs its idempotency key"):
         await group_commit.post(Instruction(Transfer(new_id(), "p2p", new_id(), new_id(), 1)))
 
 
-async def test_an_answer_that_cannot_be_written_fails_its_caller_alone(sessionmaker: SessionMaker) -> None:
+async def test_an_answer_that_cannot_be_stored_fails_only_its_caller(sessionmaker: SessionMaker) -> None:
     async with sessionmaker.begin() as session:
         buyer, shop = await create_user(session, balance=100), await create_merchant(session)
     good = pay(buyer, shop, "good")

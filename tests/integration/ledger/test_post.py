@@ -72,7 +72,7 @@ async def test_a_released_hold_gives_the_money_back(sessionmaker: SessionMaker) 
     assert await balances(sessionmaker, wallet) == (1000, 0)
 
 
-async def test_what_is_rolled_back_never_happened(sessionmaker: SessionMaker) -> None:
+async def test_a_rollback_undoes_the_posting(sessionmaker: SessionMaker) -> None:
     async with sessionmaker.begin() as session:
         alice, bob = await create_user(session, balance=1000), await create_user(session)
     async with sessionmaker() as session:
@@ -138,7 +138,7 @@ def pay(buyer: Account, shop: Account, *, key: str, amount: int = 10) -> Instruc
     )
 
 
-async def test_a_key_moves_money_once_and_its_answer_is_kept(sessionmaker: SessionMaker) -> None:
+async def test_a_key_moves_money_once_and_its_answer_is_stored(sessionmaker: SessionMaker) -> None:
     async with sessionmaker.begin() as session:
         buyer, shop = await create_user(session, balance=100), await create_merchant(session)
     for expected in (Posted, Replayed, Replayed):
@@ -199,7 +199,7 @@ async def test_another_body_under_a_used_key_names_what_differs(sessionmaker: Se
     assert refused.error.facts() == {"fields": ["amount"]}
 
 
-async def test_commands_without_a_key_are_simply_carried_out(sessionmaker: SessionMaker) -> None:
+async def test_commands_without_a_key_are_posted(sessionmaker: SessionMaker) -> None:
     async with sessionmaker.begin() as session:
         alice, bob = await create_user(session, balance=100), await create_user(session)
     plain = Instruction(Transfer(new_id(), "p2p", alice.id, bob.id, 60))
@@ -228,7 +228,7 @@ async def test_the_database_itself_keeps_the_floor(sessionmaker: SessionMaker) -
                 await session.execute(text(f"UPDATE accounts SET {change} WHERE id = :id"), {"id": wallet.id})
 
 
-async def test_others_accounts_do_not_exist_for_one(sessionmaker: SessionMaker) -> None:
+async def test_an_account_of_another_owner_is_not_found(sessionmaker: SessionMaker) -> None:
     async with sessionmaker.begin() as session:
         alice, bob = await create_user(session), await create_user(session)
         assert alice.owner_id is not None

@@ -65,7 +65,7 @@ async def walk(sessionmaker: SessionMaker, account_id: UUID, *, limit: int, want
     raise AssertionError("the statement never ends")
 
 
-async def test_a_line_tells_what_moved_and_who_stood_at_the_other_end(sessionmaker: SessionMaker) -> None:
+async def test_a_line_names_the_transfer_and_the_counterparty(sessionmaker: SessionMaker) -> None:
     asha, ravi = await people(sessionmaker, balance=500)
     transfer_id = await move(sessionmaker, asha.id, ravi.id, 200, note="chai")
 
@@ -79,7 +79,7 @@ async def test_a_line_tells_what_moved_and_who_stood_at_the_other_end(sessionmak
     assert received.counterparty == Party(asha.handle, "Asha Rao")
 
 
-async def test_platform_and_banks_go_by_their_names_and_a_shop_by_its_own(sessionmaker: SessionMaker) -> None:
+async def test_the_platform_banks_and_shops_are_shown_by_name(sessionmaker: SessionMaker) -> None:
     asha, _ = await people(sessionmaker, balance=500)
     async with sessionmaker.begin() as session:
         shop = await factories.create_merchant(session, business_name="Chai Point")
@@ -95,7 +95,7 @@ async def test_platform_and_banks_go_by_their_names_and_a_shop_by_its_own(sessio
     ]
 
 
-async def test_a_pot_shows_its_name_to_its_owner_and_the_owner_to_everybody_else(sessionmaker: SessionMaker) -> None:
+async def test_a_pot_shows_its_name_to_its_owner_and_the_owners_name_to_others(sessionmaker: SessionMaker) -> None:
     asha, ravi = await people(sessionmaker, balance=500)
     async with sessionmaker.begin() as session:
         assert asha.owner_id is not None
@@ -194,7 +194,7 @@ async def test_the_balance_at_a_moment_is_the_last_one_written_by_then(sessionma
         assert await statement.derived_balance(session, asha.id) == 700
 
 
-async def test_no_account_no_statement(sessionmaker: SessionMaker) -> None:
+async def test_an_unknown_account_has_no_statement(sessionmaker: SessionMaker) -> None:
     async with sessionmaker() as session:
         with pytest.raises(AccountNotFound):
             await statement.read_page(session, new_id(), limit=1)

@@ -1,4 +1,4 @@
-"""Delivery against a real SMTP server: once when all goes well, at least once whatever happens."""
+"""Delivery to a real SMTP server: once without faults, at least once with faults."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.support.factories import create_merchant, create_user
 
 @dataclass
 class Mailbox:
-    """Keeps what it is given, and answers as the test says."""
+    """An SMTP server that stores mail and answers as the test says."""
 
     received: list[EmailMessage] = field(default_factory=list)
     recipient_answers: dict[str, str] = field(default_factory=dict)
@@ -127,14 +127,14 @@ async def test_a_shop_is_greeted_by_its_name(fresh_sessionmaker: SessionMaker, m
     assert body.get_content().startswith("Hello Chai & Co,")
 
 
-async def test_many_couriers_share_the_work(fresh_sessionmaker: SessionMaker, mailbox: Mailbox) -> None:
+async def test_parallel_deliveries_share_the_work(fresh_sessionmaker: SessionMaker, mailbox: Mailbox) -> None:
     await put_in(fresh_sessionmaker, 20)
     counts = await asyncio.gather(*[deliver_due(fresh_sessionmaker, mailbox.settings()) for _ in range(4)])
     assert sum(counts) == 20
     assert len({mail["Message-ID"] for mail in mailbox.received}) == len(mailbox.received) == 20
 
 
-async def test_a_courier_that_dies_before_noting_it_sends_a_copy_with_the_same_message_id(
+async def test_a_delivery_that_dies_before_its_commit_sends_a_copy_with_the_same_message_id(
     fresh_sessionmaker: SessionMaker, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await put_in(fresh_sessionmaker)
@@ -182,7 +182,7 @@ async def test_a_passing_refusal_is_tried_again_later(fresh_sessionmaker: Sessio
     assert (await rows(fresh_sessionmaker))[0].last_error is None
 
 
-async def test_a_refused_recipient_is_given_up_and_holds_nobody_up(
+async def test_a_refused_recipient_is_given_up_and_delays_no_other_message(
     fresh_sessionmaker: SessionMaker, mailbox: Mailbox
 ) -> None:
     _, refused = await put_in(fresh_sessionmaker)
@@ -207,13 +207,13 @@ async def test_passing_refusals_are_bounded_too(fresh_sessionmaker: SessionMaker
     assert (row.attempts, row.next_attempt_at) == (delivery.MAX_TRIES, None)
 
 
-async def test_a_message_that_cannot_be_written_holds_nobody_up(
+async def test_a_message_that_cannot_be_rendered_delays_no_other_message(
     fresh_sessionmaker: SessionMaker, mailbox: Mailbox
 ) -> None:
     owner_id, _ = await put_in(fresh_sessionmaker)
     async with fresh_sessionmaker.begin() as session:
         await session.execute(text("UPDATE outbox_messages SET kind = 'unheard_of'"))
-        await write(session, [Message("welcome", new_id(), {"wallet_id": "x"})])  # nobody's
+        await write(session, [Message("welcome", new_id(), {"wallet_id": "x"})])  # an owner that does not exist
         await write(session, [Message("welcome", owner_id, {"wallet_id": "x"})])
     assert await deliver_due(fresh_sessionmaker, mailbox.settings()) == 1
     errors = [row.last_error for row in await rows(fresh_sessionmaker)]

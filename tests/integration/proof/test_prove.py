@@ -23,7 +23,7 @@ from tests.support.factories import create_merchant, create_user
 
 @dataclass(slots=True)
 class World:
-    """A little of everything, and what HDFC says about it."""
+    """Accounts, transfers, holds, on-ramps and withdrawals, with HDFC's statement about them."""
 
     sessionmaker: SessionMaker
     alice: Account
@@ -199,13 +199,13 @@ async def test_at_most_twenty_offenders_are_named(world: World) -> None:
     assert len(running.offenders) == MAX_OFFENDERS
 
 
-async def test_a_bank_line_we_lack_or_a_line_of_ours_the_bank_lacks_is_named(world: World) -> None:
-    extra = await world.prove([*world.moves, ("nobody", "CREDIT", 900)])
+async def test_a_line_that_only_one_book_has_is_named(world: World) -> None:
+    extra = await world.prove([*world.moves, ("unknown", "CREDIT", 900)])
     assert {check.name for check in extra.failed} == {
         "hdfc: our settlement account equals the bank's book, line by line",
         "hdfc: the balance at the bank is ours",
     }
-    assert extra.failed[0].offenders[0]["reference"] == "nobody"
+    assert extra.failed[0].offenders[0]["reference"] == "unknown"
     less = await world.prove(world.moves[:1])
     assert {row["kind"] for row in less.failed[0].offenders} == {"missing_at_bank"}
     other_bank = await prove(world.sessionmaker, statements={"axis": bank_statement(world.moves)})
@@ -221,7 +221,7 @@ async def test_a_statement_that_does_not_add_up_is_named(world: World) -> None:
     assert "adds up" in failed_names(without_the_first)
 
 
-async def test_what_is_under_way_is_listed_and_not_held_against_us(world: World) -> None:
+async def test_lines_of_running_payments_are_listed_and_do_not_fail_the_proof(world: World) -> None:
     async with world.sessionmaker.begin() as session:
         pending = await create_on_ramp(session, world.alice, 800, status="pending")
         unknown = await create_withdrawal(session, world.alice, 90, status="unknown")
@@ -239,7 +239,7 @@ async def test_a_queued_withdrawal_explains_nothing(world: World) -> None:
     assert not (await world.prove([*world.moves, (str(queued.id), "DEBIT", 90)])).ok
 
 
-async def test_a_fetched_statement_may_run_ahead_of_the_snapshot(world: World) -> None:
+async def test_a_fetched_statement_may_be_newer_than_the_snapshot(world: World) -> None:
     async def fetch() -> dict[str, list[StatementItem]]:
         async with world.sessionmaker.begin() as session:  # happens while the snapshot stands
             later = await create_on_ramp(session, world.alice, 10)

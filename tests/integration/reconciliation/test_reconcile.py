@@ -1,4 +1,4 @@
-"""Differences are filed once, money of nobody's is parked once, and what clears up is closed again."""
+"""Differences are stored once, unmatched credits are parked once, and differences that end are resolved."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HOUR = timedelta(hours=1)
 
 @dataclass(slots=True)
 class Bank:
-    """A bank whose book is what the test says: all that reconciliation needs of one."""
+    """A bank whose statement the test writes."""
 
     items: Sequence[StatementItem]
 
@@ -35,7 +35,7 @@ class Bank:
 
 @dataclass(slots=True)
 class Desk:
-    """Reconciles the last day, with or without the grace that young lines get."""
+    """Reconciles the last day, with or without the grace for new lines."""
 
     sessionmaker: SessionMaker
 
@@ -72,7 +72,7 @@ async def wallet(desk: Desk, balance: int = 1_000) -> Account:
 
 
 async def on_ramp(desk: Desk, account: Account, amount: int, status: str = "success") -> OnRamp:
-    """As if it had been an hour ago."""
+    """Move everything an hour into the past."""
     now = clock.now() - HOUR
     with clock.reading(lambda: now):
         async with desk.sessionmaker.begin() as session:
@@ -86,7 +86,7 @@ async def test_equal_books_file_nothing(desk: Desk) -> None:
     assert (report.matched, report.filed, await desk.findings()) == (1, 0, {})
 
 
-async def test_a_credit_of_nobodys_is_parked_once_and_the_books_stay_equal(desk: Desk) -> None:
+async def test_an_unmatched_credit_is_parked_once_and_the_books_stay_equal(desk: Desk) -> None:
     moves: list[BankMove] = [("stranger", "CREDIT", 900)]
     assert not await desk.agrees_with(moves)
     first, second = await desk.run(moves), await desk.run(moves)
@@ -165,7 +165,7 @@ async def test_what_the_bank_lacks_or_has_too_much_of_is_filed_and_nothing_is_po
     assert cleared.resolved == 1
 
 
-async def test_young_lines_and_what_is_under_way_are_left_alone(desk: Desk) -> None:
+async def test_new_lines_and_running_payments_are_not_differences(desk: Desk) -> None:
     account = await wallet(desk)
     pending = await on_ramp(desk, account, 500, status="pending")
     async with desk.sessionmaker.begin() as session:

@@ -1,4 +1,4 @@
-"""What is announced, and when: after the commit, and only then."""
+"""Wake-ups are published after the commit, and only then."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def announcing(engine: AsyncEngine, told: Told) -> SessionMaker:
     return sessionmaker
 
 
-async def test_both_ends_of_a_movement_are_told_of_once_it_is_committed(
+async def test_both_owners_of_a_transfer_are_woken_after_its_commit(
     announcing: SessionMaker, sessionmaker: SessionMaker, told: Told
 ) -> None:
     async with sessionmaker.begin() as session:
@@ -45,7 +45,7 @@ async def test_both_ends_of_a_movement_are_told_of_once_it_is_committed(
     assert told == [{asha.id, ravi.id}]
 
 
-async def test_what_is_rolled_back_is_never_told(announcing: SessionMaker, told: Told) -> None:
+async def test_a_rollback_wakes_no_owner(announcing: SessionMaker, told: Told) -> None:
     async with announcing() as session:
         await session.execute(text("SELECT 1"))
         wake_after_commit(session, [new_id()])
@@ -53,7 +53,7 @@ async def test_what_is_rolled_back_is_never_told(announcing: SessionMaker, told:
     assert told == []
 
 
-async def test_a_savepoint_is_no_commit(announcing: SessionMaker, told: Told) -> None:
+async def test_a_savepoint_wakes_no_owner(announcing: SessionMaker, told: Told) -> None:
     account_id = new_id()
     async with announcing() as session:
         async with session.begin_nested():
@@ -67,7 +67,7 @@ async def test_a_savepoint_is_no_commit(announcing: SessionMaker, told: Told) ->
     assert told == [{account_id}]
 
 
-async def test_an_announcement_arrives_once_however_often_it_was_made(redis: Redis) -> None:
+async def test_several_changes_become_one_wake_up(redis: Redis) -> None:
     account_id = new_id()
     announcer = Announcer(redis)
     async with redis.pubsub(ignore_subscribe_messages=True) as listening:
@@ -82,7 +82,7 @@ async def test_an_announcement_arrives_once_however_often_it_was_made(redis: Red
         assert await listening.get_message(timeout=0.1) is None
 
 
-async def test_without_redis_nobody_waits_and_nothing_is_raised() -> None:
+async def test_without_redis_no_caller_waits_and_nothing_is_raised() -> None:
     announcer = Announcer(Redis.from_url("redis://127.0.0.1:1/0"))
     for _ in range(3):
         announcer.tell([new_id()])

@@ -1,4 +1,4 @@
-"""A database that is away is told from a mistake of ours, wherever the driver noticed."""
+"""An outage of the database is told from a mistake in our code, wherever the driver raises it."""
 
 from __future__ import annotations
 

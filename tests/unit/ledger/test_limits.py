@@ -34,7 +34,7 @@ def test_a_day_ends_at_midnight_in_india(moment: datetime, date: str) -> None:
 
 
 @given(paise, paise, paise, st.integers(0, 2000))
-def test_what_is_refused_is_what_there_is_no_room_for(per_movement: int, per_day: int, amount: int, used: int) -> None:
+def test_an_amount_above_the_room_is_rejected(per_movement: int, per_day: int, amount: int, used: int) -> None:
     limits = Limits("transfer", per_movement, per_day, TODAY)
     if amount <= limits.room(used):
         limits.check(amount, used)
@@ -51,7 +51,7 @@ def send(number: int, amount: int, day: datetime, source: UUID = WALLET) -> Tran
     return Transfer(UUID(int=100 + number), "p2p", source, FRIEND, amount, limit=limit)
 
 
-def test_a_new_day_begins_with_nothing_and_a_slow_clock_does_not_begin_an_old_one_again() -> None:
+def test_a_new_day_starts_at_zero_and_a_slow_clock_does_not_restart_the_old_day() -> None:
     books = Books({each: AccountState(each, balance=5000) for each in (WALLET, POT, FRIEND)})
     noon = datetime(2026, 11, 20, 12, tzinfo=UTC)
     tomorrow = noon + timedelta(days=1)

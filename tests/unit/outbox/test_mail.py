@@ -1,4 +1,4 @@
-"""Mails say what happened, and nothing people wrote can become anything but text."""
+"""Mails state what happened, and text that people wrote stays text."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_html_in_a_name_or_a_note_is_text() -> None:
 
 
 @given(name=st.text(max_size=300), note=st.text(max_size=300))
-def test_whatever_people_write_the_mail_can_be_sent_and_keeps_its_headers(name: str, note: str) -> None:
+def test_any_text_can_be_mailed_and_keeps_the_headers(name: str, note: str) -> None:
     mail = render(letter("money_received", {**RECEIVED, "from_name": name, "note": note}, name=name), mail_from=FROM)
     reread = message_from_bytes(mail.as_bytes(policy=SMTP), policy=default)
     assert sorted(reread.keys()) == sorted(mail.keys())
