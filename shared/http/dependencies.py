@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared.auth import pins
 from shared.auth.errors import AuthenticationRequired
 from shared.auth.tokens import Identity
+from shared.http.client_address import client_address
 from shared.http.cookies import SESSION_COOKIE, require_same_origin
 from shared.http.errors import InvalidRequest
 from shared.http.fields import IDEMPOTENCY_KEY_PATTERN
@@ -37,6 +38,16 @@ def current_resources(request: Request) -> Resources:
 
 
 CurrentResources = Annotated[Resources, Depends(current_resources)]
+
+
+def _client_address(request: Request, resources: CurrentResources) -> str:
+    peer = request.client.host if request.client is not None else None
+    forwarded_for = request.headers.getlist("x-forwarded-for")
+    return str(client_address(peer, forwarded_for, resources.settings.trusted_proxies) or peer or "unknown")
+
+
+ClientAddress = Annotated[str, Depends(_client_address)]
+"""The caller's network address, behind the proxies that we trust."""
 
 
 async def write_session(request: Request) -> AsyncIterator[AsyncSession]:

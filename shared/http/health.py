@@ -1,4 +1,4 @@
-"""Whether the process is up (`/healthz`), and whether what it needs is there (`/readyz`)."""
+"""`/healthz`: the process is up. `/readyz`: what it needs is there. `/metrics`: what it counts."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import text
-
-from shared.runtime import metrics
 
 CHECK_TIMEOUT_SECONDS = 2.0
 
@@ -20,7 +19,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Dependency:
-    """Something a service needs. `check` raises when it is away; one that is not required is only reported."""
+    """Something a service needs. `check` raises when it is away. If it is not required, `/readyz` only reports it."""
 
     name: str
     check: Callable[[FastAPI], Awaitable[None]]
@@ -43,7 +42,7 @@ REDIS = Dependency("redis", check_redis, is_required=False)
 
 
 def health_router(readiness: Sequence[Dependency]) -> APIRouter:
-    """The three routes that every service has; they need no token and are not part of the published contract."""
+    """Three routes of every service, without a token and outside the OpenAPI document."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/healthz")
@@ -63,7 +62,7 @@ def health_router(readiness: Sequence[Dependency]) -> APIRouter:
 
     @router.get("/metrics")
     async def prometheus() -> Response:
-        return metrics.render()
+        return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return router
 
@@ -72,7 +71,7 @@ async def _is_there(dependency: Dependency, app: FastAPI) -> bool:
     try:
         async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
             await dependency.check(app)
-    except Exception as error:  # whatever is wrong with it, it is not there
+    except Exception as error:  # any failure means: not there
         _logger.warning("%s is not ready: %s", dependency.name, type(error).__name__)
         return False
     return True

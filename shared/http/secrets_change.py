@@ -1,4 +1,4 @@
-"""Changing password and PIN over HTTP: what both apps' profiles do alike."""
+"""Changing the password and the PIN over HTTP, by the JSON routes and by the pages of both apps."""
 
 from __future__ import annotations
 
@@ -8,23 +8,21 @@ from typing import Annotated
 from fastapi import Depends
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.api.sessions import ClientAddress
 from shared.auth import profiles
 from shared.auth.errors import CurrentPasswordIncorrect, HashingBusy, TooManyAttempts
 from shared.auth.profiles import NewSecrets
 from shared.auth.tokens import Identity
 from shared.errors import BatuaError
-from shared.http.dependencies import Caller, CurrentResources
+from shared.http.dependencies import Caller, ClientAddress, CurrentResources
 from shared.http.errors import InvalidRequest
 from shared.http.fields import Body, GivenPassword, Password, Pin
 from shared.runtime.resources import Resources
 
 SECRET_ERRORS: tuple[type[BatuaError], ...] = (CurrentPasswordIncorrect, TooManyAttempts, HashingBusy)
-SECRET_FIELDS = {"current_password", "new_password", "new_pin"}
 
 
 class SecretsBody(Body):
-    """The secrets' part of a profile change; a new one needs `current_password`."""
+    """New secrets of a profile; each needs `current_password`."""
 
     current_password: GivenPassword | None = None
     new_password: Password | None = None
@@ -33,7 +31,7 @@ class SecretsBody(Body):
 
 @dataclass(frozen=True, slots=True)
 class SecretsChange:
-    """Checks and hashes first, with no transaction open; stores within the route's."""
+    """Checks and hashes before a transaction is open, then stores within the route's."""
 
     resources: Resources
     caller: Identity

@@ -1,4 +1,4 @@
-"""Changing the password and the PIN on pages: the same in both apps, which each say so on their own profile."""
+"""Changing the password and the PIN on pages, the same in both apps."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ SAVED = {
     "password": "Your password is changed. Every other device is signed out.",
     "pin": "Your PIN is changed.",
 }
-"""What `/profile?saved=` then says."""
+"""What the profile page says after `/profile?saved=`."""
 
 
 class PasswordForm(Body):
-    """A new password, allowed by the present one."""
+    """A new password, confirmed by the current one."""
 
     current_password: GivenPassword
     new_password: Password
 
 
 class PinForm(Body):
-    """A new PIN, allowed by the password."""
+    """A new PIN, confirmed by the password."""
 
     current_password: GivenPassword
     new_pin: Pin
@@ -44,7 +44,7 @@ async def show_password(request: Request, caller: Caller) -> Response:
 async def change_password(
     request: Request, form: SubmittedForm, secrets: CurrentSecretsChange, resources: CurrentResources
 ) -> Response:
-    """Signs out every other session."""
+    """Change the password, which ends every other session."""
     with form.catching():
         typed = form.read(PasswordForm)
         body = SecretsBody(current_password=typed.current_password, new_password=typed.new_password)
@@ -63,7 +63,7 @@ async def show_pin(request: Request, caller: Caller) -> Response:
 async def change_pin(
     request: Request, form: SubmittedForm, secrets: CurrentSecretsChange, resources: CurrentResources
 ) -> Response:
-    """The PIN without which no money leaves."""
+    """Change the PIN."""
     with form.catching():
         typed = form.read(PinForm)
         body = SecretsBody(current_password=typed.current_password, new_pin=typed.new_pin)

@@ -1,4 +1,4 @@
-"""Signing in and out on pages: the same in both apps. Signing up differs, so each app has its own form for that."""
+"""Signing in and out on pages, the same in both apps. Each app has its own form for signing up."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from shared.api import sessions
-from shared.api.sessions import ClientAddress, LoginBody
 from shared.auth import tokens
 from shared.errors import Unauthenticated
 from shared.http.cookies import SESSION_COOKIE, clear_session_cookie, require_same_origin
-from shared.http.dependencies import CurrentResources
+from shared.http.dependencies import ClientAddress, CurrentResources
+from shared.http.sessions import LoginBody, authenticate, start_session
 from shared.pages.forms import Form, SubmittedForm
 from shared.pages.paths import SIGN_IN, own_path
 from shared.pages.rendering import render, see_other
@@ -21,7 +20,7 @@ router = APIRouter()
 
 
 async def is_signed_in(request: Request, resources: Resources) -> bool:
-    """Whether the browser shows a session that still counts."""
+    """Whether the browser sent the cookie of a valid session."""
     token = request.cookies.get(SESSION_COOKIE)
     if not token:
         return False
@@ -34,15 +33,15 @@ async def is_signed_in(request: Request, resources: Resources) -> bool:
 
 
 def welcome(resources: Resources, owner_id: UUID, next_path: str | None) -> Response:
-    """On to where somebody wanted to go, with a new session."""
+    """Start a session and go on to `next_path`."""
     response = see_other(own_path(next_path))
-    sessions.start_session(response, resources, owner_id)
+    start_session(response, resources, owner_id)
     return response
 
 
 @router.get("/sign-in")
 async def show_sign_in(request: Request, resources: CurrentResources, next: str | None = None) -> Response:  # noqa: A002 - what the address says
-    """The form; somebody signed in already goes on at once."""
+    """The form; with a session, the page after it."""
     if await is_signed_in(request, resources):
         return see_other(own_path(next))
     return render(
@@ -54,17 +53,17 @@ async def show_sign_in(request: Request, resources: CurrentResources, next: str 
 async def sign_in(
     request: Request, form: SubmittedForm, address: ClientAddress, resources: CurrentResources
 ) -> Response:
-    """Email and password to a session."""
+    """Start a session, or show the form again."""
     wanted = own_path(form.values.get("next"))
     with form.catching():
-        owner_id = await sessions.sign_in(resources, form.read(LoginBody), address)
+        owner_id = await authenticate(resources, form.read(LoginBody), address)
         return welcome(resources, owner_id, wanted)
     return render(request, "sign-in.html", status=form.status, form=form, next=wanted, signed_out=False)
 
 
 @router.post("/sign-out", dependencies=[Depends(require_same_origin)])
 async def sign_out(request: Request, resources: CurrentResources) -> Response:
-    """This session ends everywhere; a session that counts no more ends quietly."""
+    """Revoke the session, if it is still valid, and forget its cookie."""
     try:
         async with resources.sessionmaker.begin() as session:
             identity = await resources.tokens.verify(session, request.cookies.get(SESSION_COOKIE, ""))

@@ -1,9 +1,8 @@
-"""Counts and times of requests, by route template (never by path, which holds ids)."""
+"""Counts and times of requests, by route template: a path would hold ids."""
 
 from __future__ import annotations
 
-from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
-from starlette.responses import Response
+from prometheus_client import Counter, Histogram
 
 _REQUESTS = Counter("batua_http_requests", "Requests answered", ["service", "method", "route", "status"])
 _SECONDS = Histogram("batua_http_request_seconds", "Time to answer", ["service", "method", "route"])
@@ -13,8 +12,3 @@ def observe(*, service: str, method: str, route: str, status: int, seconds: floa
     """Count one answered request."""
     _REQUESTS.labels(service, method, route, str(status)).inc()
     _SECONDS.labels(service, method, route).observe(seconds)
-
-
-def render() -> Response:
-    """Everything this process counts, in the Prometheus text format."""
-    return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -9,14 +9,15 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.api import sessions
-from shared.api.sessions import ClientAddress, LoginBody, SessionAnswer
+from shared.api.sessions import SessionAnswer
 from shared.auth import profiles, registration
 from shared.auth.errors import EmailTaken, HashingBusy, TooManySignUps
 from shared.auth.registration import Credentials
 from shared.calendar import INDIA
-from shared.http.dependencies import CurrentResources, ReadSession, WriteSession
+from shared.http.dependencies import ClientAddress, CurrentResources, ReadSession, WriteSession
 from shared.http.fields import Body, Email, Name, Password, Pin, Timezone
 from shared.http.problems import problem_responses
+from shared.http.sessions import LoginBody, authenticate, start_session
 from shared.runtime.resources import Resources
 
 DEFAULT_TIMEZONE = INDIA.key
@@ -79,7 +80,7 @@ async def register(
 ) -> MerchantSessionAnswer:
     """Sign up: a shop and its account with a balance of zero, or neither."""
     merchant = await sign_up(session, resources, body, address)
-    issued = sessions.start_session(response, resources, merchant.id)
+    issued = start_session(response, resources, merchant.id)
     return MerchantSessionAnswer(merchant=merchant, token=issued.token, expires_at=issued.expires_at)
 
 
@@ -114,9 +115,9 @@ async def login(
     body: LoginBody, address: ClientAddress, response: Response, resources: CurrentResources, session: ReadSession
 ) -> MerchantSessionAnswer:
     """Sign in. An unknown email and a wrong password are answered alike."""
-    owner_id = await sessions.sign_in(resources, body, address)
+    owner_id = await authenticate(resources, body, address)
     merchant = MerchantAnswer.model_validate(await profiles.merchant_profile(session, owner_id))
-    issued = sessions.start_session(response, resources, owner_id)
+    issued = start_session(response, resources, owner_id)
     return MerchantSessionAnswer(merchant=merchant, token=issued.token, expires_at=issued.expires_at)
 
 

@@ -7,8 +7,7 @@ from fastapi import APIRouter, Request, Response
 from services.merchant_app.api.auth import DEFAULT_TIMEZONE, RegisterBody
 from services.merchant_app.api.auth import sign_up as register_shop
 from services.merchant_app.pages.shop_fields import category_options, timezone_options
-from shared.api.sessions import ClientAddress
-from shared.http.dependencies import CurrentResources
+from shared.http.dependencies import ClientAddress, CurrentResources
 from shared.pages.forms import Form, SubmittedForm
 from shared.pages.paths import own_path
 from shared.pages.rendering import render, see_other

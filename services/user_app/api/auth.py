@@ -10,13 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.user_app.settings import UserAppSettings
 from shared.api import sessions
-from shared.api.sessions import ClientAddress, LoginBody, SessionAnswer
+from shared.api.sessions import SessionAnswer
 from shared.auth import profiles, registration
 from shared.auth.errors import EmailTaken, HashingBusy, TooManySignUps
 from shared.auth.registration import Credentials
-from shared.http.dependencies import CurrentResources, ReadSession, WriteSession
+from shared.http.dependencies import ClientAddress, CurrentResources, ReadSession, WriteSession
 from shared.http.fields import Body, Email, Name, Password, Pin
 from shared.http.problems import problem_responses
+from shared.http.sessions import LoginBody, authenticate, start_session
 from shared.runtime.resources import Resources
 
 router = APIRouter(tags=["sessions"])
@@ -76,7 +77,7 @@ async def register(
 ) -> UserSessionAnswer:
     """Sign up: a person and a wallet with a balance of zero, or neither."""
     user = await sign_up(session, resources, request.app.state.settings, body, address)
-    issued = sessions.start_session(response, resources, user.id)
+    issued = start_session(response, resources, user.id)
     return UserSessionAnswer(user=user, token=issued.token, expires_at=issued.expires_at)
 
 
@@ -112,9 +113,9 @@ async def login(
     body: LoginBody, address: ClientAddress, response: Response, resources: CurrentResources, session: ReadSession
 ) -> UserSessionAnswer:
     """Sign in. An unknown email and a wrong password are answered alike."""
-    owner_id = await sessions.sign_in(resources, body, address)
+    owner_id = await authenticate(resources, body, address)
     user = UserAnswer.model_validate(await profiles.user_profile(session, owner_id))
-    issued = sessions.start_session(response, resources, owner_id)
+    issued = start_session(response, resources, owner_id)
     return UserSessionAnswer(user=user, token=issued.token, expires_at=issued.expires_at)
 
 

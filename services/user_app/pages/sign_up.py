@@ -6,8 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from services.user_app.api.auth import RegisterBody
 from services.user_app.api.auth import sign_up as register_person
-from shared.api.sessions import ClientAddress
-from shared.http.dependencies import CurrentResources
+from shared.http.dependencies import ClientAddress, CurrentResources
 from shared.pages.forms import Form, SubmittedForm
 from shared.pages.paths import own_path
 from shared.pages.rendering import render, see_other
