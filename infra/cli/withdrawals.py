@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from infra.cli.failures import exit_with, read_settings
 from infra.local.environment import load_local_environment
+from shared.banks.account_numbers import masked
 from shared.config import DatabaseSettings
 from shared.db.engine import create_engine, create_sessionmaker
 from shared.errors import BatuaError
@@ -20,7 +21,6 @@ from shared.money import Money
 from shared.withdrawals.review import list_review
 from shared.withdrawals.review import resolve as resolve_withdrawal
 from shared.withdrawals.states import Paid, PayoutRefused
-from shared.withdrawals.views import mask
 
 app = typer.Typer(name="withdrawals", help="Withdrawals that need a person.", no_args_is_help=True)
 
@@ -70,7 +70,7 @@ def _decision(paid: bool, utr: str | None, failed: bool, reason: str | None) -> 
 def _line(withdrawal: Withdrawal) -> str:
     """One line each, whole whatever the width of the terminal: somebody is going to copy the id."""
     since = "" if withdrawal.active_since is None else f"active since {withdrawal.active_since:%Y-%m-%d %H:%M} UTC"
-    account, amount = mask(withdrawal.account_number), Money(withdrawal.amount)
+    account, amount = masked(withdrawal.account_number), Money(withdrawal.amount)
     return f"{withdrawal.id}  {withdrawal.bank}  {account}  {amount}  {since}  sent {withdrawal.attempts} times"
 
 

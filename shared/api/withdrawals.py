@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.auth.tokens import Identity
+from shared.banks.account_numbers import AccountNumber, Ifsc
 from shared.http.dependencies import (
     Caller,
     CurrentResources,
@@ -70,8 +71,8 @@ class WithdrawalIn(Body):
     """How much to which bank account; without `pin` an `X-Pin-Token` is needed."""
 
     bank: Annotated[str, Field(min_length=1, max_length=16, pattern="^[a-z]+$", examples=["hdfc"])]
-    account_number: Annotated[str, Field(pattern="^[0-9]{6,18}$", examples=["123456781234"])]
-    ifsc: Annotated[str, Field(pattern="^[A-Z]{4}0[A-Z0-9]{6}$", examples=["HDFC0000001"])]
+    account_number: Annotated[AccountNumber, Field(examples=["123456781234"])]
+    ifsc: Annotated[Ifsc, Field(examples=["HDFC0000001"])]
     account_holder: Name
     amount: Paise
     pin: Pin | None = None

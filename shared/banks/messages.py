@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from shared.banks.account_numbers import AccountNumber, Ifsc
 from shared.money import MAX_MOVEMENT_PAISE
 
 MAX_LIST_ITEMS = 100_000
@@ -72,8 +73,8 @@ class PayoutRequest(Sent):
     """
 
     reference: Identifier
-    account_number: Annotated[str, Field(pattern=r"^[0-9A-Za-z]{4,34}$")]
-    ifsc: Annotated[str, Field(pattern=r"^[A-Za-z]{4}0[0-9A-Za-z]{6}$")]
+    account_number: AccountNumber
+    ifsc: Ifsc
     account_holder: PersonName
     amount: MovementPaise
     user_ref: Identifier | None = None

@@ -11,12 +11,12 @@ from babel.dates import format_date, format_time
 from babel.numbers import format_currency, format_decimal
 
 from shared import clock
+from shared.banks.account_numbers import last_digits
 from shared.calendar import INDIA, ONE_DAY, today
 from shared.money import INR, PAISE_PER_RUPEE
 
 LOCALE = "en_IN"
 MINUS = "\u2212"
-_VISIBLE_DIGITS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def iso(moment: datetime) -> str:
 
 def masked(account_number: str) -> str:
     """An account number of which only the last four digits are shown: `•••• 1234`."""
-    return f"•••• {account_number[-_VISIBLE_DIGITS:]}"
+    return f"•••• {last_digits(account_number)}"
 
 
 def initials(name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -12,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from shared.api.withdrawals import CurrentHint, WithdrawalIn, withdraw_once
 from shared.auth.tokens import Identity
+from shared.banks import account_numbers
 from shared.banks.table import BANKS
 from shared.http.dependencies import Caller, CurrentResources, PinCheck, ReadSession
 from shared.http.fields import Body, Name, Pin
@@ -33,20 +33,20 @@ OFFERED_DESTINATIONS = 3
 NEWEST = 3
 
 
-def _digits(value: Any) -> Any:
+def _account_number(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    digits = re.sub(r"[\s-]", "", value)
-    if not re.fullmatch(r"[0-9]{6,18}", digits):
+    number = account_numbers.account_number_from(value)
+    if not account_numbers.is_account_number(number):
         raise PydanticCustomError("account_number", "An account number has 6 to 18 digits")
-    return digits
+    return number
 
 
 def _ifsc(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    code = re.sub(r"\s", "", value).upper()
-    if not re.fullmatch(r"[A-Z]{4}0[A-Z0-9]{6}", code):
+    code = account_numbers.ifsc_from(value)
+    if not account_numbers.is_ifsc(code):
         raise PydanticCustomError("ifsc", "An IFSC looks like HDFC0000001: four letters, a zero, six more")
     return code
 
@@ -62,7 +62,7 @@ class WithdrawForm(Body):
 
     amount: Rupees
     bank: Annotated[str, BeforeValidator(_bank)]
-    account_number: Annotated[str, BeforeValidator(_digits)]
+    account_number: Annotated[str, BeforeValidator(_account_number)]
     ifsc: Annotated[str, BeforeValidator(_ifsc)]
     account_holder: Name
     pin: Pin

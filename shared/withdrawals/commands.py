@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -10,6 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
+from shared.banks.account_numbers import is_account_number, is_ifsc
 from shared.banks.messages import PayoutRequest
 from shared.banks.table import BANKS
 from shared.calendar import CalendarDay, indian_day
@@ -31,9 +31,6 @@ from shared.withdrawals.states import EventKind
 MAX_UNFINISHED = 100
 """An owner's queue is bounded."""
 ACCEPTED = 202
-
-_ACCOUNT_NUMBER = re.compile(r"[0-9]{6,18}")
-_IFSC = re.compile(r"[A-Z]{4}0[A-Z0-9]{6}")
 
 
 async def request_withdrawal(
@@ -133,9 +130,9 @@ def _check(bank: str, account_number: str, ifsc: str, account_holder: str, amoun
     wrong: dict[str, str] = {}
     if bank not in BANKS:
         wrong["bank"] = f"must be one of {', '.join(BANKS)}"
-    if not _ACCOUNT_NUMBER.fullmatch(account_number):
+    if not is_account_number(account_number):
         wrong["account_number"] = "must be 6 to 18 digits"
-    if not _IFSC.fullmatch(ifsc):
+    if not is_ifsc(ifsc):
         wrong["ifsc"] = "must be four capital letters, a zero and six letters or digits, like HDFC0000001"
     try:
         PayoutRequest(

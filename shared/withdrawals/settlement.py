@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
+from shared.banks.account_numbers import masked
 from shared.ids import new_id
 from shared.ledger import system_accounts
 from shared.ledger.post import post_one
@@ -29,7 +30,6 @@ from shared.withdrawals.states import (
     Transition,
     verdict_on,
 )
-from shared.withdrawals.views import mask
 
 _logger = logging.getLogger(__name__)
 
@@ -138,7 +138,7 @@ def _transfer(withdrawal: Withdrawal, transfer_id: UUID) -> Transfer:
         credit_account_id=system_accounts.SETTLEMENT[withdrawal.bank],
         amount=withdrawal.amount,
         currency=withdrawal.currency,
-        note=f"To {mask(withdrawal.account_number)}",
+        note=f"To {masked(withdrawal.account_number)}",
         initiated_by=withdrawal.owner_id,
     )
 
@@ -151,7 +151,7 @@ def _reversal(withdrawal: Withdrawal, transfer_id: UUID, payout_id: UUID) -> Tra
         credit_account_id=withdrawal.account_id,
         amount=withdrawal.amount,
         currency=withdrawal.currency,
-        note=f"Sent back from {mask(withdrawal.account_number)}",
+        note=f"Sent back from {masked(withdrawal.account_number)}",
         reverses=payout_id,
     )
 
@@ -174,7 +174,7 @@ def _mail(withdrawal: Withdrawal) -> Message:
             "amount": withdrawal.amount,
             "currency": withdrawal.currency,
             "bank": withdrawal.bank,
-            "account_number": mask(withdrawal.account_number),
+            "account_number": masked(withdrawal.account_number),
             "utr": withdrawal.utr,
             "reason": withdrawal.failure_reason,
         },

@@ -11,13 +11,13 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.banks.account_numbers import masked
 from shared.clock import rfc3339
 from shared.models import Withdrawal, WithdrawalEvent
 from shared.models.withdrawal import WithdrawalStatus
 from shared.withdrawals import timeline
 from shared.withdrawals.errors import WithdrawalNotFound
 
-VISIBLE_DIGITS = 4
 MAX_RECENT = 200
 """Of an owner's withdrawals, how many are looked through for what is new."""
 
@@ -27,11 +27,6 @@ _WAITING_FOR = {
     "waiting": "bank_available",
     "needs_review": "review",
 }
-
-
-def mask(account_number: str) -> str:
-    """`XXXXXX1234`, however long it is."""
-    return "XXXXXX" + account_number[-VISIBLE_DIGITS:]
 
 
 async def list_withdrawals(
@@ -101,7 +96,7 @@ def body(withdrawal: Withdrawal, position: int | None) -> dict[str, Any]:
         "id": str(withdrawal.id),
         "status": withdrawal.status,
         "bank": withdrawal.bank,
-        "account_number": mask(withdrawal.account_number),
+        "account_number": masked(withdrawal.account_number),
         "ifsc": withdrawal.ifsc,
         "account_holder": withdrawal.account_holder,
         "amount": withdrawal.amount,

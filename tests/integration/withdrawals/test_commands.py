@@ -29,7 +29,7 @@ from shared.withdrawals.errors import (
 )
 from shared.withdrawals.review import list_review, resolve
 from shared.withdrawals.states import Paid, PayoutRefused
-from shared.withdrawals.views import get_withdrawal, list_withdrawals, mask
+from shared.withdrawals.views import get_withdrawal, list_withdrawals
 from tests.support.withdrawal_world import ACCOUNT_NUMBER, World, owner_of, past
 
 GOOD = {"bank": "hdfc", "account_number": ACCOUNT_NUMBER, "ifsc": "ICIC0001234", "account_holder": "Asha Rao"}
@@ -224,11 +224,6 @@ async def test_a_list_is_read_page_by_page_newest_first(world: World) -> None:
         if before is None:
             break
     assert pages == [withdrawals[4:2:-1], withdrawals[2:0:-1], withdrawals[0:1]]
-
-
-@pytest.mark.parametrize("account_number", ["123456", "123456789012345678"])
-def test_a_mask_shows_four_digits_and_not_how_many_there_are(account_number: str) -> None:
-    assert mask(account_number) == "XXXXXX" + account_number[-4:]
 
 
 async def under_review(world: World) -> tuple[Account, UUID]:
