@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
 
-from services.merchant_app.qr import Format, draw, payment_uri
+from services.merchant_app.qr_code import Format, draw, payment_uri
 from shared.auth import profiles
 from shared.http.dependencies import Caller, ReadSession
 from shared.money import MAX_MOVEMENT_PAISE

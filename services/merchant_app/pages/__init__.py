@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fastapi import APIRouter
 
-from services.merchant_app.pages import dashboard, payments, profile, qr_poster, refunds, sign_up
+from services.merchant_app.pages import dashboard, payments, profile, qr_page, refunds, sign_up
 from shared.pages import change_secrets, sign_in, withdrawals
 from shared.pages.site import NavItem, Shell, Site
 
@@ -16,7 +16,7 @@ PAGES: tuple[APIRouter, ...] = (
     dashboard.router,
     payments.router,
     refunds.router,
-    qr_poster.router,
+    qr_page.router,
     profile.router,
     change_secrets.router,
     withdrawals.router,

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request, Response
 
-from services.merchant_app.takings import takings_of
+from services.merchant_app.dashboard_figures import takings_of
 from shared import clock
 from shared.auth import profiles
 from shared.http.dependencies import Caller, ReadSession

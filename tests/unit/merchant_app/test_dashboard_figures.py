@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from services.merchant_app.takings import Change, takings_of
+from services.merchant_app.dashboard_figures import Change, takings_of
 from shared.inflow.queries import DailyInflow, MonthlyInflow, Overview, Summary, Taken
 from shared.inflow.ranges import days, months
 
