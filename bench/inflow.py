@@ -34,8 +34,9 @@ from shared.calendar import Month
 from shared.db.engine import SessionMaker
 from shared.ids import new_id
 from shared.inflow import queries
+from shared.inflow.commands import roll_up_all
 from shared.inflow.ranges import MAX_MONTHS
-from shared.inflow.rollups import roll_up_due
+from shared.inflow.views import Inflow
 from shared.ledger import statement
 from shared.ledger.post import post
 from shared.ledger.rules import Transfer
@@ -104,7 +105,7 @@ async def bench(stack: Stack, chosen: argparse.Namespace, console: Console) -> N
             with said(console, f"A shop with {payments:,} payments over {chosen.days} days"):
                 shops.append(await build(app, stack.database_url("postgres"), payments, chosen.days))
         with said(console, "Rolling up"):
-            while await roll_up_due(app.sessionmaker):
+            while await roll_up_all(app.sessionmaker):
                 pass
         for shop in shops:
             await add_tail(app.sessionmaker, shop)
@@ -149,7 +150,7 @@ async def check(sessionmaker: SessionMaker, shop: Shop) -> None:
         monthly = await queries.monthly(session, shop.signed.id, first=first, last=last)
         paid = select(func.sum(TransferRow.amount), func.count()).where(TransferRow.kind == "payment")
         row = (await session.execute(paid.where(TransferRow.credit_account_id == shop.account_id))).one()
-    shown = sum((taken for _, taken in monthly.items), queries.Taken())
+    shown = sum((inflow for _, inflow in monthly.items), Inflow())
     assert (shown.amount, shown.count) == (int(row[0]), row[1]), "the reports are not what the ledger says"
     assert shown.count == shop.payments
 
@@ -177,7 +178,7 @@ def flow_reads(app: RunningApp, shop: Shop) -> dict[str, Read]:
         return read
 
     async def everything(session: AsyncSession) -> None:
-        await queries.overview(session, owner)
+        await queries.recent(session, owner)
         await statement.read_page(session, shop.account_id, limit=NEWEST)
 
     owner = shop.signed.id

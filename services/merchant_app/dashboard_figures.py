@@ -1,6 +1,6 @@
-"""What a shop's dashboard says of its inflow: this period against the one before, the last days and months as charts.
+"""The figures of a shop's dashboard: each period beside the one before, the latest days and months as charts.
 
-Pure: words and bars for what `shared.inflow` has read. Amounts in paise.
+Pure: texts and bars made of what `shared.inflow` has read. Amounts are paise.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from babel.dates import format_date
 
 from services.merchant_app.charts import BarChart, Point, bar_chart
 from shared.calendar import Month
-from shared.inflow.queries import Overview, Taken
+from shared.inflow.views import Inflow, RecentInflow
 from shared.pages import formatting
 
 _DAYS_PER_LABEL = 7
@@ -24,11 +24,11 @@ _EN_DASH = "\u2013"
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """One period beside another, in words."""
+class Comparison:
+    """One period beside another: which way it differs, and the sentence that says so."""
 
     trend: Literal["up", "down", "same"]
-    words: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +37,17 @@ class Period:
 
     name: str
     label: str
-    taken: Taken
+    inflow: Inflow
 
 
 @dataclass(frozen=True, slots=True)
-class Takings:
-    """The dashboard's figures. Days and months come oldest first and end with the present one."""
+class DashboardFigures:
+    """What the dashboard shows. Days and months come oldest first and end with the present one."""
 
-    today: Taken
-    this_month: Taken
-    against_yesterday: Change
-    against_last_month: Change
+    today: Inflow
+    this_month: Inflow
+    against_yesterday: Comparison
+    against_last_month: Comparison
     days: Sequence[Period]
     months: Sequence[Period]
 
@@ -62,46 +62,46 @@ class Takings:
         return _chart(self.months)
 
 
-def takings_of(overview: Overview) -> Takings:
-    """The figures, put in words."""
-    summary = overview.summary
-    count = len(overview.daily.items)
-    return Takings(
+def figures_of(recent: RecentInflow) -> DashboardFigures:
+    """The figures that a dashboard shows of this inflow."""
+    summary = recent.summary
+    count = len(recent.daily.items)
+    return DashboardFigures(
         today=summary.today,
         this_month=summary.this_month,
         against_yesterday=_against_yesterday(summary.today.amount, summary.yesterday.amount),
-        against_last_month=_against_last_month(overview),
+        against_last_month=_against_last_month(recent),
         days=[
-            Period(_format(day, "EEE, d MMM"), _label(day, count - 1 - index), taken)
-            for index, (day, taken) in enumerate(overview.daily.items)
+            Period(_format(day, "EEE, d MMM"), _label(day, count - 1 - index), inflow)
+            for index, (day, inflow) in enumerate(recent.daily.items)
         ],
         months=[
-            Period(_format(month.first_day, "MMMM y"), _format(month.first_day, "MMM")[:_LETTERS_OF_A_MONTH], taken)
-            for month, taken in overview.monthly.items
+            Period(_format(month.first_day, "MMMM y"), _format(month.first_day, "MMM")[:_LETTERS_OF_A_MONTH], inflow)
+            for month, inflow in recent.monthly.items
         ],
     )
 
 
-def _against_yesterday(today: int, yesterday: int) -> Change:
-    """Today is not over, so it can only be ahead of the whole of yesterday, never behind."""
+def _against_yesterday(today: int, yesterday: int) -> Comparison:
+    """Today has not ended, so it is shown as ahead of the whole of yesterday, but never as behind it."""
     if not yesterday:
-        return Change("same", "Nothing came in yesterday")
+        return Comparison("same", "Nothing received yesterday")
     if today > yesterday:
-        return Change("up", f"{formatting.rupees(today - yesterday)} more than all of yesterday")
-    return Change("same", f"Yesterday {formatting.rupees(yesterday)} in all")
+        return Comparison("up", f"{formatting.rupees(today - yesterday)} more than all of yesterday")
+    return Comparison("same", f"Yesterday: {formatting.rupees(yesterday)}")
 
 
-def _against_last_month(overview: Overview) -> Change:
-    """This month beside as many days of the last."""
-    span = _days_so_far(overview.today)
-    present, before = overview.summary.this_month.amount, overview.last_month_so_far.amount
+def _against_last_month(recent: RecentInflow) -> Comparison:
+    """This month so far beside as many days of last month, in whole per cent."""
+    span = _days_so_far(recent.today)
+    present, before = recent.summary.this_month.amount, recent.last_month_so_far.amount
     if not before:
-        return Change("same", f"{span}: nothing came in")
+        return Comparison("same", f"{span}: nothing received")
     per_cent = (abs(present - before) * _PER_CENT + before // 2) // before
     if not per_cent:
-        return Change("same", f"As much as {span}")
+        return Comparison("same", f"As much as {span}")
     more = present > before
-    return Change("up" if more else "down", f"{formatting.number(per_cent)}% {'above' if more else 'below'} {span}")
+    return Comparison("up" if more else "down", f"{formatting.number(per_cent)}% {'above' if more else 'below'} {span}")
 
 
 def _days_so_far(today: date) -> str:
@@ -115,7 +115,7 @@ def _days_so_far(today: date) -> str:
 def _chart(periods: Sequence[Period]) -> BarChart:
     return bar_chart(
         [
-            Point(each.taken.amount, f"{each.name}: {formatting.rupees(each.taken.amount)}", each.label)
+            Point(each.inflow.amount, f"{each.name}: {formatting.rupees(each.inflow.amount)}", each.label)
             for each in periods
         ]
     )

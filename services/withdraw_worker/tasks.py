@@ -15,7 +15,7 @@ from services.withdraw_worker.resources import WorkerResources
 from services.withdraw_worker.settings import WorkerSettings
 from shared import clock
 from shared.db.outages import is_outage
-from shared.inflow.rollups import roll_up_due
+from shared.inflow.commands import roll_up_all
 from shared.on_ramps.enquiry import enquire_due
 from shared.outbox.delivery import deliver_due
 from shared.tasks import names
@@ -95,7 +95,7 @@ def _everything_else(runner: Runner[WorkerResources]) -> dict[str, Task]:
             lambda use: enquire_due(use.sessionmaker, clients=use.on_ramp_clients, settings=use.settings)
         ),
         names.DELIVER_OUTBOX: of(lambda use: deliver_due(use.sessionmaker, use.settings)),
-        names.ROLL_UP_INFLOW: of(lambda use: roll_up_due(use.sessionmaker)),
+        names.ROLL_UP_INFLOW: of(lambda use: roll_up_all(use.sessionmaker)),
         names.PURGE_IDEMPOTENCY: of(lambda use: housekeeping.purge_keys(use.sessionmaker)),
         names.PURGE_TOKENS: of(lambda use: housekeeping.purge_tokens(use.sessionmaker)),
         names.SEAL_LEDGER: of(lambda use: housekeeping.seal_all(use.sessionmaker)),

@@ -1,4 +1,4 @@
-"""Why a report is not drawn up."""
+"""Errors of a report's range."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from shared.errors import FieldError, Invalid
 
 @dataclass(eq=False)
 class RangeReversed(Invalid):
-    """A range begins before it ends."""
+    """The first day or month of a range is after the last."""
 
     code = "range_reversed"
     title = "The range ends before it begins"
 
     @property
     def errors(self) -> list[FieldError]:
-        """Where to look."""
+        """The field to correct."""
         return [FieldError("from", "must not be after `to`")]
 
 
 @dataclass(eq=False)
 class RangeTooLong(Invalid):
-    """One report covers at most `limit` days or months."""
+    """A range has more than `limit` days or months."""
 
     limit: int
     unit: Literal["days", "months"]
@@ -33,13 +33,13 @@ class RangeTooLong(Invalid):
 
     @property
     def detail(self) -> str:
-        """How much one may ask for."""
+        """The most that one report covers."""
         return f"Ask for at most {self.limit} {self.unit} at once."
 
 
 @dataclass(eq=False)
 class RangeOutOfReach(Invalid):
-    """Reports exist for the years `first_year` to `last_year`."""
+    """A range reaches out of the years `first_year` to `last_year`."""
 
     first_year: int
     last_year: int
@@ -49,5 +49,5 @@ class RangeOutOfReach(Invalid):
 
     @property
     def detail(self) -> str:
-        """Which years there are."""
+        """The years that reports cover."""
         return f"Reports cover the years {self.first_year} to {self.last_year}."

@@ -11,8 +11,10 @@ import pytest
 from shared import clock
 from shared.db.engine import SessionMaker
 from shared.ids import new_id
-from shared.inflow import rollups
-from shared.inflow.rollups import roll_up, taken_between
+from shared.inflow import commands
+from shared.inflow.commands import roll_up
+from shared.inflow.rollups import inflow_between
+from shared.inflow.views import Inflow
 from shared.ledger import system_accounts
 from shared.ledger.post import post_one
 from shared.ledger.rules import Transfer
@@ -30,13 +32,13 @@ async def pay(sessionmaker: SessionMaker, shop: UUID, number: int) -> None:
             await post_one(session, Transfer(new_id(), "payment", system_accounts.FUNDING, shop, 100))
 
 
-async def keep_folding(sessionmaker: SessionMaker, shop: UUID, stop: asyncio.Event) -> int:
-    folded = 0
+async def keep_rolling_up(sessionmaker: SessionMaker, shop: UUID, stop: asyncio.Event) -> int:
+    rolled_up = 0
     while not stop.is_set():
         async with sessionmaker.begin() as session:
-            folded += await roll_up(session, shop)
+            rolled_up += await roll_up(session, shop)
         await asyncio.sleep(0)
-    return folded
+    return rolled_up
 
 
 async def keep_reading(sessionmaker: SessionMaker, shop: UUID, stop: asyncio.Event) -> list[tuple[int, int, int]]:
@@ -46,9 +48,9 @@ async def keep_reading(sessionmaker: SessionMaker, shop: UUID, stop: asyncio.Eve
     while not stop.is_set():
         before = await balance(sessionmaker, shop)
         async with sessionmaker() as session:
-            ((amount, count),) = await taken_between(session, shop, day)
-        assert amount == count * 100
-        seen.append((before, amount, await balance(sessionmaker, shop)))
+            (inflow,) = await inflow_between(session, shop, day)
+        assert inflow.amount == inflow.count * 100
+        seen.append((before, inflow.amount, await balance(sessionmaker, shop)))
     return seen
 
 
@@ -57,18 +59,18 @@ async def balance(sessionmaker: SessionMaker, account_id: UUID) -> int:
         return (await session.get_one(Account, account_id)).balance
 
 
-async def test_reports_stay_true_while_payments_come_in_and_two_fold_them(
+async def test_reports_stay_true_while_payments_come_in_and_two_processes_roll_them_up(
     fresh_sessionmaker: SessionMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rollups, "ENTRIES_PER_FOLD", 7)
+    monkeypatch.setattr(commands, "ENTRIES_PER_ROLL_UP", 7)
     async with fresh_sessionmaker.begin() as session:
         shop = (await create_merchant(session)).id
     stop = asyncio.Event()
-    folding = [asyncio.create_task(keep_folding(fresh_sessionmaker, shop, stop)) for _ in range(2)]
+    rolling_up = [asyncio.create_task(keep_rolling_up(fresh_sessionmaker, shop, stop)) for _ in range(2)]
     reading = asyncio.create_task(keep_reading(fresh_sessionmaker, shop, stop))
     await asyncio.gather(*[pay(fresh_sessionmaker, shop, PAYMENTS // PAYERS) for _ in range(PAYERS)])
     stop.set()
-    folded = sum(await asyncio.gather(*folding))
+    rolled_up = sum(await asyncio.gather(*rolling_up))
     seen = await reading
 
     assert len(seen) > 1
@@ -76,13 +78,13 @@ async def test_reports_stay_true_while_payments_come_in_and_two_fold_them(
     async with fresh_sessionmaker() as session:
         mark = await session.get_one(InflowWatermark, shop)
         day = [clock.now() + timedelta(days=offset) for offset in (-1, 1)]
-        assert await taken_between(session, shop, day) == [(PAYMENTS * 100, PAYMENTS)]
-    assert mark.seq == folded <= PAYMENTS
+        assert await inflow_between(session, shop, day) == [Inflow(PAYMENTS * 100, PAYMENTS)]
+    assert mark.seq == rolled_up <= PAYMENTS
     report = await prove(fresh_sessionmaker)
     assert report.ok, report.failed
 
 
-async def test_who_finds_a_shop_being_folded_leaves_it_alone(sessionmaker: SessionMaker) -> None:
+async def test_a_shop_that_another_process_rolls_up_is_skipped(sessionmaker: SessionMaker) -> None:
     async with sessionmaker.begin() as session:
         shop = (await create_merchant(session)).id
         await roll_up(session, shop)
@@ -94,19 +96,19 @@ async def test_who_finds_a_shop_being_folded_leaves_it_alone(sessionmaker: Sessi
         assert await roll_up(session, shop) == 0
 
 
-async def test_a_first_fold_made_twice_at_once_is_made_once(sessionmaker: SessionMaker) -> None:
+async def test_a_first_roll_up_started_five_times_at_once_happens_once(sessionmaker: SessionMaker) -> None:
     async with sessionmaker.begin() as session:
         shop = (await create_merchant(session)).id
     await pay(sessionmaker, shop, 3)
 
-    async def fold() -> int:
+    async def roll_up_once() -> int:
         async with sessionmaker.begin() as session:
             return await roll_up(session, shop)
 
-    assert sorted(await asyncio.gather(*[fold() for _ in range(5)])) == [0, 0, 0, 0, 3]
+    assert sorted(await asyncio.gather(*[roll_up_once() for _ in range(5)])) == [0, 0, 0, 0, 3]
 
 
-async def test_folding_holds_up_no_payment(sessionmaker: SessionMaker) -> None:
+async def test_rolling_up_delays_no_payment(sessionmaker: SessionMaker) -> None:
     async with sessionmaker.begin() as session:
         shop = (await create_merchant(session)).id
     await pay(sessionmaker, shop, 1)

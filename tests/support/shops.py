@@ -12,7 +12,7 @@ import pytest
 from shared import clock
 from shared.db.engine import SessionMaker
 from shared.ids import new_id
-from shared.inflow import rollups
+from shared.inflow import commands
 from shared.ledger import system_accounts
 from shared.ledger.post import post_one
 from shared.ledger.rules import Transfer, TransferKind
@@ -38,14 +38,14 @@ def owner_of(account: Account) -> UUID:
     return account.owner_id
 
 
-async def fold(sessionmaker: SessionMaker, account_id: UUID) -> int:
+async def roll_up(sessionmaker: SessionMaker, account_id: UUID) -> int:
     async with sessionmaker.begin() as session:
-        return await rollups.roll_up(session, account_id)
+        return await commands.roll_up(session, account_id)
 
 
 @contextmanager
-def folds_of(entries: int) -> Iterator[None]:
-    """So many entries at a time, instead of thousands."""
+def rolling_up_at_most(entries: int) -> Iterator[None]:
+    """A roll-up takes this many entries, instead of thousands."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rollups, "ENTRIES_PER_FOLD", entries)
+        patch.setattr(commands, "ENTRIES_PER_ROLL_UP", entries)
         yield

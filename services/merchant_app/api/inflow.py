@@ -1,4 +1,4 @@
-"""What the shop took in, by its own days and months."""
+"""What the shop received, by its own days and months."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.http.problems import problem_responses
 from shared.http.query_parameters import Day
 from shared.inflow import queries
 from shared.inflow.errors import RangeOutOfReach, RangeReversed, RangeTooLong
-from shared.inflow.queries import Taken
+from shared.inflow.views import Inflow
 
 router = APIRouter(prefix="/inflow", tags=["inflow"])
 
@@ -22,8 +22,8 @@ MONTH_PATTERN = "^[0-9]{4}-(0[1-9]|1[0-2])$"
 RANGE_ERRORS = (RangeReversed, RangeTooLong, RangeOutOfReach)
 
 
-class TakenOut(BaseModel):
-    """What came in: paise, payments, and paise per payment (half a paisa rounded up; 0 for none)."""
+class InflowOut(BaseModel):
+    """Payments received: paise, their number, and paise per payment (half a paisa rounded up; 0 without payments)."""
 
     amount: int
     count: int
@@ -33,13 +33,13 @@ class TakenOut(BaseModel):
 
 
 class SummaryOut(BaseModel):
-    """The shop's present days and months, in its own time zone, each so far."""
+    """Today and this month up to now, yesterday and last month, in the shop's time zone."""
 
     timezone: str
-    today: TakenOut
-    yesterday: TakenOut
-    this_month: TakenOut
-    last_month: TakenOut
+    today: InflowOut
+    yesterday: InflowOut
+    this_month: InflowOut
+    last_month: InflowOut
 
 
 class DayOut(BaseModel):
@@ -51,7 +51,7 @@ class DayOut(BaseModel):
 
 
 class DailyOut(BaseModel):
-    """Every day of the range, oldest first; one without a payment is zero."""
+    """Every day of the range, oldest first; a day without payments is zero."""
 
     timezone: str = Field(examples=["Asia/Kolkata"])
     items: list[DayOut]
@@ -66,7 +66,7 @@ class MonthOut(BaseModel):
 
 
 class MonthlyOut(BaseModel):
-    """Every month of the range, oldest first; one without a payment is zero."""
+    """Every month of the range, oldest first; a month without payments is zero."""
 
     timezone: str = Field(examples=["Asia/Kolkata"])
     items: list[MonthOut]
@@ -74,7 +74,7 @@ class MonthlyOut(BaseModel):
 
 @router.get("/summary")
 async def get_summary(caller: Caller, session: ReadSession) -> SummaryOut:
-    """Payments of today, yesterday, this month and last month."""
+    """Payments received today, yesterday, this month and last month."""
     summary = await queries.summary(session, caller.owner_id)
     return SummaryOut(
         timezone=summary.timezone,
@@ -92,9 +92,9 @@ async def get_daily(
     first: Annotated[Day | None, Query(alias="from", description="30 days up to `to` by default")] = None,
     last: Annotated[Day | None, Query(alias="to", description="Included; today by default")] = None,
 ) -> DailyOut:
-    """Payments by day; at most 366 days at once."""
+    """Payments received by day; at most 366 days at once."""
     daily = await queries.daily(session, caller.owner_id, first=first, last=last)
-    items = [DayOut(date=day, amount=taken.amount, count=taken.count) for day, taken in daily.items]
+    items = [DayOut(date=day, amount=inflow.amount, count=inflow.count) for day, inflow in daily.items]
     return DailyOut(timezone=daily.timezone, items=items)
 
 
@@ -109,9 +109,9 @@ async def get_monthly(
         str | None, Query(alias="to", pattern=MONTH_PATTERN, description="Included; this month by default")
     ] = None,
 ) -> MonthlyOut:
-    """Payments by month; at most 60 months at once."""
+    """Payments received by month; at most 60 months at once."""
     monthly = await queries.monthly(session, caller.owner_id, first=_month(first), last=_month(last))
-    items = [MonthOut(month=str(month), amount=taken.amount, count=taken.count) for month, taken in monthly.items]
+    items = [MonthOut(month=str(month), amount=inflow.amount, count=inflow.count) for month, inflow in monthly.items]
     return MonthlyOut(timezone=monthly.timezone, items=items)
 
 
@@ -122,5 +122,5 @@ def _month(text: str | None) -> Month | None:
     return Month(int(year), int(number))
 
 
-def _shown(taken: Taken) -> TakenOut:
-    return TakenOut(amount=taken.amount, count=taken.count, average=taken.average)
+def _shown(inflow: Inflow) -> InflowOut:
+    return InflowOut(amount=inflow.amount, count=inflow.count, average=inflow.average)

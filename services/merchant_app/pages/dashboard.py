@@ -1,4 +1,4 @@
-"""The dashboard: what came in, and what is coming in now."""
+"""The dashboard: what the shop received, and the newest payments."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request, Response
 
-from services.merchant_app.dashboard_figures import takings_of
+from services.merchant_app.dashboard_figures import figures_of
 from shared import clock
 from shared.auth import profiles
 from shared.http.dependencies import Caller, ReadSession
@@ -28,7 +28,7 @@ async def show_dashboard(request: Request, caller: Caller, session: ReadSession)
     shop = await profiles.merchant_profile(session, caller.owner_id)
     wallet = await wallet_of(session, caller.owner_id)
     newest = await statement.read_page(session, wallet.id, limit=NEWEST_PAYMENTS, wanted=_PAYMENTS)
-    overview = await queries.overview(session, caller.owner_id)
+    recent = await queries.recent(session, caller.owner_id)
     return render(
         request,
         "dashboard.html",
@@ -37,5 +37,5 @@ async def show_dashboard(request: Request, caller: Caller, session: ReadSession)
         zone=ZoneInfo(shop.timezone),
         wallet=wallet,
         newest=newest.lines,
-        takings=takings_of(overview),
+        figures=figures_of(recent),
     )

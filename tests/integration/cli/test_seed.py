@@ -24,7 +24,7 @@ from shared.calendar import INDIA
 from shared.config import DatabaseSettings
 from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
 from shared.inflow import queries
-from shared.inflow.rollups import roll_up_due
+from shared.inflow.commands import roll_up_all
 from shared.ledger.errors import InsufficientFunds
 from shared.models import Account, Entry, OutboxMessage, Owner, Transfer
 from shared.proof.prove import prove
@@ -68,7 +68,7 @@ async def counts(sessionmaker: SessionMaker) -> list[int]:
 
 async def check_books(url: str, opened_after: date) -> None:
     async with database(url) as sessionmaker:
-        await roll_up_due(sessionmaker)
+        await roll_up_all(sessionmaker)
         report = await prove(sessionmaker)
         assert report.ok, report.failed
         async with sessionmaker() as session:
@@ -95,9 +95,9 @@ async def check_days(session: AsyncSession, email: str) -> None:
         by_day[at.astimezone(INDIA).date()] += amount
     last = clock.now().astimezone(INDIA).date()
     daily = await queries.daily(session, merchant_id, first=last - timedelta(days=planning.DAYS), last=last)
-    assert {day: taken.amount for day, taken in daily.items if taken.count} == by_day
+    assert {day: inflow.amount for day, inflow in daily.items if inflow.count} == by_day
     assert len(by_day) >= planning.DAYS
-    assert (await queries.overview(session, merchant_id)).summary.today.count > 0 or last not in by_day
+    assert (await queries.recent(session, merchant_id)).summary.today.count > 0 or last not in by_day
 
 
 async def sign_in(url: str, redis_url: str) -> None:

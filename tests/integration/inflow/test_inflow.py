@@ -1,4 +1,4 @@
-"""A shop's takings, against adding them up slowly by hand."""
+"""A shop's inflow, compared with adding up its payments by hand."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.calendar import Month
 from shared.db.engine import SessionMaker
 from shared.ids import new_id
 from shared.inflow import queries
-from shared.inflow.queries import Taken
+from shared.inflow.views import Inflow
 from shared.ledger.post import post_one
 from shared.ledger.rules import Transfer, TransferKind
 from tests.support.shops import open_shop, owner_of, pay
@@ -60,11 +60,11 @@ async def test_days_and_months_agree_with_adding_up_by_hand(
     assert daily.timezone == monthly.timezone == zone
     assert len(daily.items) == 365
     assert len(monthly.items) == 14
-    assert {day: taken.amount for day, taken in daily.items if taken.count} == {
+    assert {day: inflow.amount for day, inflow in daily.items if inflow.count} == {
         day: amount for day, amount in by_day.items() if day.year == 2026
     }
-    assert {str(month): taken.amount for month, taken in monthly.items if taken.count} == by_month
-    assert sum(taken.count for _, taken in monthly.items) == len(payments)
+    assert {str(month): inflow.amount for month, inflow in monthly.items if inflow.count} == by_month
+    assert sum(inflow.count for _, inflow in monthly.items) == len(payments)
 
 
 async def test_the_summary_tells_days_and_months_apart_in_the_shops_own_zone(sessionmaker: SessionMaker) -> None:
@@ -84,11 +84,11 @@ async def test_the_summary_tells_days_and_months_apart_in_the_shops_own_zone(ses
         async with sessionmaker() as session:
             summary = await queries.summary(session, owner_of(shop))
 
-    assert summary.today == Taken(100_003, 2)
+    assert summary.today == Inflow(100_003, 2)
     assert summary.today.average == 50_002  # half a paisa is rounded up
-    assert summary.yesterday == Taken(4_000, 1)
-    assert summary.this_month == Taken(104_003, 3)
-    assert summary.last_month == Taken(320, 2)
+    assert summary.yesterday == Inflow(4_000, 1)
+    assert summary.this_month == Inflow(104_003, 3)
+    assert summary.last_month == Inflow(320, 2)
 
 
 async def test_on_the_first_of_a_month_yesterday_belongs_to_the_last(sessionmaker: SessionMaker) -> None:
@@ -100,8 +100,8 @@ async def test_on_the_first_of_a_month_yesterday_belongs_to_the_last(sessionmake
         async with sessionmaker() as session:
             summary = await queries.summary(session, owner_of(shop))
 
-    assert (summary.today, summary.this_month) == (Taken(5, 1), Taken(5, 1))
-    assert (summary.yesterday, summary.last_month) == (Taken(7, 1), Taken(7, 1))
+    assert (summary.today, summary.this_month) == (Inflow(5, 1), Inflow(5, 1))
+    assert (summary.yesterday, summary.last_month) == (Inflow(7, 1), Inflow(7, 1))
 
 
 @pytest.mark.parametrize("kind", ["funding", "onramp", "payout_reversal", "adjustment"])
@@ -112,9 +112,9 @@ async def test_only_what_people_paid_counts(sessionmaker: SessionMaker, kind: Tr
         async with sessionmaker() as session:
             summary = await queries.summary(session, owner_of(shop))
             daily = await queries.daily(session, owner_of(shop), first=None, last=None)
-    assert summary.this_month == Taken()
+    assert summary.this_month == Inflow()
     assert len(daily.items) == 30
-    assert all(taken == Taken() for _, taken in daily.items)
+    assert all(inflow == Inflow() for _, inflow in daily.items)
 
 
 async def test_what_a_shop_pays_back_or_another_takes_is_not_its_inflow(sessionmaker: SessionMaker) -> None:
@@ -125,5 +125,5 @@ async def test_what_a_shop_pays_back_or_another_takes_is_not_its_inflow(sessionm
             await post_one(session, Transfer(new_id(), "payment", shop.id, other.id, 40))
     with clock.reading(lambda: NOW):
         async with sessionmaker() as session:
-            assert (await queries.summary(session, owner_of(shop))).today == Taken(100, 1)
-            assert (await queries.summary(session, owner_of(other))).today == Taken(40, 1)
+            assert (await queries.summary(session, owner_of(shop))).today == Inflow(100, 1)
+            assert (await queries.summary(session, owner_of(other))).today == Inflow(40, 1)

@@ -1,4 +1,4 @@
-"""Roll-ups change what a report costs and nothing that it says, whenever they are made."""
+"""Roll-ups change what a report costs, never what it says, whenever they are made."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from sqlalchemy.exc import IntegrityError
 from shared import clock
 from shared.calendar import Month, start_of
 from shared.db.engine import SessionMaker
-from shared.inflow import queries, rollups
-from shared.inflow.queries import Taken
-from shared.inflow.rollups import roll_up_due
+from shared.inflow import commands, queries
+from shared.inflow.commands import roll_up_all
+from shared.inflow.views import Inflow
 from shared.ledger.rules import TransferKind
 from shared.models import Account, InflowRollup, InflowWatermark
 from shared.proof.prove import prove
 from tests.support import factories
-from tests.support.shops import fold, folds_of, open_shop, owner_of, pay
+from tests.support.shops import open_shop, owner_of, pay, roll_up, rolling_up_at_most
 
 # Offsets of :00, :30 and :45; clocks changed by an hour, by half an hour, at midnight; both ends of the world.
 ZONES = [
@@ -52,8 +52,8 @@ class Payment:
 
 
 @dataclass(frozen=True)
-class Fold:
-    """A run of the roll-up, over so many entries at most."""
+class RollUp:
+    """A roll-up of at most so many entries."""
 
     entries: int
 
@@ -81,28 +81,30 @@ def around_midnight(zone: str) -> st.SearchStrategy[datetime]:
     return st.builds(lambda day, off: start_of(day, ZoneInfo(zone)) + off, days, offs)
 
 
-def histories(zone: str) -> st.SearchStrategy[tuple[str, list[Payment | Fold]]]:
+def histories(zone: str) -> st.SearchStrategy[tuple[str, list[Payment | RollUp]]]:
     ats = st.booleans().flatmap(lambda is_edge: around_midnight(zone) if is_edge else moments)
     paid = st.builds(Payment, ats, amounts, kinds)
-    steps = st.lists(st.one_of(paid, st.builds(Fold, st.integers(1, 4))), max_size=24)
-    return st.tuples(st.just(zone), st.builds(lambda before, last: [*before, last], steps, st.builds(Fold, st.just(9))))
+    steps = st.lists(st.one_of(paid, st.builds(RollUp, st.integers(1, 4))), max_size=24)
+    return st.tuples(
+        st.just(zone), st.builds(lambda before, last: [*before, last], steps, st.builds(RollUp, st.just(9)))
+    )
 
 
-def by_hand(history: list[Payment], zone: str) -> dict[date, Taken]:
-    days: dict[date, Taken] = {}
+def by_hand(history: list[Payment], zone: str) -> dict[date, Inflow]:
+    days: dict[date, Inflow] = {}
     for payment in history:
         if payment.kind == "payment":
             day = payment.at.astimezone(ZoneInfo(zone)).date()
-            days[day] = days.get(day, Taken()) + Taken(payment.amount, 1)
+            days[day] = days.get(day, Inflow()) + Inflow(payment.amount, 1)
     return days
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(ZONES).flatmap(histories))
-@example(("Asia/Kathmandu", [Payment(datetime(2026, 5, 4, 18, 15, tzinfo=UTC), 5, "payment"), Fold(1)]))
-@example(("Asia/Kolkata", [Payment(datetime(2026, 5, 4, 18, 30, tzinfo=UTC), 5, "payment"), Fold(1)]))
+@example(("Asia/Kathmandu", [Payment(datetime(2026, 5, 4, 18, 15, tzinfo=UTC), 5, "payment"), RollUp(1)]))
+@example(("Asia/Kolkata", [Payment(datetime(2026, 5, 4, 18, 30, tzinfo=UTC), 5, "payment"), RollUp(1)]))
 async def test_reports_are_the_ledgers_whenever_the_roll_up_ran(
-    sessionmaker: SessionMaker, zone_and_steps: tuple[str, list[Payment | Fold]]
+    sessionmaker: SessionMaker, zone_and_steps: tuple[str, list[Payment | RollUp]]
 ) -> None:
     zone, steps = zone_and_steps
     shop = await open_shop(sessionmaker, zone)
@@ -112,8 +114,8 @@ async def test_reports_are_the_ledgers_whenever_the_roll_up_ran(
             await pay(sessionmaker, shop.id, step.amount, step.at, step.kind)
             history.append(step)
         else:
-            with folds_of(step.entries):
-                await fold(sessionmaker, shop.id)
+            with rolling_up_at_most(step.entries):
+                await roll_up(sessionmaker, shop.id)
 
     expected = by_hand(history, zone)
     with clock.reading(lambda: NOON):
@@ -122,34 +124,34 @@ async def test_reports_are_the_ledgers_whenever_the_roll_up_ran(
             daily = await queries.daily(session, owner_of(shop), first=first, last=last)
             monthly = await queries.monthly(session, owner_of(shop), first=Month(2025, 12), last=Month(2026, 12))
             summary = await queries.summary(session, owner_of(shop))
-            overview = await queries.overview(session, owner_of(shop))
+            recent = await queries.recent(session, owner_of(shop))
 
-    assert overview.summary == summary
-    assert overview.daily.items == [item for item in daily.items if item in overview.daily.items]
-    assert overview.daily.items[-1][0] == NOON.astimezone(ZoneInfo(zone)).date()
-    assert set(overview.monthly.items) <= set(monthly.items)
-    assert (len(overview.daily.items), len(overview.monthly.items)) == (30, 12)
+    assert recent.summary == summary
+    assert recent.daily.items == [item for item in daily.items if item in recent.daily.items]
+    assert recent.daily.items[-1][0] == NOON.astimezone(ZoneInfo(zone)).date()
+    assert set(recent.monthly.items) <= set(monthly.items)
+    assert (len(recent.daily.items), len(recent.monthly.items)) == (30, 12)
     assert {day: found for day, found in daily.items if found.count} == expected
-    months: dict[Month, Taken] = {}
+    months: dict[Month, Inflow] = {}
     for day, found in expected.items():
-        months[Month.of(day)] = months.get(Month.of(day), Taken()) + found
+        months[Month.of(day)] = months.get(Month.of(day), Inflow()) + found
     assert {month: found for month, found in monthly.items if found.count} == months
     today = NOON.astimezone(ZoneInfo(zone)).date()
-    assert summary.today == expected.get(today, Taken())
-    assert summary.yesterday == expected.get(today - timedelta(days=1), Taken())
-    assert summary.this_month == months.get(Month.of(today), Taken())
-    assert summary.last_month == months.get(Month.of(today).plus(-1), Taken())
+    assert summary.today == expected.get(today, Inflow())
+    assert summary.yesterday == expected.get(today - timedelta(days=1), Inflow())
+    assert summary.this_month == months.get(Month.of(today), Inflow())
+    assert summary.last_month == months.get(Month.of(today).plus(-1), Inflow())
 
 
-async def test_every_entry_is_folded_once_and_quarters_are_told_by_time(sessionmaker: SessionMaker) -> None:
+async def test_every_entry_is_rolled_up_once_into_the_quarter_of_its_time(sessionmaker: SessionMaker) -> None:
     shop = await open_shop(sessionmaker)
-    # The clock of whoever wrote the third ran behind: it belongs to the quarter before.
+    # The third was written by a machine whose clock is behind: its time is in the quarter before.
     for amount, at in ((1, NOON), (20, NOON + QUARTER), (300, NOON - timedelta(seconds=2)), (4_000, NOON)):
         await pay(sessionmaker, shop.id, amount, at)
-    with folds_of(3):
-        assert await fold(sessionmaker, shop.id) == 3
+    with rolling_up_at_most(3):
+        assert await roll_up(sessionmaker, shop.id) == 3
         await pay(sessionmaker, shop.id, 50_000, NOON)
-        assert [await fold(sessionmaker, shop.id) for _ in range(3)] == [2, 0, 0]
+        assert [await roll_up(sessionmaker, shop.id) for _ in range(3)] == [2, 0, 0]
     async with sessionmaker() as session:
         rows = await session.scalars(select(InflowRollup).where(InflowRollup.account_id == shop.id))
         found = {row.quarter_start: (row.amount, row.payments) for row in rows}
@@ -163,50 +165,50 @@ async def test_a_run_goes_round_all_shops_that_are_behind(fresh_sessionmaker: Se
     for number, shop in enumerate(shops):
         for _ in range(number + 3):
             await pay(fresh_sessionmaker, shop.id, 100, NOON)
-    with folds_of(2):
-        assert await roll_up_due(fresh_sessionmaker) == 3 + 4 + 5
-        assert await roll_up_due(fresh_sessionmaker) == 0
+    with rolling_up_at_most(2):
+        assert await roll_up_all(fresh_sessionmaker) == 3 + 4 + 5
+        assert await roll_up_all(fresh_sessionmaker) == 0
     async with fresh_sessionmaker() as session:
         marks = Counter(list(await session.scalars(select(InflowWatermark.seq))))
     assert marks == Counter([3, 4, 5])
     assert (await prove(fresh_sessionmaker)).ok
 
 
-async def test_a_long_backlog_is_folded_in_bounded_runs(
+async def test_a_long_backlog_is_rolled_up_in_bounded_runs(
     fresh_sessionmaker: SessionMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop = await open_shop(fresh_sessionmaker)
     for _ in range(5):
         await pay(fresh_sessionmaker, shop.id, 100, NOON)
-    monkeypatch.setattr(rollups, "FOLDS_PER_SHOP", 2)
-    with folds_of(2):
-        assert [await roll_up_due(fresh_sessionmaker) for _ in range(3)] == [4, 1, 0]
+    monkeypatch.setattr(commands, "ROLL_UPS_PER_SHOP", 2)
+    with rolling_up_at_most(2):
+        assert [await roll_up_all(fresh_sessionmaker) for _ in range(3)] == [4, 1, 0]
 
 
 async def test_only_shops_are_rolled_up(fresh_sessionmaker: SessionMaker) -> None:
     async with fresh_sessionmaker.begin() as session:
         person = await factories.create_user(session, balance=100)
-    assert await roll_up_due(fresh_sessionmaker) == 0
-    assert await fold(fresh_sessionmaker, person.id) == 0
+    assert await roll_up_all(fresh_sessionmaker) == 0
+    assert await roll_up(fresh_sessionmaker, person.id) == 0
     async with fresh_sessionmaker() as session:
         assert await session.scalar(select(func.count()).select_from(InflowWatermark)) == 0
 
 
-async def test_a_fold_that_is_rolled_back_never_was(sessionmaker: SessionMaker) -> None:
+async def test_a_roll_up_that_is_rolled_back_changes_nothing(sessionmaker: SessionMaker) -> None:
     shop = await open_shop(sessionmaker)
     await pay(sessionmaker, shop.id, 700, NOON)
     async with sessionmaker() as session:
-        assert await rollups.roll_up(session, shop.id) == 1
+        assert await commands.roll_up(session, shop.id) == 1
         await session.rollback()
-    assert await fold(sessionmaker, shop.id) == 1
+    assert await roll_up(sessionmaker, shop.id) == 1
     with clock.reading(lambda: NOON):
         async with sessionmaker() as session:
-            assert (await queries.summary(session, owner_of(shop))).today == Taken(700, 1)
+            assert (await queries.summary(session, owner_of(shop))).today == Inflow(700, 1)
 
 
 async def test_a_roll_up_begins_at_a_quarter_of_an_hour(sessionmaker: SessionMaker) -> None:
     shop = await open_shop(sessionmaker)
-    await fold(sessionmaker, shop.id)
+    await roll_up(sessionmaker, shop.id)
     with pytest.raises(IntegrityError, match="ck_inflow_rollups_quarter"):
         async with sessionmaker.begin() as session:
             session.add(
@@ -219,7 +221,7 @@ async def rolled_up(fresh_sessionmaker: SessionMaker) -> Account:
     shop = await open_shop(fresh_sessionmaker)
     for hours in range(3):
         await pay(fresh_sessionmaker, shop.id, 100, NOON + timedelta(hours=hours))
-    await fold(fresh_sessionmaker, shop.id)
+    await roll_up(fresh_sessionmaker, shop.id)
     await pay(fresh_sessionmaker, shop.id, 100, NOON)
     assert (await prove(fresh_sessionmaker)).ok
     return shop

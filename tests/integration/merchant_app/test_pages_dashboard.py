@@ -64,13 +64,13 @@ async def test_tables_and_charts_say_what_the_api_says(merchant_app: RunningApp,
 @pytest.mark.usefixtures("at_noon")
 async def test_each_period_stands_beside_the_one_before(merchant_app: RunningApp, asha: Signed, shop: Signed) -> None:
     browser = Browser(shop)
-    assert "Nothing came in yesterday" in (await browser.open("/")).text
-    assert "1\u201320 October: nothing came in" in (await browser.open("/")).text
+    assert "Nothing received yesterday" in (await browser.open("/")).text
+    assert "1\u201320 October: nothing received" in (await browser.open("/")).text
     await _pay(merchant_app, asha, shop, 50_00, ago=timedelta(days=1))
     await _pay(merchant_app, asha, shop, 80_00, ago=timedelta(days=31))  # 20 October
     await _pay(merchant_app, asha, shop, 99_00, ago=timedelta(days=30))  # 21 October, so not of as many days
     page = await browser.open("/")
-    assert "Yesterday ₹50.00 in all" in page.text
+    assert "Yesterday: ₹50.00" in page.text
     assert "38% below 1\u201320 October" in page.text
     await _pay(merchant_app, asha, shop, 70_00, ago=timedelta(0))
     page = await browser.open("/")

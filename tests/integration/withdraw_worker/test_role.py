@@ -19,7 +19,7 @@ from shared.config import DatabaseSettings
 from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
 from shared.idempotency.store import KEPT_FOR
 from shared.ids import new_id
-from shared.inflow.rollups import roll_up_due
+from shared.inflow.commands import roll_up_all
 from shared.models import IdempotencyKey, PinFailure, RevokedToken
 from shared.reconciliation.reconcile import reconcile_bank
 from tests.support.bank_flows import bank_statement
@@ -66,7 +66,7 @@ async def test_its_role_is_enough_for_all_that_is_scheduled(
     assert await purge_keys(as_worker) == 1
     await purge_tokens(as_worker)
     assert await seal_all(as_worker) >= 1
-    await roll_up_due(as_worker)
+    await roll_up_all(as_worker)
 
     now = clock.now()
     strays = Bank(bank_statement([("stray", "CREDIT", 700), ("astray", "DEBIT", 300)], start=now - timedelta(hours=1)))

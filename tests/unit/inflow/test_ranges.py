@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from shared.calendar import Month
 from shared.inflow import ranges
 from shared.inflow.errors import RangeOutOfReach, RangeReversed, RangeTooLong
-from shared.inflow.queries import Taken
+from shared.inflow.views import Inflow
 
 TODAY = date(2026, 11, 20)
 
@@ -56,9 +56,9 @@ def test_a_range_runs_forwards_and_stays_within_reach() -> None:
 
 @given(st.integers(0, 10**15), st.integers(1, 10**6))
 def test_an_average_is_rounded_to_the_nearest_paisa_and_halves_up(amount: int, count: int) -> None:
-    off = Taken(amount, count).average - Fraction(amount, count)
+    off = Inflow(amount, count).average - Fraction(amount, count)
     assert Fraction(-1, 2) < off <= Fraction(1, 2)
 
 
 def test_no_payments_average_nothing() -> None:
-    assert Taken(0, 0).average == 0
+    assert Inflow(0, 0).average == 0
