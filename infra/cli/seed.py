@@ -92,4 +92,4 @@ def _show(console: Console, wallet_ids: dict[Who, str]) -> None:
         for who in group:
             table.add_row(who.name, who.email, wallet_ids[who])
         console.print(table)
-    console.print(f"Everybody's password is {PASSWORD} and everybody's PIN is {PIN}.")
+    console.print(f"Everyone's password is {PASSWORD} and everyone's PIN is {PIN}.")

@@ -11,11 +11,13 @@ from collections.abc import Callable, Mapping
 import typer
 
 from infra.documentation.configuration import configuration_page, example_file
+from infra.documentation.picture import architecture_picture
 from infra.local.layout import CHECKOUT
 
 GENERATED: Mapping[str, Callable[[], str]] = {
     "docs/configuration.md": configuration_page,
     ".env.example": example_file,
+    "docs/img/architecture.svg": architecture_picture,
 }
 
 

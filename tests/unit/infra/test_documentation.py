@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import re
+from xml.etree import ElementTree
 
 import pytest
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from infra.documentation.__main__ import out_of_date
 from infra.documentation.configuration import configuration_page
+from infra.documentation.picture import architecture_picture
 from infra.documentation.settings import NoDescription, settings_of
 from infra.local.layout import CHECKOUT
 
 _VARIABLE = re.compile(r"\b(?:BATUA|DUMMY_BANK)_[A-Z][A-Z_]*[A-Z]\b")
+SVG = "{http://www.w3.org/2000/svg}"
 SET_BY_BATUA_ITSELF = {"BATUA_PROCESS", "BATUA_TESTS_POSTGRES", "BATUA_TESTS_REDIS", "BATUA_TESTS_SLOWNESS"}
 
 
 def test_the_generated_documents_are_up_to_date() -> None:
     assert out_of_date() == []
+
+
+def test_the_picture_can_be_read_by_machines_and_on_light_and_dark_pages() -> None:
+    picture = ElementTree.fromstring(architecture_picture())
+    assert picture.get("role") == "img"
+    assert "prefers-color-scheme: dark" in architecture_picture()
+    titles = [node.text for node in picture.iter(f"{SVG}text") if node.get("class") == "title"]
+    assert {"user_app", "merchant_app", "bank_webhook", "withdraw_worker", "scheduler"} < set(titles)
 
 
 def test_every_variable_that_the_checkout_names_is_documented() -> None:

@@ -1,0 +1,64 @@
+"""The commands that README and the tutorial show do what they say, in order, as they are written."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from infra.local.layout import CHECKOUT
+from infra.local.stack import Stack
+from tests.support.console import commands, is_as_shown, run
+from tests.support.deadlines import deadline
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("own stacks")]
+
+SECONDS = 90.0
+_ADDRESS = re.compile(r"(127\.0\.0\.1|localhost):80(\d\d)")
+
+
+@pytest.fixture
+def seeded_stack(battered_stack: Stack) -> Iterator[Stack]:
+    """A stack with the sample data, whose banks behave, as a reader may have it."""
+    command = [sys.executable, "-m", "infra.cli.main", "seed"]
+    subprocess.run(command, cwd=CHECKOUT, env=battered_stack.environment(), check=True, timeout=deadline(SECONDS))
+    behave(battered_stack)
+    yield battered_stack
+    behave(battered_stack)
+
+
+def behave(stack: Stack) -> None:
+    for bank in ("hdfc", "axis"):
+        httpx.post(f"{stack.url('dummy_bank')}/{bank}/console/power", data={"to": "well"}, timeout=deadline())
+
+
+@pytest.fixture
+def folder(tmp_path: Path, seeded_stack: Stack) -> Path:
+    """Looks like the checkout in which the reader has run `make up`."""
+    (tmp_path / "Makefile").symlink_to(CHECKOUT / "Makefile")
+    (tmp_path / "var").symlink_to(seeded_stack.layout.home)
+    for name in ("requirements-dev.lock", "pyproject.toml"):
+        (tmp_path / name).touch()
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
+    (tmp_path / ".venv" / ".installed").touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/tutorial.md"])
+def test_every_command_prints_what_is_shown_below_it(document: str, seeded_stack: Stack, folder: Path) -> None:
+    text = (CHECKOUT / document).read_text(encoding="utf-8")
+    base = seeded_stack.layout.port_base
+    here = _ADDRESS.sub(lambda address: f"{address[1]}:{base + int(address[2])}", text)
+    own = {"BATUA_HOME": str(seeded_stack.layout.home), "BATUA_PORT_BASE": str(base)}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("BATUA_")} | own
+    ran = run(commands(here), shell="bash", folder=folder, environment=environment, seconds=deadline(SECONDS))
+    assert len(ran) > 10
+    for command, printed in ran:
+        assert is_as_shown(command.output, printed), f"$ {command.text}\n{printed}"
