@@ -1,19 +1,23 @@
-"""`GET /events`: what happens to one's money, as it happens."""
+"""`GET /events`: changes of the caller's wallet, transactions, on-ramps and withdrawals, as they happen."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import StreamingResponse
 
+from shared.api.transactions import transaction_of
+from shared.api.wallet import WalletOut
 from shared.http.dependencies import Caller, CurrentResources, CurrentToken
 from shared.http.problems import problem_responses
-from shared.ledger.accounts import wallet_of
+from shared.ledger.accounts import Wallet, wallet_of
 from shared.live.errors import StreamsExhausted, TooManyStreams
-from shared.live.feed import MAX_CURSOR_LENGTH, Cursor, Feed
+from shared.live.feed import MAX_CURSOR_LENGTH, Cursor, Event, Feed
 from shared.live.hub import Hub
 from shared.live.stream import EventStream, chunks
+from shared.transfers.statement_lines import StatementLine
 
 router = APIRouter(tags=["events"])
 
@@ -79,8 +83,18 @@ async def stream_events(
         account_id = (await wallet_of(session, caller.owner_id)).id
     feed = Feed(caller.owner_id, account_id, _cursor(last_event_id) or _cursor(after))
     listener = await hub.join(caller.owner_id, account_id)
-    told = chunks(resources, hub, listener, feed, identity=caller, token=token)
-    return EventStream(told, on_close=lambda: hub.leave(listener))
+    sent = chunks(resources, hub=hub, listener=listener, feed=feed, body_of=_body_of, identity=caller, token=token)
+    return EventStream(sent, on_close=lambda: hub.leave(listener))
+
+
+def _body_of(event: Event) -> Mapping[str, Any]:
+    match event.subject:
+        case Wallet() as wallet:
+            return WalletOut.of(wallet).model_dump(mode="json")
+        case StatementLine() as line:
+            return transaction_of(line).model_dump(mode="json")
+        case body:
+            return body
 
 
 def _cursor(text: str | None) -> Cursor | None:

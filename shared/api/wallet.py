@@ -1,16 +1,14 @@
-"""`GET /wallet`: what one has."""
+"""`GET /wallet`: balance, held and available."""
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 
 from shared.http.dependencies import Caller, ReadSession
-from shared.ledger.accounts import wallet_of
-from shared.models import Account
+from shared.ledger.accounts import Wallet, wallet_of
 
 router = APIRouter(tags=["wallet"])
 
@@ -40,20 +38,20 @@ class WalletOut(BaseModel):
         }
     )
 
+    @classmethod
+    def of(cls, wallet: Wallet) -> WalletOut:
+        """The wallet as JSON."""
+        return cls(
+            wallet_id=wallet.wallet_id,
+            account_id=wallet.account_id,
+            balance=wallet.balance,
+            held=wallet.held,
+            available=wallet.available,
+            currency=wallet.currency,
+        )
+
 
 @router.get("/wallet")
 async def get_wallet(caller: Caller, session: ReadSession) -> WalletOut:
     """The caller's wallet."""
-    return WalletOut.model_validate(wallet_body(await wallet_of(session, caller.owner_id)))
-
-
-def wallet_body(account: Account) -> dict[str, Any]:
-    """A wallet as JSON, as it is answered, and told of in events."""
-    return {
-        "wallet_id": account.handle,
-        "account_id": str(account.id),
-        "balance": account.balance,
-        "held": account.held,
-        "available": account.available,
-        "currency": account.currency,
-    }
+    return WalletOut.of(Wallet.of(await wallet_of(session, caller.owner_id)))

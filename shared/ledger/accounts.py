@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
@@ -16,6 +17,28 @@ from shared.models import Account
 from shared.money import INR
 
 SPENDABLE_KINDS = ("wallet", "merchant")
+
+
+@dataclass(frozen=True, slots=True)
+class Wallet:
+    """A person's wallet or a shop's account, as its owner sees it. Amounts in paise."""
+
+    account_id: UUID
+    wallet_id: str
+    balance: int
+    held: int
+    currency: str
+
+    @property
+    def available(self) -> int:
+        """What may move now."""
+        return self.balance - self.held
+
+    @classmethod
+    def of(cls, account: Account) -> Wallet:
+        """The wallet as it stands on this row."""
+        assert account.handle is not None
+        return cls(account.id, account.handle, account.balance, account.held, account.currency)
 
 
 async def open_account(

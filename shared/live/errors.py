@@ -11,7 +11,7 @@ RETRY_AFTER_SECONDS = 5
 
 @dataclass(eq=False)
 class TooManyStreams(TooMany):
-    """One owner has `limit` streams open, which is as many as one may have."""
+    """The owner has `limit` streams open in this process, which is the most."""
 
     limit: int
 
@@ -20,18 +20,18 @@ class TooManyStreams(TooMany):
 
     @property
     def retry_after_seconds(self) -> int:
-        """A page that was left is noticed within moments."""
+        """A closed page ends its stream within moments."""
         return RETRY_AFTER_SECONDS
 
 
 @dataclass(eq=False)
 class StreamsExhausted(Unavailable):
-    """This process keeps as many streams as it can, or is about to stop."""
+    """This process has MAX_STREAMS streams open, or is about to stop."""
 
     code = "streams_exhausted"
     title = "No further page can be kept live right now"
 
     @property
     def retry_after_seconds(self) -> int:
-        """Another process may have room."""
+        """Another process may have room by then."""
         return RETRY_AFTER_SECONDS

@@ -61,7 +61,7 @@ class Listener:
 
 
 class Hub:
-    """The listeners of one process. Open it with `open_hub`."""
+    """The listeners of one process. Use `open_hub`."""
 
     def __init__(self, redis: Redis, lookup_sessionmaker: SessionMaker) -> None:
         self._redis = redis

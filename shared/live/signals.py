@@ -1,7 +1,7 @@
-"""Know at once that the process is told to stop.
+"""End streams as soon as the process is told to stop.
 
-A server waits for open responses before it ends the lifespan, and a stream of events never ends by itself: so its
-signal is heard here too, and then handed on.
+A server waits for open responses before it ends the lifespan, and a stream never ends by itself. So the signal is
+handled here first and then passed on to the server.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 @contextmanager
 def on_termination(callback: Callable[[], None]) -> Iterator[None]:
-    """Call `callback` on the running loop when a server's handler is about to be told to stop.
+    """Call `callback` on the running loop when SIGTERM or SIGINT comes, then the handler that the server has set.
 
-    Does nothing outside the main thread, or where no handler is set: there the process just ends.
+    Does nothing outside the main thread, or without a handler of the server: then the signal ends the process.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

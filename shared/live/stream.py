@@ -1,4 +1,4 @@
-"""A stream of server-sent events: written as news come, kept alive by comments, ended when its session ends."""
+"""A stream of server-sent events: kept alive by comments, ended when its session ends."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -21,17 +22,17 @@ from shared.runtime.resources import Resources
 HEARTBEAT_SECONDS = 15.0
 RETRY_MILLISECONDS = 2_000
 SEND_SECONDS = 10.0
-"""Who does not read for so long is dropped; the next connection begins where it was."""
+"""A client that does not read for so long is disconnected; its next connection continues from its cursor."""
 PAUSE_SECONDS = 0.1
-"""Between two readings, so that a shop everybody pays costs ten readings a second at most."""
+"""Between two readings, so that a busy shop costs ten readings a second at most."""
 HEADERS: Mapping[str, str] = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
-_BEAT = b": still here\n\n"
+_HEARTBEAT = b": still here\n\n"
 _logger = logging.getLogger(__name__)
 
 
 class EventStream(Response):
-    """Sends chunks until they end, the client leaves or does not read any more. `on_close` is called in any case."""
+    """Sends chunks until they end, the client leaves or it stops reading. Calls `on_close` in every case."""
 
     media_type = "text/event-stream"
 
@@ -63,7 +64,7 @@ class EventStream(Response):
                 async with asyncio.timeout(SEND_SECONDS):
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
             except TimeoutError:
-                _logger.info("a listener does not read: dropped")
+                _logger.info("a client does not read its events and is disconnected")
                 return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -73,15 +74,22 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
-def encode(event: Event) -> bytes:
+def encode(event: Event, body: Mapping[str, Any]) -> bytes:
     """One event on the wire. JSON has no line break, so it is one `data` line."""
-    return f"id: {event.cursor}\nevent: {event.name}\ndata: {json.dumps(event.data)}\n\n".encode()
+    return f"id: {event.cursor}\nevent: {event.name}\ndata: {json.dumps(body)}\n\n".encode()
 
 
 async def chunks(
-    resources: Resources, hub: Hub, listener: Listener, feed: Feed, *, identity: Identity, token: str
+    resources: Resources,
+    *,
+    hub: Hub,
+    listener: Listener,
+    feed: Feed,
+    body_of: Callable[[Event], Mapping[str, Any]],
+    identity: Identity,
+    token: str,
 ) -> AsyncIterator[bytes]:
-    """What is new as it comes, and a comment every HEARTBEAT_SECONDS; ends with the session or the process.
+    """Events as they come, and a comment after HEARTBEAT_SECONDS without one; ends with the session or the process.
 
     No connection to the database is held between two readings.
     """
@@ -89,23 +97,23 @@ async def chunks(
     while not listener.is_closing:
         listener.woken.clear()
         try:
-            if not await _still_signed_in(resources, hub, token):
+            if not await _is_still_signed_in(resources, hub, token):
                 return
             async with hub.reading, resources.read_sessionmaker() as session:
-                news, has_more = await feed.news(session)
+                events, has_more = await feed.read_events(session)
         except Exception as error:
             if not is_outage(error):
                 raise
-            _logger.warning("no news can be read: %s", type(error).__name__)
-            news, has_more = [], False
-        yield b"".join(map(encode, news)) if news else _BEAT
+            _logger.warning("events cannot be read: %s", type(error).__name__)
+            events, has_more = [], False
+        yield b"".join(encode(event, body_of(event)) for event in events) if events else _HEARTBEAT
         await asyncio.sleep(PAUSE_SECONDS)
         if not has_more:
             left_seconds = (identity.expires_at - clock.now()).total_seconds()
             await listener.wait(max(0.0, min(HEARTBEAT_SECONDS, left_seconds)))
 
 
-async def _still_signed_in(resources: Resources, hub: Hub, token: str) -> bool:
+async def _is_still_signed_in(resources: Resources, hub: Hub, token: str) -> bool:
     try:
         async with hub.reading, resources.lookup_sessionmaker() as session:
             await resources.tokens.verify(session, token)

@@ -1,4 +1,4 @@
-"""One statement that tells for which owners something they see may have changed."""
+"""One statement that tells for which owners something that their pages show may have changed."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared.db.columns import sql_values
 from shared.models.withdrawal import WithdrawalStatus
 
-# Per owner four probes of an index. The wallet tells of everything that moves or holds money; the rest is what
-# happens to withdrawals and on-ramps meanwhile.
+# Four index probes per owner. The wallet's row changes whenever money moves or is held; the others show progress of
+# withdrawals and on-ramps that moves no money.
 _FINGERPRINTS = text(f"""
     SELECT listening.owner_id, concat_ws('|',
         (SELECT concat_ws('.', seq, held) FROM accounts
@@ -28,6 +28,6 @@ _FINGERPRINTS = text(f"""
 
 
 async def fingerprints(session: AsyncSession, owner_ids: Sequence[UUID]) -> dict[UUID, str]:
-    """By owner, a text that is another one whenever something changed."""
+    """By owner, a text that differs as soon as something changed."""
     rows = await session.execute(_FINGERPRINTS, {"owner_ids": list(owner_ids)})
     return {row.owner_id: row.fingerprint for row in rows}

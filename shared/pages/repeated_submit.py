@@ -1,4 +1,4 @@
-"""A form sent twice at the same moment: the second click is answered like the first, as soon as that is through."""
+"""A form that is sent twice at the same moment: the second request gets the answer of the first."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from collections.abc import Awaitable, Callable
 from shared.idempotency.claims import Answer
 from shared.idempotency.errors import RequestInFlight
 
-PATIENCE_SECONDS = 10.0
+MAX_WAIT_SECONDS = 10.0
 PAUSE_SECONDS = 0.1
 
 
-async def answered_once(work: Callable[[], Awaitable[Answer]]) -> Answer:
-    """The answer of `work`, which runs under an idempotency key. A browser shows only what the last of several
-    clicks was answered, so that one waits for the first: RequestInFlight is raised after PATIENCE_SECONDS only.
+async def retry_while_in_flight(work: Callable[[], Awaitable[Answer]]) -> Answer:
+    """The answer of `work`, which runs under an idempotency key.
+
+    While another request with this key is in flight, try again: of several clicks a browser shows only the last
+    response. Raises RequestInFlight after MAX_WAIT_SECONDS, and what `work` raises.
     """
     loop = asyncio.get_running_loop()
-    give_up_at = loop.time() + PATIENCE_SECONDS
+    give_up_at = loop.time() + MAX_WAIT_SECONDS
     while True:
         try:
             return await work()

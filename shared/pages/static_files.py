@@ -1,4 +1,4 @@
-"""The stylesheet, the script and the icon: named by their content, kept for a year, sent compressed."""
+"""The stylesheet, the script and the icon: cached for a year under a hash of their content, sent compressed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BLANKS_AROUND = re.compile(r" ?([{};,]) ?|(?<=[a-z]:) ")
 
 @dataclass(frozen=True, slots=True)
 class StaticFile:
-    """One file, read once: it does not change while a process lives."""
+    """One file, read once when the process starts to serve it."""
 
     content: bytes
     compressed: bytes
@@ -40,7 +40,7 @@ def files() -> dict[str, StaticFile]:
 
 
 def url(name: str) -> str:
-    """Where a page finds the file; another address as soon as its content is another. KeyError for no such file."""
+    """The address of the file, which changes with its content. Raises KeyError if there is no such file."""
     return f"{PREFIX}/{name}?v={files()[name].version}"
 
 
@@ -49,7 +49,7 @@ router = APIRouter(include_in_schema=False)
 
 @router.get(f"{PREFIX}/{{name}}")
 async def static(name: str, request: Request) -> Response:
-    """The file. Its secrets-free bytes are compressed beforehand; no page ever is."""
+    """The file. It holds no secret, so it may be compressed; pages never are (BREACH attack)."""
     file = files().get(name)
     if file is None:
         raise HTTPException(404)
@@ -76,6 +76,6 @@ def _read(path: Path) -> StaticFile:
 
 
 def _compact(stylesheet: str) -> str:
-    """Without comments and the blanks that mean nothing. Ours has no string with a comma, a brace or a semicolon."""
+    """Remove comments and needless blanks. The stylesheet has no string with a comma, a brace or a semicolon."""
     bare = _COMMENT.sub("", stylesheet)
     return _BLANKS_AROUND.sub(lambda found: found[1] or "", _BLANKS.sub(" ", bare)).replace(";}", "}").strip()

@@ -19,7 +19,7 @@ from shared.http.pagination import PageQuery, cursor_of
 from shared.ledger.accounts import wallet_of
 from shared.pages.forms import Form, Rupees, SubmittedForm
 from shared.pages.rendering import render, see_other
-from shared.pages.repeated_submit import answered_once
+from shared.pages.repeated_submit import retry_while_in_flight
 from shared.pages.withdrawal_words import view_of
 from shared.runtime.resources import Resources
 from shared.withdrawals.commands import cancel_withdrawal
@@ -107,7 +107,7 @@ async def withdraw(
             typed = form.read(WithdrawForm)
             body = _body(typed, typed)
         await check_pin(typed.pin)
-        answer = await answered_once(lambda: withdraw_once(resources, caller, form.key, body))
+        answer = await retry_while_in_flight(lambda: withdraw_once(resources, caller, form.key, body))
         afterwards.add_task(hint, caller.owner_id)
         return see_other(f"/withdrawals/{answer.body['id']}")
     return await _show_form(request, caller, resources, form)

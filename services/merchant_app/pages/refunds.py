@@ -17,7 +17,7 @@ from shared.ledger.accounts import wallet_of
 from shared.pages import formatting
 from shared.pages.forms import Form, Rupees, SubmittedForm
 from shared.pages.rendering import render, see_other
-from shared.pages.repeated_submit import answered_once
+from shared.pages.repeated_submit import retry_while_in_flight
 from shared.transfers.queries import get_refundable_payment
 from shared.transfers.refunds import refund
 
@@ -52,7 +52,7 @@ async def refund_payment(
     with form.catching():
         typed = form.read(RefundForm)
         await check_pin(typed.pin)
-        await answered_once(
+        await retry_while_in_flight(
             lambda: refund(
                 REFUND_PAYMENT.request(caller.owner_id, form.key),
                 payment_id=transaction_id,

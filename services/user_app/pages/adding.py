@@ -19,7 +19,7 @@ from shared.on_ramps.commands import get_on_ramp, list_on_ramps
 from shared.pages import formatting
 from shared.pages.forms import Form, Rupees, SubmittedForm
 from shared.pages.rendering import render, see_other
-from shared.pages.repeated_submit import answered_once
+from shared.pages.repeated_submit import retry_while_in_flight
 from shared.runtime.resources import Resources
 
 router = APIRouter()
@@ -59,7 +59,7 @@ async def add_money(
     with form.catching():
         typed = form.read(AddMoneyForm)
         body = OnRampIn(bank=typed.bank, amount=typed.amount)
-        answer = await answered_once(lambda: start_once(resources, banks, caller, form.key, body))
+        answer = await retry_while_in_flight(lambda: start_once(resources, banks, caller, form.key, body))
         return see_other(await _next_place(resources, caller, answer))
     return await _show_form(request, caller, resources, banks, form)
 

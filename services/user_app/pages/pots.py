@@ -13,7 +13,7 @@ from shared.http.fields import Body, Name, Pin
 from shared.http.keyed_requests import SEND_MONEY
 from shared.pages.forms import Form, Rupees, SubmittedForm
 from shared.pages.rendering import render, see_other
-from shared.pages.repeated_submit import answered_once
+from shared.pages.repeated_submit import retry_while_in_flight
 from shared.transfers import commands
 from shared.transfers.commands import MAX_POTS
 from shared.transfers.queries import list_accounts
@@ -62,7 +62,7 @@ async def move(
     with form.catching():
         typed = form.read(MoveForm)
         await check_pin(typed.pin)
-        answer = await answered_once(
+        answer = await retry_while_in_flight(
             lambda: commands.send(
                 SEND_MONEY.request(caller.owner_id, form.key),
                 to=str(typed.to),

@@ -18,7 +18,7 @@ from shared.ledger import statement
 from shared.ledger.accounts import wallet_of
 from shared.pages.forms import Form, Rupees, SubmittedForm
 from shared.pages.rendering import render, see_other
-from shared.pages.repeated_submit import answered_once
+from shared.pages.repeated_submit import retry_while_in_flight
 from shared.transfers import commands
 from shared.transfers.errors import RecipientNotFound
 from shared.transfers.queries import find_payee, find_people
@@ -80,7 +80,7 @@ async def send(
     with form.catching():
         typed = form.read(SendForm)
         await check_pin(typed.pin)
-        answer = await answered_once(
+        answer = await retry_while_in_flight(
             lambda: commands.send(
                 SEND_MONEY.request(caller.owner_id, form.key),
                 to=typed.to,

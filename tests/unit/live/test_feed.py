@@ -32,6 +32,7 @@ def test_whatever_comes_is_a_cursor_or_none(text: str) -> None:
 @given(st.text())
 def test_no_name_or_note_breaks_out_of_its_event(note: str) -> None:
     at = datetime(2026, 11, 20, tzinfo=UTC)
-    written = encode(Event("transaction", {"note": note}, Cursor(1, at))).decode()
+    body = {"note": note}
+    written = encode(Event("transaction", body, Cursor(1, at)), body).decode()
     assert written.endswith("\n\n")
     assert [line.partition(":")[0] for line in written.splitlines()] == ["id", "event", "data", ""]
