@@ -34,7 +34,7 @@ CREATE TABLE public.accounts (
     CONSTRAINT ck_accounts_system_has_no_owner CHECK (((owner_id IS NULL) = ((kind)::text = ANY ((ARRAY['bank_settlement'::character varying, 'funding'::character varying, 'suspense'::character varying, 'fees'::character varying])::text[]))))
 );
 
--- Closed while `open_until` is null. Open until that time (UTC); afterwards one probe at a time.
+-- Closed while `open_until` is null. Open until that time (UTC); afterwards half open, until the bank answers.
 CREATE TABLE public.bank_circuits (
     bank character varying NOT NULL,
     failures bigint NOT NULL,

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -19,6 +20,8 @@ from services.dummy_bank.middleware import Guard
 from services.dummy_bank.pages import console, netbanking
 from services.dummy_bank.settings import BankSimulatorSettings
 from services.dummy_bank.simulator import Simulator
+from services.dummy_bank.vocabulary import DESCRIPTION, VOCABULARY
+from shared.api_reference.describe import describe, operation_id, publish
 from shared.api_reference.mount import mount_api_reference
 from shared.version import VERSION
 
@@ -40,11 +43,19 @@ def create_app(settings: BankSimulatorSettings | None = None) -> FastAPI:
             await background
         await simulator.close()
 
-    app = FastAPI(title="Dummy bank", version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Dummy bank",
+        version=VERSION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=operation_id,
+    )
     problems.install(app)
     for router in (health.router, operations.router, records.router, netbanking.router, console.router):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
+    publish(app, description=DESCRIPTION, complete=partial(describe, vocabulary=VOCABULARY))
     mount_api_reference(app)
     app.add_middleware(Guard)
     return app

@@ -198,7 +198,7 @@ async def withdraw(
 
 
 @router.get("")
-async def list_own(caller: Caller, session: ReadSession, page: PageQuery) -> Page[WithdrawalOut]:
+async def list_own_withdrawals(caller: Caller, session: ReadSession, page: PageQuery) -> Page[WithdrawalOut]:
     """The caller's withdrawals, newest first."""
     found, before = await list_withdrawals(session, owner_id=caller.owner_id, limit=page.limit, before=page.after_id())
     items = [WithdrawalOut.model_validate(each) for each in found]
@@ -206,14 +206,16 @@ async def list_own(caller: Caller, session: ReadSession, page: PageQuery) -> Pag
 
 
 @router.get("/{withdrawal_id}", responses=problem_responses(WithdrawalNotFound))
-async def get_one(caller: Caller, session: ReadSession, withdrawal_id: UUID) -> WithdrawalWithTimelineOut:
+async def get_own_withdrawal(caller: Caller, session: ReadSession, withdrawal_id: UUID) -> WithdrawalWithTimelineOut:
     """One of the caller's withdrawals, with its timeline."""
     shown = await get_withdrawal(session, owner_id=caller.owner_id, withdrawal_id=withdrawal_id)
     return WithdrawalWithTimelineOut.model_validate(shown)
 
 
 @router.post("/{withdrawal_id}/cancel", responses=problem_responses(WithdrawalNotFound, AlreadySent))
-async def cancel(caller: Caller, session: WriteSession, withdrawal_id: UUID) -> WithdrawalWithTimelineOut:
+async def cancel_own_withdrawal(
+    caller: Caller, session: WriteSession, withdrawal_id: UUID
+) -> WithdrawalWithTimelineOut:
     """Take it back, which is possible only while it is queued."""
     shown = await cancel_withdrawal(session, owner_id=caller.owner_id, withdrawal_id=withdrawal_id)
     return WithdrawalWithTimelineOut.model_validate(shown)

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 
+from shared.api_reference.describe import operation_id
 from shared.api_reference.mount import mount_api_reference
 from shared.config import Settings
 from shared.http import openapi
@@ -52,6 +53,7 @@ def create_application(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=operation_id,
     )
     app.state.settings = settings
     app.add_middleware(
@@ -64,7 +66,7 @@ def create_application(
     app.include_router(health_router(readiness))
     for router in routers:
         app.include_router(router, prefix=prefix, dependencies=[Depends(require_json)] if json_only else [])
-    openapi.publish(app)
+    openapi.publish_contract(app)
     mount_api_reference(app)
     return app
 

@@ -1,17 +1,19 @@
-"""The published contract: every status an operation can answer is written down, whoever answers it.
+"""The published contract: completes the OpenAPI document that FastAPI derives.
 
-A route declares its own refusals with `problem_responses`; what is common to all (unreadable bodies, no token, a
-database that is away) is added here, so that no route can forget it.
+A route declares its own errors with `problem_responses`. This module adds the errors common to all routes (unreadable
+bodies, no token, a database that is away), and describes every property, parameter and tag.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 
+from shared.api_reference.describe import describe as describe_names
+from shared.api_reference.describe import operations, publish
 from shared.auth.errors import AuthenticationRequired, TokenExpired, TokenInvalid, TokenRevoked
 from shared.errors import BatuaError
 from shared.http.errors import (
@@ -25,6 +27,7 @@ from shared.http.errors import (
     ServiceUnavailable,
 )
 from shared.http.problems import MEDIA_TYPE, PROBLEM_SCHEMA, describe, status_of
+from shared.http.vocabulary import DESCRIPTION, VOCABULARY
 
 _EVERYWHERE: tuple[type[BatuaError], ...] = (InternalError, ServiceUnavailable)
 _WITH_INPUT: tuple[type[BatuaError], ...] = (InvalidRequest,)
@@ -35,40 +38,19 @@ _SAFE = {"get", "head"}
 _BAD_REQUEST, _NOT_FOUND = 400, 404
 
 
-def publish(app: FastAPI) -> None:
-    """Replace `app.openapi` by one that completes what FastAPI derives."""
-
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            app.openapi_schema = _complete(
-                get_openapi(
-                    title=app.title,
-                    version=app.version,
-                    openapi_version="3.1.0",
-                    description=app.description,
-                    routes=app.routes,
-                )
-            )
-        return app.openapi_schema
-
-    app.openapi = openapi  # type: ignore[method-assign]  # the documented way to customise it
+def publish_contract(app: FastAPI) -> None:
+    """Publish the app's contract with every error and description at `/openapi.json`."""
+    publish(app, description=DESCRIPTION, complete=_complete)
 
 
-def _complete(schema: dict[str, Any]) -> dict[str, Any]:
+def _complete(schema: dict[str, Any]) -> None:
     schemas = schema.setdefault("components", {}).setdefault("schemas", {})
     for replaced in ("HTTPValidationError", "ValidationError"):
         schemas.pop(replaced, None)
-    schemas["Problem"] = PROBLEM_SCHEMA
-    for path, method, operation in _operations(schema):
+    schemas["Problem"] = deepcopy(PROBLEM_SCHEMA)
+    for path, method, operation in operations(schema):
         _complete_operation(path, method, operation)
-    return schema
-
-
-def _operations(schema: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    for path, item in schema["paths"].items():
-        for method, operation in item.items():
-            if isinstance(operation, dict) and "responses" in operation:
-                yield path, method, operation
+    describe_names(schema, VOCABULARY)
 
 
 def _complete_operation(path: str, method: str, operation: dict[str, Any]) -> None:

@@ -15,13 +15,13 @@ router = APIRouter(tags=["health"])
 
 
 @router.get("/healthz")
-async def healthz() -> dict[str, str]:
+async def get_health() -> dict[str, str]:
     """The process is up."""
     return {"status": "ok"}
 
 
 @router.get("/readyz", responses=responses(503))
-async def readyz(simulator: SimulatorDep) -> dict[str, object]:
+async def get_readiness(simulator: SimulatorDep) -> dict[str, object]:
     """The file can be read."""
     try:
         simulator.database.rows("SELECT 1")
@@ -31,6 +31,6 @@ async def readyz(simulator: SimulatorDep) -> dict[str, object]:
 
 
 @router.get("/metrics", response_class=Response)
-async def metrics(simulator: SimulatorDep) -> Response:
+async def get_metrics(simulator: SimulatorDep) -> Response:
     """Counters for Prometheus."""
     return Response(generate_latest(simulator.metrics.registry), media_type=CONTENT_TYPE_LATEST)

@@ -19,7 +19,7 @@ PathText = Annotated[str, Path(min_length=1, max_length=128)]
 
 
 @router.get("/ping")
-async def ping(simulator: SimulatorDep, profile: KeyedBankDep) -> dict[str, str]:
+async def ping_bank(simulator: SimulatorDep, profile: KeyedBankDep) -> dict[str, str]:
     """Whether the bank is up, for a caller that wants to know before it sends anything."""
     if simulator.faults.of(profile.code).down:
         raise bank_is_down()
@@ -38,7 +38,7 @@ async def open_session(asked: SessionRequest, simulator: SimulatorDep, profile: 
 
 
 @router.get("/netbanking/sessions/{token}")
-async def session_state(token: PathText, simulator: SimulatorDep, profile: KeyedBankDep) -> SessionState:
+async def get_session(token: PathText, simulator: SimulatorDep, profile: KeyedBankDep) -> SessionState:
     """How a session stands."""
     await simulator.stand_in_line(profile.code, "session")
     with simulator.database.transaction() as connection:
@@ -66,7 +66,7 @@ async def pay_out(
 
 
 @router.get("/transfers/{reference}")
-async def enquire(reference: PathText, simulator: SimulatorDep, profile: KeyedBankDep) -> PayoutAnswer:
+async def enquire_about_payout(reference: PathText, simulator: SimulatorDep, profile: KeyedBankDep) -> PayoutAnswer:
     """What became of a payout; 404 when none was ever accepted under this reference."""
     await simulator.stand_in_line(profile.code, "enquiry")
     with simulator.database.transaction() as connection:

@@ -39,7 +39,7 @@ _BEGINNING, _END = "0001-01-01", "9999-12-31"
 
 
 @router.get("/statement", response_model=None, responses={200: {"model": Statement}})
-async def statement(simulator: SimulatorDep, profile: KeyedBankDep, from_: From = None, to: To = None) -> Response:
+async def get_statement(simulator: SimulatorDep, profile: KeyedBankDep, from_: From = None, to: To = None) -> Response:
     """The nodal account's lines, oldest first, up to 100,000."""
     query = (
         "SELECT at, CASE credit WHEN ? THEN 'CREDIT' ELSE 'DEBIT' END AS direction, amount, reference, utr,"
@@ -50,7 +50,7 @@ async def statement(simulator: SimulatorDep, profile: KeyedBankDep, from_: From 
 
 
 @router.get("/calls", response_model=None, responses={200: {"model": CallLog}})
-async def call_log(simulator: SimulatorDep, profile: KeyedBankDep, from_: From = None, to: To = None) -> Response:
+async def get_call_log(simulator: SimulatorDep, profile: KeyedBankDep, from_: From = None, to: To = None) -> Response:
     """The payout calls by when they began, oldest first, up to 100,000."""
     query = (
         "SELECT reference, user_ref, amount, started_at, ended_at, outcome FROM calls"
@@ -60,7 +60,7 @@ async def call_log(simulator: SimulatorDep, profile: KeyedBankDep, from_: From =
 
 
 @router.get("/faults")
-async def faults(simulator: SimulatorDep, profile: KeyedBankDep) -> Faults:
+async def get_faults(simulator: SimulatorDep, profile: KeyedBankDep) -> Faults:
     """What is wrong with the bank now."""
     return simulator.faults.of(profile.code)
 
@@ -80,7 +80,7 @@ async def list_notices(simulator: SimulatorDep, profile: KeyedBankDep) -> dict[s
 
 
 @router.post("/notices/{message_id}/resend", status_code=202, responses=responses(409))
-async def resend(message_id: MessageId, simulator: SimulatorDep, profile: KeyedBankDep) -> dict[str, str]:
+async def resend_notice(message_id: MessageId, simulator: SimulatorDep, profile: KeyedBankDep) -> dict[str, str]:
     """Send a notice again, under the same webhook-id."""
     await simulator.resend(profile, message_id)
     return {"message_id": message_id}

@@ -73,7 +73,7 @@ class MonthlyOut(BaseModel):
 
 
 @router.get("/summary")
-async def get_summary(caller: Caller, session: ReadSession) -> SummaryOut:
+async def get_inflow_summary(caller: Caller, session: ReadSession) -> SummaryOut:
     """Payments received today, yesterday, this month and last month."""
     summary = await queries.summary(session, caller.owner_id)
     return SummaryOut(
@@ -86,7 +86,7 @@ async def get_summary(caller: Caller, session: ReadSession) -> SummaryOut:
 
 
 @router.get("/daily", responses=problem_responses(*RANGE_ERRORS))
-async def get_daily(
+async def get_daily_inflow(
     caller: Caller,
     session: ReadSession,
     first: Annotated[Day | None, Query(alias="from", description="30 days up to `to` by default")] = None,
@@ -99,7 +99,7 @@ async def get_daily(
 
 
 @router.get("/monthly", responses=problem_responses(*RANGE_ERRORS))
-async def get_monthly(
+async def get_monthly_inflow(
     caller: Caller,
     session: ReadSession,
     first: Annotated[

@@ -34,13 +34,13 @@ class ProfileBody(SecretsBody):
 
 
 @router.get("/merchants/me")
-async def read(caller: Caller, session: ReadSession) -> MerchantAnswer:
+async def get_profile(caller: Caller, session: ReadSession) -> MerchantAnswer:
     """The caller's own profile."""
     return MerchantAnswer.model_validate(await profiles.merchant_profile(session, caller.owner_id))
 
 
 @router.patch("/merchants/me", responses=problem_responses(*SECRET_ERRORS))
-async def change(
+async def update_profile(
     body: ProfileBody, caller: Caller, secrets: CurrentSecretsChange, session: WriteSession
 ) -> MerchantAnswer:
     """Change the shop's details, password or PIN. A new password signs out every other session."""

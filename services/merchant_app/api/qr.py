@@ -35,13 +35,13 @@ def _answers(kind: Format) -> dict[int | str, dict[str, Any]]:
 
 
 @router.get("/qr.svg", response_class=Response, responses=_answers("svg"))
-async def get_svg(caller: Caller, session: ReadSession, amount: Amount = None, known: KnownTag = None) -> Response:
+async def get_qr_svg(caller: Caller, session: ReadSession, amount: Amount = None, known: KnownTag = None) -> Response:
     """What a customer scans to pay this shop, as SVG."""
     return _respond(await profiles.merchant_profile(session, caller.owner_id), amount, known, "svg")
 
 
 @router.get("/qr.png", response_class=Response, responses=_answers("png"))
-async def get_png(caller: Caller, session: ReadSession, amount: Amount = None, known: KnownTag = None) -> Response:
+async def get_qr_png(caller: Caller, session: ReadSession, amount: Amount = None, known: KnownTag = None) -> Response:
     """What a customer scans to pay this shop, as PNG."""
     return _respond(await profiles.merchant_profile(session, caller.owner_id), amount, known, "png")
 

@@ -105,7 +105,7 @@ async def get_account(caller: Caller, session: ReadSession, account_id: UUID) ->
 
 
 @router.get("/{account_id}/balance", responses=problem_responses(AccountNotFound))
-async def get_balance(
+async def get_account_balance(
     caller: Caller,
     session: ReadSession,
     account_id: UUID,

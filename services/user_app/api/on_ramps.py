@@ -113,7 +113,7 @@ async def start_on_ramp(
 
 
 @router.get("")
-async def list_own(caller: Caller, session: ReadSession, page: PageQuery) -> Page[OnRampOut]:
+async def list_own_on_ramps(caller: Caller, session: ReadSession, page: PageQuery) -> Page[OnRampOut]:
     """The caller's on-ramps, newest first."""
     found, before = await list_on_ramps(session, owner_id=caller.owner_id, limit=page.limit, before=page.after_id())
     items = [OnRampOut.model_validate(body_of(on_ramp)) for on_ramp in found]
@@ -121,7 +121,7 @@ async def list_own(caller: Caller, session: ReadSession, page: PageQuery) -> Pag
 
 
 @router.get("/{on_ramp_id}", responses=problem_responses(OnRampNotFound))
-async def get_one(caller: Caller, session: ReadSession, on_ramp_id: UUID) -> OnRampOut:
+async def get_own_on_ramp(caller: Caller, session: ReadSession, on_ramp_id: UUID) -> OnRampOut:
     """One of the caller's on-ramps."""
     on_ramp = await get_on_ramp(session, owner_id=caller.owner_id, on_ramp_id=on_ramp_id)
     return OnRampOut.model_validate(body_of(on_ramp))

@@ -25,13 +25,15 @@ class ProfileBody(SecretsBody):
 
 
 @router.get("/users/me")
-async def read(caller: Caller, session: ReadSession) -> UserAnswer:
+async def get_profile(caller: Caller, session: ReadSession) -> UserAnswer:
     """The caller's own profile."""
     return UserAnswer.model_validate(await profiles.user_profile(session, caller.owner_id))
 
 
 @router.patch("/users/me", responses=problem_responses(*SECRET_ERRORS))
-async def change(body: ProfileBody, caller: Caller, secrets: CurrentSecretsChange, session: WriteSession) -> UserAnswer:
+async def update_profile(
+    body: ProfileBody, caller: Caller, secrets: CurrentSecretsChange, session: WriteSession
+) -> UserAnswer:
     """Change names, password or PIN. A new password signs out every other session."""
     prepared = await secrets.prepare(body)
     names = {"first_name": body.first_name, "last_name": body.last_name}
