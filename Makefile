@@ -1,4 +1,4 @@
-# Everything a person or a machine does with Batua. Each target does its own set-up.
+# What people and CI do with Batua. Each target installs what it needs.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 UV_VERSION := 0.13.8
-# uv brings its own certificates; where the system has some it must trust those, as pip does (a company's proxy).
+# uv brings its own certificates. Where the system has some, it uses those, as pip does (a company's proxy).
 UV := $(BIN)/uv $(if $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt),--system-certs)
 # On a terminal uv shows how far it is; elsewhere it would only list what it installed.
 QUIET := $(if $(MAKE_TERMERR),,--quiet)
@@ -28,9 +28,9 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 # Measured on Debian 12, x86-64, Python 3.11: with all packages, and after `make demo`.
 COST := 230 MB to download, 700 MB on disk, 1 to 3 minutes
 
-# A virtual environment or a Python path of the caller's is none of our business.
+# A virtual environment or a Python path of the caller must not change what runs here.
 unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
-# Nor that it keeps nothing compiled: each of nine processes would compile all of Batua at every start.
+# Without compiled files each of nine processes would compile all of Batua at every start.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help install up demo test test-dates lint docs fmt migrate prove seed bench bench-inflow screenshots lock compose-up clean
@@ -83,17 +83,17 @@ docs: $(INSTALLED) ## Write the documents that are made from code
 	@$(BIN)/python -m infra.documentation
 	@$(BIN)/python -m infra.documentation.schema
 
-fmt: $(INSTALLED) ## Format the code and fix what can be fixed by itself
+fmt: $(INSTALLED) ## Format the code and apply the automatic fixes
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
 migrate: $(INSTALLED) ## Bring the schema of the running stack's database up to date
 	@exec $(BIN)/batua migrate
 
-prove: $(INSTALLED) ## Prove that the ledger of the running stack adds up
+prove: $(INSTALLED) ## Prove that the books of the running stack are right
 	@exec $(BIN)/batua prove
 
-seed: $(INSTALLED) ## Give the running stack people, shops and ninety days of payments
+seed: $(INSTALLED) ## Give the running stack people, shops and ninety days of history
 	@exec $(BIN)/batua seed
 
 bench: bench-inflow ## Measure what must stay fast
@@ -101,10 +101,10 @@ bench: bench-inflow ## Measure what must stay fast
 bench-inflow: $(INSTALLED) ## Measure a shop's dashboard after 10,000 and after 1,000,000 payments
 	@exec $(BIN)/python -m bench.inflow
 
-screenshots: $(INSTALLED) ## Take the pictures of docs/img anew, from a seeded stack
+screenshots: $(INSTALLED) ## Take the pictures in docs/img again, from a seeded stack
 	@exec $(BIN)/python -m infra.screenshots
 
-lock: $(INSTALLED) ## Choose newer versions and write both lock files anew
+lock: $(INSTALLED) ## Choose newer versions and write both lock files again
 	$(UV) pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --no-header --no-emit-index-url \
 		--python-version 3.11 pyproject.toml -o requirements.lock
 	$(UV) pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --no-header --no-emit-index-url \

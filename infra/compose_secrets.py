@@ -1,6 +1,6 @@
 """Write the secrets that `docker-compose.yml` asks for: `python -m infra.compose_secrets <file>`.
 
-They are made once; the simulated bank is told the newest of each bank's webhook secrets.
+Existing secrets stay. The simulated bank gets the newest of each bank's webhook secrets.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from shared.banks.table import BANKS
 
 
 def write_compose_secrets(file: Path) -> None:
-    """Make the file, or add what it lacks."""
+    """Create the file, or add the secrets that it lacks."""
     file.parent.mkdir(parents=True, exist_ok=True)
     values = load_or_create_secrets(file)
     for bank in map(str.upper, BANKS):

@@ -1,4 +1,4 @@
-"""Check the containers where no Docker engine is at hand: what the files say, not what they do.
+"""Check docker-compose.yml and the Dockerfile by their text, so that no Docker engine is needed.
 
 `python -m infra.containers_check` names each rule that is broken and exits non-zero.
 """

@@ -1,4 +1,4 @@
-"""`batua demo`: tell a story on the embedded stack and check every step of it."""
+"""`batua demo`: tell a story on the embedded stack and check every step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from infra.cli.failures import exit_with
-from infra.demo.actors import NotSo
+from infra.demo.actors import CheckFailed
 from infra.demo.story import Addresses, Story
 from infra.local.environment import load_local_environment
 from infra.local.errors import StackError
@@ -22,7 +22,7 @@ from infra.local.stack import Stack
 
 PROVE_SECONDS = 60
 _HEALTH_TIMEOUT_SECONDS = 1.0
-# A day of bank trouble in a minute: the same code, shorter waits.
+# The same code with shorter waits, so that a day of trouble at the bank takes a minute.
 _QUICK = {
     "BATUA_WITHDRAWALS__BANK_TIMEOUT_SECONDS": "1",
     "BATUA_WITHDRAWALS__LEASE_SECONDS": "5",
@@ -61,12 +61,12 @@ def _prove(console: Console) -> None:
     command = [sys.executable, "-m", "infra.cli.main", "prove"]
     proof = subprocess.run(command, timeout=PROVE_SECONDS, check=False)  # noqa: S603 - our own command
     if proof.returncode != 0:
-        raise NotSo("the proof agrees with the bank to the paisa")
+        raise CheckFailed("the proof agrees with the bank to the paisa")
 
 
 def demo() -> None:
-    """Tell the story of Alice, Bob and a tea shop; exits non-zero at the first thing that is not so."""
-    console = Console(highlight=False)
+    """Tell the story of Alice, Bob and a tea shop. Exits 1 at the first step whose check fails."""
+    console = Console(highlight=False, soft_wrap=True)
     began = time.monotonic()
     try:
         layout = Layout.from_environment()
@@ -78,8 +78,8 @@ def demo() -> None:
             load_local_environment()
             _tell(layout, console)
             _prove(console)
-    except NotSo as failure:
-        console.print(f"  [red]✗ not so:[/red] {failure}")
+    except CheckFailed as failure:
+        console.print(f"  [red]✗ failed:[/red] {failure}")
         raise typer.Exit(1) from None
     except StackError as failure:
         raise exit_with(f"The demo cannot start: {failure}") from None

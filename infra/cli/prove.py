@@ -168,5 +168,7 @@ def _summarise(console: Console, report: ProofReport) -> None:
     kept = sum(check.ok for check in report.checks)
     verdict = "The ledger holds" if report.ok else "The ledger does NOT hold"
     console.print(
-        f"{verdict}: {kept} of {len(report.checks)} rules, {looked_at}, {report.seconds:.1f} s.", highlight=False
+        f"{verdict}: {kept} of {len(report.checks)} rules, {looked_at}, {report.seconds:.1f} s.",
+        highlight=False,
+        soft_wrap=True,
     )

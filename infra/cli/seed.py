@@ -1,4 +1,4 @@
-"""`batua seed`: people and shops to look at, with ninety days behind them."""
+"""`batua seed`: sample people and shops with ninety days of history."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from shared.config import DatabaseSettings, PasswordSettings
 from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
 
 STATEMENT_SECONDS = 60.0
-"""Also how long a second seeding waits for the first."""
+"""For one statement; a second `batua seed` waits as long for the first."""
 
 
 class SeedSettings(DatabaseSettings, PasswordSettings):
-    """Where the people are kept and how their secrets are hashed."""
+    """The database and how passwords and PINs are hashed."""
 
 
 def seed() -> None:
-    """Add five people, three shops and ninety days of payments; a second time it only says again who they are."""
+    """Add five people, three shops and ninety days of history; a second call only prints the logins again."""
     load_local_environment()
     console = Console(highlight=False)
     if os.environ.get("BATUA_ENV") == "production":

@@ -1,4 +1,4 @@
-"""`batua users`: people that no sign-up page makes."""
+"""`batua users`: users that do not come from a sign-up page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shared.config import DatabaseSettings, PasswordSettings
 from shared.db.engine import create_engine, create_sessionmaker
 from shared.http.fields import Body, Email, Password, Pin
 
-app = typer.Typer(help="People that no sign-up page makes.", no_args_is_help=True)
+app = typer.Typer(help="Users that do not come from a sign-up page.", no_args_is_help=True)
 
 FIRST_NAME, LAST_NAME = "Batua", "System"
 
@@ -27,7 +27,7 @@ class SystemUserSettings(DatabaseSettings, PasswordSettings):
 
 
 class NewSystemUser(Body):
-    """The same rules as for everybody who signs up."""
+    """The same rules as at sign-up."""
 
     email: Email
     password: Password
@@ -36,7 +36,7 @@ class NewSystemUser(Body):
 
 @app.callback()
 def users() -> None:
-    """Keeps `create-system` a command of a group while it is the only one."""
+    """With a callback, `create-system` stays a subcommand although it is the only one."""
 
 
 @app.command("create-system")
@@ -45,7 +45,7 @@ def create_system(
     password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)],
     pin: Annotated[str, typer.Option(prompt="PIN", hide_input=True, confirmation_prompt=True)],
 ) -> None:
-    """Create the platform's own user, who may hand out initial funds; what is not given is asked for."""
+    """Create the platform's own user, who may give initial funds. Missing values are asked for."""
     load_local_environment()
     settings = read_settings(SystemUserSettings)
     try:
@@ -58,7 +58,7 @@ def create_system(
         wallet_id = asyncio.run(_create(settings, asked))
     except EmailTaken as error:
         raise exit_with(error.title) from None
-    typer.echo(f"{asked.email} may hand out initial funds. Wallet id: {wallet_id}")
+    typer.echo(f"{asked.email} may give initial funds. Wallet id: {wallet_id}")
 
 
 async def _create(settings: SystemUserSettings, asked: NewSystemUser) -> str:

@@ -1,4 +1,4 @@
-"""`batua withdrawals`: see and decide what the engine has given up on."""
+"""`batua withdrawals`: list and decide the withdrawals that are under review."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from shared.withdrawals.review import list_review
 from shared.withdrawals.review import resolve as resolve_withdrawal
 from shared.withdrawals.states import Paid, PayoutRefused
 
-app = typer.Typer(name="withdrawals", help="Withdrawals that need a person.", no_args_is_help=True)
+app = typer.Typer(name="withdrawals", help="Withdrawals under review.", no_args_is_help=True)
 
 Result = TypeVar("Result")
 
@@ -68,7 +68,7 @@ def _decision(paid: bool, utr: str | None, failed: bool, reason: str | None) -> 
 
 
 def _line(withdrawal: Withdrawal) -> str:
-    """One line each, whole whatever the width of the terminal: somebody is going to copy the id."""
+    """One line, never wrapped, so that the id can be copied."""
     since = "" if withdrawal.active_since is None else f"active since {withdrawal.active_since:%Y-%m-%d %H:%M} UTC"
     account, amount = masked(withdrawal.account_number), Money(withdrawal.amount)
     return f"{withdrawal.id}  {withdrawal.bank}  {account}  {amount}  {since}  sent {withdrawal.attempts} times"

@@ -1,4 +1,4 @@
-"""The people and the bank of the demo. Everything they do goes over HTTP, as it would from outside."""
+"""The people and the bank of the demo. They act over HTTP only, as real ones would."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from shared.ids import new_token
 TIMEOUT_SECONDS = 15.0
 PIN = "4812"
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""Trusts nobody. Here all is plain HTTP on one machine, and reading whom to trust takes longer than a call."""
+"""Has no certificates: all calls are plain HTTP on one machine, and loading some takes longer than a call."""
 
 _T = TypeVar("_T")
 
 
-class NotSo(Exception):
-    """A step of the story did not come out as it must."""
+class CheckFailed(Exception):
+    """A step of the story did not have the outcome that it must have."""
 
 
 def _client(**options: Any) -> httpx.Client:
@@ -28,13 +28,13 @@ def _client(**options: Any) -> httpx.Client:
 
 
 def expect(condition: bool, what: str) -> None:
-    """Go on only if it is so."""
+    """Raise CheckFailed unless the condition holds."""
     if not condition:
-        raise NotSo(what)
+        raise CheckFailed(what)
 
 
 def wait_for(ask: Callable[[], _T], is_right: Callable[[_T], bool], what: str, *, seconds: float) -> _T:
-    """Ask until the answer is right. Raises NotSo with the last answer after `seconds`."""
+    """Ask until the answer is right. Raises CheckFailed with the last answer after `seconds`."""
     deadline = time.monotonic() + seconds
     while not is_right(answer := ask()):
         expect(time.monotonic() < deadline, f"{what} (after {seconds:.0f} s: {answer})")
@@ -43,7 +43,7 @@ def wait_for(ask: Callable[[], _T], is_right: Callable[[_T], bool], what: str, *
 
 
 class Holder:
-    """Somebody with a wallet: a person at user_app or a shop at merchant_app."""
+    """The holder of a wallet: a person at user_app or a shop at merchant_app."""
 
     def __init__(self, base_url: str, **profile: str) -> None:
         self._http = _client(base_url=f"{base_url}/api/v1")
@@ -57,22 +57,22 @@ class Holder:
 
     @property
     def wallet_id(self) -> str:
-        """What others type to pay them."""
+        """The wallet id, which others type to pay them."""
         return str(self.profile["wallet_id"])
 
     def request(self, method: str, path: str, **how: Any) -> httpx.Response:
-        """Any request at all, whatever the answer."""
+        """Send any request; the answer is not checked."""
         return self._http.request(method, path, **how)
 
     def get(self, path: str) -> dict[str, Any]:
-        """Read something of one's own."""
+        """GET a resource. Raises CheckFailed unless the answer is 200."""
         answer = self._http.get(path)
         expect(answer.status_code == httpx.codes.OK, f"GET {path} answered {answer.status_code}: {answer.text}")
         found: dict[str, Any] = answer.json()
         return found
 
     def post(self, path: str, body: dict[str, Any], *, expect_status: int, key: str | None = None) -> httpx.Response:
-        """Do something; the idempotency key is made up unless it is given."""
+        """POST a body, with a new idempotency key unless one is given. Raises CheckFailed on another status."""
         answer = self._http.post(path, json=body, headers={"Idempotency-Key": key or new_token()})
         expect(answer.status_code == expect_status, f"POST {path} answered {answer.status_code}: {answer.text}")
         return answer
@@ -83,12 +83,12 @@ class Holder:
         return {name: wallet[name] for name in ("balance", "held", "available")}
 
     def close(self) -> None:
-        """Leave."""
+        """Close the connections."""
         self._http.close()
 
 
 class SimulatedBank:
-    """HDFC as the demo's narrator can bend it, and as Alice's browser sees it."""
+    """The simulated HDFC: its faults, its records, and its netbanking page as a browser uses it."""
 
     def __init__(self, base_url: str, api_key: str) -> None:
         self._http = _client(headers={"X-Api-Key": api_key})
@@ -103,15 +103,15 @@ class SimulatedBank:
         return found
 
     def misbehave(self, **faults: Any) -> None:
-        """Set the bank's faults; without arguments it behaves."""
+        """Set the bank's faults; without arguments it has none."""
         self._http.put(f"{self._base_url}/api/faults", json=faults).raise_for_status()
 
     def approve(self, redirect_url: str) -> str:
-        """What the person does on the netbanking page; returns where the bank sends the browser."""
+        """Approve on the netbanking page; returns the address to which the bank sends the browser."""
         return self._decide(redirect_url, "approve")
 
     def decline(self, redirect_url: str) -> str:
-        """The same, when the person would rather not."""
+        """Decline on the netbanking page; returns the address to which the bank sends the browser."""
         return self._decide(redirect_url, "decline")
 
     def _decide(self, redirect_url: str, decision: str) -> str:
@@ -132,6 +132,6 @@ class SimulatedBank:
         return [item for item in items if item["reference"] in references and item["direction"] == "DEBIT"]
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connections."""
         self._http.close()
         self._browser.close()

@@ -1,4 +1,4 @@
-"""One day in the life of Batua, told and checked step by step."""
+"""The story of `batua demo`, told and checked step by step."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FORGED_SECRET = "whsec_bm90IHRoZSBiYW5rJ3Mgc2VjcmV0LCBub3QgYXQgYWxs"  # noqa: S1
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where the services of the stack answer."""
+    """The addresses of the stack's services."""
 
     user_app: str
     merchant_app: str
@@ -34,7 +34,7 @@ class Addresses:
 
 
 class Story:
-    """Alice, Bob and a tea shop. Raises NotSo at the first thing that is not as told."""
+    """Alice, Bob and a tea shop. Raises CheckFailed at the first step whose outcome is wrong."""
 
     def __init__(self, addresses: Addresses, secrets: Mapping[str, str], console: Console) -> None:
         self._addresses = addresses
@@ -43,10 +43,10 @@ class Story:
         self._bank = SimulatedBank(addresses.bank, secrets["BATUA_BANK_HDFC_API_KEY"])
 
     def tell(self) -> None:
-        """The whole story; the bank behaves again afterwards, whatever happened."""
+        """Tell the whole story. Afterwards the bank has no faults, also after a failure."""
         self._bank.misbehave()
         try:
-            self._everybody_registers()
+            self._all_register()
             self._alice_adds_money()
             self._copies_and_forgeries_change_nothing()
             self._alice_pays_bob_once()
@@ -63,7 +63,7 @@ class Story:
     def _done(self, text: str) -> None:
         self._console.print(f"  [green]✓[/green] {text}")
 
-    def _everybody_registers(self) -> None:
+    def _all_register(self) -> None:
         self._chapter("Alice, Bob and a tea shop join")
         self._alice = Holder(self._addresses.user_app, first_name="Alice", last_name="Rao")
         self._bob = Holder(self._addresses.user_app, first_name="Bob", last_name="Khan")
@@ -77,7 +77,7 @@ class Story:
         self._chapter("Alice adds ₹2,000 from HDFC")
         asked = self._alice.post("/on-ramps", {"bank": "hdfc", "amount": 2000_00}, expect_status=201).json()
         expect(asked["status"] == "pending", "the on-ramp waits for the bank")
-        self._done("her browser goes to the bank; the money waits for the bank's own word")
+        self._done("her browser is sent to the bank; the on-ramp is pending until the bank confirms")
         self._bank.approve(asked["redirect_url"])
         wait_for(
             lambda: self._alice.get(f"/on-ramps/{asked['id']}")["status"],
@@ -87,10 +87,10 @@ class Story:
         )
         self._token = asked["redirect_url"].rstrip("/").rpartition("/")[2]
         self._alice_has(2000_00)
-        self._done("she approves at the bank, the bank's server calls our webhook: ₹2,000.00 are there")
+        self._done("she approves, the bank's server calls our webhook, ₹2,000.00 are in her wallet")
 
     def _copies_and_forgeries_change_nothing(self) -> None:
-        self._chapter("The webhook arrives again, and somebody forges one")
+        self._chapter("The bank's notice arrives again, and once with a forged signature")
         session = self._bank.get(f"/api/netbanking/sessions/{self._token}")
         notice = PaymentNotice(
             "hdfc", "success", self._token, session["user_id"], session["amount"], session["bank_reference"]
@@ -99,10 +99,10 @@ class Story:
         copy = self._deliver(body, self._webhook_secret)
         expect(copy.status_code == httpx.codes.OK, f"a copy answered {copy.status_code}: {copy.text}")
         expect(copy.json() == {"verdict": "duplicate"}, f"a copy is a duplicate, not {copy.text}")
-        self._done("a copy, properly signed: verdict duplicate")
+        self._done("a copy with a valid signature is answered: duplicate")
         forged = self._deliver(body, FORGED_SECRET)
         expect(forged.status_code == httpx.codes.UNAUTHORIZED, f"a forged one answered {forged.status_code}")
-        self._done("a forged one: 401")
+        self._done("a forged one is refused: 401")
         self._alice_has(2000_00)
         self._done("Alice still has ₹2,000.00")
 
@@ -115,7 +115,7 @@ class Story:
         expect(again.json() == first.json(), "the repeated request gets the first answer")
         expect(again.headers.get("Idempotent-Replayed") == "true", "and is marked as replayed")
         self._alice_has(1500_00)
-        self._done("the same key gets the same answer; ₹1,500.00 are left, not ₹1,000.00")
+        self._done("the same key gets the same answer, and ₹1,500.00 are left")
 
     def _bob_has_tea(self) -> None:
         self._chapter("Bob pays the tea shop ₹300")
@@ -126,13 +126,13 @@ class Story:
         self._done("paid; Bob has ₹200.00 of Alice's ₹500.00 left")
 
     def _the_bank_has_a_bad_day(self) -> None:
-        self._chapter(f"The bank starts timing out after doing the work; Alice clicks withdraw {CLICKS} times")
+        self._chapter(f"The bank times out after it has paid; Alice clicks withdraw {CLICKS} times")
         self._bank.misbehave(timeout_after_rate=1.0, idempotency=False, seed=1)
         withdrawals = [self._withdraw() for _ in range(CLICKS)]
         references = {withdrawal["id"] for withdrawal in withdrawals}
         self._done(f"{CLICKS} withdrawals of ₹100 queued; {self._queue()}")
         self._until_paid(references, 2)
-        self._done(f"two have left, though every answer was lost on the way; {self._queue()}")
+        self._done(f"two are paid, although every answer of the bank was lost; {self._queue()}")
         self._bank.misbehave(down=True)
         wait_for(
             lambda: {w["status"] for w in self._alice.get("/withdrawals")["items"]},
@@ -140,7 +140,7 @@ class Story:
             "a withdrawal waits for the bank",
             seconds=PATIENCE_SECONDS,
         )
-        self._done(f"now the bank is down altogether; {self._queue()}")
+        self._done(f"now the bank is down; {self._queue()}")
         self._bank.misbehave()
         self._until_paid(references, CLICKS)
         self._each_left_alone_and_once(references)
@@ -177,7 +177,7 @@ class Story:
         for earlier, later in pairwise(calls):
             expect(later["started_at"] >= (earlier["ended_at"] or "9"), "no two of her payouts overlap at the bank")
         self._alice_has(1000_00)
-        self._done(f"the bank is back: all {CLICKS} paid, one after the other, each exactly once at the bank")
+        self._done(f"the bank is back: all {CLICKS} are paid, one after the other, each exactly once at the bank")
 
     def _the_shop_counts(self) -> None:
         self._chapter("The shop closes")

@@ -1,7 +1,7 @@
 """What each process of the local stack finds in its environment.
 
-A `BATUA_*` variable that the caller has set wins over everything computed here, and a caller who
-names a database or a Redis gets that one instead of a server of our own.
+A `BATUA_*` variable that the caller has set wins over the value computed here. If the caller names a
+database or a Redis, the stack uses it and starts no server of its own.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ def owns_redis(outer: Mapping[str, str]) -> bool:
 
 
 def database_url(layout: Layout, secrets: Mapping[str, str], role: str, database: str = "batua") -> str:
-    """How this role reaches the stack's own database server."""
+    """The URL with which this role connects to the stack's own database server."""
     password = secrets[postgres_password_name(role)]
     return f"postgresql://{role}:{password}@127.0.0.1:{layout.port('postgres')}/{database}"
 
 
 def settings(layout: Layout, secrets: Mapping[str, str], role: str = OWNER) -> dict[str, str]:
-    """Every `BATUA_*` setting of the local stack, as one database role sees it."""
+    """Every `BATUA_*` setting of the local stack, for one database role."""
     values = {
         "BATUA_ENV": "local",
         "BATUA_DATABASE_URL": database_url(layout, secrets, role),
@@ -58,7 +58,7 @@ def settings(layout: Layout, secrets: Mapping[str, str], role: str = OWNER) -> d
 
 
 def _bank_settings(layout: Layout, ours: Mapping[str, str]) -> dict[str, str]:
-    """The simulator's own settings: it is the outside world and sees no `BATUA_*` setting."""
+    """The simulator's own settings. It plays the outside world, so it gets no `BATUA_*` setting."""
     values = {
         "DUMMY_BANK_DATABASE": str(layout.home / "dummy_bank.sqlite"),
         "DUMMY_BANK_PUBLIC_URL": layout.url("dummy_bank"),
@@ -75,7 +75,7 @@ def _bank_settings(layout: Layout, ours: Mapping[str, str]) -> dict[str, str]:
 def process_environment(
     process: str, *, layout: Layout, secrets: Mapping[str, str], outer: Mapping[str, str]
 ) -> dict[str, str]:
-    """The whole environment of one process, given that of whoever started the stack."""
+    """The whole environment of one process; `outer` is the environment in which the stack was started."""
     given = {name: value for name, value in outer.items() if name.startswith("BATUA_") and value}
     ours = {**settings(layout, secrets, _ROLE_OF.get(process, OWNER)), **given}
     environment = {name: value for name, value in outer.items() if not name.startswith("BATUA_")}
@@ -92,9 +92,9 @@ def process_environment(
 
 
 def load_local_environment() -> None:
-    """Let a command talk to the stack in `BATUA_HOME`, as the database's owner.
+    """Set what a command needs to talk to the stack in `BATUA_HOME`, as the database's owner.
 
-    Does nothing where no local stack was ever started; what is set already stays.
+    A variable that is set already keeps its value. Where no stack was ever started, nothing is set.
     """
     layout = Layout.from_environment()
     if not layout.secrets_file.exists():
@@ -105,6 +105,6 @@ def load_local_environment() -> None:
 
 
 def local_secrets(layout: Layout) -> dict[str, str]:
-    """This stack's secrets, made on the first call."""
+    """This stack's secrets; the first call creates them."""
     layout.make_directories()
     return load_or_create_secrets(layout.secrets_file)

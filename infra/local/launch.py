@@ -1,7 +1,6 @@
-"""What the supervisor starts for each process: note the pid, set the environment, become the process.
+"""What the supervisor starts for each process: write the pid file, set the environment, execute the program.
 
-Because the process takes this one's place, the pid that is written down is its own, and stays true
-however often it is started again.
+The program replaces this process (execve), so the pid in the file is the program's own, at every restart.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ PAUSE_SECONDS = 0.5
 
 _CELERY = ["-m", "celery", "-A", "services.withdraw_worker.app:celery_app"]
 _WORKER = ["--pool", "threads", "--concurrency", "8", "--without-gossip", "--without-mingle"]
-# Above the 1000 event streams that a process holds at most: they count as requests for as long as they last.
+# More than the 1000 event streams that a process holds at most: each counts as a request while it lasts.
 _HTTP_BOUNDS = ["--timeout-graceful-shutdown", "10", "--limit-concurrency", "2000"]
 _HTTP = ["--no-server-header", "--no-access-log", "--no-proxy-headers", *_HTTP_BOUNDS]
 
@@ -48,7 +47,7 @@ def command(process: str, layout: Layout) -> list[str]:
 
 
 def note_pid(layout: Layout, process: str) -> None:
-    """Write our own pid where others look for this process; they never see half of it."""
+    """Write our own pid to this process's pid file, in one step: a reader never sees half of it."""
     file = layout.pid_file(process)
     partial = file.with_suffix(".partial")
     partial.write_text(f"{os.getpid()}\n", encoding="ascii")
@@ -56,18 +55,18 @@ def note_pid(layout: Layout, process: str) -> None:
 
 
 def pause_after_short_life(layout: Layout, process: str) -> None:
-    """Wait a little if the last start was a moment ago: one that cannot start must not eat the machine."""
+    """Pause if the last start was less than a second ago: a process that cannot start must not use up the CPU."""
     try:
         age_seconds = time.time() - layout.pid_file(process).stat().st_mtime
     except FileNotFoundError:
         return
-    # The database comes back only at its second try if the first finds its last sessions still ending.
+    # PostgreSQL is not delayed: its first restart may fail while old sessions end, and the second then succeeds.
     if 0 <= age_seconds < SHORT_LIFE_SECONDS and process != "postgres":
         time.sleep(PAUSE_SECONDS)
 
 
 def main(process: str) -> None:
-    """Become the process; returns only by raising."""
+    """Prepare and execute the process's program; returns only by raising."""
     layout = Layout.from_environment()
     pause_after_short_life(layout, process)
     secrets = read_secrets(layout.secrets_file)

@@ -1,4 +1,4 @@
-"""Where everything of one embedded stack is: its processes, its ports and its files."""
+"""The processes, ports and files of one embedded stack."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class BadPortBase(StackError):
 
 @dataclass(frozen=True)
 class Layout:
-    """Files below `home` and ports above `port_base`; two layouts that differ in both never meet."""
+    """Files below `home` and ports above `port_base`; two stacks that differ in both share nothing."""
 
     home: Path
     port_base: int
@@ -87,17 +87,17 @@ class Layout:
 
     @property
     def mail(self) -> Path:
-        """Where the local SMTP server files what it is given, one `.eml` per message."""
+        """Where the local SMTP server stores mail, one `.eml` file per message."""
         return self.home / "mail"
 
     @property
     def postgres(self) -> Path:
-        """The database server's directory, owned by the user it runs as."""
+        """The database server's directory; it belongs to the user that the server runs as."""
         return self.home / "postgres"
 
     @property
     def postgres_data(self) -> Path:
-        """The database itself."""
+        """The data directory of PostgreSQL."""
         return self.postgres / "data"
 
     @property
@@ -107,7 +107,7 @@ class Layout:
 
     @property
     def supervisor_configuration(self) -> Path:
-        """Generated anew at each start."""
+        """The supervisor's configuration, written at each start."""
         return self.run / "supervisord.conf"
 
     @property
@@ -117,15 +117,15 @@ class Layout:
 
     @property
     def lock_file(self) -> Path:
-        """Held for as long as somebody runs a stack in this home."""
+        """Locked while a stack runs in this home."""
         return self.run / "stack.lock"
 
     def pid_file(self, process: str) -> Path:
-        """Holds the pid of the newest start of this process."""
+        """Holds the pid of this process, written at each start."""
         return self.run / f"{process}.pid"
 
     def log_file(self, process: str) -> Path:
-        """What this process wrote to its standard output and error."""
+        """Standard output and standard error of this process."""
         return self.logs / f"{process}.log"
 
     def port(self, process: str) -> int | None:
@@ -138,7 +138,7 @@ class Layout:
         return f"http://127.0.0.1:{self.port(process)}"
 
     def browser_url(self, process: str) -> str:
-        """The same for a person: a browser keeps cookies by host, whatever the port, so the two apps need two names."""
+        """The address for a browser. Cookies belong to a host, not to a port, so the two apps need two hosts."""
         host = "localhost" if process == "merchant_app" else "127.0.0.1"
         return f"http://{host}:{self.port(process)}"
 

@@ -1,7 +1,7 @@
-"""What an earlier stack left running because it was killed: found, proven to be ours, and ended.
+"""End the processes that an earlier stack in this home left running because it was killed.
 
-Proof is the pid file together with what the kernel says of that process: its environment names
-our home and its own name, or its command line lies in our home. Nobody else is ever touched.
+A process is ended only if it is certainly this stack's: its pid is in a pid file, and its environment names our home
+and its process name, or its command line names a file in our home. No other process is touched.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PROCESS_STOP_SECONDS = 15
 
 
 def read_pid(layout: Layout, process: str) -> int | None:
-    """The pid in the process's file, whether or not it still lives."""
+    """The pid in the process's pid file; None without a usable file. The process may have ended."""
     try:
         return int(layout.pid_file(process).read_text(encoding="ascii"))
     except (FileNotFoundError, ValueError):
@@ -40,7 +40,7 @@ def _is_ours(process: psutil.Process, name: str, layout: Layout) -> bool:
 
 
 def find(layout: Layout, process: str) -> psutil.Process | None:
-    """The live process behind a pid file, if it is provably this stack's."""
+    """The live process behind a pid file, if it is certainly this stack's."""
     pid = read_pid(layout, process)
     if pid is None:
         return None
@@ -64,7 +64,7 @@ def _find_supervisor(layout: Layout) -> psutil.Process | None:
 
 
 def _end(processes: list[psutil.Process], number: signal.Signals, seconds: float) -> None:
-    """Signal them all, and kill whichever is still there after this time."""
+    """Signal the processes, wait for this many seconds, then kill those that still run."""
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.send_signal(number)
@@ -76,7 +76,7 @@ def _end(processes: list[psutil.Process], number: signal.Signals, seconds: float
 
 
 def end_leftovers(layout: Layout) -> list[str]:
-    """End what an earlier stack in this home left running; returns the names of what was ended.
+    """End what an earlier stack in this home left running; returns the names of the ended processes.
 
     Services end before Redis, and Redis before the database. Call it only while holding the
     home's lock.

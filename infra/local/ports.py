@@ -1,4 +1,4 @@
-"""Whether the stack's ports are free, and who has them if not."""
+"""Whether the stack's ports are free, and which program uses them if not."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from infra.local.layout import Layout
 
 @dataclass(eq=False)
 class PortInUse(StackError):
-    """Somebody else listens where one of our processes must."""
+    """Another program listens on a port that one of our processes needs."""
 
     port: int
     process: str
@@ -34,7 +34,7 @@ class PortInUse(StackError):
 
 
 def holder_of(port: int) -> str | None:
-    """Name and pid of whoever listens on this port, as far as we may know."""
+    """Name and pid of the program that listens on this port; None if the system does not tell."""
     try:
         connections = psutil.net_connections(kind="tcp")
     except (psutil.Error, OSError):
@@ -50,9 +50,9 @@ def holder_of(port: int) -> str | None:
 
 
 def is_free(port: int) -> bool:
-    """Whether we could listen on this port of 127.0.0.1 now."""
+    """Whether a process could listen on this port of 127.0.0.1 now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # As every server does: connections that have ended but linger do not count.
+        # Servers set this too: a closed connection in TIME_WAIT does not make the port busy.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
@@ -71,9 +71,9 @@ def require_free_ports(layout: Layout, processes: Iterable[str]) -> None:
 
 @contextmanager
 def alone_on(port_base: int) -> Iterator[None]:
-    """Let no other stack of this user start on this port base meanwhile. Raises AnotherIsStarting.
+    """Keep other stacks of this user from starting on this port base meanwhile. Raises AnotherIsStarting.
 
-    A port is ours only once its process listens; until then, another start would find it free too.
+    A port is taken only once its process listens. Until then, a second start would find it free as well.
     """
     file = Path(tempfile.gettempdir()) / f"batua-{os.getuid()}-ports-{port_base}.lock"
     with file.open("a", encoding="ascii") as claim:

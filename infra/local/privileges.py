@@ -1,11 +1,11 @@
-"""How to run PostgreSQL for somebody who is root: it refuses to start with root's user id.
+"""How root runs PostgreSQL, which refuses to start with root's user id.
 
-The checkout and the home may lie in a directory that only root can enter, and nobody's permissions
-are ours to change. So there are three ways, and the first that works on this machine is taken:
+The checkout and the home may lie in a directory that only root can enter, and we do not change permissions of
+directories that are not ours. There are three ways; the first that works on this machine is used:
 
-- `plain`: become `nobody`. Works wherever `nobody` can reach the files.
-- `capability`: become `nobody`, keeping one capability: to read and to enter any directory.
-- `namespace`: stay who we are, in a user namespace that shows us as `nobody`.
+- `plain`: change to the user `nobody`. Works where `nobody` can reach the files.
+- `capability`: change to `nobody`, but keep the capability to read and enter every directory.
+- `namespace`: keep the user id, in a user namespace in which it is shown as `nobody`.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ _CLONE_NEWUSER = 0x10000000
 
 @dataclass(eq=False)
 class NoWayToRunPostgres(StackError):
-    """This machine lets root neither change its user nor make a namespace."""
+    """On this machine root can neither change its user nor create a user namespace."""
 
     home: Path
 
     def __str__(self) -> str:
         return (
-            "PostgreSQL refuses to run as root, and root may not become another user here; "
+            "PostgreSQL refuses to run as root, and root cannot change to another user here: "
             f"start Batua as a plain user who can reach {self.home}"
         )
 
@@ -75,7 +75,7 @@ def _become_nobody() -> None:
 
 def _become_nobody_with(capability: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
-    # Without this bit the kernel ignores capabilities in access(2), with which PostgreSQL looks for itself.
+    # Without this bit the kernel ignores capabilities in access(2), which PostgreSQL uses to find its own files.
     _check(libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0))
     _become_nobody()
     mask = 1 << capability
@@ -100,7 +100,7 @@ def _enter_namespace() -> None:
 
 
 def give_up_privileges(way: Way) -> None:
-    """Change this process for good; raises OSError where the machine does not allow it."""
+    """Change this process until it ends. Raises OSError where the machine does not allow it."""
     match way:
         case "unchanged":
             return
@@ -113,12 +113,12 @@ def give_up_privileges(way: Way) -> None:
 
 
 def wrapped(way: Way, command: Sequence[str]) -> list[str]:
-    """The command line that runs another one without privileges."""
+    """A command line that runs `command` without privileges."""
     return list(command) if way == "unchanged" else [sys.executable, "-m", __name__, way, *command]
 
 
 def own_directory(way: Way, directory: Path) -> None:
-    """Give the directory and all in it to the user that PostgreSQL will be; nothing if it is so already."""
+    """Give the directory and its content to the user that PostgreSQL runs as, if it is not that user's already."""
     if way == "unchanged":
         return
     user = pwd.getpwnam(UNPRIVILEGED_USER)
@@ -131,7 +131,7 @@ def own_directory(way: Way, directory: Path) -> None:
 
 
 def find_way(*, directory: Path, program: Path) -> Way:
-    """The first way in which `program` runs and `directory`, handed over to it, can be written.
+    """The first way in which `program` runs and can write to `directory`, which is given to its user.
 
     `program` must find its own path and exit 0. Raises NoWayToRunPostgres.
     """

@@ -1,4 +1,4 @@
-"""When a process of the local stack is ready: it lives, and it does what it is for."""
+"""When a process of the local stack is ready: it runs and answers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LOG_LINES_SHOWN = 15
 
 @dataclass(eq=False)
 class NotReady(StackError):
-    """A process did not become what it must in time; carries the end of its log."""
+    """A process was not ready in time; `log` is the end of its log."""
 
     process: str
     seconds: float
@@ -33,7 +33,7 @@ class NotReady(StackError):
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Ask again and again; False when it was still not so after this many seconds."""
+    """Wait for the condition; False if it does not hold after this many seconds."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -68,7 +68,7 @@ def _accepts(port: int) -> bool:
 
 
 def is_ready(layout: Layout, process: str) -> bool:
-    """Whether the process lives and does what it is for."""
+    """Whether the process runs and answers; one without a port only has to run."""
     if find(layout, process) is None:
         return False
     if process == "postgres":

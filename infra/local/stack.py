@@ -1,11 +1,11 @@
-"""The embedded stack as an object: start it, hurt it, stop it.
+"""The embedded stack as an object: start it, kill parts of it, stop it.
 
     with Stack(home, port_base) as stack:
         stack.kill("withdraw_worker")
         stack.wait_until_back("withdraw_worker")
 
-It ends with the thread that started it: should that thread or its process die, the supervisor
-stops everything in order.
+The stack ends with the thread that started it: if that thread or its process dies, the supervisor
+stops every process in order.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ STOP_SECONDS = 75
 class Stack:
     """Every process of Batua on this machine; one per home.
 
-    The environment of the calling process is left out of it as far as it begins with `BATUA_` or
-    `DUMMY_BANK_`: pass such settings as `extra_environment`.
+    Variables of the calling process that begin with `BATUA_` or `DUMMY_BANK_` are not passed on: give such settings as
+    `extra_environment`.
     """
 
     def __init__(self, home: Path, port_base: int, extra_environment: Mapping[str, str] | None = None) -> None:
@@ -88,7 +88,7 @@ class Stack:
     def start(self, processes: Collection[str] = ALL, report: Callable[[str], None] = lambda _: None) -> None:
         """Start these processes in order and return when they answer; on failure nothing is left.
 
-        `report` is told of each step, a line each. Raises StackError.
+        `report` gets a line for each step. Raises StackError.
         """
         self.layout.make_directories()
         self._take_lock()
@@ -108,7 +108,7 @@ class Stack:
             raise
 
     def stop(self) -> None:
-        """Stop everything in order, services first and the database last; safe to call twice."""
+        """Stop everything in order, services first and the database last; a second call does nothing."""
         if self._lock is None:
             return
         if self._supervisor_process is not None:
@@ -124,7 +124,7 @@ class Stack:
         self._lock = None
 
     def is_supervised(self) -> bool:
-        """False once the supervisor itself has died."""
+        """False when the supervisor has ended."""
         return self._supervisor_process is not None and self._supervisor_process.poll() is None
 
     def environment(self, process: str = "command") -> dict[str, str]:
@@ -132,7 +132,7 @@ class Stack:
         return process_environment(process, layout=self.layout, secrets=self._secrets, outer=self.outer_environment)
 
     def database_url(self, role: str = OWNER, database: str = "batua") -> str:
-        """How a role reaches a database of the stack's own server."""
+        """The URL with which a role connects to a database of the stack's own server."""
         return database_url(self.layout, self._secrets, role, database)
 
     def url(self, process: str) -> str:
@@ -140,14 +140,14 @@ class Stack:
         return self.layout.url(process)
 
     def pid(self, process: str) -> int:
-        """The process's pid, as written down at its newest start. Raises NotReady if it never started."""
+        """The process's pid, from its pid file. Raises NotReady if it never started."""
         pid = read_pid(self.layout, process)
         if pid is None:
             raise NotReady(process, 0, self.log_end(process))
         return pid
 
     def states(self) -> dict[str, ProcessState]:
-        """What the supervisor knows of each process."""
+        """The state of each process, from the supervisor."""
         return Supervisor(self.layout).states()
 
     def kill(self, process: str) -> int:

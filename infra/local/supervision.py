@@ -1,6 +1,6 @@
-"""The supervisor: its configuration, how it is started, and how to talk to it.
+"""The supervisor: its configuration, its start, and how to talk to it.
 
-It never gives up on a process: one that ends is started again at once, for as long as it takes.
+A process that ends is started again at once, without a limit on the number of restarts.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ def _program(process: Process, layout: Layout) -> dict[str, str]:
         "directory": _escape(str(CHECKOUT)),
         "autostart": "false",
         "autorestart": "true",
-        # Started counts as running at once: there is no number of failures after which it would give up.
+        # A started process counts as running at once, so the supervisor never reaches its limit of failed starts.
         "startsecs": "0",
-        # PostgreSQL calls this its fast shutdown: it ends sessions instead of waiting for them.
+        # SIGINT is PostgreSQL's fast shutdown: it ends sessions instead of waiting for them.
         "stopsignal": "INT" if process.name == "postgres" else "TERM",
         "stopwaitsecs": str(_STOP_SECONDS[process.tier]),
         "stopasgroup": "false",
@@ -60,12 +60,12 @@ def _socket_path(layout: Layout) -> Path:
     beside = layout.run / "supervisor.sock"
     if len(os.fsencode(beside)) <= _LONGEST_SOCKET_PATH:
         return beside
-    # The address of a Unix socket is short by law; a directory of our own in /tmp is private too.
+    # The kernel limits the length of a Unix socket's path; a directory of our own in /tmp is private as well.
     return Path(tempfile.mkdtemp(prefix="batua-")) / "supervisor.sock"
 
 
 def write_configuration(layout: Layout) -> None:
-    """Write `supervisord.conf`: every process, started by nobody but us, stopped in tiers."""
+    """Write `supervisord.conf`: every process, started only on request, stopped tier by tier."""
     socket_path = _escape(str(_socket_path(layout)))
     sections: dict[str, dict[str, str]] = {
         "unix_http_server": {"file": socket_path, "chmod": "0700"},
@@ -95,14 +95,14 @@ def write_configuration(layout: Layout) -> None:
 
 
 def socket_file(layout: Layout) -> Path:
-    """Where the supervisor listens, as its configuration says."""
+    """The path of the supervisor's socket, from its configuration."""
     parser = RawConfigParser()
     parser.read(layout.supervisor_configuration, encoding="utf-8")
     return Path(parser.get("unix_http_server", "file").replace("%%", "%"))
 
 
 def remove_socket(layout: Layout) -> None:
-    """Take away the socket, with the directory that was made for it if there was one."""
+    """Remove the socket, and the directory that was made for it if there is one."""
     if not layout.supervisor_configuration.exists():
         return
     file = socket_file(layout)
@@ -112,9 +112,10 @@ def remove_socket(layout: Layout) -> None:
 
 
 def start(layout: Layout, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start the supervisor, which stops everything should this process die without a word.
+    """Start the supervisor. It stops every process if this one dies.
 
-    It has a session of its own: a Ctrl-C at the terminal reaches only us, and we stop it in order.
+    It runs in a session of its own, so that a Ctrl-C at the terminal reaches only this process, which then stops the
+    supervisor in order.
     """
     write_configuration(layout)
     return subprocess.Popen(  # noqa: S603 - our own interpreter and module
@@ -157,14 +158,14 @@ class _UnixTransport(xmlrpc.client.Transport):
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
         connection = _UnixConnection(self._path)
-        # What `close` closes.
+        # `close` closes this connection.
         self._connection = host, connection
         return connection
 
 
 @dataclass(frozen=True)
 class ProcessState:
-    """What the supervisor knows of one process; times are seconds since the epoch."""
+    """The state of one process; times are seconds since the epoch."""
 
     name: str
     state: str
@@ -174,7 +175,7 @@ class ProcessState:
 
 
 class Supervisor:
-    """A running supervisor; raises OSError where there is none."""
+    """A running supervisor. Every call raises OSError where none runs."""
 
     def __init__(self, layout: Layout) -> None:
         self._path = socket_file(layout) if layout.supervisor_configuration.exists() else Path("nowhere")
@@ -184,7 +185,7 @@ class Supervisor:
             return getattr(proxy.supervisor, method)(*arguments)
 
     def states(self) -> dict[str, ProcessState]:
-        """Every process by its name, running or not."""
+        """Every process by its name, whether it runs or not."""
         return {
             item["name"]: ProcessState(item["name"], item["statename"], item["pid"], item["start"], item["now"])
             for item in self._call("getAllProcessInfo")
@@ -195,11 +196,11 @@ class Supervisor:
         self._call("startProcess", f"{PROCESSES[process].tier}:{process}", False)
 
     def stop(self, process: str) -> None:
-        """Stop a process and leave it so; returns once it has ended."""
+        """Stop a process for good; returns when it has ended."""
         self._call("stopProcess", f"{PROCESSES[process].tier}:{process}", True)
 
     def is_listening(self) -> bool:
-        """Whether it takes orders."""
+        """Whether it accepts calls."""
         try:
             return bool(self._call("getState")["statename"] == "RUNNING")
         except (OSError, http.client.HTTPException):

@@ -1,4 +1,4 @@
-"""The supervisor as a process: it ends with whoever started it, and looks after its own more often.
+"""The supervisor as a process. It ends with the process that started it, and notices ended processes within 0.1 s.
 
 `python -m infra.local.supervisor_process <configuration> <pid of who starts it>`
 """
@@ -21,24 +21,24 @@ _PR_SET_PDEATHSIG = 1
 
 
 class _FrequentPoller(Poller):  # type: ignore[misc]  # the package has no types
-    """Looks for ended processes every tenth of a second; the package's own second is half our promise."""
+    """Looks for ended processes every 0.1 s; the package's own second is half of what a restart may take."""
 
     def poll(self, timeout: float) -> object:
         return super().poll(min(timeout, LOOK_SECONDS))
 
 
 def end_with(parent: int) -> None:
-    """Have the kernel send us SIGTERM when the process that started us ends, however it ends."""
+    """Let the kernel send us SIGTERM when the process that started us ends, even if it is killed."""
     if not sys.platform.startswith("linux"):
         return
     with contextlib.suppress(OSError):
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if os.getppid() != parent:
-        sys.exit("whoever started the supervisor has ended already")
+        sys.exit("the process that started the supervisor has ended already")
 
 
 def main(configuration: str) -> None:
-    """Supervise until told to stop; then stop every tier in turn."""
+    """Supervise until asked to stop, then stop the tiers in order."""
     options = ServerOptions()
     options.realize(["--nodaemon", "--configuration", configuration], doc=__doc__)
     options.first = True

@@ -17,13 +17,13 @@ _Result = TypeVar("_Result")
 
 
 def _await(coroutine: Coroutine[Any, Any, _Result]) -> _Result:
-    """Run a coroutine to its end, also where the calling thread has a loop of its own."""
+    """Run a coroutine to its end, also in a thread that runs an event loop."""
     with ThreadPoolExecutor(max_workers=1) as executor:
         return executor.submit(asyncio.run, coroutine).result()
 
 
 async def _run(connection: Any, statement: str, *values: str) -> None:
-    """A statement whose `%I` and `%L` the server fills in: roles and passwords cannot be parameters."""
+    """Execute a statement whose `%I` and `%L` the server fills in; roles and passwords cannot be parameters."""
     places = ", ".join(f"${number}::text" for number in range(1, len(values) + 1))
     quoted = await connection.fetchval(f"SELECT format('{statement}', {places})", *values)
     await connection.execute(quoted)
@@ -38,7 +38,7 @@ async def _create_owner(superuser_url: str, owner: str, password: str) -> None:
     connection = await asyncpg.connect(superuser_url, timeout=TIMEOUT_SECONDS)
     try:
         await _set_password(connection, owner, password)
-        # Tests clone a migrated template: the owner may make databases of its own, beside this one.
+        # Tests clone a migrated template, so the owner may create further databases.
         await _run(connection, "ALTER ROLE %I CREATEDB", owner)
         if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", owner):
             await _run(connection, "CREATE DATABASE %I OWNER %I", owner, owner)
@@ -65,6 +65,6 @@ def create_owner(superuser_url: str, *, owner: str, password: str) -> None:
 def grant_service_roles(superuser_url: str, *, passwords: Mapping[str, str]) -> None:
     """Make the services' roles, set the given passwords, and grant what `roles.sql` grants.
 
-    The URL names the migrated database. All or nothing, and the same however often it is run.
+    The URL names the migrated database. All changes are one transaction, and a repeat changes nothing.
     """
     _await(_grant(superuser_url, passwords))

@@ -1,14 +1,16 @@
--- What each service may do in the database. Run as a superuser, in the migrated database, as often
--- as you like: it takes everything away first, so what is not granted here is not granted.
+-- What each service may do in the database. Run it as a superuser, in the migrated database; it can be repeated. It
+-- first revokes every right, so a service has exactly the rights that are granted here.
 --
--- The group batua_service reads. bank_webhook is not in it: it reads only what it settles. Beyond reading, each
--- service may do what its own flows do and nothing else: rows are never deleted but those that have run out (keys,
--- signed-out tokens, wrong PINs); of a row that moves money only the columns that change are open to change; what
--- happened can be added to and nothing else, by grant here and by trigger in the schema. Nobody but the owner may
--- TRUNCATE, and nobody alters a table. A new table can be read, and needs a line here for the rest.
+-- The group batua_service may read every table. bank_webhook is not in it and reads only what it settles. Beyond
+-- reading, a service may do only what its own flows do:
+-- * DELETE only rows that have expired: keys, signed-out tokens, wrong PINs.
+-- * UPDATE only those columns of a row that change.
+-- * INSERT, but not UPDATE or DELETE, where history is kept; a trigger in the schema refuses the same.
+-- * Only the schema's owner may TRUNCATE or alter a table. A new table can be read; other rights need a line here.
 --
--- Only the two apps, where people sign in, can read how passwords and PINs are hashed. Nobody can make an owner
--- somebody else, or the platform's own, or let an account go below zero. A new row starts with what the schema says.
+-- Only the two apps, where people sign in, can read the hashes of passwords and PINs. No service can change which owner
+-- an account has, make an owner the platform's own, or let an account go below zero. A new row starts with the defaults
+-- of the schema.
 
 DO $$
 DECLARE
@@ -37,7 +39,7 @@ GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO batua_service;
 DO $$
 DECLARE
     owner name := (SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database());
-    everybody text := 'user_app, merchant_app, bank_webhook, withdraw_worker';
+    every_service text := 'user_app, merchant_app, bank_webhook, withdraw_worker';
     apps text := 'user_app, merchant_app';
     of_withdrawal text := 'status, transfer_id, reversal_transfer_id, utr, failure_reason, attempts, retries, lease_id, '
         'lease_expires_at, next_attempt_at, first_not_found_at, active_since, finished_at';
@@ -60,11 +62,11 @@ BEGIN
     REVOKE SELECT ON public.owners FROM batua_service;
     FOR granted IN SELECT * FROM (VALUES
         -- the ledger
-        ('accounts', everybody, 'SELECT, UPDATE (balance, held, seq, sent_on, sent_today)'),
+        ('accounts', every_service, 'SELECT, UPDATE (balance, held, seq, sent_on, sent_today)'),
         ('accounts', apps, format('INSERT (%s)', of_new_account)),
-        ('transfers', everybody, 'SELECT, INSERT'),
-        ('entries', everybody, 'SELECT, INSERT'),
-        ('holds', everybody, 'SELECT, UPDATE (status, transfer_id, closed_at)'),
+        ('transfers', every_service, 'SELECT, INSERT'),
+        ('entries', every_service, 'SELECT, INSERT'),
+        ('holds', every_service, 'SELECT, UPDATE (status, transfer_id, closed_at)'),
         ('holds', apps, 'INSERT'),
         ('ledger_seals', 'withdraw_worker', 'INSERT'),
         ('ledger_seal_ranges', 'withdraw_worker', 'INSERT'),
@@ -72,8 +74,8 @@ BEGIN
         ('on_ramps', 'user_app', 'INSERT'),
         ('on_ramps', 'user_app, bank_webhook, withdraw_worker', format('SELECT, UPDATE (%s)', of_on_ramp)),
         ('withdrawals', apps, 'INSERT'),
-        ('withdrawals', everybody, format('SELECT, UPDATE (%s)', of_withdrawal)),
-        ('withdrawal_events', everybody, 'SELECT, INSERT'),
+        ('withdrawals', every_service, format('SELECT, UPDATE (%s)', of_withdrawal)),
+        ('withdrawal_events', every_service, 'SELECT, INSERT'),
         ('bank_circuits', 'withdraw_worker', 'INSERT, UPDATE'),
         ('webhook_inbox', 'bank_webhook', 'SELECT, INSERT, UPDATE (verdict, on_ramp_id, withdrawal_id)'),
         ('reconciliation_findings', 'withdraw_worker', 'INSERT, UPDATE'),
@@ -81,7 +83,7 @@ BEGIN
         ('inflow_watermarks', 'withdraw_worker', 'INSERT, UPDATE'),
         -- what comes around every movement
         ('idempotency_keys', 'user_app, merchant_app, withdraw_worker', 'INSERT, UPDATE, DELETE'),
-        ('outbox_messages', everybody, 'INSERT'),
+        ('outbox_messages', every_service, 'INSERT'),
         ('outbox_messages', 'withdraw_worker', 'UPDATE'),
         -- people and shops
         ('owners', apps, 'SELECT, INSERT (id, kind, email, password_hash, pin_hash, tokens_valid_after, kept_token_id, '

@@ -29,10 +29,10 @@ _QUICK = {
 
 
 def take() -> None:
-    """Start a stack of its own on the usual ports, seed it, and write every picture to docs/img."""
+    """Start a stack with a temporary home on the usual ports, seed it, and write every picture to docs/img."""
     executable = find_chromium()
     if executable is None:
-        typer.echo(f"The pictures are taken with one of {', '.join(NAMES)}, and none is on the path.", err=True)
+        typer.echo(f"The pictures need one of {', '.join(NAMES)}, and none is on the path.", err=True)
         raise typer.Exit(1)
     with tempfile.TemporaryDirectory(prefix="batua-screenshots-") as home:
         try:

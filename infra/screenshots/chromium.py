@@ -1,4 +1,4 @@
-"""The system's own browser. Nothing is ever downloaded."""
+"""The browser that is installed on the system; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 from playwright.sync_api import Browser, Playwright
 
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
-"""The first is Debian's build without windows: opening a page costs it a third of what it costs the whole browser."""
+"""The first is Debian's build without a user interface; it opens a page in a third of the time."""
 _ARGUMENTS = (
     "--headless",
     "--no-sandbox",
@@ -26,5 +26,5 @@ def find_chromium() -> str | None:
 
 
 def launch(playwright: Playwright, executable: str) -> Browser:
-    """A browser without a window, which asks nobody on the internet for anything."""
+    """A browser without a window that contacts nothing on the internet by itself."""
     return playwright.chromium.launch(executable_path=executable, args=list(_ARGUMENTS))

@@ -1,4 +1,4 @@
-"""A walk past the eight main pages, as the people of the sample data see them."""
+"""Visit the eight main pages as people of the sample data and take a picture of each."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from infra.local.layout import Layout
 from infra.seed.cast import PASSWORD, PEOPLE, PIN, TEA_SHOP
 
 SECONDS = 20.0
-"""How long any page may take."""
+"""For one page."""
 PHONE = ViewportSize(width=390, height=844)
 TALL_PHONE = ViewportSize(width=390, height=1300)
-"""Room for a whole timeline."""
+"""High enough for a whole timeline."""
 DESKTOP = ViewportSize(width=1280, height=800)
 
 
 class Tour:
-    """Takes pictures with `browser`. The bank is told to be away while a withdrawal waits for it."""
+    """Takes pictures with `browser`. The bank is down while a withdrawal waits for it."""
 
     def __init__(self, browser: Browser, layout: Layout, bank: SimulatedBank, directory: Path) -> None:
         self._browser = browser
@@ -30,7 +30,7 @@ class Tour:
         expect.set_options(timeout=SECONDS * 1000)
 
     def take(self) -> Iterator[Path]:
-        """Each picture's file, as soon as it is written."""
+        """The file of each picture, when it is written."""
         self._directory.mkdir(parents=True, exist_ok=True)
         yield from self._person(self._sign_in("user_app", PEOPLE[0].email, PHONE))
         yield from self._shop(self._sign_in("merchant_app", TEA_SHOP.email, DESKTOP))

@@ -38,7 +38,7 @@ def all_ports(layout: Layout) -> list[int]:
 
 
 class CommandLine:
-    """`batua up` as somebody types it."""
+    """`batua up` as a person starts it."""
 
     def __init__(self, home: Path, port_base: int, log: Path) -> None:
         self.layout = Layout(home, port_base)
@@ -204,7 +204,7 @@ def test_up_ends_with_its_banner_and_sigterm_stops_it_and_nothing_else(
     assert all(stack.is_ready(name) for name in PROCESSES), "the stack beside it goes on"
 
 
-def test_after_whoever_started_a_stack_was_killed_the_next_start_just_works(
+def test_a_start_succeeds_after_the_process_that_started_the_last_stack_was_killed(
     tmp_path: Path, free_port_base: FreePortBase
 ) -> None:
     base = free_port_base()
@@ -303,7 +303,7 @@ def test_services_may_add_to_the_record_but_never_change_it(stack: Stack) -> Non
             assert privileges(stack, role, table) == seals
 
 
-def test_no_service_deletes_what_anybody_owns_or_did(stack: Stack) -> None:
+def test_no_service_deletes_accounts_or_history(stack: Stack) -> None:
     for role in ("user_app", "merchant_app", "bank_webhook", "withdraw_worker"):
         for table in ("accounts", "holds", "withdrawals", "on_ramps", "webhook_inbox", "owners", "users", "merchants"):
             assert not {"DELETE", "TRUNCATE"} & privileges(stack, role, table)
@@ -340,7 +340,7 @@ def test_a_table_that_is_new_can_be_read_by_the_services_and_nothing_else(stack:
 
 
 @pytest.mark.parametrize("role", ["bank_webhook", "withdraw_worker"])
-def test_where_nobody_signs_in_no_hash_of_a_password_or_pin_can_be_read(stack: Stack, role: str) -> None:
+def test_services_without_sign_in_cannot_read_hashes_of_passwords_and_pins(stack: Stack, role: str) -> None:
     assert ask(stack, role, "SELECT count(email) >= 0 FROM owners") == "t"
     for column in ("password_hash", "pin_hash"):
         assert ask(stack, role, f"SELECT has_column_privilege('owners', '{column}', 'SELECT')") == "f"

@@ -23,7 +23,7 @@ from shared.banks.settings import BankEndpoint
 from tests.support.bank_flows import BankMove, bank_statement
 
 Run = Callable[..., Result]
-NOBODY_LISTENS = "http://127.0.0.1:9"
+NO_LISTENER = "http://127.0.0.1:9"
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def run(fresh_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.fixture
 def with_banks(monkeypatch: pytest.MonkeyPatch) -> None:
     for bank in ("HDFC", "AXIS"):
-        monkeypatch.setenv(f"BATUA_BANK_{bank}_URL", NOBODY_LISTENS)
+        monkeypatch.setenv(f"BATUA_BANK_{bank}_URL", NO_LISTENER)
         monkeypatch.setenv(f"BATUA_BANK_{bank}_API_KEY", "key")
 
 

@@ -30,7 +30,7 @@ def environment(database_url: str, tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def email() -> str:
-    """Nobody has this address yet."""
+    """An address that is not in use."""
     return f"ops-{new_token(6).lower().strip('-_')}@example.com"
 
 

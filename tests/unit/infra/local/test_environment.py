@@ -82,7 +82,7 @@ def test_the_servers_know_none_of_the_secrets(layout: Layout) -> None:
 def test_a_command_finds_the_local_stack_by_itself(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("BATUA_")]:
         monkeypatch.delenv(name)
-    # Set and taken away, so that whatever the call sets is undone at the end of the test.
+    # Set and taken away, so that what the call sets is undone at the end of the test.
     for name in process_environment("command", layout=layout, secrets=local_secrets(layout), outer={}):
         monkeypatch.setenv(name, "")
     monkeypatch.setenv("BATUA_HOME", str(layout.home))

@@ -50,7 +50,7 @@ def test_a_process_that_says_it_is_this_homes_is_ended(layout: Layout, start: St
 @pytest.mark.parametrize(
     "environment", [{}, {"BATUA_HOME": "/another/home", "BATUA_PROCESS": "smtp"}, {"BATUA_PROCESS": "smtp"}]
 )
-def test_a_stranger_who_was_given_the_pid_of_a_dead_process_is_left_alone(
+def test_a_process_of_others_with_the_pid_of_a_dead_one_is_left_alone(
     layout: Layout, start: Start, environment: dict[str, str]
 ) -> None:
     process = start(**environment)

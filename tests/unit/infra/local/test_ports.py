@@ -29,7 +29,7 @@ def test_a_port_in_use_is_named_with_the_process_that_needs_it_and_the_one_that_
     assert "\n" not in message
 
 
-def test_a_port_nobody_has_is_free(taken_port: int) -> None:
+def test_a_port_without_a_listener_is_free(taken_port: int) -> None:
     assert not is_free(taken_port)
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))

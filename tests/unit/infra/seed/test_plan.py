@@ -82,7 +82,7 @@ def test_days_have_a_rhythm() -> None:
     assert weekdays[6] < weekdays[2]
 
 
-def test_everybody_takes_part_and_friends_send_each_other_money() -> None:
+def test_every_person_takes_part_and_friends_send_each_other_money() -> None:
     kinds: dict[Person, Counter[str]] = {person: Counter() for person in PEOPLE}
     for _, movement in movements(plan(EVENING)):
         if isinstance(movement.payer, Person):
