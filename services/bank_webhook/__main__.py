@@ -32,7 +32,7 @@ def bind(host: str, port: int, *, reuse_port: bool) -> socket.socket:
 
 
 def main() -> None:
-    """Read the command line and serve until told to stop."""
+    """Read the command line and serve until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="python -m services.bank_webhook", description="Serve the bank webhook.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8003)

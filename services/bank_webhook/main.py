@@ -1,6 +1,6 @@
 """The bank webhook: `python -m services.bank_webhook`, or uvicorn's `services.bank_webhook.main:create_app --factory`.
 
-Behind uvicorn's own command line pass `--no-proxy-headers`: which proxies are trusted is our setting, not its.
+With uvicorn's command line pass `--no-proxy-headers`: BATUA_TRUSTED_PROXIES says which proxies are trusted.
 """
 
 from __future__ import annotations

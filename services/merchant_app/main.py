@@ -20,7 +20,7 @@ from shared.tasks.hints import Hints
 
 
 def create_app(settings: MerchantAppSettings | None = None) -> FastAPI:
-    """merchant_app with the given settings, or those of the environment."""
+    """The application; without `settings` they are read from `BATUA_*`."""
     chosen = settings or MerchantAppSettings()
     configure_logging(chosen.log_level)
 

@@ -22,7 +22,7 @@ from shared.tasks.hints import Hints
 
 
 def create_app(settings: UserAppSettings | None = None) -> FastAPI:
-    """user_app with the given settings, or those of the environment."""
+    """The application; without `settings` they are read from `BATUA_*`."""
     chosen = settings or UserAppSettings()
     configure_logging(chosen.log_level)
 

@@ -8,4 +8,4 @@ from shared.runtime.resources import AccountSettings
 
 
 class UserAppSettings(AccountSettings, BankSettings, OnRampSettings, WelcomeSettings):
-    """`BATUA_*`: database, Redis, tokens, passwords, throttling, the banks, on-ramps, welcome balance."""
+    """Settings of accounts, of the banks and on-ramps, and the welcome balance."""

@@ -1,4 +1,4 @@
-"""Who is calling: the address behind the proxies we trust, and nothing a caller can write himself."""
+"""The caller's address, behind the proxies that we trust. A caller cannot forge it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ MAX_HOPS = 20
 
 
 def client_address(peer: str | None, forwarded_for: Sequence[str], trusted: Sequence[Network]) -> Address | None:
-    """The caller's address, or None when it cannot be told.
+    """The caller's address, or None when it cannot be determined.
 
-    `peer` is the other end of the connection, `forwarded_for` the X-Forwarded-For headers in their order. Each
-    proxy appends whom it heard from, so they are read from the right, and only while the speaker is trusted.
+    `peer` is the other end of the connection, `forwarded_for` the X-Forwarded-For headers in their order. Each proxy
+    appends the address that called it. So they are read from the right, as long as the address before is trusted.
     """
     hops = [part.strip() for header in forwarded_for for part in header.split(",")]
     if len(hops) > MAX_HOPS:

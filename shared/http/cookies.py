@@ -1,4 +1,4 @@
-"""The session cookie of browsers, and the check that keeps other sites from using it."""
+"""The session cookie of browsers, and the check that a request with it comes from our own pages."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from shared.http.errors import CrossOrigin
 
 SESSION_COOKIE = "session"
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
-_OUR_OWN = {"same-origin", "none"}
+_OWN_SITE = {"same-origin", "none"}
 
 
 def set_session_cookie(response: Response, *, settings: Settings, token: str, expires_at: datetime) -> None:
-    """Keep the token where scripts cannot read it; over TLS only, except on a developer's machine."""
+    """Set a cookie that scripts cannot read; with `Secure`, unless BATUA_ENV is local."""
     response.set_cookie(
         SESSION_COOKIE,
         token,
@@ -36,15 +36,15 @@ def clear_session_cookie(response: Response, *, settings: Settings) -> None:
 
 
 def require_same_origin(request: Request) -> None:
-    """For a request that changes something and shows nothing but the cookie. Raises CrossOrigin.
+    """Check a request that changes something and is authenticated by the cookie alone. Raises CrossOrigin.
 
-    A browser that says neither where the request comes from nor how is refused: today's all say one of them.
+    Sec-Fetch-Site decides, or Origin without it. A request with neither is rejected: every current browser sends one.
     """
     if request.method in SAFE_METHODS:
         return
     site = request.headers.get("sec-fetch-site")
     if site is not None:
-        if site.lower() not in _OUR_OWN:
+        if site.lower() not in _OWN_SITE:
             raise CrossOrigin
         return
     try:

@@ -1,4 +1,4 @@
-"""What routes ask for: a session, who is calling, the idempotency key, a checked PIN."""
+"""What routes depend on: a database session, the caller, the idempotency key, a checked PIN."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ ClientAddress = Annotated[str, Depends(_client_address)]
 
 
 async def write_session(request: Request) -> AsyncIterator[AsyncSession]:
-    """One transaction, committed when the route returns and rolled back when it raises."""
+    """One database transaction, committed when the route returns and rolled back when it raises."""
     async with request.app.state.resources.sessionmaker.begin() as session:
         yield session
 
@@ -62,8 +62,8 @@ async def read_session(request: Request) -> AsyncIterator[AsyncSession]:
         yield session
 
 
-# Scope "function": the commit comes before the response. With FastAPI's default it would come after, and a
-# failed commit would have been answered 200.
+# Scope "function": the commit comes before the response. With FastAPI's default scope it would come after, and a
+# failed commit would be answered with 200.
 WriteSession = Annotated[AsyncSession, Depends(write_session, scope="function")]
 ReadSession = Annotated[AsyncSession, Depends(read_session, scope="function")]
 
@@ -74,10 +74,10 @@ async def current_caller(
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
     cookie: Annotated[str | None, Depends(_cookie)],
 ) -> Identity:
-    """Who shows the token; a bearer token counts before the cookie.
+    """The owner of the bearer token, or else of the session cookie.
 
-    Raises AuthenticationRequired, TokenInvalid, TokenExpired, TokenRevoked; CrossOrigin when a cookie came from
-    elsewhere.
+    Raises AuthenticationRequired, TokenInvalid, TokenExpired, TokenRevoked, and CrossOrigin when the cookie came
+    with a request of another site.
     """
     token = bearer.credentials if bearer is not None else cookie
     if not token:
@@ -86,7 +86,7 @@ async def current_caller(
         require_same_origin(request)
     async with resources.lookup_sessionmaker() as session:
         identity = await resources.tokens.verify(session, token)
-    request.state.caller = identity  # for the frame around a page
+    request.state.caller = identity  # pages show their navigation to a signed-in caller
     return identity
 
 
@@ -97,7 +97,7 @@ def current_token(
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
     cookie: Annotated[str | None, Depends(_cookie)],
 ) -> str:
-    """The token that `Caller` has verified, for an answer so long that it must be verified again."""
+    """The token that `Caller` has verified: a stream verifies it again and again."""
     return bearer.credentials if bearer is not None else cookie or ""
 
 
@@ -125,14 +125,14 @@ IdempotencyKey = Annotated[str, Depends(idempotency_key)]
 
 @dataclass(frozen=True, slots=True)
 class PinChecker:
-    """Checks the caller's PIN, or the PIN token sent instead of it. Call it before any other work."""
+    """Checks the PIN, or the PIN token sent instead of it. Call it before any other work."""
 
     resources: Resources
     caller: Identity
     pin_token: str | None
 
     async def __call__(self, pin: SecretStr | None) -> None:
-        """Return when right. Raises PinIncorrect, PinLocked, PinTokenInvalid; InvalidRequest when neither was sent."""
+        """Raises PinIncorrect, PinLocked, PinTokenInvalid, and InvalidRequest when neither was sent."""
         if self.pin_token is not None:
             await pins.check_token(
                 self.resources.sessionmaker,
@@ -168,6 +168,6 @@ PinCheck = Annotated[PinChecker, Depends(pin_checker)]
 
 
 def respond(answer: Answer) -> JSONResponse:
-    """An answer kept beside its idempotency key, as the response; a repeated one says so."""
+    """The response of a stored answer. `Idempotent-Replayed` marks a repeated one."""
     headers = {"Idempotent-Replayed": "true"} if answer.is_replayed else None
     return JSONResponse(answer.body, status_code=answer.status, headers=headers)

@@ -1,4 +1,4 @@
-"""Refusals that only a web request can meet."""
+"""Errors that only a web request can meet."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class InvalidRequest(Invalid):
 
     @classmethod
     def of(cls, field_name: str, message: str) -> InvalidRequest:
-        """One field, one complaint."""
+        """One field and what is wrong with it."""
         return cls((FieldError(field_name, message),))
 
     @property
     def detail(self) -> str:
-        """The complaints in one sentence."""
+        """All of `errors` in one sentence."""
         said = "; ".join(f"{error.field}: {error.message}" for error in self.errors)
         return said or self.title
 
@@ -71,7 +71,7 @@ class BodyTooSlow(TooSlow):
 
 @dataclass(eq=False)
 class JsonRequired(UnsupportedMedia):
-    """The body came as something else than JSON."""
+    """The Content-Type of the body is not JSON."""
 
     code = "unsupported_media_type"
     title = "Send the body as application/json"
@@ -79,7 +79,7 @@ class JsonRequired(UnsupportedMedia):
 
 @dataclass(eq=False)
 class CrossOrigin(Forbidden):
-    """A cookie is sent by the browser whoever asks, so it counts only for requests of our own pages."""
+    """A browser sends the cookie with requests of other sites too, so it is valid only for those of our own pages."""
 
     code = "cross_origin"
     title = "A request with the session cookie must come from the same site; others use a bearer token"
@@ -100,7 +100,7 @@ class ServiceUnavailable(Unavailable):
 
 @dataclass(eq=False)
 class InternalError(BatuaError):
-    """A defect of ours; the log has the story under the request id."""
+    """A defect in Batua. The log holds the traceback under the request id."""
 
     code = "internal_error"
     title = "Something went wrong on our side"

@@ -30,13 +30,13 @@ class Page(BaseModel, Generic[Item]):
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """How many items, and after which one. A cursor is ours to read and nobody else's to guess at."""
+    """How many items, and after which one. Callers treat the cursor as opaque."""
 
     limit: int
     cursor: str | None
 
     def after_id(self) -> UUID | None:
-        """The id of the last item already seen, or None on the first page. Raises InvalidRequest."""
+        """The id of the last item of the page before, or None on the first page. Raises InvalidRequest."""
         text = self._position()
         if text is None:
             return None
@@ -46,7 +46,7 @@ class PageRequest:
             raise _unreadable() from None
 
     def after_number(self) -> int | None:
-        """The same for lists that walk along a number, such as an entry's seq. Raises InvalidRequest."""
+        """The same for lists in the order of a number, such as an entry's seq. Raises InvalidRequest."""
         text = self._position()
         if text is None:
             return None

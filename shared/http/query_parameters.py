@@ -1,4 +1,4 @@
-"""Query parameters with a meaning of their own: moments, search words, the filters of a statement."""
+"""Query parameters that several routes share: times, search words, the filters of a statement."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DATE_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?([Zz
 
 
 def _in_utc(moment: datetime) -> datetime:
-    """In UTC, which a time without a zone is taken to be. Further away than anything happens makes no difference."""
+    """In UTC, which is also assumed without a zone. Years before 1970 and after 9998 become those limits."""
     if moment.year <= EARLIEST.year:
         return EARLIEST
     if moment.year >= LATEST.year:
@@ -33,7 +33,7 @@ def _in_utc(moment: datetime) -> datetime:
 
 
 def _written_out(value: Any) -> Any:
-    """Seconds since 1970, which pydantic reads too, are more likely a mistake."""
+    """Reject seconds since 1970, which pydantic accepts: they are more likely a mistake."""
     if isinstance(value, str) and not (_DATE.fullmatch(value) or _DATE_TIME.fullmatch(value)):
         raise PydanticCustomError("moment", "neither a date nor an RFC 3339 time such as 2026-11-20T09:30:00Z")
     return value
@@ -55,7 +55,7 @@ def _end_of_day(value: Any) -> Any:
 
 
 def none_if_blank(value: Any) -> Any:
-    """An optional field that a form sent empty is one that was not filled in."""
+    """None for an optional field that a form sent empty."""
     return None if isinstance(value, str) and not value.strip() else value
 
 
@@ -64,9 +64,9 @@ Day = Annotated[date, BeforeValidator(_only_a_date), Field(examples=["2026-11-20
 Moment = Annotated[
     datetime, BeforeValidator(_written_out), AfterValidator(_in_utc), Field(examples=["2026-11-20T09:30:00Z"])
 ]
-"""RFC 3339, or a date, which stands for its beginning in UTC."""
+"""An RFC 3339 time, or a date, which means its start in UTC."""
 LastMoment = Annotated[datetime, BeforeValidator(_end_of_day), BeforeValidator(_written_out), AfterValidator(_in_utc)]
-"""The same for the end of a range: a date stands for its end."""
+"""The same for the end of a range: a date means its end."""
 
 
 def _optional_text(max_length: int) -> WithJsonSchema:

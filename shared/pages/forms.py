@@ -1,6 +1,6 @@
-"""Forms: what was typed, read by the same rules as a JSON body, and what is wrong with it next to each field.
+"""Forms: what a person typed, read by the rules of a JSON body, and each error next to its field.
 
-A form's route opens its own transaction inside `form.catching()`, so that a refusal undoes everything before the
+A form's route opens its own transaction inside `form.catching()`, so that an error undoes everything before the
 page is shown again:
 
     @router.post("/send")
@@ -36,7 +36,7 @@ from shared.pages import formatting
 KEY_FIELD = "idempotency_key"
 MAX_FIELDS = 50
 SECRETS = frozenset({"password", "pin", "current_password", "new_password", "new_pin"})
-"""Never shown again, whatever was wrong."""
+"""Never sent back to the browser."""
 FIELD_OF_ERROR: Mapping[str, str] = {
     "account_closed": "to",
     "account_not_found": "from_account",
@@ -91,22 +91,21 @@ Rupees = Annotated[int, BeforeValidator(_rupees_typed), Field(strict=True, ge=1,
 
 @dataclass
 class Form:
-    """A form about to be shown: `values` as typed, `errors` by field, `problem` for what belongs to no field."""
+    """A form to show: `values` as typed, `errors` by field, `problem` for an error of no field."""
 
     values: Mapping[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     problem: str | None = None
     key: str = field(default_factory=new_token)
-    """Names what the form will do, once: the same however often it is sent."""
+    """The idempotency key: however often the form is sent, it takes effect once."""
     status: int = 200
-    refused: BatuaError | None = None
 
     def value(self, name: str) -> str:
-        """What to put in the field again; nothing for a secret."""
+        """The text to show in the field; empty for a secret."""
         return "" if name in SECRETS else self.values.get(name, "")
 
     def read(self, model: type[_BodyT]) -> _BodyT:
-        """The fields that `model` knows, by its rules; an empty one counts as not given. Raises InvalidRequest."""
+        """The fields of `model`, read by its rules; an empty field is not given. Raises InvalidRequest."""
         given = {name: self.values[name] for name in model.model_fields if self.values.get(name, "") != ""}
         try:
             return model.model_validate(given)
@@ -118,9 +117,9 @@ class Form:
         """Show an error that the block raises on the form: at its field (see FIELD_OF_ERROR), else above the form."""
         return _Catching(self)
 
-    def refuse(self, error: BatuaError) -> None:
+    def show_error(self, error: BatuaError) -> None:
         """Show `error` on the form."""
-        self.refused, self.status = error, status_of(error)
+        self.status = status_of(error)
         field_name = FIELD_OF_ERROR.get(error.code)
         if field_name not in self.values:
             field_name = None
@@ -150,12 +149,12 @@ class _Catching:
     ) -> bool:
         if not isinstance(error, BatuaError):
             return False
-        self._form.refuse(error)
+        self._form.show_error(error)
         return True
 
 
 async def submitted_form(request: Request) -> Form:
-    """The form that was sent: text fields only, each once. Raises CrossOrigin when another site's page sent it."""
+    """The form that was sent: text fields only, each once. Raises CrossOrigin if another site's page sent it."""
     require_same_origin(request)
     sent = await request.form(max_files=0, max_fields=MAX_FIELDS)
     values = {name: value for name, value in sent.items() if isinstance(value, str)}

@@ -1,4 +1,4 @@
-"""One JSON object per log line, each with the id of the request it belongs to."""
+"""Log lines as JSON objects, each with the id of its request."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure_logging(level: str) -> None:
-    """Send everything, the server's own lines too, to standard error as JSON. Calling it again only sets the level."""
+    """Log as JSON to standard error, the server's lines too. A second call only sets the level."""
     root = logging.getLogger()
     root.setLevel(level)
     if not any(handler.name == _HANDLER_NAME for handler in root.handlers):
@@ -49,7 +49,7 @@ def configure_logging(level: str) -> None:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
-    # We write one line per request ourselves; the server's would hold whole addresses, queries included.
+    # The middleware logs each request. The server's own line would hold the whole address with its query.
     access = logging.getLogger("uvicorn.access")
     access.handlers.clear()
     access.propagate = False

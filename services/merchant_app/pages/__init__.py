@@ -21,7 +21,7 @@ PAGES: tuple[APIRouter, ...] = (
     change_secrets.router,
     withdrawals.router,
 )
-"""Adding a router is one line."""
+"""The routers of the pages, in the order in which they match."""
 
 SHELL = Shell(
     name="Batua for shops",

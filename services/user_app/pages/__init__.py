@@ -25,7 +25,7 @@ PAGES: tuple[APIRouter, ...] = (
     profile.router,
     change_secrets.router,
 )
-"""Adding a router is one line."""
+"""The routers of the pages, in the order in which they match."""
 
 SHELL = Shell(
     name="Batua",

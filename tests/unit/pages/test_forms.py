@@ -82,7 +82,7 @@ def test_only_codes_that_exist_have_a_field() -> None:
 
 def test_a_refused_form_keeps_all_but_its_secrets_and_its_key() -> None:
     form = Form({"amount": "1", "pin": "4711"}, key="the-key")
-    form.refuse(InvalidRequest.of("amount", "no"))
+    form.show_error(InvalidRequest.of("amount", "no"))
     assert form.value("amount") == "1"
     assert form.value("pin") == ""
     assert "4711" not in repr(form)
@@ -91,7 +91,7 @@ def test_a_refused_form_keeps_all_but_its_secrets_and_its_key() -> None:
 
 def test_a_key_spent_on_another_deed_is_replaced_and_told() -> None:
     form = Form({"amount": "1"}, key="the-key")
-    form.refuse(IdempotencyKeyReused(["amount"]))
+    form.show_error(IdempotencyKeyReused(["amount"]))
     assert form.key != "the-key"
     assert form.problem is not None
     assert "already done its work" in form.problem
