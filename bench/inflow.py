@@ -83,7 +83,7 @@ def main() -> None:
 
 
 def started_stack(home: Path) -> Stack:
-    """Postgres and Redis of our own, on ports that nobody uses."""
+    """Postgres and Redis of our own, on free ports."""
     bases = [int(os.environ["BATUA_PORT_BASE"])] if os.environ.get("BATUA_PORT_BASE") else []
     for base in [*bases, *random.sample(range(20000, 30000, 100), 10)]:
         stack = Stack(home, base)

@@ -106,7 +106,7 @@ def free_port_base_fixture() -> Callable[[], int]:
 
 
 def free_port_base() -> int:
-    """A port base below the ephemeral range whose ports nobody listens on, and which no other worker or run is given.
+    """A port base below the ephemeral range whose ports are free, and which no other worker or run is given.
 
     It is this process's until it ends: the stack it is for takes seconds to listen on its ports.
     """

@@ -1,4 +1,4 @@
-"""What holds for every page: anybody can use it, it is light, and nobody has to move it sideways."""
+"""What holds for every page: it is accessible and light, and needs no scrolling sideways."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def spot(request: pytest.FixtureRequest) -> Spot:
 
 
 def find_barriers(page: Page) -> list[str]:
-    """What keeps somebody from using the page, by the rules of axe."""
+    """What makes the page hard or impossible to use, by the rules of axe."""
     found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
     return [
         f"{rule['id']}: {node['target']} {node['html'][:200]} {[check['message'] for check in node['any']]}"

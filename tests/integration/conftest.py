@@ -38,5 +38,5 @@ async def ravi(user_app: RunningApp) -> Signed:
 
 @pytest.fixture
 async def shop(merchant_app: RunningApp) -> Signed:
-    """Has been paid by nobody yet."""
+    """Has no payment yet."""
     return await merchant_app.shop("Chai Point")

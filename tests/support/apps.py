@@ -66,7 +66,7 @@ def _common(database_url: str, redis_url: str) -> dict[str, Any]:
 
 @dataclass
 class Signed:
-    """Somebody signed in: a person or a shop. Each `post` gets a fresh key unless one is given."""
+    """A person or a shop that has signed in. Each `post` gets a fresh key unless one is given."""
 
     client: httpx.AsyncClient
     profile: dict[str, Any]
@@ -120,7 +120,7 @@ class RunningApp:
     sessionmaker: SessionMaker
 
     async def person(self, first_name: str = "Asha", *, balance: int = 0, last_name: str = "Rao") -> Signed:
-        """Somebody who signed up just now and has so many paise."""
+        """A person who signed up just now and has `balance` paise."""
         return await self._sign_up("user", balance, first_name=first_name, last_name=last_name)
 
     async def shop(self, name: str = "Chai Point", *, timezone: str = "Asia/Kolkata", balance: int = 0) -> Signed:
@@ -144,7 +144,7 @@ class RunningApp:
 @contextmanager
 def application(settings: Settings) -> Iterator[FastAPI]:
     """The app that these settings are for. What one needs is in its lifespan; its routes take longer to build than most
-    tests to run, so that an app nobody uses any more is given to whoever wants an equal one."""
+    tests to run, so an app that is no longer used serves the next test that asks for an equal one."""
     equal = next((number for number, (others, _) in enumerate(_idle) if others == settings), None)
     if equal is not None:
         app = _idle.pop(equal)[1]

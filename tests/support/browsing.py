@@ -1,4 +1,4 @@
-"""Somebody with a browser: reads pages, fills in the forms they find there, keeps the cookie."""
+"""A browser: reads pages, fills in the forms they find there, keeps the cookie."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def _read(block: list[str]) -> Heard:
 
 @asynccontextmanager
 async def listening_to(url: str, token: str, **parameters: str) -> AsyncIterator[Listening]:
-    """A stream of whoever signed in with this token; `last_event_id=` is sent as the header."""
+    """The stream of the owner who signed in with this token; `last_event_id=` is sent as the header."""
     headers = {"Authorization": f"Bearer {token}", "Accept": "text/event-stream"}
     last = parameters.pop("last_event_id", None)
     if last is not None:

@@ -12,7 +12,7 @@ CHUNK_BYTES = 64 * 1024
 
 @dataclass(eq=False)
 class Wire:
-    """Listens on `port` and passes everything on, until it is cut: then whoever calls is hung up on."""
+    """Listens on `port` and passes everything on, until it is cut: then every connection is closed."""
 
     target_host: str
     target_port: int

@@ -1,4 +1,4 @@
-"""Run an ASGI application on a real port of this machine, so that a test speaks to it as anybody would."""
+"""Run an ASGI application on a real port of this machine, so that a test calls it over HTTP."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STOP_SECONDS = 20.0
 
 @contextmanager
 def listening() -> Iterator[socket.socket]:
-    """A socket bound to a free port of the loopback, to know an address before anybody serves there."""
+    """A socket bound to a free port of the loopback, to know an address before it is served."""
     with socket.socket() as bound:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(("127.0.0.1", 0))

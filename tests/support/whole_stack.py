@@ -1,5 +1,7 @@
-"""People, a shop, a bank and a proof on a whole running `stack`, which whoever imports these provides; hours of waiting
-are moments there."""
+"""People, a shop, a bank and a proof on a whole running stack, whose hours of waiting are moments.
+
+A test module that uses these fixtures provides the fixture `stack`.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,7 @@ def person(stack: Stack) -> Iterator[Callable[..., Holder]]:
 
 @pytest.fixture
 def asha(person: Callable[..., Holder]) -> Holder:
-    """Somebody with ₹1,000."""
+    """A person with ₹1,000."""
     return person()
 
 

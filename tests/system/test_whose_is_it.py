@@ -1,4 +1,4 @@
-"""Nobody reads or moves what is not theirs, and no token is good where it was not issued."""
+"""An owner reads and moves only what is theirs, and a token is valid only in the app that issued it."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def signed_by_us(settings: UserAppSettings, claims: dict[str, Any], **header: st
     [
         {"aud": "merchant_app"},
         {"aud": ["user_app", "merchant_app"]},
-        {"iss": "somebody"},
+        {"iss": "another"},
         {"purpose": "pin"},
         {"sub": "not-an-id"},
         {"jti": 5},

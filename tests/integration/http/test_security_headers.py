@@ -98,7 +98,7 @@ async def test_a_page_can_be_asked_about_without_being_read(user_app: RunningApp
 
 async def test_a_defect_is_a_page_too(user_app: RunningApp, monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(*_: object, **__: object) -> None:
-        raise RuntimeError("a secret that nobody should read")
+        raise RuntimeError("a secret that must not be shown")
 
     monkeypatch.setattr("shared.api.sessions.login.sign_in", broken)
     answer = await send_form(user_app, "/sign-in", email="a@example.com", password="whatever")

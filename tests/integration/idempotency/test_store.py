@@ -81,7 +81,7 @@ async def test_a_request_that_died_halfway_may_be_taken_up_again_after_a_while(
         async with sessionmaker.begin() as session:
             assert await store.claim_one(session, claim(owner_id)) is None
         async with sessionmaker.begin() as session:
-            with pytest.raises(RequestInFlight):  # taken up by somebody just now
+            with pytest.raises(RequestInFlight):  # claimed by another request just now
                 await store.claim_one(session, claim(owner_id))
 
 

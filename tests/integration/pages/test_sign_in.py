@@ -64,7 +64,7 @@ async def test_signing_in_leads_to_where_one_wanted_to_go(app: RunningApp) -> No
     assert answer.status_code == 303
     assert answer.headers["location"] == "/?from=there"
     again = await open_page(app, "/sign-in")
-    assert again.status_code == 303, "somebody signed in needs no form"
+    assert again.status_code == 303, "a signed-in owner needs no form"
 
 
 @pytest.mark.parametrize(

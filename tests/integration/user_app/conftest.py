@@ -16,22 +16,22 @@ from tests.support.apps import BANK_API_KEY, RunningApp, running, user_app_setti
 from tests.support.bank_notices import AXIS_SECRET, HDFC_SECRET
 from tests.support.serving import listening, serving
 
-NOBODY = "http://127.0.0.1:1/webhooks"
+NOWHERE = "http://127.0.0.1:1/webhooks"
 
 
 @pytest.fixture(scope="module")
 def bank_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where the simulated banks answer; nobody hears their notices."""
+    """Where the simulated banks answer; their notices go nowhere."""
     with listening() as bound:
         settings = BankSimulatorSettings(
             database=Path(tmp_path_factory.mktemp("bank")) / "bank.sqlite",
             public_url=f"http://127.0.0.1:{bound.getsockname()[1]}",
             hdfc_api_key=SecretStr(BANK_API_KEY),
             hdfc_webhook_secret=HDFC_SECRET,
-            hdfc_webhook_url=f"{NOBODY}/hdfc",
+            hdfc_webhook_url=f"{NOWHERE}/hdfc",
             axis_api_key=SecretStr(BANK_API_KEY),
             axis_webhook_secret=AXIS_SECRET,
-            axis_webhook_url=f"{NOBODY}/axis",
+            axis_webhook_url=f"{NOWHERE}/axis",
         )
         with serving(create_bank(settings), bound) as url:
             yield url

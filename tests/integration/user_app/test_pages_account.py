@@ -1,4 +1,4 @@
-"""Home, activity, pots and profile, as somebody with a browser and no script finds them."""
+"""Home, activity, pots and profile, in a browser without scripts."""
 
 from __future__ import annotations
 

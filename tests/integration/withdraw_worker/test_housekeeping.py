@@ -1,4 +1,4 @@
-"""What nobody waits for: expired things go, what still counts stays."""
+"""Housekeeping deletes what has expired and keeps what still counts."""
 
 from __future__ import annotations
 

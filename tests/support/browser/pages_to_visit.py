@@ -106,7 +106,7 @@ class Scene:
         return spot.path.format_map(self._facts)
 
     def close(self) -> None:
-        """Everybody leaves."""
+        """End every session."""
         for each in (self.asha, self.bela, self.shop, self._bank):
             each.close()
 

@@ -21,7 +21,7 @@ def shows_heading(page: Page, name: str | re.Pattern[str]) -> None:
 
 
 def sign_up(page: Page) -> None:
-    """As Asha Rao, whose address nobody has had."""
+    """As Asha Rao, with a new address."""
     page.goto("/sign-up")
     page.get_by_label("First name").fill("Asha")
     page.get_by_label("Last name").fill("Rao")
