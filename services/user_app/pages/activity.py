@@ -7,7 +7,6 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.user_app.pages.movements import KIND_NAMES, by_day
 from shared.auth.tokens import Identity
 from shared.calendar import INDIA
 from shared.http.dependencies import Caller, ReadSession
@@ -15,6 +14,7 @@ from shared.http.pagination import PageRequest
 from shared.ledger import statement
 from shared.ledger.accounts import account_of, wallet_of
 from shared.pages.forms import Form
+from shared.pages.listed_lines import KIND_NAMES, by_day
 from shared.pages.rendering import render
 from shared.pages.statement_filters import StatementFilters
 from shared.transfers.commands import MAX_POTS

@@ -8,12 +8,12 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.user_app.pages.movements import by_day, faces
 from shared import clock
 from shared.auth import profiles
 from shared.http.dependencies import Caller, ReadSession
 from shared.ledger import statement
 from shared.ledger.accounts import wallet_of
+from shared.pages.listed_lines import by_day, faces
 from shared.pages.rendering import render
 from shared.transfers.commands import MAX_POTS
 from shared.transfers.queries import list_accounts

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Path, Request, Response
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.user_app.pages.movements import faces
 from shared.auth.tokens import Identity
 from shared.http.dependencies import Caller, CurrentResources, PinCheck, ReadSession
 from shared.http.fields import Body, Handle, Pin
@@ -17,6 +16,7 @@ from shared.http.query_parameters import OptionalSearch, OptionalText
 from shared.ledger import statement
 from shared.ledger.accounts import wallet_of
 from shared.pages.forms import Form, Rupees, SubmittedForm
+from shared.pages.listed_lines import faces
 from shared.pages.rendering import render, see_other
 from shared.pages.repeated_submit import retry_while_in_flight
 from shared.transfers import commands
