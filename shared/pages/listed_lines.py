@@ -1,104 +1,94 @@
-"""Lines of a statement as people read them: a title, a sentence, a sign, by day."""
+"""Lines of a statement as both apps list them: named by kind, signed, and grouped by the days of a time zone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
+from zoneinfo import ZoneInfo
 
+from shared.calendar import INDIA
 from shared.ledger.rules import TransferKind
-from shared.ledger.statement import Line
 from shared.pages import formatting
-
-KIND_NAMES: dict[TransferKind, str] = {
-    "p2p": "Friends and pots",
-    "payment": "Shops",
-    "onramp": "Money added",
-    "payout": "Withdrawals",
-    "payout_reversal": "Withdrawals sent back",
-    "refund": "Refunds",
-    "funding": "From Batua",
-    "adjustment": "Corrections",
-}
-"""What a filter calls each kind."""
-_WORDS: dict[TransferKind, tuple[str, str]] = {
-    "p2p": ("Sent", "Received"),
-    "payment": ("Paid", "Paid to you"),
-    "onramp": ("Taken back", "Money added"),
-    "payout": ("Withdrawn", "Withdrawn"),
-    "payout_reversal": ("Sent back", "Sent back by the bank"),
-    "refund": ("Refunded", "Refund"),
-    "funding": ("Taken back", "From Batua"),
-    "adjustment": ("Correction", "Correction"),
-}
-_ICONS: dict[TransferKind, str] = {"onramp": "bank", "payout": "bank", "payout_reversal": "bank"}
-MAX_FREQUENT = 5
+from shared.transfers.statement_lines import StatementLine
 
 
 @dataclass(frozen=True, slots=True)
-class Movement:
-    """One line. `amount` in paise, never negative: `is_incoming` says which way it went."""
+class KindNames:
+    """What pages call a kind of transfer: all of them in the filter, one that was sent, one that was received."""
 
-    href: str
+    all: str
+    sent: str
+    received: str
+    icon: str | None = None
+    """None where the initials of the counterparty say more."""
+
+
+KINDS: Mapping[TransferKind, KindNames] = {
+    "payment": KindNames("Payments", "Paid", "Payment"),
+    "p2p": KindNames("Transfers", "Sent", "Received"),
+    "refund": KindNames("Refunds", "Refund", "Refund", "undo"),
+    "onramp": KindNames("Money added", "Taken back by the bank", "Money added", "bank"),
+    "payout": KindNames("Withdrawals", "Withdrawn", "Withdrawal", "bank"),
+    "payout_reversal": KindNames("Reversed withdrawals", "Reversal", "Reversed by the bank", "bank"),
+    "funding": KindNames("From Batua", "To Batua", "From Batua"),
+    "adjustment": KindNames("Corrections", "Correction", "Correction"),
+}
+"""In the order of the filter."""
+BETWEEN_OWN_ACCOUNTS = "Moved between your accounts"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedLine:
+    """One line. `amount` and `refunded` are paise and never negative; `is_incoming` is the sign."""
+
+    path: str
     name: str
-    label: str
+    title: str
     note: str | None
     icon: str | None
-    """None where the name's initials say more."""
     is_incoming: bool
     amount: int
+    refunded: int
     balance_after: int
     at: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class DayOfMovements:
-    """What happened on one day, in India."""
+class ListedDay:
+    """The lines of one day, newest first."""
 
     title: str
-    movements: Sequence[Movement]
+    lines: Sequence[ListedLine]
 
 
-def movement_of(line: Line) -> Movement:
-    """The line, put in words."""
-    is_incoming = line.direction == "CREDIT"
-    is_internal = line.kind == "p2p" and line.counterparty.wallet_id is None
-    label = "Moved between your accounts" if is_internal else _WORDS[line.kind][is_incoming]
-    return Movement(
-        href=f"/transfers/{line.transfer_id}",
-        name=line.counterparty.name,
-        label=label,
-        note=line.note,
-        icon="purse" if is_internal else _ICONS.get(line.kind),
-        is_incoming=is_incoming,
-        amount=line.amount,
-        balance_after=line.balance_after,
-        at=line.created_at,
-    )
+def title_of(kind: TransferKind, *, is_incoming: bool) -> str:
+    """What happened, as the owner of the account reads it."""
+    return KINDS[kind].received if is_incoming else KINDS[kind].sent
 
 
-def by_day(lines: Iterable[Line]) -> list[DayOfMovements]:
-    """The lines, which come newest first, under the day on which each happened."""
-    movements = map(movement_of, lines)
+def by_day(lines: Iterable[StatementLine], *, path: str, zone: ZoneInfo = INDIA) -> list[ListedDay]:
+    """The lines, which come newest first, by their day in `zone`. `path` is that of the pages of single transfers."""
+    listed = (_listed(line, path) for line in lines)
     return [
-        DayOfMovements(title, list(group)) for title, group in groupby(movements, lambda each: formatting.day(each.at))
+        ListedDay(title, list(group)) for title, group in groupby(listed, lambda each: formatting.day(each.at, zone))
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Face:
-    """Somebody to send money to with one tap."""
-
-    name: str
-    wallet_id: str
-
-
-def faces(lines: Iterable[Line]) -> list[Face]:
-    """The people these lines were exchanged with, the latest first, each once."""
-    found: dict[str, Face] = {}
-    for line in lines:
-        wallet_id = line.counterparty.wallet_id
-        if line.kind == "p2p" and wallet_id is not None:
-            found.setdefault(wallet_id, Face(line.counterparty.name, wallet_id))
-    return list(found.values())[:MAX_FREQUENT]
+def _listed(shown: StatementLine, path: str) -> ListedLine:
+    line = shown.line
+    is_incoming = line.direction == "CREDIT"
+    is_between_own_accounts = line.kind == "p2p" and line.counterparty.wallet_id is None
+    return ListedLine(
+        path=f"{path}/{line.transfer_id}",
+        name=line.counterparty.name,
+        title=BETWEEN_OWN_ACCOUNTS if is_between_own_accounts else title_of(line.kind, is_incoming=is_incoming),
+        note=line.note,
+        icon="purse" if is_between_own_accounts else KINDS[line.kind].icon,
+        is_incoming=is_incoming,
+        amount=line.amount,
+        refunded=shown.refunded,
+        balance_after=line.balance_after,
+        at=line.created_at,
+    )

@@ -213,7 +213,7 @@ def test_everything_that_matters_works_without_a_script(
     follow_without_a_script(page)
     shows_heading(page, "Paid out")
     page.goto("/activity")
-    expect(page.get_by_role("region", name="Movements")).to_contain_text("Lunch")
+    expect(page.get_by_role("region", name="Transactions")).to_contain_text("Lunch")
     page.get_by_role("button", name="Sign out").first.click()
     shows_heading(page, "Sign in")
     assert friend.balance()["balance"] == 1150_00
@@ -233,7 +233,7 @@ def test_a_name_like_a_script_is_text_wherever_it_is_shown(
     shows_heading(page, "Received")
     expect(page.get_by_role("article")).to_contain_text(note)
     page.goto("/activity")
-    expect(page.get_by_role("region", name="Movements")).to_contain_text(name)
+    expect(page.get_by_role("region", name="Transactions")).to_contain_text(name)
     page.goto("/send")
     page.get_by_role("combobox").press_sequentially(name[:9])
     expect(page.get_by_role("option", name=name).first).to_be_visible()

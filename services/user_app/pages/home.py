@@ -1,4 +1,4 @@
-"""Home: what one has, and what one can do with it."""
+"""Home: the wallet, and what the user can do with it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.user_app.pages.recent_recipients import recent_recipients
 from shared import clock
 from shared.auth import profiles
 from shared.http.dependencies import Caller, ReadSession
 from shared.ledger import statement
 from shared.ledger.accounts import wallet_of
-from shared.pages.listed_lines import by_day, faces
+from shared.pages.listed_lines import by_day
 from shared.pages.rendering import render
 from shared.transfers.commands import MAX_POTS
 from shared.transfers.queries import list_accounts
+from shared.transfers.statement_lines import with_refunds
 from shared.withdrawals.views import recent_withdrawals
 
 router = APIRouter()
@@ -26,7 +28,7 @@ RECENT_LINES = 12
 
 @router.get("/")
 async def show_home(request: Request, caller: Caller, session: ReadSession) -> Response:
-    """The page after sign-in: what is there, what is held and why, and what happened lately."""
+    """The page after sign-in: what is available, what is held and why, and the latest transactions."""
     user = await profiles.user_profile(session, caller.owner_id)
     wallet = await wallet_of(session, caller.owner_id)
     recent = await statement.read_page(session, wallet.id, limit=RECENT_LINES)
@@ -37,13 +39,13 @@ async def show_home(request: Request, caller: Caller, session: ReadSession) -> R
         user=user,
         wallet=wallet,
         holding=await _holding(session, caller.owner_id) if wallet.held else [],
-        days=by_day(recent.lines),
-        faces=faces(recent.lines),
+        days=by_day(await with_refunds(session, recent.lines), path="/transfers"),
+        recipients=recent_recipients(recent.lines),
         pots=[account for account in accounts if account.kind == "pot"],
     )
 
 
 async def _holding(session: AsyncSession, owner_id: UUID) -> list[dict[str, Any]]:
-    """The withdrawals that money is held for, oldest first."""
+    """The withdrawals for which money is held, oldest first."""
     found = await recent_withdrawals(session, owner_id=owner_id, since=clock.now())
     return [each for each in found if each["finished_at"] is None]

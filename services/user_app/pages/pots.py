@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.user_app.pages.account_options import account_options
 from shared.auth.tokens import Identity
 from shared.http.dependencies import Caller, CurrentResources, PinCheck, ReadSession
 from shared.http.fields import Body, Name, Pin
@@ -89,7 +90,7 @@ async def _show(
         "pots.html",
         status=200 if refused is None else refused.status,
         accounts=accounts,
-        options=[(str(each.id), "Wallet" if each.kind == "wallet" else each.name) for each in accounts],
+        options=account_options(accounts),
         total=sum(account.balance for account in accounts),
         pot=pot or Form(),
         move=move or Form(),

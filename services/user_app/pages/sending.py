@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Request, Response
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.user_app.pages.recent_recipients import recent_recipients
 from shared.auth.tokens import Identity
 from shared.http.dependencies import Caller, CurrentResources, PinCheck, ReadSession
 from shared.http.fields import Body, Handle, Pin
@@ -16,7 +17,6 @@ from shared.http.query_parameters import OptionalSearch, OptionalText
 from shared.ledger import statement
 from shared.ledger.accounts import wallet_of
 from shared.pages.forms import Form, Rupees, SubmittedForm
-from shared.pages.listed_lines import faces
 from shared.pages.rendering import render, see_other
 from shared.pages.repeated_submit import retry_while_in_flight
 from shared.transfers import commands
@@ -111,7 +111,7 @@ async def _show_search(request: Request, caller: Identity, session: AsyncSession
         form=form,
         text=text,
         people=await _find(session, caller, text),
-        faces=faces(recent.lines),
+        recipients=recent_recipients(recent.lines),
     )
 
 

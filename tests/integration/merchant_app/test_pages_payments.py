@@ -36,7 +36,7 @@ async def test_a_payment_is_found_by_its_note(asha: Signed, shop: Signed, browse
     assert "filter coffee" in found.text
     assert "masala dosa" not in found.text
     assert 'href="/api/v1/transactions.csv?q=COFFEE"' in found.answer.text
-    assert "Nothing fits" in (await browser.open("/transactions?kind=refund")).text
+    assert "No match" in (await browser.open("/transactions?kind=refund")).text
 
 
 async def test_older_payments_are_a_page_away(asha: Signed, shop: Signed, browser: Browser) -> None:

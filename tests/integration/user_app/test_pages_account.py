@@ -92,7 +92,7 @@ async def test_days_are_those_of_india(browser: Browser, asha: Signed, ravi: Sig
     today = clock.now().astimezone(ZoneInfo("Asia/Kolkata")).date()
     form = (await browser.open("/activity")).form("/activity")
     assert "today's" in (await browser.submit(form, since=str(today), until=str(today))).text
-    assert "Nothing fits" in (await browser.submit(form, since=str(today + timedelta(days=1)))).text
+    assert "No match" in (await browser.submit(form, since=str(today + timedelta(days=1)))).text
     assert "today's" not in (await browser.submit(form, until=str(today - timedelta(days=1)))).text
 
 

@@ -1,0 +1,71 @@
+"""An owner's statement as a page of both apps: filtered and searched by its address, part by part, and as CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.http.pagination import PageRequest
+from shared.ledger import statement
+from shared.ledger.accounts import account_of, wallet_of
+from shared.pages.forms import Form
+from shared.pages.listed_lines import KINDS, ListedDay, by_day
+from shared.pages.statement_filters import StatementFilters
+from shared.transfers.statement_lines import with_refunds
+
+LINES_PER_PAGE = 25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedStatement:
+    """One part of a statement, newest first, and the addresses of the others. `form` is the form of the filters."""
+
+    form: Form
+    zone: ZoneInfo
+    days: Sequence[ListedDay]
+    is_filtered: bool
+    is_continued: bool
+    """Whether newer lines are on an earlier part."""
+    csv_path: str
+    newest_path: str
+    older_path: str | None
+
+    @property
+    def kind_options(self) -> Sequence[tuple[str, str]]:
+        """The options of the filter by kind."""
+        return [("", "Everything"), *((kind, names.all) for kind, names in KINDS.items())]
+
+
+async def list_statement(
+    session: AsyncSession, owner_id: UUID, asked: Mapping[str, str], *, path: str, line_path: str, zone: ZoneInfo
+) -> ListedStatement:
+    """The statement at `path` with the query parameters `asked`; its days are those of `zone`.
+
+    A parameter that cannot be read is shown at its field, and then nothing is filtered. Raises AccountNotFound for an
+    account that is not the owner's.
+    """
+    form, filters = Form(dict(asked)), StatementFilters()
+    before_seq: int | None = None
+    with form.catching():
+        filters = form.read(StatementFilters)
+        before_seq = PageRequest(LINES_PER_PAGE, filters.cursor).after_number()
+    account = await (
+        wallet_of(session, owner_id) if filters.account is None else account_of(session, owner_id, filters.account)
+    )
+    found = await statement.read_page(
+        session, account.id, limit=LINES_PER_PAGE, before_seq=before_seq, wanted=filters.wanted(zone)
+    )
+    return ListedStatement(
+        form=form,
+        zone=zone,
+        days=by_day(await with_refunds(session, found.lines), path=line_path, zone=zone),
+        is_filtered=bool(filters.given),
+        is_continued=before_seq is not None,
+        csv_path=filters.csv_path(zone),
+        newest_path=filters.newest_path(path),
+        older_path=None if found.next_before is None else filters.older_path(path, found.next_before),
+    )
