@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-PASSWORD = "try-batua-now"  # noqa: S105 - printed for everybody; refused in production
+PASSWORD = "try-batua-now"  # noqa: S105 - printed by `make seed`; refused in production
 PIN = "4711"
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody with a wallet."""
+    """A person with a wallet."""
 
     first_name: str
     last_name: str

@@ -57,7 +57,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """When everybody signed up, and what they did since, oldest first. Times in UTC."""
+    """When each person and shop signed up, and what they did since, oldest first. Times in UTC."""
 
     opened_at: datetime
     moments: list[Moment] = field(default_factory=list)
@@ -147,7 +147,7 @@ def _refunds(moments: Sequence[Moment], now: datetime) -> list[Moment]:
 
 
 def _incomes(moments: Sequence[Moment], first: date) -> list[Moment]:
-    """Weekly money for everybody, before the week's first expense."""
+    """Weekly money for each person, before the week's first expense."""
     spent: dict[tuple[int, Person], int] = defaultdict(int)
     start = _at(first, _PAYDAY)
     for moment in moments:

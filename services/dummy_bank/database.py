@@ -41,7 +41,7 @@ class Database:
         return self._connection.execute(query, values).fetchall()
 
     def read_apart(self, query: str, *values: object) -> list[Row]:
-        """Read over a connection of its own, so that a long answer holds up nobody."""
+        """Read over a connection of its own, so that a long answer delays no other call."""
         with closing(_open(self._path)) as connection:
             return connection.execute(query, values).fetchall()
 

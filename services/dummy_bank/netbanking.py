@@ -94,7 +94,7 @@ def decide(
 
 
 def expire(connection: sqlite3.Connection, profile: BankProfile, faults: Faults) -> None:
-    """Decline what nobody decided in time, so that nothing stays pending for ever."""
+    """Decline the sessions that no customer decided in time, so that none stays pending for ever."""
     late = connection.execute(
         "SELECT * FROM sessions WHERE status = 'pending' AND bank = ? AND expires_at <= ? LIMIT 100",
         (profile.code, timestamp()),

@@ -21,7 +21,7 @@ REFUSED_STATUS = 422
 async def answer_payout(
     simulator: Simulator, profile: BankProfile, asked: PayoutRequest, caller_gone: CallerGone
 ) -> PayoutAnswer:
-    """Log the call, work, answer. Raises `BankSaysNo`: 4xx a final refusal, 5xx nobody knows."""
+    """Log the call, work, answer. Raises `BankSaysNo`: a 4xx is a final refusal, a 5xx leaves the outcome open."""
     with simulator.database.transaction() as connection:
         number = call_log.begin(connection, profile.code, asked)
     outcome = "interrupted"

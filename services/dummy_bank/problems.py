@@ -86,5 +86,5 @@ async def _framework_says_no(request: Request, error: Exception) -> JSONResponse
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    logger.error("an error nobody foresaw", exc_info=error)
+    logger.error("unexpected error", exc_info=error)
     return _answer(500, "INTERNAL_ERROR", "The bank could not answer.")

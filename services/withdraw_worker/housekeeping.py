@@ -1,4 +1,4 @@
-"""Work nobody waits for: forgetting what has expired, sealing the ledger, comparing with the bank."""
+"""Regular work in the background: deleting what has expired, sealing the ledger, comparing with the banks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What somebody sees and changes of themselves: names, a shop's details, password and PIN."""
+"""What owners see and change of their own profile: names, a shop's details, password and PIN."""
 
 from __future__ import annotations
 

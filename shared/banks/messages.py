@@ -54,7 +54,7 @@ class SessionOpened(Received):
 
 
 class SessionState(Received):
-    """How a session stands. `declined` also means run out, or given back because nobody took the money."""
+    """The state of a session. `declined` also means expired, or returned because we did not take the money."""
 
     token: Identifier
     reference: Identifier

@@ -33,7 +33,7 @@ _HEADINGS = {
     HTTPStatus.SERVICE_UNAVAILABLE: "We are catching our breath",
 }
 _SENTENCES = {
-    HTTPStatus.NOT_FOUND: "The link may be old, or it belongs to somebody else's account.",
+    HTTPStatus.NOT_FOUND: "The link may be old, or it belongs to another account.",
     HTTPStatus.METHOD_NOT_ALLOWED: "Go back to the page you came from and use the button there.",
     HTTPStatus.INTERNAL_SERVER_ERROR: "No money has moved without being written down. Look at your activity before "
     "you try again.",

@@ -1,4 +1,4 @@
-"""Tell the worker that somebody's withdrawal is worth a look now. Best effort: the sweep finds it anyway."""
+"""Tell the worker that an owner's withdrawals are worth a look now. Best effort: the sweep finds them anyway."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _logger = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 0.25
 COOL_DOWN_SECONDS = 2.0
-"""After a failure nobody tries, so that a lost broker costs one caller a moment, not every caller."""
+"""After a failure no hint is sent for this long, so that a lost broker delays one caller and not every caller."""
 MAX_PENDING = 100
 EXPIRES_SECONDS = 60.0
-"""A hint nobody took for this long is stale; the sweep has made newer ones."""
+"""A hint that no worker took for this long is stale; the sweep has sent newer ones."""
 
 
 class Hints:

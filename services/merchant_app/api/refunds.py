@@ -53,7 +53,7 @@ async def refund_payment(
     transaction_id: UUID,
     body: RefundIn,
 ) -> JSONResponse:
-    """Give a payment that the shop received back to whoever paid, partly or wholly."""
+    """Refund a payment that the shop received, or part of it, to the person who paid."""
     await check_pin(body.pin)
     answer = await refund(
         REFUND_PAYMENT.request(caller.owner_id, key),

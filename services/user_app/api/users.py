@@ -17,7 +17,7 @@ router = APIRouter(prefix="/users", tags=["users"])
 
 
 class PersonOut(BaseModel):
-    """Somebody one can send money to."""
+    """A person who can be sent money."""
 
     id: UUID
     first_name: str
@@ -47,7 +47,7 @@ async def search_users(
         OptionalSearch, Query(alias="filter", description="Part of a name or wallet id, in any case")
     ] = None,
 ) -> Page[PersonOut]:
-    """People by name or wallet id, never by email and never oneself; everybody when nothing is asked for."""
+    """People by name or wallet id, never by email and never the caller; all of them without `filter`."""
     found = await find_people(
         session, asked_by=caller.owner_id, text=text or "", limit=page.limit + 1, after=page.after_id()
     )

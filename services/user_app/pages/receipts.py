@@ -37,7 +37,7 @@ class ReceiptView:
 
 @router.get("/transfers/{transfer_id}")
 async def show_receipt(request: Request, caller: Caller, session: ReadSession, transfer_id: UUID) -> Response:
-    """For either party; nobody else learns that there is such a transfer."""
+    """A receipt for either party; all others get 404, as for a transfer that does not exist."""
     receipt = await get_receipt(session, reader=caller.owner_id, transfer_id=transfer_id)
     wallet = await wallet_of(session, caller.owner_id)
     return render(request, "receipt.html", shown=view_of(receipt, wallet.handle))

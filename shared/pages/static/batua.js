@@ -28,7 +28,7 @@ function guardSubmits() {
   });
   window.addEventListener("pageshow", (event) => {
     if (event.persisted && document.body.hasAttribute("data-signed-in")) {
-      location.reload(); // what a kept page shows may be another's by now, or nobody's
+      location.reload(); // another owner may be signed in by now, or none
       return;
     }
     for (const form of all("form[data-sent]")) {
@@ -135,7 +135,7 @@ function listen(element) {
   document.addEventListener("visibilitychange", () => document.hidden || failures === 0 || refresh());
 }
 
-// "Received two hundred rupees", in the browser's own voice, when somebody asked for it on this device.
+// "Received two hundred rupees", in the browser's own voice, when its owner has turned it on for this device.
 function announce(name, data) {
   if (name !== "transaction" || remembered() !== "on" || !("speechSynthesis" in window)) return;
   let payment;

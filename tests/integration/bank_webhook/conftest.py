@@ -23,6 +23,6 @@ def settling_url(database_url: str) -> Iterator[str]:
 
 @pytest.fixture
 async def bank(settling_url: str) -> AsyncIterator[httpx.AsyncClient]:
-    """Somebody who calls it."""
+    """A client that calls it."""
     async with httpx.AsyncClient(base_url=settling_url, trust_env=False, timeout=deadline(30)) as client:
         yield client

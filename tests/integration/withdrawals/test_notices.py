@@ -20,7 +20,7 @@ PAID = (900_00, 0)
 
 
 async def in_flight(world: World) -> tuple[Account, UUID]:
-    """Sent by somebody who never told what became of it."""
+    """Sent by a worker that never recorded the outcome."""
     wallet = await world.person(1_000_00)
     withdrawal = await world.ask(wallet, 100_00)
     assert await world.engine.next_call(owner_of(wallet)) is not None
@@ -29,7 +29,7 @@ async def in_flight(world: World) -> tuple[Account, UUID]:
 
 
 async def being_sent(world: World) -> tuple[Account, UUID, BankCall]:
-    """Somebody is sending it now."""
+    """A worker is sending it now."""
     wallet = await world.person(1_000_00)
     withdrawal = await world.ask(wallet, 100_00)
     call = await world.engine.next_call(owner_of(wallet))
@@ -173,7 +173,7 @@ async def test_another_amount_settles_nothing_and_the_bank_is_asked_at_once(worl
     assert await world.hear(withdrawal, "success", amount=999) == PayoutOutcome(Verdict.AMOUNT_MISMATCH, withdrawal)
     assert (await world.row(withdrawal)).status == "needs_review"
     assert await world.money(wallet) == HELD
-    # The notice was wrong, the bank's book is right: asked, it says so, and nobody has to look.
+    # The notice was wrong, the bank's book is right: the enquiry says so, and no person has to look.
     await world.work_until_status([withdrawal], "succeeded")
 
 

@@ -1,4 +1,4 @@
-"""The state machine without a database: what follows from what is known, and that nobody is paid twice."""
+"""The state machine without a database: what follows from what is known, and that no payout is made twice."""
 
 from __future__ import annotations
 
