@@ -1,4 +1,4 @@
-"""A small service built with the kit around one router, its lifespan open."""
+"""A small service around one router, with its lifespan open."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shared.runtime.resources import AccountSettings, open_resources
 
 @asynccontextmanager
 async def running(settings: AccountSettings, router: APIRouter, **other: Any) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the service; it answers errors, it never raises them here unless an answer had begun."""
+    """A client of the service. An error becomes a response; it is raised here only if the response had begun."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -25,7 +25,7 @@ async def running(settings: AccountSettings, router: APIRouter, **other: Any) ->
             yield
 
     app = create_application(
-        title="kit",
+        title="small_service",
         settings=settings,
         lifespan=lifespan,
         routers=[router],

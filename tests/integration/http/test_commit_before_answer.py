@@ -1,4 +1,4 @@
-"""A commit that fails must never have been answered 200."""
+"""A failed commit is never answered with 200."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ AfterTheAnswer = Annotated[AsyncSession, Depends(write_session, scope="request")
 
 @pytest.fixture
 async def promises(database_url: str) -> AsyncIterator[None]:
-    """A table whose constraint is looked at only at commit, and then always broken."""
+    """A table with a constraint that is checked at commit and always broken."""
     connection = await asyncpg.connect(database_url)
     await connection.execute("""
         CREATE TABLE keepers (id int PRIMARY KEY);
@@ -65,13 +65,13 @@ async def test_a_failed_commit_is_a_500(settings: AccountSettings, router: APIRo
 
 
 @pytest.mark.usefixtures("promises")
-async def test_with_the_default_scope_it_would_have_been_answered_200(
+async def test_with_the_default_scope_a_failed_commit_is_answered_200(
     settings: AccountSettings, router: APIRouter
 ) -> None:
     async with running(settings, router) as client:
-        with pytest.raises(IntegrityError):  # raised behind an answer that was sent already
+        with pytest.raises(IntegrityError):  # raised after the response was sent
             await client.post("/after")
-        assert 'route="/after",service="kit",status="200"' in (await client.get("/metrics")).text
+        assert 'route="/after",service="small_service",status="200"' in (await client.get("/metrics")).text
 
 
 @pytest.mark.usefixtures("promises")

@@ -1,4 +1,4 @@
-"""What the kit does to every request: its id, its limits, its errors."""
+"""What every service does with a request: its id, its limits, its errors."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ GOOD = {"name": "chai", "amount": 1}
 JSON = {"content-type": "application/json"}
 
 
-async def test_a_request_id_is_taken_and_given_back(client: httpx.AsyncClient) -> None:
+async def test_a_request_id_of_the_caller_is_repeated_in_the_response(client: httpx.AsyncClient) -> None:
     path = f"/orders/{UUID(int=1)}"
     response = await client.get(path, headers={"X-Request-Id": "from-the-caller"})
     assert response.headers["x-request-id"] == response.json() == "from-the-caller"
@@ -102,7 +102,7 @@ async def test_an_unusable_request_id_is_replaced(client: httpx.AsyncClient, bad
     "content",
     [b"{", b"", b"\xff\xfe", b"[" * 50_000, b'{"amount": ' + b"9" * 5000 + b"}", b"nope"],
 )
-async def test_what_is_not_json_is_a_400_or_422(client: httpx.AsyncClient, content: bytes) -> None:
+async def test_a_body_that_is_not_json_is_a_400_or_422(client: httpx.AsyncClient, content: bytes) -> None:
     response = await client.post("/orders", content=content, headers=JSON)
     if content:
         is_problem(response, 400, "malformed_json")
@@ -128,32 +128,32 @@ async def test_what_is_not_json_is_a_400_or_422(client: httpx.AsyncClient, conte
         ("text", "body"),
     ],
 )
-async def test_a_field_that_is_not_right_is_named(client: httpx.AsyncClient, body: object, field: str) -> None:
+async def test_an_invalid_field_is_named(client: httpx.AsyncClient, body: object, field: str) -> None:
     response = await client.post("/orders", content=json.dumps(body), headers=JSON)
     is_problem(response, 422, "invalid_request")
     assert [each["field"] for each in response.json()["errors"]] == [field]
     assert all(each["message"] for each in response.json()["errors"])
 
 
-async def test_a_secret_that_is_refused_is_not_repeated(client: httpx.AsyncClient) -> None:
+async def test_an_invalid_secret_is_not_repeated(client: httpx.AsyncClient) -> None:
     response = await client.post("/orders", json=GOOD | {"name": "hush\x00hush"})
     assert "hush" not in response.text
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
-async def test_a_body_says_that_it_is_json(client: httpx.AsyncClient, media_type: str) -> None:
+async def test_a_body_must_say_that_it_is_json(client: httpx.AsyncClient, media_type: str) -> None:
     response = await client.post("/orders", content=json.dumps(GOOD), headers={"content-type": media_type})
     is_problem(response, 415, "unsupported_media_type")
 
 
-async def test_json_may_name_its_charset(client: httpx.AsyncClient) -> None:
+async def test_json_with_a_charset_is_accepted(client: httpx.AsyncClient) -> None:
     headers = {"content-type": "Application/JSON; charset=utf-8"}
     assert (await client.post("/orders", content=json.dumps(GOOD), headers=headers)).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/orders", "/raw"])
 @pytest.mark.parametrize("announced", [True, False])
-async def test_a_large_body_is_refused_announced_or_streamed(
+async def test_a_large_body_is_rejected_with_or_without_content_length(
     client: httpx.AsyncClient, path: str, announced: bool
 ) -> None:
     whole = json.dumps(GOOD | {"name": "x" * BODY_LIMIT_BYTES}).encode()
@@ -167,7 +167,7 @@ async def test_a_large_body_is_refused_announced_or_streamed(
     assert response.json()["limit_bytes"] == BODY_LIMIT_BYTES
 
 
-async def test_a_body_of_just_the_limit_is_read(client: httpx.AsyncClient) -> None:
+async def test_a_body_of_exactly_the_limit_is_accepted(client: httpx.AsyncClient) -> None:
     response = await client.post("/raw", content=b" " * BODY_LIMIT_BYTES, headers=JSON)
     assert response.json() == BODY_LIMIT_BYTES
 
@@ -186,19 +186,19 @@ async def test_a_body_of_just_the_limit_is_read(client: httpx.AsyncClient) -> No
         (f"/orders?cursor={'A' * 300}", "cursor"),
     ],
 )
-async def test_a_parameter_that_is_not_right_is_named(client: httpx.AsyncClient, path: str, field: str) -> None:
+async def test_an_invalid_parameter_is_named(client: httpx.AsyncClient, path: str, field: str) -> None:
     response = await client.get(path)
     is_problem(response, 422, "invalid_request")
     assert [each["field"] for each in response.json()["errors"]] == [field]
 
 
 @pytest.mark.parametrize("key", [None, b"", b"two words", b"x" * 256, b"caf\xe9"])
-async def test_a_key_is_required_and_visible_ascii(client: httpx.AsyncClient, key: bytes | None) -> None:
+async def test_a_key_is_required_and_must_be_visible_ascii(client: httpx.AsyncClient, key: bytes | None) -> None:
     headers = {} if key is None else {b"Idempotency-Key": key}
     is_problem(await client.post("/keyed", headers=headers), 400, "idempotency_key_missing")
 
 
-async def test_a_good_key_is_taken(client: httpx.AsyncClient) -> None:
+async def test_a_valid_key_is_accepted(client: httpx.AsyncClient) -> None:
     assert (await client.post("/keyed", headers={"Idempotency-Key": "x" * 255})).json() == "x" * 255
 
 
@@ -210,7 +210,7 @@ async def test_an_unknown_route_and_a_wrong_method_are_problems(client: httpx.As
     assert wrong.headers["allow"] == "GET"
 
 
-async def test_a_defect_is_a_500_that_tells_nothing_and_a_log_line_that_tells_all(
+async def test_a_defect_is_a_500_without_details_and_a_log_line_with_the_traceback(
     client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     response = await client.get("/broken")
@@ -259,7 +259,7 @@ async def test_metrics_and_log_lines_count_by_route_and_hold_no_ids(
     assert str(identifier) not in exposed
 
 
-async def test_the_contract_declares_what_any_route_may_answer(client: httpx.AsyncClient) -> None:
+async def test_the_openapi_document_declares_every_status_of_a_route(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     assert document["openapi"].startswith("3.1")
     assert "Problem" in document["components"]["schemas"]
@@ -270,7 +270,7 @@ async def test_the_contract_declares_what_any_route_may_answer(client: httpx.Asy
     assert "/healthz" not in document["paths"]
 
 
-async def test_a_body_that_trickles_in_is_given_up_and_the_connection_closed(settings: AccountSettings) -> None:
+async def test_a_slow_body_is_rejected_and_the_connection_closed(settings: AccountSettings) -> None:
     released = asyncio.Event()
 
     async def trickle() -> AsyncIterator[bytes]:

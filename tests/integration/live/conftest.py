@@ -1,4 +1,4 @@
-"""Both apps on real ports, so that a stream can be listened to while other things happen."""
+"""Both apps on real ports, so that a test can read a stream and call the app at the same time."""
 
 from __future__ import annotations
 
@@ -47,6 +47,6 @@ async def shops(database_url: str, redis_url: str) -> AsyncIterator[Served]:
 
 @pytest.fixture
 async def people_without_redis(database_url: str) -> AsyncIterator[Served]:
-    """user_app whose Redis is not there."""
+    """user_app without Redis."""
     async with served(user_app_settings(database_url, NO_REDIS)) as app:
         yield app

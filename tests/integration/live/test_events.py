@@ -1,4 +1,4 @@
-"""What a page hears while it is open, and after it was not."""
+"""The events that a page receives while it is open and after a break."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WITHDRAWAL: dict[str, Any] = {
 async def settle_as_the_webhook_does(
     sessionmaker: SessionMaker, on_ramp_id: UUID, event: Literal["success", "failure"]
 ) -> None:
-    """In a process that announces nothing."""
+    """Settle without a wake-up."""
     async with sessionmaker.begin() as session:
         row = await session.get_one(OnRamp, on_ramp_id)
         assert row.token is not None
@@ -77,18 +77,18 @@ async def test_a_shop_sees_a_payment_arrive(shops: Served, asha: Signed, shop: S
         await page.until("balance", balance=20000)
 
 
-async def test_redis_makes_it_immediate(people: Served, asha: Signed, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_with_redis_an_event_comes_at_once(people: Served, asha: Signed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "WATCH_SECONDS", 3600.0)
     async with listening_to(people.url, asha.token) as page:
         await page.until("balance")
-        await asyncio.sleep(1.2)  # a look at Postgres that began before is over
+        await asyncio.sleep(1.2)  # a look at Postgres that began earlier is over
         begun = time.monotonic()
         await asha.post("/withdrawals", **WITHDRAWAL, pin=PIN)
         await page.until("withdrawal", status="queued")
         assert time.monotonic() - begun < 1
 
 
-async def test_without_redis_it_takes_two_seconds_at_most(
+async def test_without_redis_an_event_comes_within_two_seconds(
     people_without_redis: Served, asha: Signed, ravi: Signed
 ) -> None:
     async with listening_to(people_without_redis.url, ravi.token) as page:
@@ -98,7 +98,7 @@ async def test_without_redis_it_takes_two_seconds_at_most(
 
 
 @pytest.mark.parametrize(("event", "status"), [("success", "success"), ("failure", "failure")])
-async def test_what_the_bank_says_is_heard_within_two_seconds(
+async def test_what_the_webhook_settles_comes_within_two_seconds(
     people: Served, asha: Signed, sessionmaker: SessionMaker, event: Literal["success", "failure"], status: str
 ) -> None:
     on_ramp_id = await new_on_ramp(sessionmaker, asha)
@@ -109,7 +109,7 @@ async def test_what_the_bank_says_is_heard_within_two_seconds(
         assert heard.data == (await asha.get(f"/on-ramps/{on_ramp_id}")).json()
 
 
-async def test_what_was_settled_between_the_page_and_its_stream_is_told_first(
+async def test_what_was_settled_between_the_page_and_its_stream_comes_first(
     people: Served, asha: Signed, sessionmaker: SessionMaker
 ) -> None:
     on_ramp_id = await new_on_ramp(sessionmaker, asha)
@@ -118,7 +118,7 @@ async def test_what_was_settled_between_the_page_and_its_stream_is_told_first(
         await page.until("onramp", id=str(on_ramp_id), status="success")
 
 
-async def test_a_withdrawal_tells_its_place_and_its_latest_step(people: Served, asha: Signed) -> None:
+async def test_a_withdrawal_comes_with_its_position_and_its_latest_step(people: Served, asha: Signed) -> None:
     async with listening_to(people.url, asha.token) as page:
         await page.until("balance")
         first = (await asha.post("/withdrawals", **WITHDRAWAL, pin=PIN)).json()
@@ -139,7 +139,7 @@ async def movements_until(page: Listening, last_id: str) -> list[str]:
     return heard
 
 
-async def test_after_a_break_every_missed_movement_comes_once_and_in_order(
+async def test_after_a_break_every_missed_transaction_comes_once_and_in_order(
     people: Served, asha: Signed, ravi: Signed
 ) -> None:
     async with listening_to(people.url, ravi.token) as page:
@@ -155,7 +155,7 @@ async def test_after_a_break_every_missed_movement_comes_once_and_in_order(
         assert await movements_until(page, later) == [*missed, later]
 
 
-async def test_a_long_break_is_told_in_parts_and_no_further_back_than_the_newest(
+async def test_after_a_long_break_the_newest_transactions_come_in_batches(
     people: Served, asha: Signed, ravi: Signed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.live.feed.BATCH", 3)
@@ -166,12 +166,12 @@ async def test_a_long_break_is_told_in_parts_and_no_further_back_than_the_newest
 
 
 @pytest.mark.parametrize("cursor", ["", "nonsense", "-", "1-", "99999999-1795167000000000", "1-99999999999999999999"])
-async def test_a_cursor_that_is_not_ours_counts_as_none(people: Served, asha: Signed, cursor: str) -> None:
+async def test_an_invalid_cursor_counts_as_none(people: Served, asha: Signed, cursor: str) -> None:
     async with listening_to(people.url, asha.token, last_event_id=cursor) as page:
         await page.until("balance", balance=1000_00)
 
 
-async def test_nobody_hears_of_anothers_money(people: Served, asha: Signed, ravi: Signed, shop: Signed) -> None:
+async def test_a_stream_has_no_events_of_other_owners(people: Served, asha: Signed, ravi: Signed, shop: Signed) -> None:
     async with listening_to(people.url, ravi.token) as page:
         await page.until("balance")
         await asha.send(shop.wallet_id, 500)
@@ -191,7 +191,7 @@ async def test_a_stream_ends_soon_after_its_session(
             assert heard.name == "comment"
 
 
-async def test_a_signed_out_page_is_told_nothing_more(people: Served, asha: Signed, ravi: Signed) -> None:
+async def test_a_stream_ends_when_its_session_is_revoked(people: Served, asha: Signed, ravi: Signed) -> None:
     async with listening_to(people.url, ravi.token) as page:
         await page.until("balance")
         await ravi.post("/auth/logout", key=None)
@@ -221,7 +221,7 @@ async def test_an_open_stream_holds_no_database_connection(people: Served, asha:
             await asyncio.sleep(0.01)
 
 
-async def test_one_owner_has_a_bounded_number_of_streams(
+async def test_the_streams_of_one_owner_are_limited(
     people: Served, asha: Signed, ravi: Signed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hub, "MAX_PER_OWNER", 2)
@@ -243,16 +243,14 @@ async def until_nobody_listens(served: Served) -> None:
         await asyncio.sleep(0.02)
 
 
-async def test_a_page_that_was_left_makes_room(people: Served, asha: Signed) -> None:
+async def test_a_closed_page_frees_its_stream(people: Served, asha: Signed) -> None:
     for _ in range(12):
         async with listening_to(people.url, asha.token) as page:
             await page.until("balance")
     await until_nobody_listens(people)
 
 
-async def test_streams_need_somebody_signed_in_and_take_the_cookie_too(
-    people: Served, shops: Served, asha: Signed
-) -> None:
+async def test_a_stream_needs_a_token_or_the_cookie(people: Served, shops: Served, asha: Signed) -> None:
     async with httpx.AsyncClient(trust_env=False) as client:
         problem(await client.get(f"{people.url}/api/v1/events"), 401, "authentication_required")
         bearer = {"Authorization": f"Bearer {asha.token}"}
@@ -262,7 +260,9 @@ async def test_streams_need_somebody_signed_in_and_take_the_cookie_too(
             assert response.status_code == 200
 
 
-async def test_pots_are_ones_own_business(people: Served, asha: Signed, sessionmaker: SessionMaker) -> None:
+async def test_a_transfer_to_a_pot_is_an_event_of_the_wallet(
+    people: Served, asha: Signed, sessionmaker: SessionMaker
+) -> None:
     pot = (await asha.post("/accounts", key=None, name="Goa")).json()["id"]
     async with listening_to(people.url, asha.token) as page:
         await page.until("balance")

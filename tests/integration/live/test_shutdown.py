@@ -1,4 +1,4 @@
-"""A server that is told to stop does not wait for pages that stay open."""
+"""A server that stops does not wait for open streams."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GRACE_SECONDS = 10
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_open_streams_end_at_once_when_the_server_is_told_to_stop(
+async def test_open_streams_end_at_once_when_the_server_stops(
     database_url: str, redis_url: str, number: signal.Signals
 ) -> None:
     with listening() as bound:

@@ -14,7 +14,7 @@ def app(request: pytest.FixtureRequest) -> RunningApp:
     return running
 
 
-async def test_signing_up_leads_home_with_a_cookie_no_script_can_read(app: RunningApp) -> None:
+async def test_signing_up_leads_home_with_a_cookie_that_scripts_cannot_read(app: RunningApp) -> None:
     answer = await sign_up(app)
     assert answer.status_code == 303, answer.text
     assert answer.headers["location"] == "/"
@@ -25,7 +25,7 @@ async def test_signing_up_leads_home_with_a_cookie_no_script_can_read(app: Runni
     assert 'aria-label="Main"' in home.text
 
 
-async def test_a_taken_email_is_told_beside_the_field_and_the_rest_is_kept(app: RunningApp) -> None:
+async def test_a_taken_email_is_shown_at_its_field_and_the_form_is_kept(app: RunningApp) -> None:
     email = fresh_email()
     await sign_up(app, email=email)
     app.client.cookies.clear()
@@ -36,7 +36,7 @@ async def test_a_taken_email_is_told_beside_the_field_and_the_rest_is_kept(app: 
     assert f'value="{email}"' in answer.text
 
 
-async def test_what_was_typed_is_kept_but_never_a_secret(user_app: RunningApp) -> None:
+async def test_a_form_keeps_what_was_typed_except_secrets(user_app: RunningApp) -> None:
     answer = await send_form(
         user_app, "/sign-up", first_name="Asha", last_name="", email="no address", password="short", pin="12ab!"
     )
@@ -51,7 +51,7 @@ async def test_what_was_typed_is_kept_but_never_a_secret(user_app: RunningApp) -
     assert "set-cookie" not in answer.headers
 
 
-async def test_signing_in_leads_to_where_one_wanted_to_go(app: RunningApp) -> None:
+async def test_signing_in_leads_to_the_page_asked_for(app: RunningApp) -> None:
     email = fresh_email()
     await sign_up(app, email=email)
     app.client.cookies.clear()
@@ -100,7 +100,7 @@ async def test_a_wrong_password_says_the_same_as_an_unknown_email(app: RunningAp
         assert "not this one" not in answer.text
 
 
-async def test_signing_out_ends_the_session_and_no_page_was_kept(app: RunningApp) -> None:
+async def test_signing_out_ends_the_session_and_no_page_is_cached(app: RunningApp) -> None:
     await sign_up(app)
     cookie = app.client.cookies["session"]
     home = await open_page(app, "/")
@@ -117,7 +117,7 @@ async def test_signing_out_ends_the_session_and_no_page_was_kept(app: RunningApp
 
 
 @pytest.mark.parametrize("path", ["/sign-in", "/sign-up", "/sign-out"])
-async def test_a_form_on_another_site_gets_nowhere(user_app: RunningApp, path: str) -> None:
+async def test_a_form_of_another_site_is_rejected(user_app: RunningApp, path: str) -> None:
     fields = {"email": fresh_email(), "password": PASSWORD, "pin": PIN, "first_name": "A", "last_name": "B"}
     for headers in ({"sec-fetch-site": "cross-site"}, {"origin": "https://evil.example"}, {}):
         answer = await user_app.client.post(path, data=fields, headers=HTML | headers)
@@ -125,7 +125,7 @@ async def test_a_form_on_another_site_gets_nowhere(user_app: RunningApp, path: s
         assert "set-cookie" not in answer.headers
 
 
-async def test_markup_in_a_name_is_text(merchant_app: RunningApp) -> None:
+async def test_markup_in_a_name_is_shown_as_text(merchant_app: RunningApp) -> None:
     name = "<script>alert('x')</script>\" onfocus=alert(1) x=\""
     answer = await send_form(merchant_app, "/sign-up", business_name=name, email="nope")
     assert answer.status_code == 422
@@ -134,7 +134,7 @@ async def test_markup_in_a_name_is_text(merchant_app: RunningApp) -> None:
     assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&#34; onfocus=alert(1)" in answer.text
 
 
-async def test_a_form_with_files_or_too_many_fields_is_refused_and_harms_nobody(user_app: RunningApp) -> None:
+async def test_a_form_with_files_or_too_many_fields_is_rejected(user_app: RunningApp) -> None:
     files = await user_app.client.post("/sign-in", files={"email": b"x"}, headers=OWN_FORM)
     assert files.status_code == 400
     many = await user_app.client.post("/sign-in", data={f"f{n}": "1" for n in range(60)}, headers=OWN_FORM)

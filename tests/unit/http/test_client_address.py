@@ -23,7 +23,9 @@ BANK = "203.0.113.7"
         ("10.0.0.1", ["10.0.0.9"], "10.0.0.9"),
     ],
 )
-def test_the_caller_is_whom_the_last_trusted_proxy_heard(peer: str, forwarded_for: list[str], expected: str) -> None:
+def test_the_caller_is_the_address_that_the_last_trusted_proxy_appended(
+    peer: str, forwarded_for: list[str], expected: str
+) -> None:
     assert client_address(peer, forwarded_for, PROXIES) == ip_address(expected)
 
 
@@ -36,7 +38,7 @@ def test_the_caller_is_whom_the_last_trusted_proxy_heard(peer: str, forwarded_fo
         ("10.0.0.1", [f"{BANK}, 198.51.100.9, 10.0.0.2"], "198.51.100.9"),
     ],
 )
-def test_what_a_caller_writes_into_the_header_himself_is_not_believed(
+def test_addresses_that_the_caller_wrote_into_the_header_are_ignored(
     peer: str, forwarded_for: list[str], expected: str
 ) -> None:
     assert client_address(peer, forwarded_for, PROXIES) == ip_address(expected)
@@ -55,11 +57,11 @@ def test_what_a_caller_writes_into_the_header_himself_is_not_believed(
         (BANK, [f"{BANK}, 127.0.0.1"]),
     ],
 )
-def test_who_cannot_be_told_is_nobody(peer: str | None, forwarded_for: list[str]) -> None:
+def test_an_address_that_cannot_be_determined_is_none(peer: str | None, forwarded_for: list[str]) -> None:
     assert client_address(peer, forwarded_for, PROXIES) is None
 
 
-def test_an_address_is_in_its_own_family_of_networks_only() -> None:
+def test_an_address_is_only_in_networks_of_its_own_ip_version() -> None:
     assert is_in(ip_address("10.1.2.3"), PROXIES)
     assert is_in(ip_address("fd00::5"), PROXIES)
     assert not is_in(ip_address(BANK), PROXIES)

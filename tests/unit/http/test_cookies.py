@@ -27,7 +27,7 @@ def asking(method: str = "POST", **headers: str) -> Request:
         {"sec_fetch_site": "same-origin", "origin": "http://evil.test"},
     ],
 )
-def test_our_own_pages_may_change_things(headers: dict[str, str]) -> None:
+def test_requests_of_our_own_pages_are_accepted(headers: dict[str, str]) -> None:
     require_same_origin(asking(**headers))
 
 
@@ -44,17 +44,19 @@ def test_our_own_pages_may_change_things(headers: dict[str, str]) -> None:
         {"origin": "http://[batua.test:8001"},
     ],
 )
-def test_other_sites_may_not(headers: dict[str, str]) -> None:
+def test_requests_of_other_sites_are_rejected(headers: dict[str, str]) -> None:
     with pytest.raises(CrossOrigin):
         require_same_origin(asking(**headers))
 
 
-def test_reading_needs_no_origin() -> None:
+def test_a_get_needs_no_origin() -> None:
     require_same_origin(asking("GET", sec_fetch_site="cross-site"))
 
 
 @pytest.mark.parametrize(("env", "is_secure"), [("local", False), ("production", True)])
-def test_the_cookie_is_for_the_browser_alone(env: Literal["local", "production"], is_secure: bool) -> None:
+def test_the_cookie_is_hidden_from_scripts_and_secure_in_production(
+    env: Literal["local", "production"], is_secure: bool
+) -> None:
     response = Response()
     settings = Settings.model_construct(env=env)
     set_session_cookie(response, settings=settings, token="t", expires_at=clock.now() + timedelta(hours=1))

@@ -23,7 +23,7 @@ def refuses(kind: Any, value: Any) -> None:
 @pytest.mark.parametrize(
     "value", ["a\x00b", "a\ud800", "line\nbreak", "\ttab first", "a\u2028b", "a\u202eb", "", "   "]
 )
-def test_text_refuses_what_postgres_or_a_page_could_not_show(value: str) -> None:
+def test_text_rejects_what_postgres_or_a_page_cannot_show(value: str) -> None:
     refuses(Text, value)
 
 
@@ -41,13 +41,13 @@ def test_text_is_trimmed_and_bounded() -> None:
         *("\ud800", "\u2028"),
     ],
 )
-def test_a_name_holds_nothing_that_cannot_be_seen(hidden: str) -> None:
+def test_a_name_rejects_invisible_characters(hidden: str) -> None:
     for value in (hidden, f"Batua{hidden}", f"{hidden}Batua", f"Ba{hidden}tua", "\u0915" + hidden):
         refuses(Name, value)
 
 
 @pytest.mark.parametrize("value", ["\u0301", "\ufe0f", "\u00a0", "\u3000"])
-def test_a_name_has_something_to_be_seen(value: str) -> None:
+def test_a_name_has_a_visible_character(value: str) -> None:
     refuses(Name, value)
 
 
@@ -60,7 +60,7 @@ def test_a_name_has_something_to_be_seen(value: str) -> None:
         "\u0646\u06cc\u200c\u06a9",  # a non-joiner between letters of Urdu
     ],
 )
-def test_names_of_all_scripts_are_names(value: str) -> None:
+def test_names_of_all_scripts_are_accepted(value: str) -> None:
     assert accepted(Name, value) == value
 
 
@@ -69,7 +69,7 @@ def test_paise_are_a_json_integer_within_one_movement(value: object) -> None:
     refuses(Paise, value)
 
 
-def test_the_ends_of_a_movement_are_accepted() -> None:
+def test_the_smallest_and_the_largest_amount_are_accepted() -> None:
     assert [accepted(Paise, amount) for amount in (1, MAX_MOVEMENT_PAISE)] == [1, MAX_MOVEMENT_PAISE]
 
 
@@ -82,7 +82,7 @@ def test_an_email_is_lowercased_and_never_looked_up() -> None:
 @pytest.mark.parametrize(
     "value", ["alice", "alice@", "@b.c", "a b@c.d", "a@b", "a@b.c\x00", "a@b..c", f"{'x' * 250}@b.cd"]
 )
-def test_what_is_not_an_email_is_refused(value: str) -> None:
+def test_an_invalid_email_is_rejected(value: str) -> None:
     refuses(Email, value)
 
 
@@ -127,7 +127,7 @@ def test_a_time_zone_is_one_of_iana() -> None:
         refuses(Timezone, value)
 
 
-def test_a_body_refuses_unknown_fields_and_half_typed_ones() -> None:
+def test_a_body_rejects_unknown_fields_and_wrong_types() -> None:
     class Order(Body):
         is_gift: Flag
 
@@ -135,6 +135,6 @@ def test_a_body_refuses_unknown_fields_and_half_typed_ones() -> None:
         refuses(Order, body)
 
 
-def test_the_schema_says_what_is_refused() -> None:
+def test_the_schema_says_what_is_rejected() -> None:
     schema = json.dumps(TypeAdapter(Pin).json_schema())
     assert "^[0-9]{4,6}$" in schema

@@ -18,13 +18,13 @@ def test_a_cursor_carries_an_id_or_a_number() -> None:
 
 
 @given(st.text(max_size=40))
-def test_any_other_text_is_refused_by_name(cursor: str) -> None:
+def test_any_other_text_is_rejected_by_name(cursor: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         PageRequest(20, cursor).after_id()
     assert [each.field for each in refused.value.errors] == ["cursor"]
 
 
-def test_a_number_that_no_bigint_holds_is_refused() -> None:
+def test_a_number_above_bigint_is_rejected() -> None:
     for number in (2**63, 10**30):
         with pytest.raises(InvalidRequest):
             PageRequest(20, cursor_of(number)).after_number()

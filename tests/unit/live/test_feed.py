@@ -1,4 +1,4 @@
-"""A cursor is written and read alike, and anything else is none."""
+"""Cursors and events as text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ moments = st.integers(1_600_000_000, 4_100_000_000).map(lambda seconds: datetime
 
 
 @given(st.integers(0, 2**63 - 1), moments)
-def test_a_cursor_survives_being_written_down(seq: int, at: datetime) -> None:
+def test_a_cursor_is_read_as_it_was_written(seq: int, at: datetime) -> None:
     written = str(Cursor(seq, at))
     read = Cursor.parse(written)
     assert read is not None
@@ -24,7 +24,7 @@ def test_a_cursor_survives_being_written_down(seq: int, at: datetime) -> None:
 
 
 @given(st.text(max_size=80) | st.from_regex(r"[0-9-]{0,50}", fullmatch=True))
-def test_whatever_comes_is_a_cursor_or_none(text: str) -> None:
+def test_any_text_is_a_cursor_or_none(text: str) -> None:
     read = Cursor.parse(text)
     assert read is None or read.seq >= 0
 

@@ -1,4 +1,4 @@
-"""A stream ends with its client, its source or its patience, and lets go in any case."""
+"""A stream ends with its client, its source or after SEND_SECONDS, and is always closed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def never() -> Message:
 
 
 class Closing:
-    """Counts how often it was let go."""
+    """Counts how often the stream was closed."""
 
     times = 0
 
@@ -32,7 +32,7 @@ class Closing:
         self.times += 1
 
 
-async def test_who_does_not_read_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_does_not_read_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "SEND_SECONDS", 0.05)
     closing = Closing()
 
@@ -45,7 +45,7 @@ async def test_who_does_not_read_is_dropped(monkeypatch: pytest.MonkeyPatch) -> 
     assert closing.times == 1
 
 
-async def test_who_left_is_let_go() -> None:
+async def test_a_client_that_leaves_ends_its_stream() -> None:
     closing = Closing()
 
     async def left() -> Message:
@@ -59,7 +59,7 @@ async def test_who_left_is_let_go() -> None:
     assert closing.times == 1
 
 
-async def test_a_source_that_ends_ends_the_answer_and_one_that_fails_is_not_hidden() -> None:
+async def test_the_response_ends_with_its_source_and_raises_its_error() -> None:
     sent: list[Message] = []
 
     async def send(message: Message) -> None:

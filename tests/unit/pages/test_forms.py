@@ -1,4 +1,4 @@
-"""Forms read what people type, and keep it when it is refused."""
+"""Forms read what people type, and keep it next to an error."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_amounts_are_read_as_people_type_them(typed: str, paise: int) -> None:
 @pytest.mark.parametrize(
     "typed", ["", "0", "0.00", "-5", "1e5", "12.345", "ten", "NaN", "٣", "10000001", "1.2.3", "9" * 40]
 )
-def test_what_is_no_amount_is_told_beside_the_field(typed: str) -> None:
+def test_an_invalid_amount_is_shown_at_its_field(typed: str) -> None:
     form = Form({"amount": typed, "pin": "4711"})
     with form.catching():
         form.read(Sending)
@@ -53,7 +53,7 @@ def test_what_is_no_amount_is_told_beside_the_field(typed: str) -> None:
     assert form.problem is None
 
 
-def test_the_largest_movement_is_still_one() -> None:
+def test_the_largest_amount_is_accepted() -> None:
     largest = str(MAX_MOVEMENT_PAISE // 100)
     assert Form({"amount": largest, "pin": "4711"}).read(Sending).amount == MAX_MOVEMENT_PAISE
 
@@ -80,7 +80,7 @@ def test_only_codes_that_exist_have_a_field() -> None:
     assert set(FIELD_OF_ERROR) <= codes
 
 
-def test_a_refused_form_keeps_all_but_its_secrets_and_its_key() -> None:
+def test_a_form_with_an_error_keeps_its_key_and_all_but_its_secrets() -> None:
     form = Form({"amount": "1", "pin": "4711"}, key="the-key")
     form.show_error(InvalidRequest.of("amount", "no"))
     assert form.value("amount") == "1"
@@ -89,7 +89,7 @@ def test_a_refused_form_keeps_all_but_its_secrets_and_its_key() -> None:
     assert form.key == "the-key", "sent again, it is still the same deed"
 
 
-def test_a_key_spent_on_another_deed_is_replaced_and_told() -> None:
+def test_a_key_used_for_another_request_is_replaced_and_explained() -> None:
     form = Form({"amount": "1"}, key="the-key")
     form.show_error(IdempotencyKeyReused(["amount"]))
     assert form.key != "the-key"
@@ -103,17 +103,17 @@ def test_a_defect_is_not_hidden_on_a_form() -> None:
         raise ZeroDivisionError
 
 
-def test_every_blank_form_does_a_deed_of_its_own() -> None:
+def test_every_blank_form_has_its_own_key() -> None:
     assert Form().key != Form().key
 
 
 @pytest.mark.parametrize("path", ["/send", "/pay/chai@batua?amount=200", "/a%20b", "/"])
-def test_own_paths_are_followed(path: str) -> None:
+def test_paths_of_our_own_pages_are_kept(path: str) -> None:
     assert own_path(path) == path
 
 
 @pytest.mark.parametrize(
     "path", [None, "", "//x", "/\\x", "http://x", "/a\\b", "/a b", "/a\nb", "/é", "/sign-in?next=/"]
 )
-def test_other_paths_are_not(path: str | None) -> None:
+def test_other_paths_are_replaced(path: str | None) -> None:
     assert own_path(path) == "/"

@@ -44,18 +44,18 @@ def test_no_template_prints_unescaped(path: Path) -> None:
         ("a file of another origin", '<img src="//cdn.example/x.png">'),
     ],
 )
-def test_the_scan_would_find(what: str, example: str) -> None:
+def test_the_scan_finds(what: str, example: str) -> None:
     assert FORBIDDEN[what].search(JINJA.sub("", example))
     assert UNESCAPED.search("{{ name | safe }}")
 
 
-def test_every_app_s_templates_can_be_read() -> None:
+def test_the_templates_of_every_app_can_be_read() -> None:
     for directory in {path.parent for path in TEMPLATES if "dummy_bank" not in path.parts}:
         environment = rendering.environment_of(directory)
         assert environment.autoescape is True
 
 
-def test_macros_escape_what_they_are_given() -> None:
+def test_macros_escape_their_arguments() -> None:
     environment = rendering.environment_of(ROOT / "shared/pages/templates")
     source = """{% import "components.html" as ui %}{{ ui.notice(evil) }}{{ ui.badge(evil) }}{{ ui.avatar(evil) }}
     {{ ui.facts([(evil, evil)]) }}{{ ui.share(evil, evil) }}{{ ui.empty("list", evil, evil, "/", evil) }}
