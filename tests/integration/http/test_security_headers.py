@@ -100,7 +100,7 @@ async def test_a_defect_is_a_page_for_a_browser(user_app: RunningApp, monkeypatc
     async def broken(*_: object, **__: object) -> None:
         raise RuntimeError("a secret that must not be shown")
 
-    monkeypatch.setattr("shared.api.sessions.login.sign_in", broken)
+    monkeypatch.setattr("shared.http.sessions.login.sign_in", broken)
     answer = await send_form(user_app, "/sign-in", email="a@example.com", password="whatever")
     assert answer.status_code == 500
     assert "Something went wrong on our side" in answer.text
