@@ -31,7 +31,7 @@ from shared.ledger.errors import AccountClosed, InsufficientFunds, LimitExceeded
 from shared.runtime.resources import Resources
 from shared.withdrawals.commands import cancel_withdrawal, request_withdrawal
 from shared.withdrawals.errors import AlreadySent, TooManyQueued, WithdrawalInvalid, WithdrawalNotFound
-from shared.withdrawals.views import get_withdrawal, list_withdrawals
+from shared.withdrawals.queries import get_withdrawal, list_withdrawals
 
 router = APIRouter(prefix="/withdrawals", tags=["withdrawals"])
 

@@ -19,7 +19,7 @@ from shared.ledger.accounts import Wallet
 from shared.models import Account
 from shared.on_ramps.commands import recent_on_ramps
 from shared.transfers.statement_lines import StatementLine, with_refunds
-from shared.withdrawals.views import recent_withdrawals
+from shared.withdrawals.queries import recent_withdrawals
 
 BATCH = 100
 MAX_REPLAYED = 500

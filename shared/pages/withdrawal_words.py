@@ -83,7 +83,7 @@ class WithdrawalView:
 
 
 def view_of(shown: Mapping[str, Any]) -> WithdrawalView:
-    """In words what `shared.withdrawals.views` says in data; `timeline` may be missing."""
+    """In words what `shared.withdrawals.queries` says in data; `timeline` may be missing."""
     status, bank = shown["status"], BANKS[shown["bank"]].name
     is_open = not WithdrawalStatus(status).is_final
     tone, icon = _MARKS.get(status, ("calm", "cross") if status == "cancelled" else ("wait", "clock"))

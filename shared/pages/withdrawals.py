@@ -25,7 +25,7 @@ from shared.runtime.resources import Resources
 from shared.withdrawals.commands import cancel_withdrawal
 from shared.withdrawals.destinations import Destination, destination_of, recent_destinations
 from shared.withdrawals.errors import WithdrawalNotFound
-from shared.withdrawals.views import get_withdrawal, list_withdrawals
+from shared.withdrawals.queries import get_withdrawal, list_withdrawals
 
 router = APIRouter()
 

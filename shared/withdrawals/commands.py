@@ -23,7 +23,7 @@ from shared.ledger.post import post_one
 from shared.ledger.rules import PlaceHold, ReleaseHold
 from shared.models import Withdrawal
 from shared.models.withdrawal import WithdrawalStatus
-from shared.withdrawals import timeline, views
+from shared.withdrawals import queries, timeline
 from shared.withdrawals.errors import AlreadySent, TooManyQueued, WithdrawalInvalid
 from shared.withdrawals.rows import lock_own
 from shared.withdrawals.states import EventKind
@@ -78,7 +78,7 @@ async def request_withdrawal(
     session.add(withdrawal)
     await session.flush()
     await timeline.append(session, withdrawal.id, status=withdrawal.status, kind=EventKind.QUEUED)
-    answer = Answer(ACCEPTED, await views.show(session, withdrawal))
+    answer = Answer(ACCEPTED, await queries.show(session, withdrawal))
     await store.finish(session, [(claim, answer)])
     return answer
 
@@ -97,7 +97,7 @@ async def cancel_withdrawal(session: AsyncSession, *, owner_id: UUID, withdrawal
         await timeline.append(session, withdrawal.id, status=withdrawal.status, kind=EventKind.CANCELLED)
     elif withdrawal.status is not WithdrawalStatus.CANCELLED:
         raise AlreadySent(withdrawal.status)
-    return await views.show_whole(session, withdrawal)
+    return await queries.show_whole(session, withdrawal)
 
 
 async def _refuse_a_full_queue(session: AsyncSession, owner_id: UUID) -> None:

@@ -19,7 +19,7 @@ from shared.pages.rendering import render
 from shared.transfers.commands import MAX_POTS
 from shared.transfers.queries import list_accounts
 from shared.transfers.statement_lines import with_refunds
-from shared.withdrawals.views import recent_withdrawals
+from shared.withdrawals.queries import recent_withdrawals
 
 router = APIRouter()
 

@@ -27,9 +27,9 @@ from shared.withdrawals.errors import (
     WithdrawalInvalid,
     WithdrawalNotFound,
 )
+from shared.withdrawals.queries import get_withdrawal, list_withdrawals
 from shared.withdrawals.review import list_review, resolve
 from shared.withdrawals.states import Paid, PayoutRefused
-from shared.withdrawals.views import get_withdrawal, list_withdrawals
 from tests.support.withdrawal_world import ACCOUNT_NUMBER, World, owner_of, past
 
 GOOD = {"bank": "hdfc", "account_number": ACCOUNT_NUMBER, "ifsc": "ICIC0001234", "account_holder": "Asha Rao"}
