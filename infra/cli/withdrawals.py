@@ -12,15 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from infra.cli.failures import exit_with, read_settings
 from infra.local.environment import load_local_environment
-from shared.banks.account_numbers import masked
 from shared.config import DatabaseSettings
 from shared.db.engine import create_engine, create_sessionmaker
 from shared.errors import BatuaError
-from shared.models import Withdrawal
 from shared.money import Money
-from shared.withdrawals.review import list_review
-from shared.withdrawals.review import resolve as resolve_withdrawal
+from shared.withdrawals import commands, queries
 from shared.withdrawals.states import Paid, PayoutRefused
+from shared.withdrawals.views import UnderReview
 
 app = typer.Typer(name="withdrawals", help="Withdrawals under review.", no_args_is_help=True)
 
@@ -30,7 +28,7 @@ Result = TypeVar("Result")
 @app.command("list-review")
 def list_review_command() -> None:
     """List the withdrawals under review, the longest active first."""
-    found = _in_transaction(list_review)
+    found = _in_transaction(queries.list_under_review)
     if not found:
         typer.echo("No withdrawal needs review.")
         return
@@ -51,12 +49,10 @@ def resolve_command(
     """Decide a withdrawal under review, once you have asked the bank by other means."""
     fact = _decision(paid, utr, failed, reason)
     try:
-        withdrawal = _in_transaction(
-            lambda session: resolve_withdrawal(session, withdrawal_id=withdrawal_id, fact=fact)
-        )
+        status = _in_transaction(lambda session: commands.resolve(session, withdrawal_id=withdrawal_id, fact=fact))
     except BatuaError as error:
         raise exit_with(str(error)) from None
-    typer.echo(f"{withdrawal.id} is {withdrawal.status}.")
+    typer.echo(f"{withdrawal_id} is {status}.")
 
 
 def _decision(paid: bool, utr: str | None, failed: bool, reason: str | None) -> Paid | PayoutRefused:
@@ -67,11 +63,11 @@ def _decision(paid: bool, utr: str | None, failed: bool, reason: str | None) -> 
     raise typer.BadParameter("give either --paid --utr UTR, or --failed --reason REASON")
 
 
-def _line(withdrawal: Withdrawal) -> str:
-    """One line, never wrapped, so that the id can be copied."""
+def _line(withdrawal: UnderReview) -> str:
+    """One line, however wide the terminal is, so that the id can be copied."""
     since = "" if withdrawal.active_since is None else f"active since {withdrawal.active_since:%Y-%m-%d %H:%M} UTC"
-    account, amount = masked(withdrawal.account_number), Money(withdrawal.amount)
-    return f"{withdrawal.id}  {withdrawal.bank}  {account}  {amount}  {since}  sent {withdrawal.attempts} times"
+    amount, sent = Money(withdrawal.amount), f"sent {withdrawal.attempts} times"
+    return f"{withdrawal.id}  {withdrawal.bank}  {withdrawal.account_number}  {amount}  {since}  {sent}"
 
 
 def _in_transaction(work: Callable[[AsyncSession], Awaitable[Result]]) -> Result:

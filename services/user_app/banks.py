@@ -12,6 +12,8 @@ from fastapi import Depends, Request
 
 from shared.banks.client import BankClient, clients_for, which_are_up
 from shared.banks.settings import BankEndpoint
+from shared.config import OnRampSettings
+from shared.http.dependencies import CurrentResources
 
 FRESH_SECONDS = 2.0
 
@@ -51,3 +53,12 @@ def current_banks(request: Request) -> Banks:
 
 
 CurrentBanks = Annotated[Banks, Depends(current_banks)]
+
+
+def current_on_ramp_settings(resources: CurrentResources) -> OnRampSettings:
+    """The timings of on-ramps, and where the bank sends people back to."""
+    assert isinstance(resources.settings, OnRampSettings)
+    return resources.settings
+
+
+CurrentOnRampSettings = Annotated[OnRampSettings, Depends(current_on_ramp_settings)]

@@ -21,7 +21,6 @@ from shared.outbox.delivery import deliver_due
 from shared.tasks import names
 from shared.tasks.hints import Hints
 from shared.tasks.runner import Runner
-from shared.withdrawals.sweep import owners_to_hint
 
 _logger = logging.getLogger(__name__)
 
@@ -72,7 +71,7 @@ def _withdrawals(
             hints.send(owner, delay_seconds=delay_seconds)
 
     def sweep() -> None:
-        owners = runner.run(lambda use: owners_to_hint(use.sessionmaker, HINTED_AT_ONCE), timeout_seconds=TASK_SECONDS)
+        owners = runner.run(lambda use: use.payouts.owners_due(HINTED_AT_ONCE), timeout_seconds=TASK_SECONDS)
         for owner in owners:
             # The next sweep says it again, so an older hint need not outlive it: the queue stays bounded.
             if not hints.send(owner, expires_seconds=settings.withdrawals.sweep_seconds):

@@ -11,13 +11,17 @@ from fastapi.responses import StreamingResponse
 from shared.api.transactions import transaction_of
 from shared.api.wallet import WalletOut
 from shared.http.dependencies import Caller, CurrentResources, CurrentToken
+from shared.http.on_ramps import on_ramp_body
 from shared.http.problems import problem_responses
+from shared.http.withdrawals import recent_withdrawal_body
 from shared.ledger.accounts import Wallet, wallet_of
 from shared.live.errors import StreamsExhausted, TooManyStreams
 from shared.live.feed import MAX_CURSOR_LENGTH, Cursor, Event, Feed
 from shared.live.hub import Hub
 from shared.live.stream import EventStream, chunks
+from shared.on_ramps.views import OnRampView
 from shared.transfers.statement_lines import StatementLine
+from shared.withdrawals.views import RecentWithdrawal
 
 router = APIRouter(tags=["events"])
 
@@ -93,8 +97,10 @@ def _body_of(event: Event) -> Mapping[str, Any]:
             return WalletOut.of(wallet).model_dump(mode="json")
         case StatementLine() as line:
             return transaction_of(line).model_dump(mode="json")
-        case body:
-            return body
+        case OnRampView() as on_ramp:
+            return on_ramp_body(on_ramp)
+        case RecentWithdrawal() as recent:
+            return recent_withdrawal_body(recent)
 
 
 def _cursor(text: str | None) -> Cursor | None:

@@ -92,6 +92,8 @@ Name = Annotated[
     AfterValidator(_name),
 ]
 """One line of 1 to 100 characters, trimmed, every one of which can be seen."""
+BankCode = Annotated[str, Field(min_length=1, max_length=16, pattern="^[a-z]+$", examples=["hdfc"])]
+"""The code of a bank, ours or not."""
 SearchText = Annotated[
     str,
     BeforeValidator(_line),

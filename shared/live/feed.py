@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -17,9 +17,11 @@ from shared import clock
 from shared.ledger import statement
 from shared.ledger.accounts import Wallet
 from shared.models import Account
-from shared.on_ramps.commands import recent_on_ramps
+from shared.on_ramps.queries import recent_on_ramps
+from shared.on_ramps.views import OnRampView
 from shared.transfers.statement_lines import StatementLine, with_refunds
 from shared.withdrawals.queries import recent_withdrawals
+from shared.withdrawals.views import RecentWithdrawal
 
 BATCH = 100
 MAX_REPLAYED = 500
@@ -30,7 +32,7 @@ MAX_CURSOR_LENGTH = 64
 _MAX_NUMBER = 2**63 - 1
 
 Name = Literal["balance", "transaction", "onramp", "withdrawal"]
-Subject = Wallet | StatementLine | dict[str, Any]
+Subject = Wallet | StatementLine | OnRampView | RecentWithdrawal
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class Feed:
         self._account_id = account_id
         self._cursor = cursor
         self._wallet: Wallet | None = None
-        self._sent: dict[str, Subject] = {}
+        self._sent: dict[UUID, Subject] = {}
         """Each on-ramp and withdrawal as it was sent last, by its id."""
 
     async def read_events(self, session: AsyncSession) -> tuple[list[Event], bool]:
@@ -117,8 +119,8 @@ class Feed:
     async def _changes(self, session: AsyncSession, since: datetime, cursor: Cursor) -> list[Event]:
         on_ramps = await recent_on_ramps(session, owner_id=self._owner_id, since=since)
         withdrawals = await recent_withdrawals(session, owner_id=self._owner_id, since=since)
-        found: list[tuple[Name, dict[str, Any]]] = [("onramp", each) for each in on_ramps]
-        found += [("withdrawal", each) for each in withdrawals]
-        events = [Event(name, each, cursor) for name, each in found if self._sent.get(each["id"]) != each]
-        self._sent = {each["id"]: each for _, each in found}
+        found: list[tuple[Name, UUID, OnRampView | RecentWithdrawal]] = [("onramp", each.id, each) for each in on_ramps]
+        found += [("withdrawal", each.withdrawal.id, each) for each in withdrawals]
+        events = [Event(name, each, cursor) for name, id_, each in found if self._sent.get(id_) != each]
+        self._sent = {id_: each for _, id_, each in found}
         return events

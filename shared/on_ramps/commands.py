@@ -1,7 +1,7 @@
-"""Add money: keep a row, open a netbanking session at the bank, send the person there.
+"""The command of this flow: start an on-ramp. It keeps a row and opens a netbanking session at the bank.
 
-A bank call sits in the middle, so there are two transactions around it and the key stays claimed between them.
-Whatever dies halfway is taken up by a retry with the same key, or ended by the enquiry.
+A call to the bank is in the middle, so there is one database transaction before it and one after it. The key stays
+claimed in between. If the process dies there, a retry with the same key goes on, or the enquiry ends the on-ramp.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from datetime import datetime, timedelta
-from typing import Any
+from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError
@@ -24,167 +24,154 @@ from shared.config import OnRampSettings
 from shared.db.engine import SessionMaker
 from shared.idempotency import store
 from shared.idempotency.claims import Answer, Claim
+from shared.idempotency.guard import DuplicateGuard
+from shared.idempotency.keyed_request import KeyedRequest
 from shared.ids import new_id
 from shared.ledger.accounts import wallet_of
 from shared.models import OnRamp
 from shared.models.on_ramp import OnRampStatus
 from shared.on_ramps import rows
-from shared.on_ramps.errors import OnRampNotFound, TooManyOnRamps, UnknownBank
+from shared.on_ramps.errors import TooManyOnRamps, UnknownBank
 from shared.on_ramps.settlement import fail
-from shared.on_ramps.views import body_of
+from shared.on_ramps.views import OnRampView, view_of
 
-CREATED = 201
-MAX_RECENT = 20
 MAX_PENDING = 20
-"""How many of one owner's may be open at banks at the same time."""
+"""How many on-ramps of one owner may be pending at the same time."""
 DATABASE_SECONDS = 30.0
-"""How long the last transaction may take at most, once the caller has left."""
+"""How long the last database transaction may take, once the caller has left."""
 
 _logger = logging.getLogger(__name__)
 
 
 async def start(
-    sessionmaker: SessionMaker,
+    request: KeyedRequest[OnRampView],
     *,
-    clients: Mapping[str, BankClient],
-    settings: OnRampSettings,
-    claim: Claim,
     bank: str,
     amount: int,
+    sessionmaker: SessionMaker,
+    clients: Mapping[str, BankClient],
+    guard: DuplicateGuard,
+    settings: OnRampSettings,
 ) -> Answer:
-    """Open an on-ramp of `amount` paise for the claim's owner; 201 with the URL to send the person to.
+    """Start an on-ramp of `amount` paise into the owner's wallet. Answers the on-ramp with the URL to approve it at.
 
-    Commits on its own, twice. Raises UnknownBank, TooManyOnRamps, BankUnavailable (the row is then a failure and the
-    key free again), RequestInFlight, IdempotencyKeyReused.
+    A repeated key gets the first answer. Raises UnknownBank, TooManyOnRamps, IdempotencyKeyReused, RequestInFlight:
+    there is no new on-ramp. Raises BankUnavailable: the on-ramp has failed and the key is free again.
     """
-    client = clients.get(bank)
-    if client is None:
-        raise UnknownBank(bank)
-    async with sessionmaker.begin() as session:
-        known = await store.claim_one(session, claim)
-        if known is not None:
-            return known
-        on_ramp = await _pending_row(session, settings, claim, bank, amount)
+    attempt = _Attempt(request, request.claim(bank=bank, amount=amount), sessionmaker, settings)
 
-    work = asyncio.create_task(_open(sessionmaker, client, settings, claim, on_ramp))
-    try:
-        return await asyncio.shield(work)
-    except asyncio.CancelledError:
-        # The caller left; the row and the key are still brought to an end, within a bounded time.
-        await asyncio.wait([work], timeout=settings.on_ramps.bank_timeout_seconds + DATABASE_SECONDS)
-        if work.done() and not work.cancelled() and work.exception() is not None:
-            _logger.info("on-ramp %s failed after its caller had left: %s", on_ramp.id, work.exception())
-        raise
+    async def work() -> Answer:
+        client = clients.get(bank)
+        if client is None:
+            raise UnknownBank(bank)
+        return await attempt.run(client, bank, amount)
+
+    return await guard.run(attempt.claim, work)
 
 
-async def get_on_ramp(session: AsyncSession, *, owner_id: UUID, on_ramp_id: UUID) -> OnRamp:
-    """One of the owner's on-ramps. Raises OnRampNotFound, for those of others too."""
-    on_ramp = await rows.find_owned(session, owner_id=owner_id, on_ramp_id=on_ramp_id)
-    if on_ramp is None:
-        raise OnRampNotFound
-    return on_ramp
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """One attempt at a request. A retry is another, with the same claim."""
 
+    request: KeyedRequest[OnRampView]
+    claim: Claim
+    sessionmaker: SessionMaker
+    settings: OnRampSettings
 
-async def list_on_ramps(
-    session: AsyncSession, *, owner_id: UUID, limit: int, before: UUID | None = None
-) -> tuple[list[OnRamp], UUID | None]:
-    """At most `limit` of the owner's on-ramps, newest first, and the `before` of the next page, if there is one."""
-    found = await rows.newest_owned(session, owner_id=owner_id, limit=limit + 1, before=before)
-    page = found[:limit]
-    return page, page[-1].id if len(found) > limit else None
+    async def run(self, client: BankClient, bank: str, amount: int) -> Answer:
+        async with self.sessionmaker.begin() as session:
+            earlier = await store.claim_one(session, self.claim)
+            if earlier is not None:
+                return earlier
+            on_ramp = await self._pending_row(session, bank, amount)
+        opening = asyncio.create_task(self._open(client, on_ramp))
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            # The caller left. The row and the key are still brought to an end, within a bounded time.
+            await asyncio.wait([opening], timeout=self.settings.on_ramps.bank_timeout_seconds + DATABASE_SECONDS)
+            if opening.done() and not opening.cancelled() and opening.exception() is not None:
+                _logger.info("on-ramp %s failed after its caller had left: %s", on_ramp.id, opening.exception())
+            raise
 
+    async def _pending_row(self, session: AsyncSession, bank: str, amount: int) -> OnRamp:
+        """A new pending row, or the one that an earlier attempt at the same request left behind."""
+        owner_id, key = self.request.owner_id, self.request.key
+        left_behind = await rows.find_unopened(session, owner_id=owner_id, key=key, bank=bank, amount=amount)
+        if left_behind is not None:
+            return left_behind
+        now = clock.now()
+        pending, soonest = await rows.lock_pending(session, owner_id)
+        if pending >= MAX_PENDING:
+            raise TooManyOnRamps(MAX_PENDING, int((soonest - now).total_seconds()) + 1 if soonest is not None else 1)
+        wallet = await wallet_of(session, owner_id)
+        # Without a token no payment can be made for it. It ends once no attempt can still be about to write the token.
+        timings = self.settings.on_ramps
+        earliest = store.ABANDONED_AFTER + timedelta(seconds=2 * timings.bank_timeout_seconds)
+        on_ramp = OnRamp(
+            id=new_id(),
+            owner_id=owner_id,
+            account_id=wallet.id,
+            bank=bank,
+            amount=amount,
+            currency=wallet.currency,
+            status=OnRampStatus.PENDING,
+            idempotency_key=key,
+            is_late_success=False,
+            is_contradicted=False,
+            next_enquiry_at=now + max(timedelta(seconds=timings.enquire_after_seconds), earliest),
+            created_at=now,
+        )
+        session.add(on_ramp)
+        return on_ramp
 
-async def recent_on_ramps(session: AsyncSession, *, owner_id: UUID, since: datetime) -> list[dict[str, Any]]:
-    """Of the owner's newest MAX_RECENT on-ramps those pending or settled `since` then, oldest first, as JSON."""
-    newest = await rows.newest_owned(session, owner_id=owner_id, limit=MAX_RECENT, before=None)
-    return [body_of(each) for each in reversed(newest) if each.settled_at is None or each.settled_at >= since]
+    async def _open(self, client: BankClient, on_ramp: OnRamp) -> Answer:
+        """Open the session at the bank and record what came of it."""
+        request = SessionRequest(
+            reference=str(on_ramp.id),
+            user_id=str(on_ramp.owner_id),
+            amount=on_ramp.amount,
+            return_url=f"{self.settings.user_app_url.rstrip('/')}/on-ramps/{on_ramp.id}",
+        )
+        try:
+            answer = await self._record_opened(on_ramp.id, await client.open_session(request))
+        except (BankFailed, Refused) as error:
+            _logger.warning("on-ramp %s: %s opened no session: %s", on_ramp.id, error.bank, error.reason)
+            answer = await self._record_unopened(on_ramp.id)
+        except IntegrityError:
+            _logger.error("on-ramp %s: %s gave a token twice", on_ramp.id, on_ramp.bank)
+            answer = await self._record_unopened(on_ramp.id)
+        if answer is None:
+            raise BankUnavailable(on_ramp.bank)
+        return answer
 
+    async def _record_opened(self, on_ramp_id: UUID, opened: SessionOpened) -> Answer | None:
+        """Keep the session and the answer. None: the on-ramp has failed in the meantime."""
+        async with self.sessionmaker.begin() as session:
+            on_ramp = await rows.lock_by_id(session, on_ramp_id)
+            if on_ramp.token is None:
+                # Also on a failed row: money that comes after all is found by this token.
+                on_ramp.token, on_ramp.redirect_url = opened.token, opened.url
+            if on_ramp.status is OnRampStatus.FAILURE:
+                await store.release(session, [self.claim])
+                return None
+            if on_ramp.status is OnRampStatus.PENDING:
+                enquire_after = timedelta(seconds=self.settings.on_ramps.enquire_after_seconds)
+                on_ramp.next_enquiry_at = clock.now() + enquire_after
+            return await self._answer(session, on_ramp)
 
-async def _pending_row(session: AsyncSession, settings: OnRampSettings, claim: Claim, bank: str, amount: int) -> OnRamp:
-    owner_id = claim.owner_id
-    left_behind = await rows.find_unopened(session, owner_id=owner_id, key=claim.key, bank=bank, amount=amount)
-    if left_behind is not None:
-        return left_behind
-    now = clock.now()
-    pending, soonest = await rows.lock_pending(session, owner_id)
-    if pending >= MAX_PENDING:
-        raise TooManyOnRamps(MAX_PENDING, int((soonest - now).total_seconds()) + 1 if soonest is not None else 1)
-    wallet = await wallet_of(session, owner_id)
-    # Without a token nobody can pay into it; it is given up once nobody can be about to write one any more.
-    earliest = store.ABANDONED_AFTER + timedelta(seconds=2 * settings.on_ramps.bank_timeout_seconds)
-    patience = max(timedelta(seconds=settings.on_ramps.enquire_after_seconds), earliest)
-    on_ramp = OnRamp(
-        id=new_id(),
-        owner_id=owner_id,
-        account_id=wallet.id,
-        bank=bank,
-        amount=amount,
-        currency=wallet.currency,
-        status=OnRampStatus.PENDING,
-        idempotency_key=claim.key,
-        is_late_success=False,
-        is_contradicted=False,
-        next_enquiry_at=now + patience,
-        created_at=now,
-    )
-    session.add(on_ramp)
-    return on_ramp
-
-
-async def _open(
-    sessionmaker: SessionMaker, client: BankClient, settings: OnRampSettings, claim: Claim, on_ramp: OnRamp
-) -> Answer:
-    asked = SessionRequest(
-        reference=str(on_ramp.id),
-        user_id=str(on_ramp.owner_id),
-        amount=on_ramp.amount,
-        return_url=f"{settings.user_app_url.rstrip('/')}/on-ramps/{on_ramp.id}",
-    )
-    try:
-        opened = await client.open_session(asked)
-        answer = await _note_opened(sessionmaker, settings, claim, on_ramp.id, opened)
-    except (BankFailed, Refused) as error:
-        _logger.warning("on-ramp %s: %s gave no session: %s", on_ramp.id, error.bank, error.reason)
-        answer = await _note_unopened(sessionmaker, claim, on_ramp.id)
-    except IntegrityError:
-        _logger.error("on-ramp %s: %s gave a token twice", on_ramp.id, on_ramp.bank)
-        answer = await _note_unopened(sessionmaker, claim, on_ramp.id)
-    if answer is None:
-        raise BankUnavailable(on_ramp.bank)
-    return answer
-
-
-async def _note_opened(
-    sessionmaker: SessionMaker, settings: OnRampSettings, claim: Claim, on_ramp_id: UUID, opened: SessionOpened
-) -> Answer | None:
-    """Keep the session and the answer; None when the row was given up meanwhile."""
-    async with sessionmaker.begin() as session:
-        on_ramp = await rows.lock_by_id(session, on_ramp_id)
-        if on_ramp.token is None:
-            # Also on a row given up: should money come after all, it is found by this token.
-            on_ramp.token, on_ramp.redirect_url = opened.token, opened.url
-        if on_ramp.status is OnRampStatus.FAILURE:
-            await store.release(session, [claim])
+    async def _record_unopened(self, on_ramp_id: UUID) -> Answer | None:
+        """Fail the row and free the key, unless another attempt at the same request got a session in the meantime."""
+        async with self.sessionmaker.begin() as session:
+            on_ramp = await rows.lock_by_id(session, on_ramp_id)
+            if on_ramp.token is not None:
+                return await self._answer(session, on_ramp)
+            if on_ramp.status is OnRampStatus.PENDING:
+                fail(on_ramp, BankUnavailable.code)
+            await store.release(session, [self.claim])
             return None
-        if on_ramp.status is OnRampStatus.PENDING:
-            enquire_after = timedelta(seconds=settings.on_ramps.enquire_after_seconds)
-            on_ramp.next_enquiry_at = clock.now() + enquire_after
-        return await _answer(session, claim, on_ramp)
 
-
-async def _note_unopened(sessionmaker: SessionMaker, claim: Claim, on_ramp_id: UUID) -> Answer | None:
-    """Give the row up and free the key; unless another try of the same request got a session meanwhile."""
-    async with sessionmaker.begin() as session:
-        on_ramp = await rows.lock_by_id(session, on_ramp_id)
-        if on_ramp.token is not None:
-            return await _answer(session, claim, on_ramp)
-        if on_ramp.status is OnRampStatus.PENDING:
-            fail(on_ramp, BankUnavailable.code)
-        await store.release(session, [claim])
-        return None
-
-
-async def _answer(session: AsyncSession, claim: Claim, on_ramp: OnRamp) -> Answer:
-    answer = Answer(CREATED, body_of(on_ramp))
-    await store.finish(session, [(claim, answer)])
-    return answer
+    async def _answer(self, session: AsyncSession, on_ramp: OnRamp) -> Answer:
+        answer = self.request.answer(view_of(on_ramp))
+        await store.finish(session, [(self.claim, answer)])
+        return answer

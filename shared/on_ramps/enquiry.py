@@ -1,4 +1,4 @@
-"""Ask the bank about on-ramps it never told us about, so that nothing stays pending for ever."""
+"""Ask the bank about on-ramps that are pending for long, so that none stays pending for ever."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from shared.on_ramps.settlement import DECLINED, fail, settle
 MAX_PER_RUN = 100
 MAX_AT_ONCE = 8
 LONGEST_PAUSE_FACTOR = 6
-"""Pauses between enquiries grow with the row's age, up to this many times the first."""
+"""Pauses between enquiries grow with the age of the on-ramp, up to this many times the first pause."""
 GIVE_UP_AFTER = timedelta(hours=24)
 MAX_REASON_LENGTH = 200
 
@@ -35,10 +35,10 @@ _logger = logging.getLogger(__name__)
 async def enquire_due(
     sessionmaker: SessionMaker, *, clients: Mapping[str, BankClient], settings: OnRampSettings, limit: int = MAX_PER_RUN
 ) -> int:
-    """Ask about at most `limit` pending on-ramps that are due; how many were looked at.
+    """Ask about at most `limit` pending on-ramps that are due. Returns how many were looked at.
 
-    Safe to run in several workers at once: each row is leased for as long as a call may take, and settling twice
-    credits once. No transaction is open while the bank is asked.
+    Several workers may run it at once: each row is leased for as long as a run may take, and settling twice credits
+    once. No database transaction is open while the bank is asked.
     """
     now = clock.now()
     rounds = -(-limit // MAX_AT_ONCE)
@@ -63,12 +63,12 @@ async def _enquire(
             if not await _is_settled(sessionmaker, client, on_ramp):
                 await _try_later(sessionmaker, settings, on_ramp.id)
         except DATABASE_ERRORS as error:
-            # Its lease ends by itself; the others are asked about all the same.
+            # Its lease expires, and it is due again. The other enquiries go on.
             _logger.warning("on-ramp %s: enquiry not noted: %s", on_ramp.id, type(error).__name__)
 
 
 async def _is_settled(sessionmaker: SessionMaker, client: BankClient | None, on_ramp: OnRamp) -> bool:
-    """Whether this enquiry ended the row, or found it ended."""
+    """Whether this enquiry ended the on-ramp, or found that it had ended."""
     if on_ramp.token is None:
         await _give_up(sessionmaker, on_ramp.id, "never_opened", only_unopened=True)
         return True
@@ -78,13 +78,13 @@ async def _is_settled(sessionmaker: SessionMaker, client: BankClient | None, on_
     try:
         state = await client.session_state(on_ramp.token)
     except (BankFailed, Refused) as error:
-        _logger.warning("on-ramp %s: %s does not say: %s", on_ramp.id, on_ramp.bank, error.reason)
+        _logger.warning("on-ramp %s: %s gave no answer: %s", on_ramp.id, on_ramp.bank, error.reason)
         return False
     if state is None:
         await _give_up(sessionmaker, on_ramp.id, "unknown_to_bank")
         return True
     if state.reference != str(on_ramp.id):
-        _logger.error("on-ramp %s: %s calls its session another reference", on_ramp.id, on_ramp.bank)
+        _logger.error("on-ramp %s: %s has another reference for its session", on_ramp.id, on_ramp.bank)
         return False
     return await _settle(sessionmaker, on_ramp.bank, state)
 
@@ -102,9 +102,9 @@ async def _settle(sessionmaker: SessionMaker, bank: str, state: SessionState) ->
     )
     reason = (state.reason or DECLINED).lower()[:MAX_REASON_LENGTH]
     async with sessionmaker.begin() as session:
-        settlement = await settle(session, notice, reason=reason)
-    if settlement.verdict not in (Verdict.SETTLED, Verdict.DUPLICATE, Verdict.CONTRADICTION):
-        _logger.error("on-ramp %s: %s disagrees with us: %s", settlement.on_ramp_id, bank, settlement.verdict)
+        outcome = await settle(session, notice, reason=reason)
+    if outcome.verdict not in (Verdict.SETTLED, Verdict.DUPLICATE, Verdict.CONTRADICTION):
+        _logger.error("on-ramp %s: %s disagrees with us: %s", outcome.on_ramp_id, bank, outcome.verdict)
         return False
     return True
 
@@ -129,6 +129,6 @@ async def _try_later(sessionmaker: SessionMaker, settings: OnRampSettings, on_ra
 
 
 def _pause(age: timedelta, settings: OnRampSettings) -> timedelta:
-    """As long again as the row is old: asked at 10, 20, 40, 80 minutes and every hour from then on."""
+    """As long as the on-ramp is old: it is asked about after 10, 20, 40, 80 minutes and then every hour."""
     first = timedelta(seconds=settings.on_ramps.enquire_after_seconds)
     return min(max(age, first), first * LONGEST_PAUSE_FACTOR)

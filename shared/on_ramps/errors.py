@@ -1,4 +1,4 @@
-"""Why money cannot be added, or not be shown."""
+"""Why an on-ramp cannot be started or shown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from shared.errors import FieldError, Invalid, NotFound, TooMany
 
 @dataclass(eq=False)
 class OnRampNotFound(NotFound):
-    """No such on-ramp, or somebody else's."""
+    """There is no such on-ramp, or it is another owner's."""
 
     code = "on_ramp_not_found"
     title = "No such on-ramp"
@@ -17,7 +17,7 @@ class OnRampNotFound(NotFound):
 
 @dataclass(eq=False)
 class UnknownBank(Invalid):
-    """We do not work with this bank. `bank` as it was asked for."""
+    """We do not work with this bank. `bank` is what the caller sent."""
 
     bank: str
 
@@ -26,13 +26,13 @@ class UnknownBank(Invalid):
 
     @property
     def errors(self) -> list[FieldError]:
-        """The field, in the form of any refused body."""
+        """The field, as in every rejected body."""
         return [FieldError("bank", "is not a bank we work with")]
 
 
 @dataclass(eq=False)
 class TooManyOnRamps(TooMany):
-    """The owner has `limit` payments open at their banks; each must come to its end before there are more."""
+    """The owner has `limit` pending on-ramps; one of them has to end first."""
 
     limit: int
     retry_after: int

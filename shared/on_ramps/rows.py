@@ -1,4 +1,4 @@
-"""Rows of `on_ramps`: written, found, locked."""
+"""Find and lock the rows that the flow is about to change."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ async def lock_by_token(session: AsyncSession, bank: str, token: str) -> OnRamp 
 
 
 async def find_unopened(session: AsyncSession, *, owner_id: UUID, key: str, bank: str, amount: int) -> OnRamp | None:
-    """The pending row that an earlier try of the same request left behind before the bank had answered.
+    """The pending row that an earlier attempt at the same request left behind before the bank had answered.
 
-    Not locked: whoever holds the request's idempotency key is the only one to ask.
+    Not locked: the caller has claimed the request's idempotency key, so no other transaction looks for it.
     """
     statement = (
         select(OnRamp)
@@ -51,7 +51,9 @@ async def find_unopened(session: AsyncSession, *, owner_id: UUID, key: str, bank
 
 
 async def lock_pending(session: AsyncSession, owner_id: UUID) -> tuple[int, datetime | None]:
-    """How many of the owner's are pending, and when the first is asked about: true until the transaction ends."""
+    """How many of the owner's are pending, and when the first is asked about. The owner is locked, so both hold
+    until the transaction ends.
+    """
     await session.execute(select(Owner.id).where(Owner.id == owner_id).with_for_update(key_share=True))
     statement = select(func.count(), func.min(OnRamp.next_enquiry_at))
     pending = statement.where(OnRamp.owner_id == owner_id, OnRamp.status == OnRampStatus.PENDING)
@@ -59,24 +61,11 @@ async def lock_pending(session: AsyncSession, owner_id: UUID) -> tuple[int, date
     return count, soonest
 
 
-async def find_owned(session: AsyncSession, *, owner_id: UUID, on_ramp_id: UUID) -> OnRamp | None:
-    """One of the owner's own."""
-    statement = select(OnRamp).where(OnRamp.id == on_ramp_id, OnRamp.owner_id == owner_id)
-    return (await session.execute(statement)).scalar_one_or_none()
-
-
-async def newest_owned(session: AsyncSession, *, owner_id: UUID, limit: int, before: UUID | None) -> list[OnRamp]:
-    """The owner's, newest first, older than `before`."""
-    statement = select(OnRamp).where(OnRamp.owner_id == owner_id).order_by(OnRamp.id.desc()).limit(limit)
-    if before is not None:
-        statement = statement.where(OnRamp.id < before)
-    return list((await session.execute(statement)).scalars())
-
-
 async def take_due(session: AsyncSession, *, now: datetime, leased_until: datetime, limit: int) -> list[OnRamp]:
-    """Pending rows whose enquiry is due; nobody else gets them before `leased_until`.
+    """Pending rows whose enquiry is due. No other worker gets them before `leased_until`.
 
-    Everybody's first one comes before anybody's second, the longest due first: who has many keeps nobody waiting.
+    The first row of every owner comes before the second row of any, the longest due first, so that an owner with many
+    rows does not delay the others.
     """
     is_due = (OnRamp.status == OnRampStatus.PENDING, OnRamp.next_enquiry_at <= now)
     turn = func.row_number().over(partition_by=OnRamp.owner_id, order_by=OnRamp.next_enquiry_at)

@@ -1,6 +1,6 @@
-"""The one place an on-ramp ends: by the bank's own server, by our asking it, or by nobody answering.
+"""The only module that ends an on-ramp: on a notice of the bank, on its answer to an enquiry, or without an answer.
 
-Whatever repeats, arrives late or out of order, the money is credited exactly once.
+Notices may repeat, come late or out of order. The money is credited exactly once.
 """
 
 from __future__ import annotations
@@ -29,36 +29,36 @@ _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Settlement:
+class PaymentOutcome:
     """What was made of a notice. `on_ramp_id` is None when the token is unknown."""
 
     verdict: Verdict
     on_ramp_id: UUID | None = None
 
 
-async def settle(session: AsyncSession, notice: PaymentNotice, *, reason: str = DECLINED) -> Settlement:
-    """Do what `notice` says, once; status, ledger transfer and mail belong to the caller's transaction.
+async def settle(session: AsyncSession, notice: PaymentNotice, *, reason: str = DECLINED) -> PaymentOutcome:
+    """Do what `notice` says, once. Status, ledger transfer and mail are part of the caller's transaction.
 
-    `reason` is kept with a failure. A success after a failure is still money received: credited and marked.
-    A failure after a success changes nothing and is flagged. Nothing is credited on any mismatch.
+    `reason` is kept with a failure. A success after a failure is money received: it is credited and marked.
+    A failure after a success changes nothing and is marked. On a mismatch nothing is credited.
     """
     on_ramp = await rows.lock_by_token(session, notice.bank, notice.token)
     if on_ramp is None:
-        return Settlement(Verdict.UNKNOWN_TOKEN)
-    verdict = await _judge(session, on_ramp, notice, reason)
+        return PaymentOutcome(Verdict.UNKNOWN_TOKEN)
+    verdict = await _apply(session, on_ramp, notice, reason)
     _logger.info("on-ramp %s: %s says %s, %s", on_ramp.id, notice.bank, notice.event, verdict)
-    return Settlement(verdict, on_ramp.id)
+    return PaymentOutcome(verdict, on_ramp.id)
 
 
 def fail(on_ramp: OnRamp, reason: str) -> None:
-    """Give a pending, locked row up: nothing was credited. A later success still would be."""
+    """End a pending, locked row without a credit. A success that comes later is still credited."""
     on_ramp.status = OnRampStatus.FAILURE
     on_ramp.failure_reason = reason
     on_ramp.next_enquiry_at = None
     on_ramp.settled_at = clock.now()
 
 
-async def _judge(session: AsyncSession, on_ramp: OnRamp, notice: PaymentNotice, reason: str) -> Verdict:
+async def _apply(session: AsyncSession, on_ramp: OnRamp, notice: PaymentNotice, reason: str) -> Verdict:
     if notice.amount != on_ramp.amount:
         return Verdict.AMOUNT_MISMATCH
     if notice.user_id != str(on_ramp.owner_id):

@@ -1,29 +1,47 @@
-"""How an on-ramp is shown to its owner."""
+"""What the flow tells of an on-ramp. Amounts in paise, times in UTC."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from uuid import UUID
 
-from shared.clock import rfc3339
 from shared.models import OnRamp
+from shared.models.on_ramp import OnRampStatus
 
 
-def body_of(on_ramp: OnRamp) -> dict[str, Any]:
-    """The JSON body of one on-ramp: `amount` in paise, times in RFC 3339 UTC."""
-    return {
-        "id": str(on_ramp.id),
-        "status": on_ramp.status,
-        "bank": on_ramp.bank,
-        "amount": on_ramp.amount,
-        "currency": on_ramp.currency,
-        "redirect_url": on_ramp.redirect_url,
-        "failure_reason": on_ramp.failure_reason,
-        "transfer_id": None if on_ramp.transfer_id is None else str(on_ramp.transfer_id),
-        "created_at": rfc3339(on_ramp.created_at),
-        "settled_at": _time(on_ramp.settled_at),
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnRampView:
+    """An on-ramp as its owner sees it.
+
+    The person approves the payment at `redirect_url`, which is None until the bank has opened the session.
+    """
+
+    id: UUID
+    status: OnRampStatus
+    bank: str
+    amount: int
+    currency: str
+    redirect_url: str | None
+    bank_reference: str | None
+    failure_reason: str | None
+    transfer_id: UUID | None
+    created_at: datetime
+    settled_at: datetime | None
 
 
-def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else rfc3339(moment)
+def view_of(on_ramp: OnRamp) -> OnRampView:
+    """The row as its owner sees it."""
+    return OnRampView(
+        id=on_ramp.id,
+        status=on_ramp.status,
+        bank=on_ramp.bank,
+        amount=on_ramp.amount,
+        currency=on_ramp.currency,
+        redirect_url=on_ramp.redirect_url,
+        bank_reference=on_ramp.bank_reference,
+        failure_reason=on_ramp.failure_reason,
+        transfer_id=on_ramp.transfer_id,
+        created_at=on_ramp.created_at,
+        settled_at=on_ramp.settled_at,
+    )

@@ -1,63 +1,73 @@
-"""A withdrawal in plain words: what it is doing, what it waits for, and each step on its way."""
+"""A withdrawal in words: what it is doing, what it waits for, and what has happened."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from shared import clock
 from shared.banks.table import BANKS
+from shared.http.timeline_words import words_of
 from shared.models.withdrawal import WithdrawalStatus
 from shared.pages import formatting
+from shared.withdrawals.states import EventKind
+from shared.withdrawals.views import TimelineEvent, WaitingFor, WithdrawalView
 
 _SOON = timedelta(seconds=60)
-_SHOWN_STEPS = 6
-"""A bank that stays away makes a long story: what is older than this can be unfolded."""
-_GOOD_STEPS = frozenset({"paid", "resolved_paid"})
-_BAD_STEPS = frozenset({"refused", "returned", "resolved_failed"})
-_CALM_STEPS = frozenset({"queued", "cancelled", "sending"})
-_MARKS = {"succeeded": ("good", "check"), "failed": ("bad", "cross"), "reversed": ("bad", "undo")}
+_SHOWN_EVENTS = 6
+"""A bank that stays away makes a long timeline. What is older than this is folded up."""
+_GOOD_EVENTS = frozenset({EventKind.PAID, EventKind.RESOLVED_PAID})
+_BAD_EVENTS = frozenset({EventKind.REFUSED, EventKind.REVERSED, EventKind.RESOLVED_FAILED})
+_CALM_EVENTS = frozenset({EventKind.QUEUED, EventKind.CANCELLED, EventKind.SENDING})
+_WAITING_MARK = ("wait", "clock")
+_MARKS = {
+    WithdrawalStatus.SUCCEEDED: ("good", "check"),
+    WithdrawalStatus.FAILED: ("bad", "cross"),
+    WithdrawalStatus.CANCELLED: ("calm", "cross"),
+    WithdrawalStatus.REVERSED: ("bad", "undo"),
+}
 _HEADINGS = {
-    "queued": "In your queue",
-    "in_flight": "On its way",
-    "waiting": "Waiting for the bank",
-    "unknown": "Waiting for the bank",
-    "needs_review": "We are looking into it",
-    "succeeded": "Paid out",
-    "failed": "The bank refused it",
-    "cancelled": "Cancelled",
-    "reversed": "The bank sent it back",
+    WithdrawalStatus.QUEUED: "In your queue",
+    WithdrawalStatus.IN_FLIGHT: "On its way",
+    WithdrawalStatus.WAITING: "Waiting for the bank",
+    WithdrawalStatus.UNKNOWN: "Waiting for the bank",
+    WithdrawalStatus.NEEDS_REVIEW: "We are looking into it",
+    WithdrawalStatus.SUCCEEDED: "Paid out",
+    WithdrawalStatus.FAILED: "The bank refused it",
+    WithdrawalStatus.CANCELLED: "Cancelled",
+    WithdrawalStatus.REVERSED: "The bank sent it back",
 }
 _LABELS = {
-    "queued": "In the queue",
-    "in_flight": "On its way",
-    "waiting": "Waiting",
-    "unknown": "Waiting",
-    "needs_review": "Looked into",
-    "succeeded": "Paid out",
-    "failed": "Refused",
-    "cancelled": "Cancelled",
-    "reversed": "Sent back",
+    WithdrawalStatus.QUEUED: "In the queue",
+    WithdrawalStatus.IN_FLIGHT: "On its way",
+    WithdrawalStatus.WAITING: "Waiting",
+    WithdrawalStatus.UNKNOWN: "Waiting",
+    WithdrawalStatus.NEEDS_REVIEW: "Looked into",
+    WithdrawalStatus.SUCCEEDED: "Paid out",
+    WithdrawalStatus.FAILED: "Refused",
+    WithdrawalStatus.CANCELLED: "Cancelled",
+    WithdrawalStatus.REVERSED: "Sent back",
 }
 _SENTENCES = {
-    "queued": "Next to be sent to {bank}.",
-    "in_flight": "It is being sent to {bank} now.",
-    "waiting": "{bank} cannot be reached, so nothing has been sent yet. The next attempt is {again}.",
-    "unknown": "{bank} has not told us yet whether it was done. We ask again {again}.",
-    "needs_review": "This takes longer than it should, so somebody here looks at it. Your money is kept aside.",
-    "succeeded": "{bank} has paid it into the account.",
-    "failed": "{bank} would not pay it out{because}. The money is available again.",
-    "cancelled": "Nothing was sent. The money is available again.",
-    "reversed": "The receiving bank returned it{because}. The money is in your wallet again.",
+    WithdrawalStatus.QUEUED: "Next to be sent to {bank}.",
+    WithdrawalStatus.IN_FLIGHT: "It is being sent to {bank} now.",
+    WithdrawalStatus.WAITING: ("{bank} cannot be reached, so nothing has been sent yet. The next attempt is {again}."),
+    WithdrawalStatus.UNKNOWN: "{bank} has not told us yet whether it was done. We ask again {again}.",
+    WithdrawalStatus.NEEDS_REVIEW: (
+        "This takes longer than it should, so a person here looks at it. Your money is kept aside."
+    ),
+    WithdrawalStatus.SUCCEEDED: "{bank} has paid it into the account.",
+    WithdrawalStatus.FAILED: "{bank} would not pay it out{because}. The money is available again.",
+    WithdrawalStatus.CANCELLED: "Nothing was sent. The money is available again.",
+    WithdrawalStatus.REVERSED: "The receiving bank returned it{because}. The money is in your wallet again.",
 }
 _BEHIND_OTHERS = "It is sent to {bank} once your withdrawals before it are through."
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One line of the timeline, as `ui.timeline` takes it."""
+class TimelineItem:
+    """One event of the timeline, as `ui.timeline` takes it."""
 
     title: str
     at: datetime
@@ -66,8 +76,8 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class WithdrawalView:
-    """What a page says of a withdrawal. `is_open`: something more will happen by itself."""
+class WithdrawalWords:
+    """What a page says about a withdrawal. `is_open`: it is not finished, so the page changes by itself."""
 
     label: str
     heading: str
@@ -77,50 +87,47 @@ class WithdrawalView:
     bank: str
     is_open: bool
     place: str | None
-    created_at: datetime
-    earlier_steps: list[Step]
-    steps: list[Step]
+    earlier_events: Sequence[TimelineItem]
+    events: Sequence[TimelineItem]
 
 
-def view_of(shown: Mapping[str, Any]) -> WithdrawalView:
-    """In words what `shared.withdrawals.queries` says in data; `timeline` may be missing."""
-    status, bank = shown["status"], BANKS[shown["bank"]].name
-    is_open = not WithdrawalStatus(status).is_final
-    tone, icon = _MARKS.get(status, ("calm", "cross") if status == "cancelled" else ("wait", "clock"))
-    steps = [_step(each) for each in shown.get("timeline", ())]
-    return WithdrawalView(
-        label=_LABELS[status] if (shown["position"] or 1) == 1 else f"{shown['position']} in your queue",
+def words_for(withdrawal: WithdrawalView, timeline: Sequence[TimelineEvent] = ()) -> WithdrawalWords:
+    """The withdrawal in words, with the events of its timeline."""
+    status, bank = withdrawal.status, BANKS[withdrawal.bank].name
+    tone, icon = _MARKS.get(status, _WAITING_MARK)
+    position = withdrawal.position
+    items = [_item(event, bank) for event in timeline]
+    return WithdrawalWords(
+        label=_LABELS[status] if (position or 1) == 1 else f"{position} in your queue",
         heading=_HEADINGS[status],
-        sentence=_sentence(shown, bank),
+        sentence=_sentence(withdrawal, bank),
         tone=tone,
         icon=icon,
         bank=bank,
-        is_open=is_open,
-        place=_place(shown["position"]),
-        created_at=datetime.fromisoformat(shown["created_at"]),
-        earlier_steps=steps[:-_SHOWN_STEPS],
-        steps=steps[-_SHOWN_STEPS:],
+        is_open=not status.is_final,
+        place=_place(position),
+        earlier_events=items[:-_SHOWN_EVENTS],
+        events=items[-_SHOWN_EVENTS:],
     )
 
 
 def in_words(reason: str | None) -> str:
-    """A bank's code as a person would say it: `ACCOUNT_CLOSED` is `account closed`."""
+    """A bank's code as people say it: `ACCOUNT_CLOSED` is `account closed`."""
     said = (reason or "").strip().replace("_", " ")
     return said.lower() if said.isupper() else said
 
 
-def _sentence(shown: Mapping[str, Any], bank: str) -> str:
-    is_behind_others = shown["waiting_for"] == "earlier_withdrawal"
-    said = _BEHIND_OTHERS if is_behind_others else _SENTENCES[shown["status"]]
-    reason = in_words(shown["failure_reason"])
-    return said.format(bank=bank, again=_again(shown["next_check_at"]), because=f": {reason}" if reason else "")
+def _sentence(withdrawal: WithdrawalView, bank: str) -> str:
+    is_behind_others = withdrawal.waiting_for is WaitingFor.EARLIER_WITHDRAWAL
+    said = _BEHIND_OTHERS if is_behind_others else _SENTENCES[withdrawal.status]
+    reason = in_words(withdrawal.failure_reason)
+    return said.format(bank=bank, again=_again(withdrawal.next_check_at), because=f": {reason}" if reason else "")
 
 
-def _again(next_check_at: str | None) -> str:
+def _again(next_check_at: datetime | None) -> str:
     if next_check_at is None:
         return "shortly"
-    moment = datetime.fromisoformat(next_check_at)
-    return "in a moment" if moment - clock.now() < _SOON else f"at {formatting.at(moment)}"
+    return "in a moment" if next_check_at - clock.now() < _SOON else f"at {formatting.at(next_check_at)}"
 
 
 def _place(position: int | None) -> str | None:
@@ -130,15 +137,16 @@ def _place(position: int | None) -> str | None:
     return "First in your queue" if ahead == 0 else f"{position} in your queue, {ahead} ahead of it"
 
 
-def _step(line: Mapping[str, Any]) -> Step:
-    kind, facts = line["kind"], line["facts"]
+def _item(event: TimelineEvent, bank: str) -> TimelineItem:
+    kind, facts = event.kind, event.facts
+    utr, reason, next_check_at = facts.get("utr"), facts.get("reason"), facts.get("next_check_at")
     notes = []
-    if facts.get("utr"):
-        notes.append(f"UTR {facts['utr']}")
-    if kind in _BAD_STEPS and facts.get("reason"):
-        notes.append(f"Reason: {in_words(facts['reason'])}")
-    if facts.get("next_check_at"):
-        notes.append(f"Next check {formatting.at(datetime.fromisoformat(facts['next_check_at']))}")
-    tones = (("good", _GOOD_STEPS), ("bad", _BAD_STEPS), ("calm", _CALM_STEPS))
+    if utr:
+        notes.append(f"UTR {utr}")
+    if kind in _BAD_EVENTS and reason:
+        notes.append(f"Reason: {in_words(reason)}")
+    if next_check_at is not None:
+        notes.append(f"Next check {formatting.at(next_check_at)}")
+    tones = (("good", _GOOD_EVENTS), ("bad", _BAD_EVENTS), ("calm", _CALM_EVENTS))
     tone = next((tone for tone, kinds in tones if kind in kinds), "wait")
-    return Step(line["message"], datetime.fromisoformat(line["at"]), " · ".join(notes), tone)
+    return TimelineItem(words_of(kind, bank=bank), event.at, " · ".join(notes), tone)

@@ -1,4 +1,4 @@
-"""Withdrawing to a bank, as pages: the form, the queue, and one withdrawal live. The same in every app."""
+"""Pages of withdrawals: the form, the queue, and one withdrawal as it goes on. The same in every app."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from fastapi import APIRouter, BackgroundTasks, Request, Response
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
-from shared.api.withdrawals import CurrentHint, WithdrawalIn, withdraw_once
 from shared.auth.tokens import Identity
 from shared.banks import account_numbers
 from shared.banks.table import BANKS
 from shared.http.dependencies import Caller, CurrentResources, PinCheck, ReadSession
 from shared.http.fields import Body, Name, Pin
+from shared.http.keyed_requests import WITHDRAW
 from shared.http.pagination import PageQuery, cursor_of
+from shared.http.withdrawals import CurrentWorkerHint
 from shared.ledger.accounts import wallet_of
 from shared.pages.forms import Form, Rupees, SubmittedForm
 from shared.pages.rendering import render, see_other
 from shared.pages.repeated_submit import retry_while_in_flight
-from shared.pages.withdrawal_words import view_of
+from shared.pages.withdrawal_words import words_for
 from shared.runtime.resources import Resources
-from shared.withdrawals.commands import cancel_withdrawal
-from shared.withdrawals.destinations import Destination, destination_of, recent_destinations
+from shared.withdrawals import commands, queries
 from shared.withdrawals.errors import WithdrawalNotFound
-from shared.withdrawals.queries import get_withdrawal, list_withdrawals
+from shared.withdrawals.views import Destination, WithdrawalDetail
 
 router = APIRouter()
 
@@ -58,7 +58,7 @@ def _bank(value: Any) -> Any:
 
 
 class WithdrawForm(Body):
-    """What is typed to withdraw to an account; spaces in numbers are how people read them off."""
+    """The fields of the form that withdraws to an account. People put blanks between groups of digits."""
 
     amount: Rupees
     bank: Annotated[str, BeforeValidator(_bank)]
@@ -69,7 +69,7 @@ class WithdrawForm(Body):
 
 
 class WithdrawAgainForm(Body):
-    """The same to where an earlier withdrawal went, which `again` names."""
+    """The fields of the form that withdraws to where an earlier withdrawal went, which `again` names."""
 
     amount: Rupees
     again: UUID
@@ -80,9 +80,9 @@ class WithdrawAgainForm(Body):
 async def show_withdraw(
     request: Request, caller: Caller, resources: CurrentResources, again: UUID | None = None
 ) -> Response:
-    """The form; `again` in the address fills in where an earlier one went."""
+    """The form. `again` in the address names an earlier withdrawal, whose account is filled in."""
     if again is not None:
-        await _destination(resources, caller, again)  # somebody else's is not found
+        await _destination(resources, caller, again)  # another owner's is not found
     return await _show_form(request, caller, resources, Form({"again": str(again)} if again is not None else {}))
 
 
@@ -94,20 +94,32 @@ async def withdraw(
     caller: Caller,
     check_pin: PinCheck,
     resources: CurrentResources,
-    hint: CurrentHint,
+    hint: CurrentWorkerHint,
     afterwards: BackgroundTasks,
 ) -> Response:
-    """Into the queue, and on to the page that follows it; sent again, on to the same page."""
+    """Request the withdrawal and go to its page. The same form submitted again leads to the same page."""
     with form.catching():
         typed: WithdrawForm | WithdrawAgainForm
+        to: WithdrawForm | Destination
         if form.value("again"):
             typed = form.read(WithdrawAgainForm)
-            body = _body(typed, await _destination(resources, caller, typed.again))
+            to = await _destination(resources, caller, typed.again)
         else:
-            typed = form.read(WithdrawForm)
-            body = _body(typed, typed)
+            typed = to = form.read(WithdrawForm)
         await check_pin(typed.pin)
-        answer = await retry_while_in_flight(lambda: withdraw_once(resources, caller, form.key, body))
+        answer = await retry_while_in_flight(
+            lambda: commands.request(
+                WITHDRAW.request(caller.owner_id, form.key),
+                bank=to.bank,
+                account_number=to.account_number,
+                ifsc=to.ifsc,
+                account_holder=to.account_holder,
+                amount=typed.amount,
+                sessionmaker=resources.sessionmaker,
+                guard=resources.guard,
+                limits=resources.settings.limits,
+            )
+        )
         afterwards.add_task(hint, caller.owner_id)
         return see_other(f"/withdrawals/{answer.body['id']}")
     return await _show_form(request, caller, resources, form)
@@ -115,12 +127,14 @@ async def withdraw(
 
 @router.get("/withdrawals")
 async def show_withdrawals(request: Request, caller: Caller, session: ReadSession, page: PageQuery) -> Response:
-    """All of them, newest first, those under way with their place in the queue."""
-    found, before = await list_withdrawals(session, owner_id=caller.owner_id, limit=page.limit, before=page.after_id())
+    """All withdrawals, newest first. Those that are not finished show their place in the queue."""
+    found, before = await queries.list_withdrawals(
+        session, owner_id=caller.owner_id, limit=page.limit, before=page.after_id()
+    )
     return render(
         request,
         "withdrawals.html",
-        withdrawals=[(each, view_of(each)) for each in found],
+        withdrawals=[(each, words_for(each)) for each in found],
         is_continued=page.cursor is not None,
         next_cursor=None if before is None else cursor_of(before),
     )
@@ -128,30 +142,41 @@ async def show_withdrawals(request: Request, caller: Caller, session: ReadSessio
 
 @router.get("/withdrawals/{withdrawal_id}")
 async def show_withdrawal(request: Request, caller: Caller, session: ReadSession, withdrawal_id: UUID) -> Response:
-    """Where it stands, what it waits for and what happened so far."""
-    shown = await get_withdrawal(session, owner_id=caller.owner_id, withdrawal_id=withdrawal_id)
-    return render(request, "withdrawal.html", withdrawal=shown, view=view_of(shown), form=Form())
+    """One withdrawal: its status, what it waits for and what has happened."""
+    detail = await queries.get_withdrawal(session, owner_id=caller.owner_id, withdrawal_id=withdrawal_id)
+    return _show_detail(request, detail, Form())
 
 
 @router.post("/withdrawals/{withdrawal_id}/cancel")
 async def cancel(
     request: Request, form: SubmittedForm, caller: Caller, resources: CurrentResources, withdrawal_id: UUID
 ) -> Response:
-    """Take it back while it is queued, and show it again; too late is said on its page."""
+    """Cancel it while it is queued, and show it again. If it is too late, its page says so."""
     with form.catching():
         async with resources.sessionmaker.begin() as session:
-            await cancel_withdrawal(session, owner_id=caller.owner_id, withdrawal_id=withdrawal_id)
+            await commands.cancel(session, owner_id=caller.owner_id, withdrawal_id=withdrawal_id)
         return see_other(f"/withdrawals/{withdrawal_id}")
     async with resources.read_sessionmaker() as session:
-        shown = await get_withdrawal(session, owner_id=caller.owner_id, withdrawal_id=withdrawal_id)
-    return render(request, "withdrawal.html", status=form.status, withdrawal=shown, view=view_of(shown), form=form)
+        detail = await queries.get_withdrawal(session, owner_id=caller.owner_id, withdrawal_id=withdrawal_id)
+    return _show_detail(request, detail, form)
+
+
+def _show_detail(request: Request, detail: WithdrawalDetail, form: Form) -> Response:
+    return render(
+        request,
+        "withdrawal.html",
+        status=form.status,
+        withdrawal=detail.withdrawal,
+        words=words_for(detail.withdrawal, detail.timeline),
+        form=form,
+    )
 
 
 async def _show_form(request: Request, caller: Identity, resources: Resources, form: Form) -> Response:
     async with resources.read_sessionmaker() as session:
         wallet = await wallet_of(session, caller.owner_id)
-        known = await recent_destinations(session, owner_id=caller.owner_id, limit=OFFERED_DESTINATIONS)
-        newest, _ = await list_withdrawals(session, owner_id=caller.owner_id, limit=NEWEST)
+        destinations = await queries.list_destinations(session, owner_id=caller.owner_id, limit=OFFERED_DESTINATIONS)
+        newest, _ = await queries.list_withdrawals(session, owner_id=caller.owner_id, limit=NEWEST)
     return render(
         request,
         "withdraw.html",
@@ -160,8 +185,8 @@ async def _show_form(request: Request, caller: Identity, resources: Resources, f
         wallet=wallet,
         banks=[(bank.code, bank.name, "", "bank", True) for bank in BANKS.values()],
         chosen=await _chosen(resources, caller, form),
-        destinations=known,
-        newest=[(each, view_of(each)) for each in newest],
+        destinations=destinations,
+        newest=[(each, words_for(each)) for each in newest],
     )
 
 
@@ -174,15 +199,4 @@ async def _chosen(resources: Resources, caller: Identity, form: Form) -> Destina
 
 async def _destination(resources: Resources, caller: Identity, withdrawal_id: UUID) -> Destination:
     async with resources.read_sessionmaker() as session:
-        return await destination_of(session, owner_id=caller.owner_id, withdrawal_id=withdrawal_id)
-
-
-def _body(typed: WithdrawForm | WithdrawAgainForm, to: WithdrawForm | Destination) -> WithdrawalIn:
-    """As the API takes it, so that both ways in are one request to the idempotency key."""
-    return WithdrawalIn(
-        bank=to.bank,
-        account_number=to.account_number,
-        ifsc=to.ifsc,
-        account_holder=to.account_holder,
-        amount=typed.amount,
-    )
+        return await queries.get_destination(session, owner_id=caller.owner_id, withdrawal_id=withdrawal_id)

@@ -1,7 +1,8 @@
-"""What an owner asks for: withdraw money, or take a withdrawal back while it still waits in the queue."""
+"""The commands of this flow: request a withdrawal, cancel it, and resolve one that needs review. Amounts in paise."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -12,83 +13,90 @@ from shared import clock
 from shared.banks.account_numbers import is_account_number, is_ifsc
 from shared.banks.messages import PayoutRequest
 from shared.banks.table import BANKS
-from shared.calendar import CalendarDay, indian_day
 from shared.config import MovementLimits
+from shared.db.engine import SessionMaker
 from shared.idempotency import store
 from shared.idempotency.claims import Answer, Claim
+from shared.idempotency.guard import DuplicateGuard
+from shared.idempotency.keyed_request import KeyedRequest
 from shared.ids import new_id
 from shared.ledger.accounts import wallet_of
-from shared.ledger.limits import Limits
 from shared.ledger.post import post_one
 from shared.ledger.rules import PlaceHold, ReleaseHold
 from shared.models import Withdrawal
 from shared.models.withdrawal import WithdrawalStatus
-from shared.withdrawals import queries, timeline
-from shared.withdrawals.errors import AlreadySent, TooManyQueued, WithdrawalInvalid
-from shared.withdrawals.rows import lock_own
-from shared.withdrawals.states import EventKind
+from shared.withdrawals import queries, rows, settlement, timeline
+from shared.withdrawals.errors import (
+    AlreadySent,
+    BankBeingAsked,
+    NotUnderReview,
+    TooManyQueued,
+    WithdrawalInvalid,
+    WithdrawalNotFound,
+)
+from shared.withdrawals.limits import withdrawal_limits, withdrawn_on
+from shared.withdrawals.states import EventKind, Paid, PayoutRefused, conclude
+from shared.withdrawals.views import WithdrawalDetail, WithdrawalView
 
 MAX_UNFINISHED = 100
-"""An owner's queue is bounded."""
-ACCEPTED = 202
+"""How many withdrawals of one owner may be unfinished."""
 
 
-async def request_withdrawal(
-    session: AsyncSession,
+async def request(
+    keyed: KeyedRequest[WithdrawalView],
     *,
-    owner_id: UUID,
-    claim: Claim,
     bank: str,
     account_number: str,
     ifsc: str,
     account_holder: str,
     amount: int,
+    sessionmaker: SessionMaker,
+    guard: DuplicateGuard,
     limits: MovementLimits,
 ) -> Answer:
-    """Put `amount` paise aside and into the owner's queue for `bank`; the key, the hold and the row are one thing.
+    """Hold `amount` and put a withdrawal into the owner's queue. Answers the withdrawal.
 
-    Raises WithdrawalInvalid, InsufficientFunds, LimitExceeded, TooManyQueued, RequestInFlight, IdempotencyKeyReused.
+    The caller has checked the PIN. The key, the hold and the row commit together; a repeated key gets the first answer.
+
+    Raises WithdrawalInvalid, InsufficientFunds, LimitExceeded, TooManyQueued, AccountClosed, IdempotencyKeyReused,
+    RequestInFlight: nothing is held.
     """
-    earlier = await store.claim_one(session, claim)
-    if earlier is not None:
-        return earlier
-    _check(bank, account_number, ifsc, account_holder, amount)
-    wallet = await wallet_of(session, owner_id)
-    hold = PlaceHold(hold_id=new_id(), account_id=wallet.id, amount=amount, currency=wallet.currency)
-    await post_one(session, hold)
-    await _refuse_a_full_queue(session, owner_id)
-    today = withdrawal_limits(limits)
-    today.check(amount, await withdrawn(session, owner_id, today.day))
-    withdrawal = Withdrawal(
-        id=new_id(),
-        owner_id=owner_id,
-        account_id=wallet.id,
-        bank=bank,
-        account_number=account_number,
-        ifsc=ifsc,
-        account_holder=account_holder.strip(),
-        amount=amount,
-        currency=wallet.currency,
-        status=WithdrawalStatus.QUEUED,
-        hold_id=hold.hold_id,
-        attempts=0,
-        retries=0,
-        created_at=clock.now(),
+    claim = keyed.claim(
+        bank=bank, account_number=account_number, ifsc=ifsc, account_holder=account_holder, amount=amount
     )
-    session.add(withdrawal)
-    await session.flush()
-    await timeline.append(session, withdrawal.id, status=withdrawal.status, kind=EventKind.QUEUED)
-    answer = Answer(ACCEPTED, await queries.show(session, withdrawal))
-    await store.finish(session, [(claim, answer)])
-    return answer
+
+    async def work() -> Answer:
+        # Committed before the guard remembers the answer, so that it remembers nothing that did not happen.
+        async with sessionmaker.begin() as session:
+            return await _claim_and_queue(
+                session,
+                keyed,
+                claim,
+                withdrawal=Withdrawal(
+                    id=new_id(),
+                    owner_id=keyed.owner_id,
+                    bank=bank,
+                    account_number=account_number,
+                    ifsc=ifsc,
+                    account_holder=account_holder.strip(),
+                    amount=amount,
+                    status=WithdrawalStatus.QUEUED,
+                    attempts=0,
+                    retries=0,
+                    created_at=clock.now(),
+                ),
+                limits=limits,
+            )
+
+    return await guard.run(claim, work)
 
 
-async def cancel_withdrawal(session: AsyncSession, *, owner_id: UUID, withdrawal_id: UUID) -> dict[str, object]:
-    """Take it back and free its money. Cancelling a cancelled one answers the same again.
+async def cancel(session: AsyncSession, *, owner_id: UUID, withdrawal_id: UUID) -> WithdrawalDetail:
+    """Cancel a withdrawal in the queue and release its hold. Cancelling it again answers the same.
 
     Raises WithdrawalNotFound, AlreadySent.
     """
-    withdrawal = await lock_own(session, owner_id, withdrawal_id)
+    withdrawal = await rows.lock_own(session, owner_id, withdrawal_id)
     if withdrawal.status.may_be_cancelled:
         await post_one(session, ReleaseHold(withdrawal.hold_id, withdrawal.account_id))
         withdrawal.status = WithdrawalStatus.CANCELLED
@@ -97,11 +105,57 @@ async def cancel_withdrawal(session: AsyncSession, *, owner_id: UUID, withdrawal
         await timeline.append(session, withdrawal.id, status=withdrawal.status, kind=EventKind.CANCELLED)
     elif withdrawal.status is not WithdrawalStatus.CANCELLED:
         raise AlreadySent(withdrawal.status)
-    return await queries.show_whole(session, withdrawal)
+    return await queries.detail_of(session, withdrawal)
 
 
-async def _refuse_a_full_queue(session: AsyncSession, owner_id: UUID) -> None:
+async def resolve(session: AsyncSession, *, withdrawal_id: UUID, fact: Paid | PayoutRefused) -> WithdrawalStatus:
+    """End a withdrawal under review by an operator's decision: paid captures the hold, refused releases it.
+
+    Not while a worker calls the bank about it: a notice of a wrong amount puts a payout under review in the middle of
+    a send, and money released then would be paid out as well. Raises WithdrawalNotFound, NotUnderReview,
+    BankBeingAsked.
+    """
+    withdrawal = await rows.lock(session, withdrawal_id)
+    if withdrawal is None:
+        raise WithdrawalNotFound
+    if withdrawal.status is not WithdrawalStatus.NEEDS_REVIEW:
+        raise NotUnderReview(withdrawal.status)
+    if withdrawal.lease_expires_at is not None and withdrawal.lease_expires_at > clock.now():
+        raise BankBeingAsked
+    kind = EventKind.RESOLVED_PAID if isinstance(fact, Paid) else EventKind.RESOLVED_FAILED
+    await settlement.apply(session, withdrawal, replace(conclude(fact), kind=kind))
+    return withdrawal.status
+
+
+async def _claim_and_queue(
+    session: AsyncSession,
+    keyed: KeyedRequest[WithdrawalView],
+    claim: Claim,
+    *,
+    withdrawal: Withdrawal,
+    limits: MovementLimits,
+) -> Answer:
+    earlier = await store.claim_one(session, claim)
+    if earlier is not None:
+        return earlier
+    _require_valid(withdrawal)
+    wallet = await wallet_of(session, withdrawal.owner_id)
+    hold = PlaceHold(hold_id=new_id(), account_id=wallet.id, amount=withdrawal.amount, currency=wallet.currency)
+    await post_one(session, hold)
     # The hold has locked the wallet, so the owner's requests are counted one after the other.
+    await _require_room_in_queue(session, withdrawal.owner_id)
+    today = withdrawal_limits(limits)
+    today.check(withdrawal.amount, await withdrawn_on(session, today.day, owner_id=withdrawal.owner_id))
+    withdrawal.account_id, withdrawal.currency, withdrawal.hold_id = wallet.id, wallet.currency, hold.hold_id
+    session.add(withdrawal)
+    await session.flush()
+    await timeline.append(session, withdrawal.id, status=withdrawal.status, kind=EventKind.QUEUED)
+    answer = keyed.answer(await queries.view_in_queue(session, withdrawal))
+    await store.finish(session, [(claim, answer)])
+    return answer
+
+
+async def _require_room_in_queue(session: AsyncSession, owner_id: UUID) -> None:
     unfinished = select(func.count()).where(
         Withdrawal.owner_id == owner_id, Withdrawal.status.not_in(WithdrawalStatus.final())
     )
@@ -109,38 +163,22 @@ async def _refuse_a_full_queue(session: AsyncSession, owner_id: UUID) -> None:
         raise TooManyQueued(MAX_UNFINISHED)
 
 
-def withdrawal_limits(limits: MovementLimits) -> Limits:
-    """What one may withdraw today."""
-    today = indian_day(clock.now())
-    return Limits("withdrawal", limits.withdrawal_per_movement_paise, limits.withdrawal_per_day_paise, today)
-
-
-async def withdrawn(session: AsyncSession, owner_id: UUID, day: CalendarDay) -> int:
-    """Paise the owner asked for on that day and has not got back. Exact under the lock on the wallet."""
-    statement = select(func.coalesce(func.sum(Withdrawal.amount), 0)).where(
-        Withdrawal.owner_id == owner_id,
-        Withdrawal.created_at >= day.starts_at,
-        Withdrawal.status.not_in(WithdrawalStatus.money_back()),
-    )
-    return int((await session.execute(statement)).scalar_one())
-
-
-def _check(bank: str, account_number: str, ifsc: str, account_holder: str, amount: int) -> None:
-    """What is not fit to be sent to the bank is not taken in, so that a send cannot fail on it later."""
+def _require_valid(withdrawal: Withdrawal) -> None:
+    """What cannot be sent to the bank is not accepted, so that a send cannot fail on it later."""
     wrong: dict[str, str] = {}
-    if bank not in BANKS:
+    if withdrawal.bank not in BANKS:
         wrong["bank"] = f"must be one of {', '.join(BANKS)}"
-    if not is_account_number(account_number):
+    if not is_account_number(withdrawal.account_number):
         wrong["account_number"] = "must be 6 to 18 digits"
-    if not is_ifsc(ifsc):
+    if not is_ifsc(withdrawal.ifsc):
         wrong["ifsc"] = "must be four capital letters, a zero and six letters or digits, like HDFC0000001"
     try:
         PayoutRequest(
             reference="new",
-            account_number=account_number,
-            ifsc=ifsc,
-            account_holder=account_holder.strip(),
-            amount=amount,
+            account_number=withdrawal.account_number,
+            ifsc=withdrawal.ifsc,
+            account_holder=withdrawal.account_holder,
+            amount=withdrawal.amount,
         )
     except ValidationError as error:
         for problem in error.errors(include_url=False, include_context=False, include_input=False):

@@ -113,6 +113,14 @@ class Engine:
             await self.record(call, await self.make(call))
         return RunResult(max_calls, clock.now())
 
+    async def owners_due(self, limit: int) -> list[UUID]:
+        """Owners for whom something can be done now, the longest waiting first; at most `limit`. Changes nothing.
+
+        It finds what a lost hint, a crashed worker or an emptied broker left behind.
+        """
+        async with self.sessionmaker() as session:
+            return await rows.owners_due(session, clock.now(), limit)
+
     async def next_call(self, owner_id: UUID) -> BankCall | None:
         """Lease the owner's active withdrawal if it is due, or the first of the queue. None: nothing to do."""
         try:

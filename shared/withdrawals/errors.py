@@ -1,4 +1,4 @@
-"""Why a withdrawal is not taken, shown or changed."""
+"""Why a withdrawal is not accepted, shown or changed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from shared.errors import Conflict, FieldError, Invalid, NotFound, TooMany
 
 @dataclass(eq=False)
 class WithdrawalNotFound(NotFound):
-    """No such withdrawal, or somebody else's."""
+    """There is no such withdrawal, or it is another owner's."""
 
     code = "withdrawal_not_found"
     title = "No such withdrawal"
@@ -17,7 +17,7 @@ class WithdrawalNotFound(NotFound):
 
 @dataclass(eq=False)
 class AlreadySent(Conflict):
-    """It left the queue: only the bank can say what becomes of it. `status` is where it stands."""
+    """It has left the queue, so it cannot be cancelled. `status` is its status now."""
 
     status: str
 
@@ -27,7 +27,7 @@ class AlreadySent(Conflict):
 
 @dataclass(eq=False)
 class WithdrawalInvalid(Invalid):
-    """Some fields cannot be right; `fields` says which and why, never what was in them."""
+    """Some fields are invalid. `fields` says which and why, and never what was in them."""
 
     fields: dict[str, str]
 
@@ -36,13 +36,13 @@ class WithdrawalInvalid(Invalid):
 
     @property
     def errors(self) -> list[FieldError]:
-        """The fields, in the form of any refused body."""
+        """The fields, as in every rejected body."""
         return [FieldError(name, message) for name, message in self.fields.items()]
 
 
 @dataclass(eq=False)
 class TooManyQueued(TooMany):
-    """The owner's queue is full. `limit` counts withdrawals that are not finished."""
+    """The owner has `limit` unfinished withdrawals."""
 
     limit: int
 
@@ -51,13 +51,13 @@ class TooManyQueued(TooMany):
 
     @property
     def retry_after_seconds(self) -> int:
-        """Some may have left by then."""
+        """Some may have ended by then."""
         return 60
 
 
 @dataclass(eq=False)
 class NotUnderReview(Conflict):
-    """An operator decides only what the engine has given up on. `status` is where it stands."""
+    """An operator resolves only what needs review. `status` is its status now."""
 
     status: str
 
@@ -67,7 +67,7 @@ class NotUnderReview(Conflict):
 
 @dataclass(eq=False)
 class BankBeingAsked(Conflict):
-    """A call to the bank is under way, and may be the payout itself: its outcome comes before anybody's decision."""
+    """A call to the bank is under way and may be the payout itself. Its outcome comes first."""
 
     code = "bank_being_asked"
     title = "The bank is being called about this withdrawal right now; decide in a minute, if it still needs review"

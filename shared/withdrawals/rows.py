@@ -1,4 +1,4 @@
-"""Finding and locking withdrawals. A withdrawal's row is locked before any account."""
+"""Find and lock the rows that the flow is about to change. A withdrawal's row is locked before any account."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def lock_own(session: AsyncSession, owner_id: UUID, withdrawal_id: UUID) -
 
 
 async def lock_active(session: AsyncSession, owner_id: UUID) -> Withdrawal | None:
-    """The one of the owner's that the bank may know of, locked."""
+    """The owner's active withdrawal, locked."""
     statement = select(Withdrawal).where(
         Withdrawal.owner_id == owner_id, Withdrawal.status.in_(WithdrawalStatus.active())
     )
@@ -37,7 +37,7 @@ async def lock_active(session: AsyncSession, owner_id: UUID) -> Withdrawal | Non
 
 
 async def lock_first_queued(session: AsyncSession, owner_id: UUID) -> Withdrawal | None:
-    """The head of the owner's queue, locked."""
+    """The first of the owner's queue, locked."""
     statement = (
         select(Withdrawal)
         .where(Withdrawal.owner_id == owner_id, Withdrawal.status == WithdrawalStatus.QUEUED)
@@ -50,8 +50,8 @@ async def lock_first_queued(session: AsyncSession, owner_id: UUID) -> Withdrawal
 async def owners_due(session: AsyncSession, now: datetime, limit: int) -> list[UUID]:
     """Owners for whom something can be done now, the longest waiting first; at most `limit`.
 
-    Either their active withdrawal is due (a live lease makes it due when the lease ends), or they have none
-    and somebody waits in their queue.
+    Either their active withdrawal is due (a leased one is due when the lease expires), or they have none and one is in
+    their queue.
     """
     active = select(Withdrawal.owner_id, Withdrawal.next_attempt_at.label("since")).where(
         Withdrawal.status.in_(WithdrawalStatus.active()),
@@ -74,7 +74,7 @@ async def owners_due(session: AsyncSession, now: datetime, limit: int) -> list[U
 
 
 async def next_due_at(session: AsyncSession, owner_id: UUID) -> datetime | None:
-    """When the owner's active withdrawal is to be looked at again, or None without one."""
+    """When the owner's active withdrawal is due, or None without one."""
     statement = select(Withdrawal.next_attempt_at).where(
         Withdrawal.owner_id == owner_id, Withdrawal.status.in_(WithdrawalStatus.active())
     )
@@ -82,7 +82,7 @@ async def next_due_at(session: AsyncSession, owner_id: UUID) -> datetime | None:
 
 
 async def _locked(session: AsyncSession, statement: Select[Withdrawal]) -> Withdrawal | None:
-    # The lock may have been waited for: what the session remembered of the row is then old.
+    # Another transaction may have changed the row while this one waited for the lock.
     statement = statement.with_for_update().execution_options(populate_existing=True)
     withdrawal = (await session.scalars(statement)).one_or_none()
     if withdrawal is not None:  # locked in order to be changed

@@ -16,15 +16,15 @@ from shared import clock
 from shared.banks.notices import PayoutNotice
 from shared.config import MovementLimits, WithdrawalTimings
 from shared.db.engine import SessionMaker
-from shared.idempotency.claims import claim_for
+from shared.http.keyed_requests import WITHDRAW
 from shared.ids import new_token
 from shared.models import Account, OutboxMessage, Withdrawal, WithdrawalEvent
 from shared.models import Transfer as TransferRow
-from shared.withdrawals.commands import request_withdrawal
+from shared.withdrawals import commands
 from shared.withdrawals.engine import Engine
 from shared.withdrawals.notices import PayoutOutcome, apply_payout_notice
-from shared.withdrawals.sweep import owners_to_hint
 from tests.support.factories import create_user
+from tests.support.idempotency import NoGuard
 from tests.support.simulated_bank import BankClient as BankConsole
 
 ACCOUNT_NUMBER = "50100123451234"
@@ -59,20 +59,17 @@ class World:
 
     async def ask(self, wallet: Account, amount: int = 100_00, bank: str = "hdfc") -> UUID:
         """Ask for a withdrawal, as the API does; its id."""
-        owner_id = owner_of(wallet)
-        claim = claim_for(owner_id, new_token(), method="POST", route="/withdrawals", body={"amount": amount})
-        async with self.sessionmaker.begin() as session:
-            answer = await request_withdrawal(
-                session,
-                owner_id=owner_id,
-                claim=claim,
-                bank=bank,
-                account_number=ACCOUNT_NUMBER,
-                ifsc="ICIC0001234",
-                account_holder="Asha Rao",
-                amount=amount,
-                limits=MovementLimits(),
-            )
+        answer = await commands.request(
+            WITHDRAW.request(owner_of(wallet), new_token()),
+            bank=bank,
+            account_number=ACCOUNT_NUMBER,
+            ifsc="ICIC0001234",
+            account_holder="Asha Rao",
+            amount=amount,
+            sessionmaker=self.sessionmaker,
+            guard=NoGuard(),
+            limits=MovementLimits(),
+        )
         return UUID(answer.body["id"])
 
     async def row(self, withdrawal_id: UUID) -> Withdrawal:
@@ -127,7 +124,7 @@ class World:
         deadline = time.monotonic() + seconds
         while not await is_done():
             assert time.monotonic() < deadline, f"not within {seconds} s"
-            due = await owners_to_hint(self.sessionmaker, 10_000)
+            due = await self.engine.owners_due(10_000)
             await asyncio.gather(*(self.engine.advance(owner) for owner in due if owner in self.owners))
             await asyncio.sleep(0.005)
 

@@ -14,7 +14,7 @@ from shared.ledger.errors import LimitName
 from shared.ledger.limits import Limits
 from shared.money import MAX_MOVEMENT_PAISE
 from shared.transfers.limits import sending_limits, sent_on
-from shared.withdrawals.commands import withdrawal_limits, withdrawn
+from shared.withdrawals.limits import withdrawal_limits, withdrawn_on
 
 router = APIRouter(tags=["limits"])
 
@@ -80,7 +80,7 @@ async def get_limits(
         resets_at=transfer.day.ends_at,
         amount=amount,
         transfer=_shown(transfer, sent_on(transfer.day, wallet), amount),
-        withdrawal=_shown(withdrawal, await withdrawn(session, caller.owner_id, withdrawal.day), amount),
+        withdrawal=_shown(withdrawal, await withdrawn_on(session, withdrawal.day, owner_id=caller.owner_id), amount),
     )
 
 

@@ -1,4 +1,4 @@
-"""Adding money: how much from which bank, the way to the bank's own page, and what became of it."""
+"""Pages that add money: choose the amount and the bank, go to the bank's own page, and see what became of it."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from services.user_app.api.on_ramps import BankCode, OnRampIn, start_once
-from services.user_app.banks import Banks, CurrentBanks
+from services.user_app.banks import Banks, CurrentBanks, CurrentOnRampSettings
 from shared.auth.tokens import Identity
 from shared.http.dependencies import Caller, CurrentResources, ReadSession
-from shared.http.fields import Body
+from shared.http.fields import BankCode, Body
+from shared.http.keyed_requests import START_ON_RAMP
 from shared.idempotency.claims import Answer
 from shared.ledger.accounts import wallet_of
-from shared.models import OnRamp
 from shared.models.on_ramp import OnRampStatus
-from shared.on_ramps.commands import get_on_ramp, list_on_ramps
+from shared.on_ramps import commands, queries
+from shared.on_ramps.views import OnRampView
 from shared.pages import formatting
 from shared.pages.forms import Form, Rupees, SubmittedForm
 from shared.pages.rendering import render, see_other
@@ -35,7 +35,7 @@ _DECLINED = "It was declined at {bank}. No money was taken."
 
 
 class AddMoneyForm(Body):
-    """What is typed to add money."""
+    """The fields of the form that adds money."""
 
     amount: Rupees
     bank: BankCode
@@ -45,7 +45,7 @@ class AddMoneyForm(Body):
 async def show_add_money(
     request: Request, caller: Caller, resources: CurrentResources, banks: CurrentBanks
 ) -> Response:
-    """The form; `?amount=` in rupees and `?bank=` fill it in."""
+    """The form. `amount` (rupees) and `bank` in the address fill it in."""
     asked = request.query_params
     form = Form({name: asked[name] for name in ("amount", "bank") if name in asked})
     return await _show_form(request, caller, resources, banks, form)
@@ -53,14 +53,29 @@ async def show_add_money(
 
 @router.post("/add-money")
 async def add_money(
-    request: Request, form: SubmittedForm, caller: Caller, resources: CurrentResources, banks: CurrentBanks
+    *,
+    request: Request,
+    form: SubmittedForm,
+    caller: Caller,
+    resources: CurrentResources,
+    banks: CurrentBanks,
+    settings: CurrentOnRampSettings,
 ) -> Response:
-    """Open a netbanking session, and on to the bank; sent again, on to the same session or what became of it."""
+    """Start the on-ramp and go to the bank. The same form submitted again leads to the same session or its result."""
     with form.catching():
         typed = form.read(AddMoneyForm)
-        body = OnRampIn(bank=typed.bank, amount=typed.amount)
-        answer = await retry_while_in_flight(lambda: start_once(resources, banks, caller, form.key, body))
-        return see_other(await _next_place(resources, caller, answer))
+        answer = await retry_while_in_flight(
+            lambda: commands.start(
+                START_ON_RAMP.request(caller.owner_id, form.key),
+                bank=typed.bank,
+                amount=typed.amount,
+                sessionmaker=resources.sessionmaker,
+                clients=banks.clients,
+                guard=resources.guard,
+                settings=settings,
+            )
+        )
+        return see_other(await _next_path(resources, caller, answer))
     return await _show_form(request, caller, resources, banks, form)
 
 
@@ -68,8 +83,8 @@ async def add_money(
 async def show_on_ramp(
     request: Request, caller: Caller, session: ReadSession, banks: CurrentBanks, on_ramp_id: UUID
 ) -> Response:
-    """Where the bank sends people back to. What it shows is what we know: coming back proves nothing."""
-    on_ramp = await get_on_ramp(session, owner_id=caller.owner_id, on_ramp_id=on_ramp_id)
+    """The page that the bank sends people back to. It shows what we know: that they come back proves nothing."""
+    on_ramp = await queries.get_on_ramp(session, owner_id=caller.owner_id, on_ramp_id=on_ramp_id)
     wallet = await wallet_of(session, caller.owner_id)
     bank = banks.clients[on_ramp.bank].bank.name
     return render(
@@ -83,12 +98,12 @@ async def show_on_ramp(
     )
 
 
-async def _next_place(resources: Resources, caller: Identity, answer: Answer) -> str:
-    """The bank's page. A form sent again after its payment was decided is shown that instead."""
+async def _next_path(resources: Resources, caller: Identity, answer: Answer) -> str:
+    """The bank's page. A form submitted again after its payment was decided leads to the on-ramp's own page."""
     on_ramp_id, redirect_url = UUID(answer.body["id"]), answer.body["redirect_url"]
     if answer.is_replayed:
         async with resources.read_sessionmaker() as session:
-            on_ramp = await get_on_ramp(session, owner_id=caller.owner_id, on_ramp_id=on_ramp_id)
+            on_ramp = await queries.get_on_ramp(session, owner_id=caller.owner_id, on_ramp_id=on_ramp_id)
         redirect_url = redirect_url if on_ramp.status is OnRampStatus.PENDING else None
     return redirect_url or f"/on-ramps/{on_ramp_id}"
 
@@ -96,7 +111,7 @@ async def _next_place(resources: Resources, caller: Identity, answer: Answer) ->
 async def _show_form(request: Request, caller: Identity, resources: Resources, banks: Banks, form: Form) -> Response:
     up = await banks.up()
     async with resources.read_sessionmaker() as session:
-        newest, _ = await list_on_ramps(session, owner_id=caller.owner_id, limit=NEWEST)
+        newest, _ = await queries.list_on_ramps(session, owner_id=caller.owner_id, limit=NEWEST)
     names = {code: client.bank.name for code, client in banks.clients.items()}
     return render(
         request,
@@ -113,5 +128,5 @@ async def _show_form(request: Request, caller: Identity, resources: Resources, b
     )
 
 
-def _failure_in_words(on_ramp: OnRamp, bank: str) -> str:
+def _failure_in_words(on_ramp: OnRampView, bank: str) -> str:
     return _FAILURES.get(on_ramp.failure_reason or "", _DECLINED).format(bank=bank)

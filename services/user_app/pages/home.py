@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
@@ -20,6 +19,7 @@ from shared.transfers.commands import MAX_POTS
 from shared.transfers.queries import list_accounts
 from shared.transfers.statement_lines import with_refunds
 from shared.withdrawals.queries import recent_withdrawals
+from shared.withdrawals.views import WithdrawalView
 
 router = APIRouter()
 
@@ -45,7 +45,7 @@ async def show_home(request: Request, caller: Caller, session: ReadSession) -> R
     )
 
 
-async def _holding(session: AsyncSession, owner_id: UUID) -> list[dict[str, Any]]:
+async def _holding(session: AsyncSession, owner_id: UUID) -> list[WithdrawalView]:
     """The withdrawals for which money is held, oldest first."""
     found = await recent_withdrawals(session, owner_id=owner_id, since=clock.now())
-    return [each for each in found if each["finished_at"] is None]
+    return [each.withdrawal for each in found if each.withdrawal.finished_at is None]

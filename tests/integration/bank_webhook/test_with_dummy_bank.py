@@ -19,7 +19,7 @@ from shared.banks.client import BankClient, clients_for
 from shared.banks.settings import BankEndpoint
 from shared.config import OnRampSettings
 from shared.db.engine import SessionMaker
-from shared.idempotency.claims import claim_for
+from shared.http.keyed_requests import START_ON_RAMP
 from shared.ids import new_token
 from shared.ledger.accounts import wallet_of
 from shared.models import Entry, OnRamp
@@ -27,6 +27,7 @@ from shared.on_ramps import commands
 from tests.support.bank_notices import AXIS_SECRET, HDFC_SECRET, webhook_values
 from tests.support.deadlines import deadline
 from tests.support.factories import create_user
+from tests.support.idempotency import NoGuard
 from tests.support.serving import listening, serving
 from tests.support.waiting import eventually_async
 
@@ -107,12 +108,13 @@ async def test_what_the_person_decides_at_the_bank_arrives_once(
         wallet = await create_user(session)
     assert wallet.owner_id is not None
     answer = await commands.start(
-        sessionmaker,
-        clients=clients,
-        settings=OnRampSettings(user_app_url="https://batua.example"),
-        claim=claim_for(wallet.owner_id, new_token(), method="POST", route="/on-ramps", body={}),
+        START_ON_RAMP.request(wallet.owner_id, new_token()),
         bank=bank,
         amount=AMOUNT,
+        sessionmaker=sessionmaker,
+        clients=clients,
+        guard=NoGuard(),
+        settings=OnRampSettings(user_app_url="https://batua.example"),
     )
     await decide(answer.body["redirect_url"], decision)
     row = await settled(sessionmaker, answer.body["id"])

@@ -19,17 +19,21 @@ from shared.banks.errors import BankUnavailable
 from shared.banks.settings import BankEndpoint
 from shared.config import OnRampSettings
 from shared.db.engine import SessionMaker
+from shared.http.keyed_requests import START_ON_RAMP
 from shared.idempotency import store
-from shared.idempotency.claims import Answer, Claim, claim_for
+from shared.idempotency.claims import Answer
 from shared.idempotency.errors import IdempotencyKeyReused, RequestInFlight
+from shared.idempotency.keyed_request import KeyedRequest
 from shared.ids import new_token
 from shared.models import Account, OnRamp
 from shared.models.on_ramp import OnRampStatus
-from shared.on_ramps import commands
+from shared.on_ramps import commands, queries
 from shared.on_ramps.errors import OnRampNotFound, TooManyOnRamps, UnknownBank
 from shared.on_ramps.settlement import settle
+from shared.on_ramps.views import OnRampView
 from tests.support.bank_notices import create_on_ramp, payment_notice
 from tests.support.factories import create_user
+from tests.support.idempotency import NoGuard
 
 Clients = dict[str, BankClient]
 Misbehave = Callable[..., Awaitable[None]]
@@ -40,10 +44,9 @@ async def a_wallet(sessionmaker: SessionMaker) -> Account:
         return await create_user(session)
 
 
-def claim_of(wallet: Account, *, key: str | None = None, **body: Any) -> Claim:
+def keyed(wallet: Account, *, key: str | None = None) -> KeyedRequest[OnRampView]:
     assert wallet.owner_id is not None
-    asked = {"bank": "hdfc", "amount": 20000, **body}
-    return claim_for(wallet.owner_id, key or new_token(), method="POST", route="/on-ramps", body=asked)
+    return START_ON_RAMP.request(wallet.owner_id, key or new_token())
 
 
 async def rows_of(sessionmaker: SessionMaker, wallet: Account) -> list[OnRamp]:
@@ -54,9 +57,17 @@ async def rows_of(sessionmaker: SessionMaker, wallet: Account) -> list[OnRamp]:
 
 @pytest.fixture
 def start(sessionmaker: SessionMaker, clients: Clients, settings: OnRampSettings) -> Callable[..., Awaitable[Answer]]:
-    async def start(claim: Claim, *, bank: str = "hdfc", through: Clients | None = None) -> Answer:
+    async def start(
+        request: KeyedRequest[OnRampView], *, bank: str = "hdfc", amount: int = 20000, through: Clients | None = None
+    ) -> Answer:
         return await commands.start(
-            sessionmaker, clients=through or clients, settings=settings, claim=claim, bank=bank, amount=20000
+            request,
+            bank=bank,
+            amount=amount,
+            sessionmaker=sessionmaker,
+            clients=through or clients,
+            guard=NoGuard(),
+            settings=settings,
         )
 
     return start
@@ -68,7 +79,7 @@ async def test_the_answer_sends_the_person_to_the_banks_page(
     wallet = await a_wallet(sessionmaker)
     before = clock.now()
     with clock.reading(lambda: before):
-        answer = await start(claim_of(wallet))
+        answer = await start(keyed(wallet))
     (row,) = await rows_of(sessionmaker, wallet)
     assert (answer.status, answer.is_replayed) == (201, False)
     assert answer.body | {"id": str(row.id), "status": "pending", "bank": "hdfc", "amount": 20000} == answer.body
@@ -85,19 +96,19 @@ async def test_the_same_key_again_gets_the_same_answer_and_no_second_session(
     sessionmaker: SessionMaker, start: Any
 ) -> None:
     wallet = await a_wallet(sessionmaker)
-    claim = claim_of(wallet)
-    first = await start(claim)
-    again = await start(claim)
+    request = keyed(wallet)
+    first = await start(request)
+    again = await start(request)
     assert (again.status, again.body, again.is_replayed) == (first.status, first.body, True)
     assert len(await rows_of(sessionmaker, wallet)) == 1
     with pytest.raises(IdempotencyKeyReused):
-        await start(claim_of(wallet, key=claim.key, amount=1))
+        await start(keyed(wallet, key=request.key), amount=1)
 
 
 async def test_of_ten_at_once_with_one_key_one_opens(sessionmaker: SessionMaker, start: Any) -> None:
     wallet = await a_wallet(sessionmaker)
-    claim = claim_of(wallet)
-    results = await asyncio.gather(*(start(claim) for _ in range(10)), return_exceptions=True)
+    request = keyed(wallet)
+    results = await asyncio.gather(*(start(request) for _ in range(10)), return_exceptions=True)
     answers = [result for result in results if isinstance(result, Answer)]
     assert {type(result) for result in results} <= {Answer, RequestInFlight}
     assert len({answer.body["id"] for answer in answers}) == 1
@@ -107,7 +118,7 @@ async def test_of_ten_at_once_with_one_key_one_opens(sessionmaker: SessionMaker,
 async def test_a_bank_we_do_not_know_leaves_no_trace(sessionmaker: SessionMaker, start: Any) -> None:
     wallet = await a_wallet(sessionmaker)
     with pytest.raises(UnknownBank) as refused:
-        await start(claim_of(wallet), bank="sbi")
+        await start(keyed(wallet), bank="sbi")
     assert [error.field for error in refused.value.errors] == ["bank"]
     assert await rows_of(sessionmaker, wallet) == []
 
@@ -117,14 +128,14 @@ async def test_a_bank_that_gives_no_session_fails_the_row_and_frees_the_key(
     sessionmaker: SessionMaker, misbehave: Misbehave, start: Any, faults: dict[str, Any]
 ) -> None:
     wallet = await a_wallet(sessionmaker)
-    claim = claim_of(wallet)
+    request = keyed(wallet)
     await misbehave("hdfc", **faults)
     with pytest.raises(BankUnavailable):
-        await start(claim)
+        await start(request)
     (row,) = await rows_of(sessionmaker, wallet)
     assert (row.status, row.failure_reason, row.next_enquiry_at) == ("failure", "bank_unavailable", None)
     await misbehave("hdfc")
-    assert (await start(claim)).is_replayed is False
+    assert (await start(request)).is_replayed is False
     assert [row.status for row in await rows_of(sessionmaker, wallet)] == ["failure", "pending"]
 
 
@@ -134,29 +145,31 @@ async def test_a_wrong_key_at_the_bank_is_the_banks_unavailability(
     wallet = await a_wallet(sessionmaker)
     client = BankClient(BankEndpoint(code="hdfc", name="HDFC", url=f"{bank_url}/hdfc", api_key=SecretStr("wrong")), 1)
     with pytest.raises(BankUnavailable) as unavailable:
-        await start(claim_of(wallet), through={"hdfc": client})
+        await start(keyed(wallet), through={"hdfc": client})
     await client.aclose()
     assert unavailable.value.retry_after_seconds > 0
 
 
-async def leave_behind(sessionmaker: SessionMaker, wallet: Account, claim: Claim, *, seconds_ago: int) -> OnRamp:
+async def leave_behind(
+    sessionmaker: SessionMaker, wallet: Account, request: KeyedRequest[OnRampView], *, seconds_ago: int
+) -> OnRamp:
     """What a process leaves that died while it was asking the bank."""
     async with sessionmaker.begin() as session:
-        assert await store.claim_one(session, claim) is None
+        assert await store.claim_one(session, request.claim(bank="hdfc", amount=20000)) is None
         on_ramp = await create_on_ramp(session, wallet, is_opened=False)
-        on_ramp.idempotency_key = claim.key
+        on_ramp.idempotency_key = request.key
         await session.execute(
             text("UPDATE idempotency_keys SET created_at = :then WHERE key = :key"),
-            {"then": clock.now() - timedelta(seconds=seconds_ago), "key": claim.key},
+            {"then": clock.now() - timedelta(seconds=seconds_ago), "key": request.key},
         )
     return on_ramp
 
 
 async def test_a_retry_after_a_crash_takes_up_the_row_that_was_left(sessionmaker: SessionMaker, start: Any) -> None:
     wallet = await a_wallet(sessionmaker)
-    claim = claim_of(wallet)
-    left = await leave_behind(sessionmaker, wallet, claim, seconds_ago=31)
-    answer = await start(claim)
+    request = keyed(wallet)
+    left = await leave_behind(sessionmaker, wallet, request, seconds_ago=31)
+    answer = await start(request)
     assert answer.body["id"] == str(left.id)
     (row,) = await rows_of(sessionmaker, wallet)
     assert row.token is not None
@@ -164,10 +177,10 @@ async def test_a_retry_after_a_crash_takes_up_the_row_that_was_left(sessionmaker
 
 async def test_a_request_that_may_be_under_way_is_not_taken_up(sessionmaker: SessionMaker, start: Any) -> None:
     wallet = await a_wallet(sessionmaker)
-    claim = claim_of(wallet)
-    await leave_behind(sessionmaker, wallet, claim, seconds_ago=5)
+    request = keyed(wallet)
+    await leave_behind(sessionmaker, wallet, request, seconds_ago=5)
     with pytest.raises(RequestInFlight):
-        await start(claim)
+        await start(request)
 
 
 async def test_two_tries_of_one_request_end_with_one_session(
@@ -175,16 +188,16 @@ async def test_two_tries_of_one_request_end_with_one_session(
 ) -> None:
     """The first was only slow, the key was taken for abandoned: both get the same session, by its reference."""
     wallet = await a_wallet(sessionmaker)
-    claim = claim_of(wallet)
+    request = keyed(wallet)
     await misbehave("hdfc", latency_ms=400)
-    slow = asyncio.create_task(start(claim))
+    slow = asyncio.create_task(start(request))
     await until_row(sessionmaker, wallet)
     async with sessionmaker.begin() as session:
         await session.execute(
             text("UPDATE idempotency_keys SET created_at = created_at - interval '1 minute' WHERE key = :key"),
-            {"key": claim.key},
+            {"key": request.key},
         )
-    second = await start(claim)
+    second = await start(request)
     first = await slow
     assert first.body == second.body
     assert len(await rows_of(sessionmaker, wallet)) == 1
@@ -205,9 +218,9 @@ async def test_a_caller_who_leaves_leaves_nothing_undone(
     sessionmaker: SessionMaker, misbehave: Misbehave, start: Any, faults: dict[str, Any]
 ) -> None:
     wallet = await a_wallet(sessionmaker)
-    claim = claim_of(wallet)
+    request = keyed(wallet)
     await misbehave("hdfc", **faults)
-    work = asyncio.create_task(start(claim))
+    work = asyncio.create_task(start(request))
     row = await until_row(sessionmaker, wallet)
     work.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -216,10 +229,10 @@ async def test_a_caller_who_leaves_leaves_nothing_undone(
     await misbehave("hdfc")
     if faults["latency_ms"] < 1000:
         assert row.token is not None
-        assert (await start(claim)).is_replayed
+        assert (await start(request)).is_replayed
     else:
         assert row.status == "failure"
-        assert not (await start(claim)).is_replayed
+        assert not (await start(request)).is_replayed
 
 
 async def test_a_row_given_up_while_the_bank_was_asked_is_not_offered_but_its_token_is_kept(
@@ -227,7 +240,7 @@ async def test_a_row_given_up_while_the_bank_was_asked_is_not_offered_but_its_to
 ) -> None:
     wallet = await a_wallet(sessionmaker)
     await misbehave("hdfc", latency_ms=400)
-    work = asyncio.create_task(start(claim_of(wallet)))
+    work = asyncio.create_task(start(keyed(wallet)))
     row = await until_row(sessionmaker, wallet)
     async with sessionmaker.begin() as session:
         given_up = await session.get_one(OnRamp, row.id)
@@ -244,7 +257,7 @@ async def test_a_try_that_fails_after_another_got_the_session_answers_with_it(
 ) -> None:
     wallet = await a_wallet(sessionmaker)
     await misbehave("hdfc", latency_ms=1500)
-    work = asyncio.create_task(start(claim_of(wallet)))
+    work = asyncio.create_task(start(keyed(wallet)))
     row = await until_row(sessionmaker, wallet)
     async with sessionmaker.begin() as session:
         opened = await session.get_one(OnRamp, row.id)
@@ -255,7 +268,7 @@ async def test_a_try_that_fails_after_another_got_the_session_answers_with_it(
 async def test_a_token_the_bank_gave_before_is_no_session(sessionmaker: SessionMaker, start: Any) -> None:
     """The second row would be settled by the first's payment."""
     wallet = await a_wallet(sessionmaker)
-    first = await start(claim_of(wallet))
+    first = await start(keyed(wallet))
     (row,) = await rows_of(sessionmaker, wallet)
 
     async def again(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -269,7 +282,7 @@ async def test_a_token_the_bank_gave_before_is_no_session(sessionmaker: SessionM
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     client = BankClient(BankEndpoint(code="hdfc", name="HDFC", url=url, api_key=SecretStr("k")), 1)
     with pytest.raises(BankUnavailable):
-        await start(claim_of(wallet), through={"hdfc": client})
+        await start(keyed(wallet), through={"hdfc": client})
     await client.aclose()
     server.close()
     rows = await rows_of(sessionmaker, wallet)
@@ -284,11 +297,11 @@ async def test_nobody_sees_what_is_not_theirs(sessionmaker: SessionMaker) -> Non
     async with sessionmaker.begin() as session:
         on_ramp = await create_on_ramp(session, mine)
     async with sessionmaker() as session:
-        found = await commands.get_on_ramp(session, owner_id=mine.owner_id, on_ramp_id=on_ramp.id)
+        found = await queries.get_on_ramp(session, owner_id=mine.owner_id, on_ramp_id=on_ramp.id)
         assert found.id == on_ramp.id
         with pytest.raises(OnRampNotFound):
-            await commands.get_on_ramp(session, owner_id=yours.owner_id, on_ramp_id=on_ramp.id)
-        assert await commands.list_on_ramps(session, owner_id=yours.owner_id, limit=5) == ([], None)
+            await queries.get_on_ramp(session, owner_id=yours.owner_id, on_ramp_id=on_ramp.id)
+        assert await queries.list_on_ramps(session, owner_id=yours.owner_id, limit=5) == ([], None)
 
 
 async def test_pages_go_from_the_newest_to_the_oldest_and_end(sessionmaker: SessionMaker) -> None:
@@ -300,7 +313,7 @@ async def test_pages_go_from_the_newest_to_the_oldest_and_end(sessionmaker: Sess
     before: UUID | None = None
     for size in (2, 2, 1):
         async with sessionmaker() as session:
-            page, before = await commands.list_on_ramps(session, owner_id=wallet.owner_id, limit=2, before=before)
+            page, before = await queries.list_on_ramps(session, owner_id=wallet.owner_id, limit=2, before=before)
         assert len(page) == size
         seen += [row.id for row in page]
     assert before is None
@@ -311,19 +324,19 @@ async def test_one_owner_has_only_so_many_open_at_once_however_fast_they_ask(
     sessionmaker: SessionMaker, start: Any
 ) -> None:
     wallet, other = await a_wallet(sessionmaker), await a_wallet(sessionmaker)
-    asked = [start(claim_of(wallet)) for _ in range(commands.MAX_PENDING + 5)]
+    asked = [start(keyed(wallet)) for _ in range(commands.MAX_PENDING + 5)]
     answers = await asyncio.gather(*asked, return_exceptions=True)
     refused = [answer for answer in answers if isinstance(answer, TooManyOnRamps)]
     assert (len(refused), len(answers) - len(refused)) == (5, commands.MAX_PENDING)
     assert 590 < refused[0].retry_after_seconds <= 601
     assert len(await rows_of(sessionmaker, wallet)) == commands.MAX_PENDING
-    assert (await start(claim_of(other))).status == 201
+    assert (await start(keyed(other))).status == 201
 
     ended = (await rows_of(sessionmaker, wallet))[0]
     async with sessionmaker.begin() as session:
         await settle(session, payment_notice(ended))
-    again = claim_of(wallet)
+    again = keyed(wallet)
     assert (await start(again)).status == 201
     with pytest.raises(TooManyOnRamps):
-        await start(claim_of(wallet))
+        await start(keyed(wallet))
     assert (await start(again)).is_replayed

@@ -12,13 +12,14 @@ from typer.testing import CliRunner
 from infra.cli.main import app
 from shared.config import MovementLimits
 from shared.errors import BatuaError
-from shared.idempotency.claims import Answer, claim_for
+from shared.http.keyed_requests import WITHDRAW
+from shared.http.withdrawals import WithdrawalWithTimelineOut
+from shared.idempotency.claims import Answer
 from shared.idempotency.errors import IdempotencyKeyReused
 from shared.ids import new_id
 from shared.ledger.errors import InsufficientFunds, LimitExceeded
 from shared.models import Account
 from shared.withdrawals import commands
-from shared.withdrawals.commands import cancel_withdrawal, request_withdrawal
 from shared.withdrawals.errors import (
     AlreadySent,
     BankBeingAsked,
@@ -27,9 +28,10 @@ from shared.withdrawals.errors import (
     WithdrawalInvalid,
     WithdrawalNotFound,
 )
-from shared.withdrawals.queries import get_withdrawal, list_withdrawals
-from shared.withdrawals.review import list_review, resolve
+from shared.withdrawals.queries import get_withdrawal, list_under_review, list_withdrawals
 from shared.withdrawals.states import Paid, PayoutRefused
+from shared.withdrawals.views import WithdrawalDetail
+from tests.support.idempotency import NoGuard
 from tests.support.withdrawal_world import ACCOUNT_NUMBER, World, owner_of, past
 
 GOOD = {"bank": "hdfc", "account_number": ACCOUNT_NUMBER, "ifsc": "ICIC0001234", "account_holder": "Asha Rao"}
@@ -40,19 +42,23 @@ async def ask_with_key(
     world: World, wallet: Account, key: str = "one", limits: MovementLimits = GENEROUS, **changed: Any
 ) -> Answer:
     body: dict[str, Any] = {**GOOD, "amount": 100_00, **changed}
-    claim = claim_for(owner_of(wallet), key, method="POST", route="/withdrawals", body=body)
-    async with world.sessionmaker.begin() as session:
-        return await request_withdrawal(session, owner_id=owner_of(wallet), claim=claim, limits=limits, **body)
+    request = WITHDRAW.request(owner_of(wallet), key)
+    return await commands.request(request, sessionmaker=world.sessionmaker, guard=NoGuard(), limits=limits, **body)
 
 
 async def cancel(world: World, wallet: Account, withdrawal_id: UUID) -> dict[str, Any]:
     async with world.sessionmaker.begin() as session:
-        return await cancel_withdrawal(session, owner_id=owner_of(wallet), withdrawal_id=withdrawal_id)
+        return shown(await commands.cancel(session, owner_id=owner_of(wallet), withdrawal_id=withdrawal_id))
 
 
 async def look(world: World, wallet: Account, withdrawal_id: UUID) -> dict[str, Any]:
     async with world.sessionmaker() as session:
-        return await get_withdrawal(session, owner_id=owner_of(wallet), withdrawal_id=withdrawal_id)
+        return shown(await get_withdrawal(session, owner_id=owner_of(wallet), withdrawal_id=withdrawal_id))
+
+
+def shown(detail: WithdrawalDetail) -> dict[str, Any]:
+    """As the API shows it."""
+    return WithdrawalWithTimelineOut.of_detail(detail).model_dump(mode="json")
 
 
 async def test_asking_holds_the_money_and_queues_it(world: World) -> None:
@@ -220,7 +226,7 @@ async def test_a_list_is_read_page_by_page_newest_first(world: World) -> None:
     while True:
         async with world.sessionmaker() as session:
             items, before = await list_withdrawals(session, owner_id=owner_of(wallet), limit=2, before=before)
-        pages.append([item["id"] for item in items])
+        pages.append([str(item.id) for item in items])
         if before is None:
             break
     assert pages == [withdrawals[4:2:-1], withdrawals[2:0:-1], withdrawals[0:1]]
@@ -236,7 +242,7 @@ async def under_review(world: World) -> tuple[Account, UUID]:
 
 async def decide_by_hand(world: World, withdrawal_id: UUID, fact: Paid | PayoutRefused) -> str:
     async with world.sessionmaker.begin() as session:
-        return (await resolve(session, withdrawal_id=withdrawal_id, fact=fact)).status
+        return await commands.resolve(session, withdrawal_id=withdrawal_id, fact=fact)
 
 
 @pytest.mark.parametrize(
@@ -246,7 +252,7 @@ async def decide_by_hand(world: World, withdrawal_id: UUID, fact: Paid | PayoutR
 async def test_an_operator_ends_what_needs_review(world: World, fact: Any, status: str, money: Any) -> None:
     wallet, withdrawal = await under_review(world)
     async with world.sessionmaker() as session:
-        assert withdrawal in [row.id for row in await list_review(session)]
+        assert withdrawal in [row.id for row in await list_under_review(session)]
     assert await decide_by_hand(world, withdrawal, fact) == status
     assert await world.money(wallet) == money
     assert (await world.kinds(withdrawal))[-1] in ("resolved_paid", "resolved_failed")

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
 
+from shared.http.on_ramps import on_ramp_body
 from shared.ids import new_id
 from shared.models import OnRamp
 from shared.models.on_ramp import OnRampStatus
 from shared.on_ramps.errors import UnknownBank
-from shared.on_ramps.views import body_of
+from shared.on_ramps.views import view_of
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 600, UTC)
 
@@ -29,7 +30,7 @@ def an_on_ramp() -> OnRamp:
 
 def test_a_pending_one_is_shown_with_where_to_go() -> None:
     on_ramp = an_on_ramp()
-    assert body_of(on_ramp) == {
+    assert on_ramp_body(view_of(on_ramp)) == {
         "id": str(on_ramp.id),
         "status": "pending",
         "bank": "hdfc",
@@ -47,7 +48,7 @@ def test_a_settled_one_is_shown_with_its_transfer_and_times_in_utc() -> None:
     on_ramp = an_on_ramp()
     on_ramp.status, on_ramp.transfer_id = OnRampStatus.SUCCESS, new_id()
     on_ramp.settled_at = MOMENT.astimezone(timezone(timedelta(hours=5, minutes=30)))
-    shown = body_of(on_ramp)
+    shown = on_ramp_body(view_of(on_ramp))
     assert shown["transfer_id"] == str(on_ramp.transfer_id)
     assert shown["settled_at"] == "2026-01-02T03:04:05.000600Z"
 

@@ -1,0 +1,68 @@
+"""On-ramps as JSON: what JSON routes answer, what is stored beside a key, and what events show. Amounts in paise."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+from shared.clock import rfc3339
+from shared.models.on_ramp import OnRampStatus
+from shared.on_ramps.views import OnRampView
+
+
+class OnRampOut(BaseModel):
+    """Money on its way in. The person approves it at `redirect_url`; only the bank's own word makes it `success`."""
+
+    id: UUID
+    status: OnRampStatus
+    bank: str
+    amount: int
+    currency: str
+    redirect_url: str | None
+    failure_reason: str | None
+    transfer_id: UUID | None
+    created_at: datetime
+    settled_at: datetime | None
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "0199f0c2-6f2c-7a55-9c07-2f6a4f6d1f10",
+                    "status": "pending",
+                    "bank": "hdfc",
+                    "amount": 200000,
+                    "currency": "INR",
+                    "redirect_url": "https://netbanking.example/hdfc/netbanking/tok_1",
+                    "failure_reason": None,
+                    "transfer_id": None,
+                    "created_at": "2026-11-20T09:30:00.123456Z",
+                    "settled_at": None,
+                }
+            ]
+        }
+    )
+
+    @classmethod
+    def of(cls, on_ramp: OnRampView) -> OnRampOut:
+        """The on-ramp as JSON."""
+        return cls.model_validate(on_ramp, from_attributes=True)
+
+
+def on_ramp_body(on_ramp: OnRampView) -> dict[str, Any]:
+    """An `OnRampOut`."""
+    return {
+        "id": str(on_ramp.id),
+        "status": on_ramp.status.value,
+        "bank": on_ramp.bank,
+        "amount": on_ramp.amount,
+        "currency": on_ramp.currency,
+        "redirect_url": on_ramp.redirect_url,
+        "failure_reason": on_ramp.failure_reason,
+        "transfer_id": None if on_ramp.transfer_id is None else str(on_ramp.transfer_id),
+        "created_at": rfc3339(on_ramp.created_at),
+        "settled_at": None if on_ramp.settled_at is None else rfc3339(on_ramp.settled_at),
+    }

@@ -1,0 +1,140 @@
+"""What the flow tells of a withdrawal. Amounts in paise, times in UTC; account numbers are masked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from shared.banks.account_numbers import masked
+from shared.models import Withdrawal
+from shared.models.withdrawal import WithdrawalStatus
+from shared.withdrawals.states import EventFacts, EventKind
+
+
+class WaitingFor(StrEnum):
+    """What has to happen before a withdrawal goes on."""
+
+    EARLIER_WITHDRAWAL = "earlier_withdrawal"
+    """The owner's withdrawals before it have to end."""
+    WORKER = "worker"
+    """A worker has to take it from the queue."""
+    BANK_ANSWER = "bank_answer"
+    BANK_AVAILABLE = "bank_available"
+    REVIEW = "review"
+    """An operator has to decide."""
+
+
+_WAITING_FOR = {
+    WithdrawalStatus.IN_FLIGHT: WaitingFor.BANK_ANSWER,
+    WithdrawalStatus.UNKNOWN: WaitingFor.BANK_ANSWER,
+    WithdrawalStatus.WAITING: WaitingFor.BANK_AVAILABLE,
+    WithdrawalStatus.NEEDS_REVIEW: WaitingFor.REVIEW,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WithdrawalView:
+    """A withdrawal as its owner sees it.
+
+    `position` is its place in the owner's queue: 1 is carried out now or next, None has ended. `next_check_at` is None
+    while a worker has it, in the queue, and after the end.
+    """
+
+    id: UUID
+    status: WithdrawalStatus
+    bank: str
+    account_number: str
+    ifsc: str
+    account_holder: str
+    amount: int
+    currency: str
+    position: int | None
+    waiting_for: WaitingFor | None
+    next_check_at: datetime | None
+    utr: str | None
+    failure_reason: str | None
+    created_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineEvent:
+    """One thing that happened to a withdrawal. `status` is the withdrawal's status after it."""
+
+    at: datetime
+    status: WithdrawalStatus
+    kind: EventKind
+    facts: EventFacts
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawalDetail:
+    """A withdrawal with its timeline, oldest event first."""
+
+    withdrawal: WithdrawalView
+    timeline: Sequence[TimelineEvent]
+
+
+@dataclass(frozen=True, slots=True)
+class RecentWithdrawal:
+    """A withdrawal with the latest event of its timeline."""
+
+    withdrawal: WithdrawalView
+    latest: TimelineEvent | None
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A bank account that an owner has withdrawn to. `withdrawal_id` is the latest withdrawal to it, and names it.
+
+    Here the account number is whole, for the bank alone: pages show it masked.
+    """
+
+    withdrawal_id: UUID
+    bank: str
+    account_number: str = field(repr=False)
+    ifsc: str
+    account_holder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnderReview:
+    """A withdrawal as an operator sees it. `attempts` counts how often the bank may have been asked to pay."""
+
+    id: UUID
+    bank: str
+    account_number: str
+    amount: int
+    active_since: datetime | None
+    attempts: int
+
+
+def view_of(withdrawal: Withdrawal, *, position: int | None) -> WithdrawalView:
+    """The row as its owner sees it."""
+    has_next_check = withdrawal.status.is_active and withdrawal.status is not WithdrawalStatus.IN_FLIGHT
+    return WithdrawalView(
+        id=withdrawal.id,
+        status=withdrawal.status,
+        bank=withdrawal.bank,
+        account_number=masked(withdrawal.account_number),
+        ifsc=withdrawal.ifsc,
+        account_holder=withdrawal.account_holder,
+        amount=withdrawal.amount,
+        currency=withdrawal.currency,
+        position=position,
+        waiting_for=_waiting_for(withdrawal.status, position),
+        next_check_at=withdrawal.next_attempt_at if has_next_check else None,
+        utr=withdrawal.utr,
+        failure_reason=withdrawal.failure_reason,
+        created_at=withdrawal.created_at,
+        finished_at=withdrawal.finished_at,
+    )
+
+
+def _waiting_for(status: WithdrawalStatus, position: int | None) -> WaitingFor | None:
+    if status is WithdrawalStatus.QUEUED:
+        return WaitingFor.WORKER if position == 1 else WaitingFor.EARLIER_WITHDRAWAL
+    return _WAITING_FOR.get(status)
