@@ -1,4 +1,4 @@
-"""Why somebody is not let in."""
+"""The errors of signing up, signing in, tokens and PINs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shared.errors import Conflict, Forbidden, Locked, TooMany, Unauthenticated,
 
 @dataclass(eq=False)
 class AuthenticationRequired(Unauthenticated):
-    """No token was sent."""
+    """The request has no token."""
 
     code = "authentication_required"
     title = "Sign in first: send a bearer token or the session cookie"
@@ -20,7 +20,7 @@ class AuthenticationRequired(Unauthenticated):
 
 @dataclass(eq=False)
 class TokenInvalid(Unauthenticated):
-    """Not a token of ours, for this app; which of its parts is wrong is nobody's business."""
+    """Not a token that this app issued. The error does not say which part of it is wrong."""
 
     code = "token_invalid"
     title = "This token is not valid here"
@@ -28,7 +28,7 @@ class TokenInvalid(Unauthenticated):
 
 @dataclass(eq=False)
 class TokenExpired(Unauthenticated):
-    """Good once, too old now."""
+    """The token has expired."""
 
     code = "token_expired"
     title = "This session has expired; sign in again"
@@ -36,7 +36,7 @@ class TokenExpired(Unauthenticated):
 
 @dataclass(eq=False)
 class TokenRevoked(Unauthenticated):
-    """Signed out, or the password was changed since."""
+    """The session was signed out, or the password was changed after the token was issued."""
 
     code = "token_revoked"
     title = "This session was signed out; sign in again"
@@ -44,7 +44,7 @@ class TokenRevoked(Unauthenticated):
 
 @dataclass(eq=False)
 class BadCredentials(Unauthenticated):
-    """Says the same whether or not the address is registered."""
+    """Wrong email or password. The error is the same whether or not the email is registered."""
 
     code = "bad_credentials"
     title = "Email and password do not match"
@@ -52,7 +52,7 @@ class BadCredentials(Unauthenticated):
 
 @dataclass(eq=False)
 class EmailTaken(Conflict):
-    """One account of a kind per address."""
+    """A person or a shop is registered with this email."""
 
     code = "email_taken"
     title = "This email address is already registered"
@@ -60,7 +60,7 @@ class EmailTaken(Conflict):
 
 @dataclass(eq=False)
 class CurrentPasswordIncorrect(Forbidden):
-    """A secret changes only for somebody who knows the password, not merely holds a session."""
+    """A change of password or PIN needs the current password; a session alone is not enough."""
 
     code = "current_password_incorrect"
     title = "The current password is not right"
@@ -68,7 +68,7 @@ class CurrentPasswordIncorrect(Forbidden):
 
 @dataclass(eq=False)
 class PinIncorrect(Forbidden):
-    """A wrong PIN, counted. After `attempts_left` more the PIN is locked."""
+    """A wrong PIN. It is counted; after `attempts_left` more the PIN is locked."""
 
     attempts_left: int
 
@@ -77,14 +77,14 @@ class PinIncorrect(Forbidden):
 
     @property
     def detail(self) -> str:
-        """How many tries are left."""
+        """How many attempts are left."""
         tries = "1 try" if self.attempts_left == 1 else f"{self.attempts_left} tries"
         return f"The PIN is not right; {tries} left."
 
 
 @dataclass(eq=False)
 class PinTokenInvalid(Forbidden):
-    """Not a PIN token, too old, or of another session."""
+    """Not a PIN token, expired, of another session, or of an earlier PIN."""
 
     code = "pin_token_invalid"
     title = "This PIN token is not valid for this session; enter the PIN again"
@@ -92,7 +92,7 @@ class PinTokenInvalid(Forbidden):
 
 @dataclass(eq=False)
 class PinLocked(Locked):
-    """Too many wrong PINs; the right one is not looked at either until `locked_until`."""
+    """Too many wrong PINs. Until `locked_until` (UTC) the right PIN is rejected too."""
 
     locked_until: datetime
 
@@ -101,13 +101,13 @@ class PinLocked(Locked):
 
     @property
     def retry_after_seconds(self) -> int:
-        """Until the lock opens."""
+        """Seconds until the lock ends."""
         return max(1, math.ceil((self.locked_until - clock.now()).total_seconds()))
 
 
 @dataclass(eq=False)
 class TooManyAttempts(TooMany):
-    """Too many failed sign-ins for this address or from this place."""
+    """Too many failed sign-ins for this email or from this network address."""
 
     retry_after: int
 
@@ -116,13 +116,13 @@ class TooManyAttempts(TooMany):
 
     @property
     def retry_after_seconds(self) -> int:
-        """Until the oldest failures are forgotten."""
+        """Seconds until the window of the counter ends."""
         return max(1, self.retry_after)
 
 
 @dataclass(eq=False)
 class TooManySignUps(TooMany):
-    """Too many sign-ups from this place; one costs us two slow hashes and a wallet."""
+    """Too many sign-ups from this network address. Each costs two slow hashes and a wallet."""
 
     retry_after: int
 
@@ -131,18 +131,18 @@ class TooManySignUps(TooMany):
 
     @property
     def retry_after_seconds(self) -> int:
-        """Until the oldest of them are forgotten."""
+        """Seconds until the window of the counter ends."""
         return max(1, self.retry_after)
 
 
 @dataclass(eq=False)
 class HashingBusy(Unavailable):
-    """More passwords wait to be checked than can be in reasonable time."""
+    """Too many hashes wait for a core already."""
 
     code = "unavailable"
     title = "Too many sign-ins at once; ask again shortly"
 
     @property
     def retry_after_seconds(self) -> int:
-        """A few hashes later."""
+        """Time for a few hashes."""
         return 2

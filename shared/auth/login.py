@@ -9,7 +9,7 @@ from sqlalchemy import select
 from shared.auth.errors import BadCredentials
 from shared.auth.passwords import Hasher
 from shared.auth.throttle import SignInThrottle
-from shared.auth.tokens import Kind
+from shared.auth.tokens import OwnerKind
 from shared.db.engine import SessionMaker
 from shared.models import Owner
 
@@ -19,7 +19,7 @@ async def sign_in(
     *,
     hasher: Hasher,
     throttle: SignInThrottle,
-    kind: Kind,
+    kind: OwnerKind,
     email: str,
     password: str,
     address: str,
@@ -61,13 +61,13 @@ async def is_right(
 ) -> bool:
     """Whether the password is right, a wrong one counted. Raises TooManyAttempts.
 
-    The count is looked at again once it is our turn: of many guesses at once, those that waited see the failures
+    The count is looked at again once a core is free: of many guesses at once, those that waited see the failures
     of those before them.
     """
     await throttle.check(email, address)
-    async with hasher.turn() as turn:
+    async with hasher.core() as core:
         await throttle.check(email, address)
-        matches = await turn.verify(password, password_hash)
+        matches = await core.verify(password, password_hash)
         if not matches:
             await throttle.count_failure(email, address)
     return matches

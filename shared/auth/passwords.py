@@ -1,4 +1,4 @@
-"""bcrypt, off the event loop and never more at once than there are cores."""
+"""Hashing with bcrypt: in threads, off the event loop, at most one hash per core at a time."""
 
 from __future__ import annotations
 
@@ -14,92 +14,92 @@ from typing import TypeVar
 import bcrypt
 
 from shared.auth.errors import HashingBusy
+from shared.auth.rules import MAX_PASSWORD_BYTES
 from shared.config import PasswordSettings
 
 MAX_WAITING = 512
-MAX_BYTES = 72
-"""What bcrypt reads; it refuses more."""
+"""How many hashes may wait for a core."""
 _DIGEST_LENGTH = 31
 
 Result = TypeVar("Result")
 
 
 class Hasher:
-    """Hashes and checks passwords and PINs. Strings are at most 72 bytes (checked where they come in)."""
+    """Hashes and compares passwords and PINs. What it hashes has at most 72 bytes; the input types check that."""
 
     def __init__(self, settings: PasswordSettings) -> None:
         self._rounds = settings.bcrypt_rounds
         self._pepper = settings.pin_pepper.get_secret_value().encode()
         threads = max(1, os.cpu_count() or 1)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="bcrypt")
-        self._turns = asyncio.Semaphore(threads)
+        self._cores = asyncio.Semaphore(threads)
         self._waiting = 0
-        # A well-formed hash of nothing: comparing with it costs as much as with a real one.
-        self._nobody = (bcrypt.gensalt(self._rounds) + b"." * _DIGEST_LENGTH).decode()
+        # A well-formed hash that no password has. Comparing with it costs as much as with a real one.
+        self._no_hash = (bcrypt.gensalt(self._rounds) + b"." * _DIGEST_LENGTH).decode()
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[Turn]:
-        """A core to hash on. What is looked at inside is at most a few hashes old, however many wait outside.
+    async def core(self) -> AsyncIterator[HashingCore]:
+        """Wait for a core to hash on. Raises HashingBusy if MAX_WAITING others wait already.
 
-        Raises HashingBusy when too many wait already.
+        What the caller reads inside the block is at most one hash old, however long it waited for the core.
         """
         if self._waiting >= MAX_WAITING:
             raise HashingBusy
         self._waiting += 1
         try:
-            await self._turns.acquire()
+            await self._cores.acquire()
         finally:
             self._waiting -= 1
         try:
-            yield Turn(self)
+            yield HashingCore(self)
         finally:
-            self._turns.release()
+            self._cores.release()
 
     async def hash_password(self, password: str) -> str:
-        """The bcrypt hash to store."""
-        async with self.turn():
+        """The bcrypt hash to store. Raises HashingBusy."""
+        async with self.core():
             return await self._run(lambda: bcrypt.hashpw(password.encode(), bcrypt.gensalt(self._rounds)).decode())
 
     async def hash_pin(self, pin: str) -> str:
-        """The bcrypt hash to store of the peppered PIN: a stolen database alone cannot be searched for PINs."""
+        """The bcrypt hash to store of the peppered PIN: without the pepper, a stolen hash does not lead to the PIN."""
         return await self.hash_password(self.peppered(pin))
 
     async def verify_pin(self, pin: str, pin_hash: str) -> bool:
-        """Whether the PIN is the one that was hashed."""
-        async with self.turn() as turn:
-            return await turn.verify_pin(pin, pin_hash)
+        """Whether the PIN has this hash. Raises HashingBusy."""
+        async with self.core() as core:
+            return await core.verify_pin(pin, pin_hash)
 
     def close(self) -> None:
-        """Let the threads go."""
+        """Stop the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def compare(self, password: str, password_hash: str | None) -> bool:
-        """For a Turn: compare, or for nobody do the same work and say no."""
-        # Half a surrogate pair can be sent, though never stored: it is a wrong password like any other.
+        """For HashingCore: whether the password has this hash. False after the same work if there is no hash."""
+        # JSON can carry half of a surrogate pair. No stored password has one, so it is a wrong password.
         given = password.encode("utf-8", "surrogatepass")
-        is_possible = password_hash is not None and len(given) <= MAX_BYTES
-        stored = (password_hash if is_possible and password_hash else self._nobody).encode()
-        matches = await self._run(lambda: bcrypt.checkpw(given[:MAX_BYTES], stored))
+        is_possible = password_hash is not None and len(given) <= MAX_PASSWORD_BYTES
+        stored = (password_hash if is_possible and password_hash else self._no_hash).encode()
+        matches = await self._run(lambda: bcrypt.checkpw(given[:MAX_PASSWORD_BYTES], stored))
         return matches and is_possible
 
     def peppered(self, pin: str) -> str:
-        """For a Turn: what is hashed in the PIN's place."""
+        """For HashingCore: the keyed hash of the PIN, which bcrypt hashes again."""
         return hmac.new(self._pepper, pin.encode(), hashlib.sha256).hexdigest()
 
     async def _run(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
 
-class Turn:
-    """A core of one's own for as long as the block lasts."""
+class HashingCore:
+    """One core, held until the block of `Hasher.core` ends."""
 
     def __init__(self, hasher: Hasher) -> None:
         self._hasher = hasher
 
     async def verify(self, password: str, password_hash: str | None) -> bool:
-        """Whether the password is the one that was hashed; the same work when there is no hash at all."""
+        """Whether the password has this hash. False after the same work if there is no hash."""
         return await self._hasher.compare(password, password_hash)
 
     async def verify_pin(self, pin: str, pin_hash: str) -> bool:
-        """Whether the PIN is the one that was hashed."""
+        """Whether the PIN has this hash."""
         return await self._hasher.compare(self._hasher.peppered(pin), pin_hash)

@@ -1,7 +1,7 @@
-"""The PIN that guards every movement of money, and its lockout: five wrong in fifteen minutes, kept in Postgres.
+"""The PIN that every movement of money needs, and its lock: five wrong PINs within fifteen minutes, by default.
 
-A wrong PIN is written in a transaction of its own, so that the refusal it causes cannot roll it back. However many
-guesses come at once, no more than five of them are ever told that they are wrong.
+Wrong PINs are counted in Postgres, each in a database transaction of its own, so that the error it causes does not roll
+the count back. However many wrong PINs arrive at once, at most five are answered with PinIncorrect.
 """
 
 from __future__ import annotations
@@ -26,32 +26,29 @@ from shared.models import Owner, PinFailure
 async def check(
     sessionmaker: SessionMaker, *, hasher: Hasher, settings: PasswordSettings, owner_id: UUID, pin: str
 ) -> str:
-    """The PIN's hash, when it is right. Raises PinIncorrect (counted) or PinLocked (whether it is right or not)."""
-    async with sessionmaker() as session:  # before the expensive part, and no lock held during it
-        await _refuse_while_locked(session, settings, owner_id)
-    # Looked at again once it is our turn: of many guesses at once, those that waited are not even compared.
-    async with hasher.turn() as turn:
+    """Check the PIN and answer its hash. Raises PinIncorrect (counted), PinLocked (right PIN or not), HashingBusy."""
+    async with sessionmaker() as session:  # before the expensive hash, and no lock is held during it
+        await _raise_if_locked(session, settings, owner_id)
+    # Checked again once a core is free: of many wrong PINs at once, those that waited are not even compared.
+    async with hasher.core() as core:
         async with sessionmaker() as session:
-            await _refuse_while_locked(session, settings, owner_id)
+            await _raise_if_locked(session, settings, owner_id)
             pin_hash = await session.scalar(select(Owner.pin_hash).where(Owner.id == owner_id))
         if pin_hash is None:
             raise TokenInvalid
-        if not await turn.verify_pin(pin, pin_hash):
+        if not await core.verify_pin(pin, pin_hash):
             raise await _count_failure(sessionmaker, settings, owner_id)
     async with sessionmaker() as session:
-        await _refuse_while_locked(session, settings, owner_id)
+        await _raise_if_locked(session, settings, owner_id)
     return pin_hash
 
 
 async def check_token(
     sessionmaker: SessionMaker, *, tokens: Tokens, settings: PasswordSettings, identity: Identity, pin_token: str
 ) -> None:
-    """Return when the token stands for the PIN that its owner has now, and that PIN is not locked.
-
-    Raises PinTokenInvalid, PinLocked.
-    """
+    """Check that the token stands for the PIN that the owner has now. Raises PinTokenInvalid, PinLocked."""
     async with sessionmaker() as session:
-        await _refuse_while_locked(session, settings, identity.owner_id)
+        await _raise_if_locked(session, settings, identity.owner_id)
         pin_hash = await session.scalar(select(Owner.pin_hash).where(Owner.id == identity.owner_id))
     if pin_hash is None:
         raise TokenInvalid
@@ -59,8 +56,9 @@ async def check_token(
 
 
 async def _count_failure(sessionmaker: SessionMaker, settings: PasswordSettings, owner_id: UUID) -> BatuaError:
+    """Count one wrong PIN and answer the error to raise."""
     async with sessionmaker.begin() as session:
-        # One guess at a time from here: the count below is exact.
+        # One wrong PIN of an owner at a time from here on, so that the count is exact.
         await session.execute(select(Owner.id).where(Owner.id == owner_id).with_for_update(key_share=True))
         now = clock.now()
         window = timedelta(seconds=settings.pin_window_seconds)
@@ -74,7 +72,7 @@ async def _count_failure(sessionmaker: SessionMaker, settings: PasswordSettings,
         return PinIncorrect(attempts_left=settings.pin_attempts - len(failures) - 1)
 
 
-async def _refuse_while_locked(session: AsyncSession, settings: PasswordSettings, owner_id: UUID) -> None:
+async def _raise_if_locked(session: AsyncSession, settings: PasswordSettings, owner_id: UUID) -> None:
     failures = await _recent_failures(session, settings, owner_id, clock.now())
     if len(failures) >= settings.pin_attempts:
         raise PinLocked(locked_until=failures[-1] + timedelta(seconds=settings.pin_window_seconds))
@@ -83,7 +81,7 @@ async def _refuse_while_locked(session: AsyncSession, settings: PasswordSettings
 async def _recent_failures(
     session: AsyncSession, settings: PasswordSettings, owner_id: UUID, now: datetime
 ) -> list[datetime]:
-    """The newest failures that still count, newest first, at most as many as it takes to lock."""
+    """The times of the failures within the window, newest first; at most as many as lock the PIN."""
     statement = (
         select(PinFailure.failed_at)
         .where(

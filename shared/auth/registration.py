@@ -47,7 +47,7 @@ async def register_user(
     owner_id = await _add_owner(session, "user", credentials, is_system=is_system)
     user = User(id=owner_id, first_name=first_name, last_name=last_name)
     session.add(user)
-    base = handles.base_of(first_name, otherwise="wallet")
+    base = handles.handle_base(first_name, otherwise="wallet")
     account = await _open_wallet(session, owner_id, kind="wallet", name="Wallet", base=base)
     await _welcome(session, account, first_name, welcome_balance_paise)
     return user, account
@@ -65,7 +65,7 @@ async def register_merchant(
     owner_id = await _add_owner(session, "merchant", credentials, is_system=False)
     merchant = Merchant(id=owner_id, business_name=business_name, category=category, timezone=timezone)
     session.add(merchant)
-    base = handles.base_of(business_name, otherwise="shop")
+    base = handles.handle_base(business_name, otherwise="shop")
     account = await _open_wallet(session, owner_id, kind="merchant", name=business_name, base=base)
     await _welcome(session, account, business_name, 0)
     return merchant, account

@@ -1,9 +1,8 @@
-"""Slowing down who guesses passwords: failed attempts are counted per email and per address. And who signs up by the
-hundred: sign-ups are counted per address.
+"""Limits on attempts: failed sign-ins are counted per email and per network address, sign-ups per network address.
 
-Counted in Redis, and in this process's memory while Redis is away: fewer are refused then, none are let through
-without being counted at all. An email that nobody registered counts like any other. Of an IPv6 address the /64
-counts: whoever has one address of it has all.
+The counters live in Redis. While Redis is away each process counts in its memory, so the limits are looser but never
+off. An unregistered email is counted like a registered one. IPv6 addresses are counted per /64 network, because one
+caller usually has a whole network.
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ _logger = logging.getLogger(__name__)
 
 IPV6_PREFIX = 64
 
-Use = Callable[[FixedWindowRateLimiter, RateLimitItem, str], Awaitable[None]]
+UseOfCounter = Callable[[FixedWindowRateLimiter, RateLimitItem, str], Awaitable[None]]
 
 
 class SignInThrottle:
-    """Of sign-ins only failures count, a right password costs nothing; of sign-ups every one."""
+    """Counts failed sign-ins and all sign-ups. A sign-in with the right password is not counted."""
 
     def __init__(self, rules: RateLimits, redis: Redis, *, audience: str) -> None:
         self._is_enabled = rules.enabled
@@ -41,7 +40,7 @@ class SignInThrottle:
         self._per_address = parse(rules.login_per_address)
         self._sign_ups_per_address = parse(rules.sign_ups_per_address)
         self._audience = audience
-        # Its signature forgets that options are handed to the client as they are.
+        # The type of RedisStorage leaves out the options that it passes on to the client.
         options: dict[str, Any] = {"connection_pool": redis.connection_pool}
         storage = RedisStorage("async+redis://", implementation="redispy", key_prefix="limits", **options)
         self._shared = FixedWindowRateLimiter(storage)
@@ -49,32 +48,32 @@ class SignInThrottle:
         self._cool_down = CoolDown()
 
     async def check(self, email: str, address: str) -> None:
-        """Raises TooManyAttempts when the email or the address has failed too often lately."""
+        """Raise TooManyAttempts if the email or the address has failed too often within the window."""
         if self._is_enabled:
-            await self._for_each(_refuse_when_full, email, address)
+            await self._for_each(_raise_if_full, email, address)
 
     async def count_failure(self, email: str, address: str) -> None:
-        """Remember one failed attempt."""
+        """Count one failed attempt."""
         if self._is_enabled:
             await self._for_each(_count, email, address)
 
     async def count_sign_up(self, address: str) -> None:
-        """Call it before anything else is done. Raises TooManySignUps when the address signed up too often lately."""
+        """Count one sign-up, before any other work. Raises TooManySignUps if the address signed up too often."""
         if self._is_enabled:
-            name = f"{self._audience}:sign-up:{_digest(_place(address))}"
-            await self._with_counter(_count_or_refuse, self._sign_ups_per_address, name)
+            name = f"{self._audience}:sign-up:{_digest(_network_of(address))}"
+            await self._with_counter(_count_or_raise, self._sign_ups_per_address, name)
 
-    async def _for_each(self, use: Use, email: str, address: str) -> None:
+    async def _for_each(self, use: UseOfCounter, email: str, address: str) -> None:
         await self._with_counter(use, self._per_email, f"{self._audience}:email:{_digest(email)}")
-        await self._with_counter(use, self._per_address, f"{self._audience}:address:{_digest(_place(address))}")
+        await self._with_counter(use, self._per_address, f"{self._audience}:address:{_digest(_network_of(address))}")
 
-    async def _with_counter(self, use: Use, item: RateLimitItem, name: str) -> None:
+    async def _with_counter(self, use: UseOfCounter, item: RateLimitItem, name: str) -> None:
         if self._cool_down.is_over:
             try:
                 await use(self._shared, item, name)
             except REDIS_ERRORS as error:
                 self._cool_down.start()
-                _logger.warning("sign-ins and sign-ups are counted in memory: %s", type(error).__name__)
+                _logger.warning("Redis is away; sign-ins and sign-ups are counted in memory: %s", type(error).__name__)
             else:
                 return
         await use(self._own, item, name)
@@ -84,12 +83,12 @@ async def _count(limiter: FixedWindowRateLimiter, item: RateLimitItem, name: str
     await limiter.hit(item, name)
 
 
-async def _refuse_when_full(limiter: FixedWindowRateLimiter, item: RateLimitItem, name: str) -> None:
+async def _raise_if_full(limiter: FixedWindowRateLimiter, item: RateLimitItem, name: str) -> None:
     if not await limiter.test(item, name):
         raise TooManyAttempts(retry_after=await _seconds_left(limiter, item, name))
 
 
-async def _count_or_refuse(limiter: FixedWindowRateLimiter, item: RateLimitItem, name: str) -> None:
+async def _count_or_raise(limiter: FixedWindowRateLimiter, item: RateLimitItem, name: str) -> None:
     if not await limiter.hit(item, name):
         raise TooManySignUps(retry_after=await _seconds_left(limiter, item, name))
 
@@ -99,8 +98,8 @@ async def _seconds_left(limiter: FixedWindowRateLimiter, item: RateLimitItem, na
     return int(window.reset_time - time.time()) + 1
 
 
-def _place(address: str) -> str:
-    """What is counted as one place."""
+def _network_of(address: str) -> str:
+    """What one counter stands for: an IPv4 address, or the /64 network of an IPv6 address."""
     try:
         parsed = ip_address(address)
     except ValueError:

@@ -1,7 +1,6 @@
-"""Session tokens: JWTs signed with HS256, good for one app, revocable.
+"""Session tokens: JWTs (RFC 7519) signed with HS256, valid for one app, revocable.
 
-Whether a token still counts is asked of Postgres each time, in one statement: a sign-out survives anything that
-happens to Redis.
+Every verification reads Postgres, in one SQL statement: a sign-out holds whatever happens to Redis.
 """
 
 from __future__ import annotations
@@ -21,28 +20,28 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
 from shared.auth.errors import PinTokenInvalid, TokenExpired, TokenInvalid, TokenRevoked
+from shared.auth.rules import MAX_TOKEN_LENGTH
 from shared.config import TokenSettings
 from shared.ids import new_id
 from shared.models import Owner, RevokedToken
 
 Audience = Literal["user_app", "merchant_app"]
-Kind = Literal["user", "merchant"]
+OwnerKind = Literal["user", "merchant"]
 
-KIND_OF_AUDIENCE: Mapping[Audience, Kind] = {"user_app": "user", "merchant_app": "merchant"}
+KIND_OF_AUDIENCE: Mapping[Audience, OwnerKind] = {"user_app": "user", "merchant_app": "merchant"}
 ALGORITHM = "HS256"
 ISSUER = "batua"
-MAX_TOKEN_LENGTH = 4096
 _SESSION, _PIN = "session", "pin"
 _KEY_ID_LENGTH = 16
-_PIN_MARK_LENGTH = 32
+_PIN_DIGEST_LENGTH = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who is calling, and through which session (the token's `jti`)."""
+    """The signed-in owner and the session, whose id is the token's `jti`. `is_system`: the platform's own user."""
 
     owner_id: UUID
-    kind: Kind
+    kind: OwnerKind
     session_id: UUID
     is_system: bool
     expires_at: datetime
@@ -50,18 +49,18 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
-    """A token to hand out, and when it ends (UTC)."""
+    """A token for the caller, and when it expires (UTC)."""
 
     token: str
     expires_at: datetime
 
 
 class Tokens:
-    """Issues and verifies the tokens of one app. The first key signs, all verify, so that keys can be rotated."""
+    """Issues and verifies the tokens of one app. The first key signs, all keys verify, so that keys can be rotated."""
 
     def __init__(self, settings: TokenSettings, audience: Audience) -> None:
         secrets = [key.get_secret_value().encode() for key in settings.token_keys]
-        # HMAC keys of any length are derived to 32 bytes.
+        # Keys of any length are hashed to 32 bytes.
         self._keys = {_key_id(secret): hashlib.sha256(b"batua-token:" + secret).digest() for secret in secrets}
         self._signing_key_id = _key_id(secrets[0])
         self._audience = audience
@@ -69,22 +68,22 @@ class Tokens:
         self._pin_lifetime = timedelta(seconds=settings.pin_token_lifetime_seconds)
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> OwnerKind:
         """The kind of owner that signs in to this app."""
         return KIND_OF_AUDIENCE[self._audience]
 
     def issue(self, owner_id: UUID) -> IssuedToken:
-        """A new session for an owner who has just proved who they are."""
+        """Start a session of an owner who has just given the right password."""
         return self._sign(_SESSION, owner_id, self._lifetime, {"jti": str(new_id())})
 
     def issue_pin_token(self, identity: Identity, pin_hash: str) -> IssuedToken:
-        """Stands for the PIN behind `pin_hash` for a few minutes, in this session only."""
-        mark = _pin_mark(self._keys[self._signing_key_id], pin_hash)
-        claims = {"jti": str(identity.session_id), "pin": mark.decode()}
+        """Issue a token that stands for the PIN with this hash, for a few minutes and in this session only."""
+        digest = _pin_digest(self._keys[self._signing_key_id], pin_hash)
+        claims = {"jti": str(identity.session_id), "pin": digest.decode()}
         return self._sign(_PIN, identity.owner_id, self._pin_lifetime, claims)
 
     async def verify(self, session: AsyncSession, token: str) -> Identity:
-        """Who the token speaks for. Raises TokenInvalid, TokenExpired, TokenRevoked."""
+        """The owner and session of a token. Raises TokenInvalid, TokenExpired, TokenRevoked."""
         claims = self._read(token, _SESSION)
         statement = (
             select(Owner.is_system, Owner.tokens_valid_after, Owner.kept_token_id, RevokedToken.id)
@@ -101,9 +100,9 @@ class Tokens:
         return Identity(claims.owner_id, self.kind, claims.token_id, is_system, claims.expires_at)
 
     def verify_pin_token(self, token: str, identity: Identity, pin_hash: str) -> None:
-        """Raises PinTokenInvalid unless the token stands for the PIN of this owner in this session, now.
+        """Raise PinTokenInvalid unless the token stands for this owner's PIN in this session.
 
-        `pin_hash` is the one they have now: a token of the PIN before it ended with that PIN.
+        `pin_hash` is the owner's present one: a token of an earlier PIN is not valid.
         """
         try:
             claims = self._read(token, _PIN)
@@ -111,7 +110,7 @@ class Tokens:
             raise PinTokenInvalid from None
         if (claims.owner_id, claims.token_id) != (identity.owner_id, identity.session_id):
             raise PinTokenInvalid
-        if not any(hmac.compare_digest(claims.pin_mark, _pin_mark(key, pin_hash)) for key in self._keys.values()):
+        if not any(hmac.compare_digest(claims.pin_digest, _pin_digest(key, pin_hash)) for key in self._keys.values()):
             raise PinTokenInvalid
 
     def _sign(self, purpose: str, owner_id: UUID, lifetime: timedelta, more: Mapping[str, Any]) -> IssuedToken:
@@ -143,7 +142,7 @@ class Tokens:
                 algorithms=[ALGORITHM],
                 audience=self._audience,
                 issuer=ISSUER,
-                # The clock of this project tells the time, not the library's.
+                # The time comes from shared.clock, so the library must not read its own.
                 options={
                     "require": ["iss", "aud", "sub", "jti", "iat", "exp"],
                     "strict_aud": True,
@@ -167,7 +166,7 @@ class _Claims:
     token_id: UUID
     issued_at: datetime
     expires_at: datetime
-    pin_mark: bytes
+    pin_digest: bytes
 
     @classmethod
     def of(cls, payload: Mapping[str, Any]) -> _Claims:
@@ -181,14 +180,14 @@ class _Claims:
 
 
 async def revoke(session: AsyncSession, identity: Identity) -> None:
-    """Sign this session out, for good and everywhere. Doing it twice is fine."""
+    """End this session for every process. A second call changes nothing."""
     statement = insert(RevokedToken).values(id=identity.session_id, expires_at=identity.expires_at)
     await session.execute(statement.on_conflict_do_nothing())
 
 
-def _pin_mark(key: bytes, pin_hash: str) -> bytes:
-    """Tells one PIN hash from another, and nothing about either."""
-    return hmac.digest(key, b"batua-pin:" + pin_hash.encode(), "sha256").hex()[:_PIN_MARK_LENGTH].encode()
+def _pin_digest(key: bytes, pin_hash: str) -> bytes:
+    """A keyed digest of a PIN hash: equal for equal hashes, and it reveals nothing about them."""
+    return hmac.digest(key, b"batua-pin:" + pin_hash.encode(), "sha256").hex()[:_PIN_DIGEST_LENGTH].encode()
 
 
 def _key_id(secret: bytes) -> str:

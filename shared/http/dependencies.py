@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.auth import pins
 from shared.auth.errors import AuthenticationRequired
+from shared.auth.rules import MAX_TOKEN_LENGTH
 from shared.auth.tokens import Identity
 from shared.http.client_address import client_address
 from shared.http.cookies import SESSION_COOKIE, require_same_origin
@@ -25,7 +26,6 @@ from shared.idempotency.errors import IdempotencyKeyMissing
 from shared.runtime.resources import Resources
 
 _IDEMPOTENCY_KEY = re.compile(IDEMPOTENCY_KEY_PATTERN)
-MAX_TOKEN_LENGTH = 4096
 
 _bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="The `token` of register or login")
 _cookie = APIKeyCookie(name=SESSION_COOKIE, auto_error=False, description="The same token, kept by a browser")

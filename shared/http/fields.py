@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from functools import cache
 from typing import Annotated, Any
@@ -13,11 +12,20 @@ from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, StrictBool
 from pydantic_core import PydanticCustomError
 
+from shared.auth.rules import (
+    HANDLE_PATTERN_IN_ANY_CASE,
+    MAX_PASSWORD_BYTES,
+    MAX_PIN_DIGITS,
+    MIN_PASSWORD_BYTES,
+    MIN_PIN_DIGITS,
+    PIN_PATTERN,
+    has_password_length,
+    is_handle,
+    is_pin,
+)
 from shared.money import MAX_MOVEMENT_PAISE
 
 MAX_EMAIL_LENGTH = 254
-MIN_PASSWORD_BYTES, MAX_PASSWORD_BYTES = 8, 72
-HANDLE_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,62}@batua$"
 IDEMPOTENCY_KEY_PATTERN = r"^[\x21-\x7e]{1,255}$"
 
 # Cc are control characters, Cs half surrogate pairs; Zl and Zp break lines. The others turn text around.
@@ -29,9 +37,6 @@ _HIDDEN_LETTERS = set("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 _ZERO_WIDTH_NON_JOINER, _ZERO_WIDTH_JOINER = "\u200c", "\u200d"
 _VIRAMA_CLASS = 9
 _PRINTABLE_PATTERN = r"^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x20\x7f-\xa0][^\x00-\x1f\x7f-\x9f]*$"
-_PIN = re.compile(r"[0-9]{4,6}")
-_HANDLE_IN_ANY_CASE = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}@[Bb][Aa][Tt][Uu][Aa]$"
-_HANDLE = re.compile(HANDLE_PATTERN)
 
 
 class Body(BaseModel):
@@ -131,21 +136,23 @@ Email = Annotated[
 
 def _password(value: SecretStr) -> SecretStr:
     secret = value.get_secret_value()
-    if not MIN_PASSWORD_BYTES <= len(secret.encode()) <= MAX_PASSWORD_BYTES:
-        raise PydanticCustomError("password", "must be 8 to 72 bytes long")
+    if not has_password_length(secret):
+        limits = {"least": MIN_PASSWORD_BYTES, "most": MAX_PASSWORD_BYTES}
+        raise PydanticCustomError("password", "must be {least} to {most} bytes long", limits)
     if "\x00" in secret:
         raise PydanticCustomError("password", "must not contain a NUL character")
     return value
 
 
 def _pin(value: SecretStr) -> SecretStr:
-    if not _PIN.fullmatch(value.get_secret_value()):
-        raise PydanticCustomError("pin", "must be 4 to 6 digits")
+    if not is_pin(value.get_secret_value()):
+        limits = {"least": MIN_PIN_DIGITS, "most": MAX_PIN_DIGITS}
+        raise PydanticCustomError("pin", "must be {least} to {most} digits", limits)
     return value
 
 
 _PASSWORD_SCHEMA = {"minLength": MIN_PASSWORD_BYTES, "maxLength": MAX_PASSWORD_BYTES, "pattern": r"^[^\x00]*$"}
-_PIN_SCHEMA = {"minLength": 4, "maxLength": 6, "pattern": "^[0-9]{4,6}$"}
+_PIN_SCHEMA = {"minLength": MIN_PIN_DIGITS, "maxLength": MAX_PIN_DIGITS, "pattern": PIN_PATTERN}
 
 Password = Annotated[
     SecretStr, Field(json_schema_extra=dict(_PASSWORD_SCHEMA), examples=["correct horse"]), AfterValidator(_password)
@@ -166,7 +173,7 @@ def _lower(value: Any) -> Any:
 
 
 def _handle(value: str) -> str:
-    if not _HANDLE.fullmatch(value):
+    if not is_handle(value):
         raise PydanticCustomError("wallet_id", "not a wallet id such as alice@batua")
     return value
 
@@ -174,14 +181,14 @@ def _handle(value: str) -> str:
 Handle = Annotated[
     str,
     BeforeValidator(_lower),
-    Field(max_length=70, json_schema_extra={"pattern": _HANDLE_IN_ANY_CASE}, examples=["alice@batua"]),
+    Field(max_length=70, json_schema_extra={"pattern": HANDLE_PATTERN_IN_ANY_CASE}, examples=["alice@batua"]),
     AfterValidator(_handle),
 ]
 """A wallet id, `alice@batua`, in whatever case it was typed."""
 
 
 def _recipient(value: str) -> str:
-    if _HANDLE.fullmatch(value):
+    if is_handle(value):
         return value
     try:
         return str(UUID(value))

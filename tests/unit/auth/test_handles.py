@@ -7,19 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.auth.handles import base_of, candidates
-from shared.http.fields import HANDLE_PATTERN
+from shared.auth.handles import candidates, handle_base
+from shared.auth.rules import HANDLE_PATTERN
 
 
 def test_a_wallet_is_called_like_its_owner() -> None:
-    assert list(islice(candidates(base_of("Alice", otherwise="wallet")), 3)) == [
+    assert list(islice(candidates(handle_base("Alice", otherwise="wallet")), 3)) == [
         "alice@batua",
         "alice2@batua",
         "alice3@batua",
     ]
-    assert base_of("Chai Point", otherwise="shop") == "chaipoint"
-    assert base_of("José-María", otherwise="wallet") == "josemaria"
-    assert base_of("चाय", otherwise="shop") == "shop"
+    assert handle_base("Chai Point", otherwise="shop") == "chaipoint"
+    assert handle_base("José-María", otherwise="wallet") == "josemaria"
+    assert handle_base("चाय", otherwise="shop") == "shop"
 
 
 @pytest.mark.parametrize(
@@ -30,17 +30,17 @@ def test_a_wallet_is_called_like_its_owner() -> None:
     ],
 )
 def test_nobody_is_called_like_the_platform_or_a_bank(name: str) -> None:
-    assert base_of(name, otherwise="shop") == "shop"
-    assert all(handle.startswith("shop") for handle in candidates(base_of(name, otherwise="shop")))
+    assert handle_base(name, otherwise="shop") == "shop"
+    assert all(handle.startswith("shop") for handle in candidates(handle_base(name, otherwise="shop")))
 
 
 @pytest.mark.parametrize("name", ["Bankim", "Helen", "Axisha", "Rooth", "Caren", "Upinder"])
 def test_a_name_that_only_begins_like_one_is_a_name(name: str) -> None:
-    assert base_of(name, otherwise="wallet") == name.lower()
+    assert handle_base(name, otherwise="wallet") == name.lower()
 
 
 @given(st.text(max_size=100))
 def test_every_name_makes_a_bounded_number_of_valid_handles(name: str) -> None:
-    made = list(candidates(base_of(name, otherwise="wallet")))
+    made = list(candidates(handle_base(name, otherwise="wallet")))
     assert 1 <= len(made) <= 20
     assert all(re.fullmatch(HANDLE_PATTERN, handle) for handle in made)

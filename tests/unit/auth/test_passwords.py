@@ -27,8 +27,8 @@ def hasher() -> Iterator[Hasher]:
 
 
 async def matches(hasher: Hasher, password: str, password_hash: str | None) -> bool:
-    async with hasher.turn() as turn:
-        return await turn.verify(password, password_hash)
+    async with hasher.core() as core:
+        return await core.verify(password, password_hash)
 
 
 async def test_only_the_right_password_matches(hasher: Hasher) -> None:
