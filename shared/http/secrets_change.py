@@ -8,9 +8,8 @@ from typing import Annotated
 from fastapi import Depends
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.auth import profiles
 from shared.auth.errors import CurrentPasswordIncorrect, HashingBusy, TooManyAttempts
-from shared.auth.profiles import NewSecrets
+from shared.auth.queries import NewSecrets, prepare_secrets, store_secrets
 from shared.auth.tokens import Identity
 from shared.errors import BatuaError
 from shared.http.dependencies import Caller, ClientAddress, CurrentResources
@@ -43,7 +42,7 @@ class SecretsChange:
             return None
         if body.current_password is None:
             raise InvalidRequest.of("current_password", "required to change the password or the PIN")
-        return await profiles.prepare_secrets(
+        return await prepare_secrets(
             self.resources.sessionmaker,
             hasher=self.resources.hasher,
             throttle=self.resources.throttle,
@@ -57,7 +56,7 @@ class SecretsChange:
     async def store(self, session: AsyncSession, prepared: NewSecrets | None) -> None:
         """Write what was prepared. Raises CurrentPasswordIncorrect when the password changed meanwhile."""
         if prepared is not None:
-            await profiles.store_secrets(session, self.caller, prepared)
+            await store_secrets(session, self.caller, prepared)
 
 
 def _secrets_change(resources: CurrentResources, caller: Caller, address: ClientAddress) -> SecretsChange:

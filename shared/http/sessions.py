@@ -6,7 +6,7 @@ from uuid import UUID
 
 from starlette.responses import Response
 
-from shared.auth import login
+from shared.auth import commands
 from shared.auth.tokens import IssuedToken
 from shared.http.cookies import set_session_cookie
 from shared.http.fields import Body, Email, GivenPassword
@@ -22,7 +22,7 @@ class LoginBody(Body):
 
 async def authenticate(resources: Resources, body: LoginBody, address: str) -> UUID:
     """The id of the owner with this email and password. Raises BadCredentials, TooManyAttempts, HashingBusy."""
-    return await login.sign_in(
+    return await commands.sign_in(
         resources.sessionmaker,
         hasher=resources.hasher,
         throttle=resources.throttle,

@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.api import sessions
 from shared.api.sessions import SessionAnswer
-from shared.auth import profiles, registration
+from shared.auth import registration
 from shared.auth.errors import EmailTaken, HashingBusy, TooManySignUps
+from shared.auth.queries import get_shop_profile
 from shared.auth.registration import Credentials
 from shared.calendar import INDIA
 from shared.http.dependencies import ClientAddress, CurrentResources, ReadSession, WriteSession
@@ -116,7 +117,7 @@ async def login(
 ) -> MerchantSessionAnswer:
     """Sign in. An unknown email and a wrong password are answered alike."""
     owner_id = await authenticate(resources, body, address)
-    merchant = MerchantAnswer.model_validate(await profiles.merchant_profile(session, owner_id))
+    merchant = MerchantAnswer.model_validate(await get_shop_profile(session, owner_id))
     issued = start_session(response, resources, owner_id)
     return MerchantSessionAnswer(merchant=merchant, token=issued.token, expires_at=issued.expires_at)
 

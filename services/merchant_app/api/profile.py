@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from pydantic import ConfigDict
 
 from services.merchant_app.api.auth import MerchantAnswer
-from shared.auth import profiles
+from shared.auth.queries import get_shop_profile, update_merchant
 from shared.http.dependencies import Caller, ReadSession, WriteSession
 from shared.http.fields import Name, Timezone
 from shared.http.problems import problem_responses
@@ -36,7 +36,7 @@ class ProfileBody(SecretsBody):
 @router.get("/merchants/me")
 async def get_profile(caller: Caller, session: ReadSession) -> MerchantAnswer:
     """The caller's own profile."""
-    return MerchantAnswer.model_validate(await profiles.merchant_profile(session, caller.owner_id))
+    return MerchantAnswer.model_validate(await get_shop_profile(session, caller.owner_id))
 
 
 @router.patch("/merchants/me", responses=problem_responses(*SECRET_ERRORS))
@@ -45,6 +45,6 @@ async def update_profile(
 ) -> MerchantAnswer:
     """Change the shop's details, password or PIN. A new password signs out every other session."""
     prepared = await secrets.prepare(body)
-    await profiles.update_merchant(session, caller.owner_id, body.changes())
+    await update_merchant(session, caller.owner_id, body.changes())
     await secrets.store(session, prepared)
-    return MerchantAnswer.model_validate(await profiles.merchant_profile(session, caller.owner_id))
+    return MerchantAnswer.model_validate(await get_shop_profile(session, caller.owner_id))

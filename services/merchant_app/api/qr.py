@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Response
 
 from services.merchant_app.qr_code import Format, draw, payment_uri
-from shared.auth import profiles
+from shared.auth.queries import MerchantProfile, get_shop_profile
 from shared.http.dependencies import Caller, ReadSession
 from shared.money import MAX_MOVEMENT_PAISE
 
@@ -37,16 +37,16 @@ def _answers(kind: Format) -> dict[int | str, dict[str, Any]]:
 @router.get("/qr.svg", response_class=Response, responses=_answers("svg"))
 async def get_qr_svg(caller: Caller, session: ReadSession, amount: Amount = None, known: KnownTag = None) -> Response:
     """What a customer scans to pay this shop, as SVG."""
-    return _respond(await profiles.merchant_profile(session, caller.owner_id), amount, known, "svg")
+    return _respond(await get_shop_profile(session, caller.owner_id), amount, known, "svg")
 
 
 @router.get("/qr.png", response_class=Response, responses=_answers("png"))
 async def get_qr_png(caller: Caller, session: ReadSession, amount: Amount = None, known: KnownTag = None) -> Response:
     """What a customer scans to pay this shop, as PNG."""
-    return _respond(await profiles.merchant_profile(session, caller.owner_id), amount, known, "png")
+    return _respond(await get_shop_profile(session, caller.owner_id), amount, known, "png")
 
 
-def _respond(shop: profiles.MerchantProfile, amount: int | None, known: str | None, kind: Format) -> Response:
+def _respond(shop: MerchantProfile, amount: int | None, known: str | None, kind: Format) -> Response:
     uri = payment_uri(wallet_id=shop.wallet_id, business_name=shop.business_name, amount=amount)
     etag = f'"{hashlib.sha256(f"{kind} {uri}".encode()).hexdigest()[:32]}"'
     # Kept by this browser only, and asked about each time: another shop may sign in there next.

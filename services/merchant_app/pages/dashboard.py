@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from services.merchant_app.dashboard_figures import figures_of
 from shared import clock
-from shared.auth import profiles
+from shared.auth.queries import get_shop_profile
 from shared.http.dependencies import Caller, ReadSession
 from shared.inflow import queries
 from shared.ledger import statement
@@ -25,7 +25,7 @@ _PAYMENTS = Filter(direction="CREDIT", kind="payment")
 @router.get("/")
 async def show_dashboard(request: Request, caller: Caller, session: ReadSession) -> Response:
     """The page after sign-in: today, this month, the newest payments, 30 days and 12 months."""
-    shop = await profiles.merchant_profile(session, caller.owner_id)
+    shop = await get_shop_profile(session, caller.owner_id)
     wallet = await wallet_of(session, caller.owner_id)
     newest = await statement.read_page(session, wallet.id, limit=NEWEST_PAYMENTS, wanted=_PAYMENTS)
     recent = await queries.recent(session, caller.owner_id)

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request, Response
 
-from shared.auth import profiles
+from shared.auth.queries import get_shop_profile
 from shared.http.dependencies import Caller, ReadSession
 from shared.pages.listed_lines import title_of
 from shared.pages.listed_statement import list_statement
@@ -22,7 +22,7 @@ PATH = "/transactions"
 @router.get(PATH)
 async def show_payments(request: Request, caller: Caller, session: ReadSession) -> Response:
     """Transactions, newest first, by the days of the shop's time zone."""
-    shop = await profiles.merchant_profile(session, caller.owner_id)
+    shop = await get_shop_profile(session, caller.owner_id)
     listed = await list_statement(
         session, caller.owner_id, request.query_params, path=PATH, line_path=PATH, zone=ZoneInfo(shop.timezone)
     )
@@ -33,7 +33,7 @@ async def show_payments(request: Request, caller: Caller, session: ReadSession) 
 async def show_payment(request: Request, caller: Caller, session: ReadSession, transaction_id: UUID) -> Response:
     """One transaction and what was refunded of it. Raises TransferNotFound for the transactions of others."""
     receipt = await get_receipt(session, reader=caller.owner_id, transfer_id=transaction_id)
-    shop = await profiles.merchant_profile(session, caller.owner_id)
+    shop = await get_shop_profile(session, caller.owner_id)
     refunded = (await refunded_amounts(session, [transaction_id])).get(transaction_id, 0)
     is_incoming = receipt.recipient.wallet_id == shop.wallet_id
     return render(

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.merchant_app.pages.shop_fields import category_options, timezone_options
-from shared.auth import profiles
+from shared.auth.queries import get_shop_profile, update_merchant
 from shared.auth.tokens import Identity
 from shared.http.dependencies import Caller, CurrentResources, ReadSession
 from shared.http.fields import Body, Name, Timezone
@@ -43,7 +43,7 @@ async def change_shop(request: Request, form: SubmittedForm, caller: Caller, res
     with form.catching():
         typed = form.read(ShopForm)
         async with resources.sessionmaker.begin() as session:
-            await profiles.update_merchant(session, caller.owner_id, typed.model_dump())
+            await update_merchant(session, caller.owner_id, typed.model_dump())
         return see_other("/profile?saved=shop")
     async with resources.read_sessionmaker() as session:
         return await _show(request, caller, session, form=form)
@@ -52,7 +52,7 @@ async def change_shop(request: Request, form: SubmittedForm, caller: Caller, res
 async def _show(
     request: Request, caller: Identity, session: AsyncSession, *, form: Form | None = None, saved: str | None = None
 ) -> Response:
-    shop = await profiles.merchant_profile(session, caller.owner_id)
+    shop = await get_shop_profile(session, caller.owner_id)
     details = {"business_name": shop.business_name, "category": shop.category or "", "timezone": shop.timezone}
     return render(
         request,

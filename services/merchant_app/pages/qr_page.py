@@ -7,7 +7,7 @@ from urllib.parse import quote, urlencode
 from fastapi import APIRouter, Request, Response
 
 from services.merchant_app.settings import MerchantAppSettings
-from shared.auth import profiles
+from shared.auth.queries import get_shop_profile
 from shared.http.dependencies import Caller, ReadSession
 from shared.http.fields import Body
 from shared.pages import formatting
@@ -29,7 +29,7 @@ async def show_poster(request: Request, caller: Caller, session: ReadSession) ->
     form, asked = Form(dict(request.query_params)), PosterQuery()
     with form.catching():
         asked = form.read(PosterQuery)
-    shop = await profiles.merchant_profile(session, caller.owner_id)
+    shop = await get_shop_profile(session, caller.owner_id)
     query = "" if asked.amount is None else f"?{urlencode({'amount': asked.amount})}"
     return render(
         request,

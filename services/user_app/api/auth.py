@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.user_app.settings import UserAppSettings
 from shared.api import sessions
 from shared.api.sessions import SessionAnswer
-from shared.auth import profiles, registration
+from shared.auth import registration
 from shared.auth.errors import EmailTaken, HashingBusy, TooManySignUps
+from shared.auth.queries import get_person_profile
 from shared.auth.registration import Credentials
 from shared.http.dependencies import ClientAddress, CurrentResources, ReadSession, WriteSession
 from shared.http.fields import Body, Email, Name, Password, Pin
@@ -114,7 +115,7 @@ async def login(
 ) -> UserSessionAnswer:
     """Sign in. An unknown email and a wrong password are answered alike."""
     owner_id = await authenticate(resources, body, address)
-    user = UserAnswer.model_validate(await profiles.user_profile(session, owner_id))
+    user = UserAnswer.model_validate(await get_person_profile(session, owner_id))
     issued = start_session(response, resources, owner_id)
     return UserSessionAnswer(user=user, token=issued.token, expires_at=issued.expires_at)
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from pydantic import ConfigDict
 
 from services.user_app.api.auth import UserAnswer
-from shared.auth import profiles
+from shared.auth.queries import get_person_profile, update_user
 from shared.http.dependencies import Caller, ReadSession, WriteSession
 from shared.http.fields import Name
 from shared.http.problems import problem_responses
@@ -27,7 +27,7 @@ class ProfileBody(SecretsBody):
 @router.get("/users/me")
 async def get_profile(caller: Caller, session: ReadSession) -> UserAnswer:
     """The caller's own profile."""
-    return UserAnswer.model_validate(await profiles.user_profile(session, caller.owner_id))
+    return UserAnswer.model_validate(await get_person_profile(session, caller.owner_id))
 
 
 @router.patch("/users/me", responses=problem_responses(*SECRET_ERRORS))
@@ -37,6 +37,6 @@ async def update_profile(
     """Change names, password or PIN. A new password signs out every other session."""
     prepared = await secrets.prepare(body)
     names = {"first_name": body.first_name, "last_name": body.last_name}
-    await profiles.update_user(session, caller.owner_id, {key: name for key, name in names.items() if name is not None})
+    await update_user(session, caller.owner_id, {key: name for key, name in names.items() if name is not None})
     await secrets.store(session, prepared)
-    return UserAnswer.model_validate(await profiles.user_profile(session, caller.owner_id))
+    return UserAnswer.model_validate(await get_person_profile(session, caller.owner_id))

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.user_app.pages.recent_recipients import recent_recipients
 from shared import clock
-from shared.auth import profiles
+from shared.auth.queries import get_person_profile
 from shared.http.dependencies import Caller, ReadSession
 from shared.ledger import statement
 from shared.ledger.accounts import wallet_of
@@ -29,7 +29,7 @@ RECENT_LINES = 12
 @router.get("/")
 async def show_home(request: Request, caller: Caller, session: ReadSession) -> Response:
     """The page after sign-in: what is available, what is held and why, and the latest transactions."""
-    user = await profiles.user_profile(session, caller.owner_id)
+    user = await get_person_profile(session, caller.owner_id)
     wallet = await wallet_of(session, caller.owner_id)
     recent = await statement.read_page(session, wallet.id, limit=RECENT_LINES)
     accounts = await list_accounts(session, owner_id=caller.owner_id, limit=MAX_POTS + 1)

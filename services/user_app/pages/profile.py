@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.auth import profiles
+from shared.auth.queries import get_person_profile, update_user
 from shared.auth.tokens import Identity
 from shared.http.dependencies import Caller, CurrentResources, ReadSession
 from shared.http.fields import Body, Name
@@ -41,7 +41,7 @@ async def change_names(request: Request, form: SubmittedForm, caller: Caller, re
     with form.catching():
         typed = form.read(NamesForm)
         async with resources.sessionmaker.begin() as session:
-            await profiles.update_user(session, caller.owner_id, typed.model_dump())
+            await update_user(session, caller.owner_id, typed.model_dump())
         return see_other("/profile?saved=name")
     async with resources.read_sessionmaker() as session:
         return await _show(request, caller, session, form=form)
@@ -50,7 +50,7 @@ async def change_names(request: Request, form: SubmittedForm, caller: Caller, re
 async def _show(
     request: Request, caller: Identity, session: AsyncSession, *, form: Form | None = None, saved: str | None = None
 ) -> Response:
-    user = await profiles.user_profile(session, caller.owner_id)
+    user = await get_person_profile(session, caller.owner_id)
     form = form or Form({"first_name": user.first_name, "last_name": user.last_name})
     name = f"{user.first_name} {user.last_name}"
     return render(request, "profile.html", status=form.status, profile=user, name=name, form=form, saved=saved)

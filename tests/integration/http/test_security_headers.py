@@ -1,4 +1,4 @@
-"""Security headers of every response, error pages and static files."""
+"""What every answer tells a browser, and what a browser is told when something is refused."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PAGE_BUDGET_BYTES = 60 * 1024
 
 
 @pytest.mark.parametrize("path", EVERYWHERE)
-async def test_every_response_has_the_headers(user_app: RunningApp, path: str) -> None:
+async def test_every_answer_carries_the_headers(user_app: RunningApp, path: str) -> None:
     answer = await open_page(user_app, path)
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["x-frame-options"] == "DENY"
@@ -36,7 +36,7 @@ async def test_every_response_has_the_headers(user_app: RunningApp, path: str) -
     assert answer.headers["cache-control"] == kept
 
 
-async def test_the_policy_allows_only_our_own_files_and_forms_that_lead_to_banks(user_app: RunningApp) -> None:
+async def test_the_policy_allows_nothing_but_our_own_files_and_the_way_to_the_banks(user_app: RunningApp) -> None:
     answer = await open_page(user_app, "/sign-in")
     policy = dict(part.split(" ", 1) for part in answer.headers["content-security-policy"].split("; "))
     assert policy == {
@@ -52,12 +52,12 @@ async def test_the_policy_allows_only_our_own_files_and_forms_that_lead_to_banks
     }
 
 
-async def test_the_forms_of_a_shop_lead_to_our_pages_only(merchant_app: RunningApp) -> None:
+async def test_a_shop_s_forms_end_nowhere_else(merchant_app: RunningApp) -> None:
     answer = await open_page(merchant_app, "/sign-in")
     assert "form-action 'self';" in answer.headers["content-security-policy"]
 
 
-async def test_in_production_only_tls_is_used(database_url: str, redis_url: str) -> None:
+async def test_outside_a_developer_s_machine_only_tls_will_do(database_url: str, redis_url: str) -> None:
     local = user_app_settings(database_url, redis_url)
     app = create_app(local.model_copy(update={"env": "production"}))
     transport = httpx.ASGITransport(app)
@@ -81,7 +81,7 @@ async def test_a_browser_gets_a_page_and_a_program_gets_a_problem(user_app: Runn
         assert api.headers["content-type"] == "application/problem+json", "the API has one language"
 
 
-async def test_a_wrong_method_is_a_page_with_the_allowed_ones(user_app: RunningApp) -> None:
+async def test_a_wrong_method_is_a_page_that_names_the_right_ones(user_app: RunningApp) -> None:
     answer = await open_page(user_app, "/sign-out")
     assert answer.status_code == 405
     assert answer.headers["allow"] == "POST"
@@ -89,18 +89,18 @@ async def test_a_wrong_method_is_a_page_with_the_allowed_ones(user_app: RunningA
 
 
 @pytest.mark.parametrize(("path", "status"), [("/sign-in", 200), ("/activity", 303), ("/nothing-here", 404)])
-async def test_head_of_a_page_has_its_status_and_no_body(user_app: RunningApp, path: str, status: int) -> None:
+async def test_a_page_can_be_asked_about_without_being_read(user_app: RunningApp, path: str, status: int) -> None:
     asked, read = await user_app.client.head(path, headers=HTML), await open_page(user_app, path)
     assert asked.status_code == read.status_code == status
     for name in ("content-type", "location"):
         assert asked.headers.get(name) == read.headers.get(name)
 
 
-async def test_a_defect_is_a_page_for_a_browser(user_app: RunningApp, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_defect_is_a_page_too(user_app: RunningApp, monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(*_: object, **__: object) -> None:
         raise RuntimeError("a secret that must not be shown")
 
-    monkeypatch.setattr("shared.http.sessions.login.sign_in", broken)
+    monkeypatch.setattr("shared.auth.commands.sign_in", broken)
     answer = await send_form(user_app, "/sign-in", email="a@example.com", password="whatever")
     assert answer.status_code == 500
     assert "Something went wrong on our side" in answer.text
@@ -108,7 +108,7 @@ async def test_a_defect_is_a_page_for_a_browser(user_app: RunningApp, monkeypatc
     assert answer.headers["x-frame-options"] == "DENY"
 
 
-async def test_static_files_are_cached_until_they_change(user_app: RunningApp) -> None:
+async def test_static_files_are_kept_for_as_long_as_they_are_the_same(user_app: RunningApp) -> None:
     address = static_files.url("batua.css")
     answer = await user_app.client.get(address)
     assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
@@ -124,7 +124,7 @@ async def test_static_files_are_cached_until_they_change(user_app: RunningApp) -
         assert (await user_app.client.get(f"/static/{name}")).status_code == 404
 
 
-async def test_a_page_with_its_files_fits_the_size_budget(user_app: RunningApp) -> None:
+async def test_a_page_with_all_it_needs_fits_the_budget(user_app: RunningApp) -> None:
     await sign_up(user_app)
     for path in ("/", "/nothing-here"):
         page = await open_page(user_app, path)

@@ -11,8 +11,8 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
+from shared.auth.commands import is_right
 from shared.auth.errors import CurrentPasswordIncorrect, TokenInvalid
-from shared.auth.login import is_right
 from shared.auth.passwords import Hasher
 from shared.auth.throttle import SignInThrottle
 from shared.auth.tokens import Identity
@@ -53,7 +53,7 @@ class NewSecrets:
     pin_hash: str | None
 
 
-async def user_profile(session: AsyncSession, owner_id: UUID) -> UserProfile:
+async def get_person_profile(session: AsyncSession, owner_id: UUID) -> UserProfile:
     """Raises TokenInvalid when there is no such user (any more)."""
     statement = (
         select(User.id, Owner.email, User.first_name, User.last_name, Account.handle)
@@ -68,7 +68,7 @@ async def user_profile(session: AsyncSession, owner_id: UUID) -> UserProfile:
     return UserProfile(row.id, row.email, row.first_name, row.last_name, row.handle)
 
 
-async def merchant_profile(session: AsyncSession, owner_id: UUID) -> MerchantProfile:
+async def get_shop_profile(session: AsyncSession, owner_id: UUID) -> MerchantProfile:
     """Raises TokenInvalid when there is no such merchant (any more)."""
     statement = (
         select(Merchant.id, Owner.email, Merchant.business_name, Merchant.category, Account.handle, Merchant.timezone)
