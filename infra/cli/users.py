@@ -12,7 +12,7 @@ from infra.cli.failures import exit_with, read_settings
 from infra.local.environment import load_local_environment
 from shared.auth.errors import EmailTaken
 from shared.auth.passwords import Hasher
-from shared.auth.registration import Credentials, register_user
+from shared.auth.registration import hash_credentials, register_person
 from shared.config import DatabaseSettings, PasswordSettings
 from shared.db.engine import create_engine, create_sessionmaker
 from shared.http.fields import Body, Email, Password, Pin
@@ -23,7 +23,7 @@ FIRST_NAME, LAST_NAME = "Batua", "System"
 
 
 class SystemUserSettings(DatabaseSettings, PasswordSettings):
-    """Where the user is kept and how the secrets are hashed."""
+    """The database, and how passwords and PINs are hashed."""
 
 
 class NewSystemUser(Body):
@@ -65,16 +65,17 @@ async def _create(settings: SystemUserSettings, asked: NewSystemUser) -> str:
     hasher = Hasher(settings)
     engine = create_engine(settings, application_name="batua users")
     try:
-        credentials = Credentials(
+        credentials = await hash_credentials(
+            hasher,
             email=asked.email,
-            password_hash=await hasher.hash_password(asked.password.get_secret_value()),
-            pin_hash=await hasher.hash_pin(asked.pin.get_secret_value()),
+            password=asked.password.get_secret_value(),
+            pin=asked.pin.get_secret_value(),
         )
         async with create_sessionmaker(engine).begin() as session:
-            _, account = await register_user(
+            wallet = await register_person(
                 session, credentials=credentials, first_name=FIRST_NAME, last_name=LAST_NAME, is_system=True
             )
     finally:
         hasher.close()
         await engine.dispose()
-    return account.handle or ""
+    return wallet.handle or ""

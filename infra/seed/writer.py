@@ -13,7 +13,7 @@ from infra.seed.cast import PASSWORD, PEOPLE, PIN, SHOPS, Person, Shop
 from infra.seed.plan import Movement, Plan
 from shared import clock
 from shared.auth.passwords import Hasher
-from shared.auth.registration import Credentials, register_merchant, register_user
+from shared.auth.registration import Credentials, hash_credentials, register_person, register_shop
 from shared.calendar import INDIA
 from shared.ids import new_id
 from shared.ledger import system_accounts
@@ -30,13 +30,9 @@ _LOCK = 0x5EED
 
 async def hashed(hasher: Hasher) -> dict[Who, Credentials]:
     """Everybody's credentials. Slow, as hashing is meant to be: do it outside a transaction."""
-
-    async def of(email: str) -> Credentials:
-        password, pin = await asyncio.gather(hasher.hash_password(PASSWORD), hasher.hash_pin(PIN))
-        return Credentials(email=email, password_hash=password, pin_hash=pin)
-
     everybody: tuple[Who, ...] = (*PEOPLE, *SHOPS)
-    return dict(zip(everybody, await asyncio.gather(*[of(who.email) for who in everybody]), strict=True))
+    each = [hash_credentials(hasher, email=who.email, password=PASSWORD, pin=PIN) for who in everybody]
+    return dict(zip(everybody, await asyncio.gather(*each), strict=True))
 
 
 async def wallet_ids(session: AsyncSession) -> dict[Who, str] | None:
@@ -83,11 +79,11 @@ async def only_one(session: AsyncSession) -> None:
 
 async def _sign_up(session: AsyncSession, who: Who, credentials: Credentials) -> Account:
     if isinstance(who, Person):
-        _, account = await register_user(
+        account = await register_person(
             session, credentials=credentials, first_name=who.first_name, last_name=who.last_name
         )
     else:
-        _, account = await register_merchant(
+        account = await register_shop(
             session,
             credentials=credentials,
             business_name=who.name,

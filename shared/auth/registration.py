@@ -1,4 +1,4 @@
-"""Signing up: owner, profile, wallet, welcome mail and welcome balance, all in the caller's one transaction."""
+"""A new owner: profile, wallet, welcome mail and welcome balance, all in the caller's database transaction."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared import clock
 from shared.auth import handles
 from shared.auth.errors import EmailTaken
+from shared.auth.passwords import Hasher
+from shared.auth.tokens import OwnerKind
 from shared.ids import new_id
 from shared.ledger import post
 from shared.ledger.accounts import open_account
@@ -27,14 +29,21 @@ _HANDLE_CONSTRAINT = "uq_accounts_handle"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """What an owner will prove themselves with. `email` is lowercase; the secrets are hashed already."""
+    """What an owner signs in with. `email` is in lower case; the secrets are hashed."""
 
     email: str
     password_hash: str
     pin_hash: str
 
 
-async def register_user(
+async def hash_credentials(hasher: Hasher, *, email: str, password: str, pin: str) -> Credentials:
+    """Hash the secrets: slow, so call it outside a database transaction. Raises HashingBusy."""
+    return Credentials(
+        email=email, password_hash=await hasher.hash_password(password), pin_hash=await hasher.hash_pin(pin)
+    )
+
+
+async def register_person(
     session: AsyncSession,
     *,
     credentials: Credentials,
@@ -42,38 +51,34 @@ async def register_user(
     last_name: str,
     welcome_balance_paise: int = 0,
     is_system: bool = False,
-) -> tuple[User, Account]:
-    """A person and their wallet. Raises EmailTaken."""
+) -> Account:
+    """Add a person. Answers the wallet. Raises EmailTaken."""
     owner_id = await _add_owner(session, "user", credentials, is_system=is_system)
-    user = User(id=owner_id, first_name=first_name, last_name=last_name)
-    session.add(user)
+    session.add(User(id=owner_id, first_name=first_name, last_name=last_name))
     base = handles.handle_base(first_name, otherwise="wallet")
     account = await _open_wallet(session, owner_id, kind="wallet", name="Wallet", base=base)
     await _welcome(session, account, first_name, welcome_balance_paise)
-    return user, account
+    return account
 
 
-async def register_merchant(
+async def register_shop(
     session: AsyncSession,
     *,
     credentials: Credentials,
     business_name: str,
     category: str | None,
     timezone: str,
-) -> tuple[Merchant, Account]:
-    """A shop and its account. Raises EmailTaken."""
+) -> Account:
+    """Add a shop. Answers its account. Raises EmailTaken."""
     owner_id = await _add_owner(session, "merchant", credentials, is_system=False)
-    merchant = Merchant(id=owner_id, business_name=business_name, category=category, timezone=timezone)
-    session.add(merchant)
+    session.add(Merchant(id=owner_id, business_name=business_name, category=category, timezone=timezone))
     base = handles.handle_base(business_name, otherwise="shop")
     account = await _open_wallet(session, owner_id, kind="merchant", name=business_name, base=base)
     await _welcome(session, account, business_name, 0)
-    return merchant, account
+    return account
 
 
-async def _add_owner(
-    session: AsyncSession, kind: Literal["user", "merchant"], credentials: Credentials, *, is_system: bool
-) -> UUID:
+async def _add_owner(session: AsyncSession, kind: OwnerKind, credentials: Credentials, *, is_system: bool) -> UUID:
     owner = Owner(
         id=new_id(),
         kind=kind,
@@ -85,7 +90,7 @@ async def _add_owner(
         created_at=clock.now(),
     )
     if is_system:
-        owner.is_system = True  # a column that only the schema's owner may write; for all others it is not mentioned
+        owner.is_system = True  # left out for others: only the schema's owner may write this column
     session.add(owner)
     try:
         await session.flush()
@@ -104,7 +109,7 @@ async def _open_wallet(
     free = [handle for handle in wanted if handle not in taken]
     for handle in free:
         try:
-            async with session.begin_nested():  # somebody may take it between our look and our insert
+            async with session.begin_nested():  # another owner may take it between the select and the insert
                 return await open_account(session, owner_id=owner_id, kind=kind, name=name, handle=handle)
         except IntegrityError as error:
             if _HANDLE_CONSTRAINT not in str(error.orig) or handle == free[-1]:
@@ -113,6 +118,7 @@ async def _open_wallet(
 
 
 async def _welcome(session: AsyncSession, account: Account, name: str, balance_paise: int) -> None:
+    """Post the welcome balance, if there is one, and send the welcome mail."""
     assert account.owner_id is not None
     if balance_paise > 0:
         gift = Transfer(

@@ -15,7 +15,6 @@ from uuid import UUID
 
 import jwt
 from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
@@ -177,12 +176,6 @@ class _Claims:
             datetime.fromtimestamp(payload["exp"], UTC),
             str(payload.get("pin", "")).encode(),
         )
-
-
-async def revoke(session: AsyncSession, identity: Identity) -> None:
-    """End this session for every process. A second call changes nothing."""
-    statement = insert(RevokedToken).values(id=identity.session_id, expires_at=identity.expires_at)
-    await session.execute(statement.on_conflict_do_nothing())
 
 
 def _pin_digest(key: bytes, pin_hash: str) -> bytes:

@@ -13,23 +13,23 @@ from shared.http.fields import Body, Email, GivenPassword
 from shared.runtime.resources import Resources
 
 
-class LoginBody(Body):
+class LoginIn(Body):
     """Email and password of a person or a shop."""
 
     email: Email
     password: GivenPassword
 
 
-async def authenticate(resources: Resources, body: LoginBody, address: str) -> UUID:
+async def authenticate(resources: Resources, body: LoginIn, address: str) -> UUID:
     """The id of the owner with this email and password. Raises BadCredentials, TooManyAttempts, HashingBusy."""
     return await commands.sign_in(
-        resources.sessionmaker,
-        hasher=resources.hasher,
-        throttle=resources.throttle,
         kind=resources.tokens.kind,
         email=body.email,
         password=body.password.get_secret_value(),
         address=address,
+        sessionmaker=resources.sessionmaker,
+        hasher=resources.hasher,
+        throttle=resources.throttle,
     )
 
 

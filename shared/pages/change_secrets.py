@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from shared.http.dependencies import Caller, CurrentResources
+from shared.auth import commands
+from shared.auth.secrets_change import SecretsChange
+from shared.auth.tokens import Identity
+from shared.http.dependencies import Caller, ClientAddress, CurrentResources
 from shared.http.fields import Body, GivenPassword, Password, Pin
-from shared.http.secrets_change import CurrentSecretsChange, SecretsBody, SecretsChange
 from shared.pages.forms import Form, SubmittedForm
 from shared.pages.rendering import render, see_other
 from shared.runtime.resources import Resources
@@ -42,13 +44,17 @@ async def show_password(request: Request, caller: Caller) -> Response:
 
 @router.post("/profile/password")
 async def change_password(
-    request: Request, form: SubmittedForm, secrets: CurrentSecretsChange, resources: CurrentResources
+    request: Request, form: SubmittedForm, caller: Caller, address: ClientAddress, resources: CurrentResources
 ) -> Response:
     """Change the password, which ends every other session."""
     with form.catching():
         typed = form.read(PasswordForm)
-        body = SecretsBody(current_password=typed.current_password, new_password=typed.new_password)
-        await _change(secrets, resources, body)
+        secrets = SecretsChange(
+            address=address,
+            current_password=typed.current_password.get_secret_value(),
+            new_password=typed.new_password.get_secret_value(),
+        )
+        await _change(resources, caller, secrets)
         return see_other("/profile?saved=password")
     return render(request, "secret.html", status=form.status, changing="password", form=form)
 
@@ -61,18 +67,26 @@ async def show_pin(request: Request, caller: Caller) -> Response:
 
 @router.post("/profile/pin")
 async def change_pin(
-    request: Request, form: SubmittedForm, secrets: CurrentSecretsChange, resources: CurrentResources
+    request: Request, form: SubmittedForm, caller: Caller, address: ClientAddress, resources: CurrentResources
 ) -> Response:
     """Change the PIN."""
     with form.catching():
         typed = form.read(PinForm)
-        body = SecretsBody(current_password=typed.current_password, new_pin=typed.new_pin)
-        await _change(secrets, resources, body)
+        secrets = SecretsChange(
+            address=address,
+            current_password=typed.current_password.get_secret_value(),
+            new_pin=typed.new_pin.get_secret_value(),
+        )
+        await _change(resources, caller, secrets)
         return see_other("/profile?saved=pin")
     return render(request, "secret.html", status=form.status, changing="pin", form=form)
 
 
-async def _change(secrets: SecretsChange, resources: Resources, body: SecretsBody) -> None:
-    prepared = await secrets.prepare(body)
-    async with resources.sessionmaker.begin() as session:
-        await secrets.store(session, prepared)
+async def _change(resources: Resources, caller: Identity, secrets: SecretsChange) -> None:
+    await commands.change_secrets(
+        identity=caller,
+        secrets=secrets,
+        sessionmaker=resources.sessionmaker,
+        hasher=resources.hasher,
+        throttle=resources.throttle,
+    )

@@ -6,11 +6,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from shared.auth import tokens
+from shared.auth import commands
 from shared.errors import Unauthenticated
 from shared.http.cookies import SESSION_COOKIE, clear_session_cookie, require_same_origin
 from shared.http.dependencies import ClientAddress, CurrentResources
-from shared.http.sessions import LoginBody, authenticate, start_session
+from shared.http.sessions import LoginIn, authenticate, start_session
 from shared.pages.forms import Form, SubmittedForm
 from shared.pages.paths import SIGN_IN, own_path
 from shared.pages.rendering import render, see_other
@@ -56,7 +56,7 @@ async def sign_in(
     """Start a session, or show the form again."""
     wanted = own_path(form.values.get("next"))
     with form.catching():
-        owner_id = await authenticate(resources, form.read(LoginBody), address)
+        owner_id = await authenticate(resources, form.read(LoginIn), address)
         return welcome(resources, owner_id, wanted)
     return render(request, "sign-in.html", status=form.status, form=form, next=wanted, signed_out=False)
 
@@ -67,7 +67,7 @@ async def sign_out(request: Request, resources: CurrentResources) -> Response:
     try:
         async with resources.sessionmaker.begin() as session:
             identity = await resources.tokens.verify(session, request.cookies.get(SESSION_COOKIE, ""))
-            await tokens.revoke(session, identity)
+            await commands.sign_out(session, identity=identity)
     except Unauthenticated:
         pass
     response = see_other(f"{SIGN_IN}?signed-out=1")

@@ -1,23 +1,24 @@
-"""A shop's own profile."""
+"""JSON routes of a shop's own profile."""
 
 from __future__ import annotations
 
-from typing import Any
+from uuid import UUID
 
 from fastapi import APIRouter
-from pydantic import ConfigDict
+from pydantic import BaseModel, ConfigDict
 
-from services.merchant_app.api.auth import MerchantAnswer
-from shared.auth.queries import get_shop_profile, update_merchant
-from shared.http.dependencies import Caller, ReadSession, WriteSession
+from shared.auth import commands
+from shared.auth.commands import ShopChanges
+from shared.auth.queries import get_shop_profile
+from shared.http.dependencies import Caller, ClientAddress, CurrentResources, ReadSession
 from shared.http.fields import Name, Timezone
 from shared.http.problems import problem_responses
-from shared.http.secrets_change import SECRET_ERRORS, CurrentSecretsChange, SecretsBody
+from shared.http.secrets_change import SECRET_ERRORS, SecretsIn
 
 router = APIRouter(tags=["profile"])
 
 
-class ProfileBody(SecretsBody):
+class ProfileIn(SecretsIn):
     """What changes; everything else stays. A `category` of null takes it away."""
 
     business_name: Name | None = None
@@ -26,25 +27,48 @@ class ProfileBody(SecretsBody):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"timezone": "Asia/Dubai"}]})
 
-    def changes(self) -> dict[str, Any]:
-        """The columns to write."""
-        given = {"business_name": self.business_name, "timezone": self.timezone}
-        wanted = {name: value for name, value in given.items() if value is not None}
-        return wanted | ({"category": self.category} if "category" in self.model_fields_set else {})
+    def changes(self) -> ShopChanges:
+        """The details that were sent."""
+        changes = ShopChanges()
+        if self.business_name is not None:
+            changes["business_name"] = self.business_name
+        if "category" in self.model_fields_set:
+            changes["category"] = self.category
+        if self.timezone is not None:
+            changes["timezone"] = self.timezone
+        return changes
+
+
+class ShopProfileOut(BaseModel):
+    """A shop's own profile."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    email: str
+    business_name: str
+    category: str | None
+    wallet_id: str
+    timezone: str
 
 
 @router.get("/merchants/me")
-async def get_profile(caller: Caller, session: ReadSession) -> MerchantAnswer:
+async def get_profile(caller: Caller, session: ReadSession) -> ShopProfileOut:
     """The caller's own profile."""
-    return MerchantAnswer.model_validate(await get_shop_profile(session, caller.owner_id))
+    return ShopProfileOut.model_validate(await get_shop_profile(session, caller.owner_id))
 
 
 @router.patch("/merchants/me", responses=problem_responses(*SECRET_ERRORS))
 async def update_profile(
-    body: ProfileBody, caller: Caller, secrets: CurrentSecretsChange, session: WriteSession
-) -> MerchantAnswer:
+    body: ProfileIn, caller: Caller, address: ClientAddress, resources: CurrentResources
+) -> ShopProfileOut:
     """Change the shop's details, password or PIN. A new password signs out every other session."""
-    prepared = await secrets.prepare(body)
-    await update_merchant(session, caller.owner_id, body.changes())
-    await secrets.store(session, prepared)
-    return MerchantAnswer.model_validate(await get_shop_profile(session, caller.owner_id))
+    profile = await commands.change_shop(
+        identity=caller,
+        changes=body.changes(),
+        secrets=body.secrets(address),
+        sessionmaker=resources.sessionmaker,
+        hasher=resources.hasher,
+        throttle=resources.throttle,
+    )
+    return ShopProfileOut.model_validate(profile)

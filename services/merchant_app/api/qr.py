@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Response
 
 from services.merchant_app.qr_code import Format, draw, payment_uri
-from shared.auth.queries import MerchantProfile, get_shop_profile
+from shared.auth.queries import get_shop_profile
+from shared.auth.views import ShopProfile
 from shared.http.dependencies import Caller, ReadSession
 from shared.money import MAX_MOVEMENT_PAISE
 
@@ -46,7 +47,7 @@ async def get_qr_png(caller: Caller, session: ReadSession, amount: Amount = None
     return _respond(await get_shop_profile(session, caller.owner_id), amount, known, "png")
 
 
-def _respond(shop: MerchantProfile, amount: int | None, known: str | None, kind: Format) -> Response:
+def _respond(shop: ShopProfile, amount: int | None, known: str | None, kind: Format) -> Response:
     uri = payment_uri(wallet_id=shop.wallet_id, business_name=shop.business_name, amount=amount)
     etag = f'"{hashlib.sha256(f"{kind} {uri}".encode()).hexdigest()[:32]}"'
     # Kept by this browser only, and asked about each time: another shop may sign in there next.

@@ -1,4 +1,4 @@
-"""A shop's own profile: its details and time zone, password, PIN."""
+"""Pages of a shop's own profile: details and time zone, password, PIN."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.merchant_app.pages.shop_fields import category_options, timezone_options
-from shared.auth.queries import get_shop_profile, update_merchant
+from shared.auth import commands
+from shared.auth.commands import ShopChanges
+from shared.auth.queries import get_shop_profile
 from shared.auth.tokens import Identity
 from shared.http.dependencies import Caller, CurrentResources, ReadSession
 from shared.http.fields import Body, Name, Timezone
@@ -22,7 +24,7 @@ SAVED = {"shop": "Your shop is saved.", **change_secrets.SAVED}
 
 
 class ShopForm(Body):
-    """All of it is always sent; no category takes the present one away."""
+    """The fields of the form that changes the details; all are always sent. No category removes the present one."""
 
     business_name: Name
     category: Name | None = None
@@ -33,17 +35,22 @@ class ShopForm(Body):
 async def show_profile(
     request: Request, caller: Caller, session: ReadSession, saved: Annotated[str, Query(max_length=16)] = ""
 ) -> Response:
-    """What the shop is here, and what may be changed about it."""
+    """The profile, and the form that changes the details."""
     return await _show(request, caller, session, saved=SAVED.get(saved))
 
 
 @router.post("/profile")
 async def change_shop(request: Request, form: SubmittedForm, caller: Caller, resources: CurrentResources) -> Response:
-    """What people see when they pay, and where the shop's days begin."""
+    """Change the details that payers see, and the time zone of the shop's days."""
     with form.catching():
         typed = form.read(ShopForm)
-        async with resources.sessionmaker.begin() as session:
-            await update_merchant(session, caller.owner_id, typed.model_dump())
+        await commands.change_shop(
+            identity=caller,
+            changes=ShopChanges(business_name=typed.business_name, category=typed.category, timezone=typed.timezone),
+            sessionmaker=resources.sessionmaker,
+            hasher=resources.hasher,
+            throttle=resources.throttle,
+        )
         return see_other("/profile?saved=shop")
     async with resources.read_sessionmaker() as session:
         return await _show(request, caller, session, form=form)

@@ -1,4 +1,4 @@
-"""What one chooses from when describing a shop."""
+"""The choices of the forms that describe a shop: categories and time zones."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ TIMEZONES = (
     "Indian/Mauritius",
     "Pacific/Auckland",
 )
-"""Where shops that take rupees are; any other zone is set through the API and then offered here too."""
+"""The time zones that the forms offer. The API takes every zone; the form then offers the shop's own one too."""
 
 
 def category_options(present: str = "") -> list[tuple[str, str]]:
-    """Values and words; `present` is among them, whatever it is."""
+    """Values and labels of the choices; `present`, the shop's own one, is always among them."""
     return [("", "Choose one"), *((name, name) for name in _with(CATEGORIES, present))]
 
 
 def timezone_options(present: str = "") -> list[tuple[str, str]]:
-    """Values and words; `present` is among them, whatever it is."""
+    """Values and labels of the choices; `present`, the shop's own one, is always among them."""
     return [(name, name.replace("_", " ")) for name in _with(TIMEZONES, present)]
 
 

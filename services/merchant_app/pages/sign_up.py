@@ -1,13 +1,12 @@
-"""Signing up as a shop."""
+"""The page that signs a shop up."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from services.merchant_app.api.auth import DEFAULT_TIMEZONE, RegisterBody
-from services.merchant_app.api.auth import sign_up as register_shop
 from services.merchant_app.pages.shop_fields import category_options, timezone_options
 from shared.http.dependencies import ClientAddress, CurrentResources
+from shared.http.sign_up import DEFAULT_TIMEZONE, ShopIn, sign_up_shop
 from shared.pages.forms import Form, SubmittedForm
 from shared.pages.paths import own_path
 from shared.pages.rendering import render, see_other
@@ -18,7 +17,7 @@ router = APIRouter()
 
 @router.get("/sign-up")
 async def show_sign_up(request: Request, resources: CurrentResources, next: str | None = None) -> Response:  # noqa: A002 - what the address says
-    """The form; somebody signed in already goes on at once."""
+    """The form; with a session, the page after it."""
     if await is_signed_in(request, resources):
         return see_other(own_path(next))
     return _form(request, Form(values={"timezone": DEFAULT_TIMEZONE}), own_path(next))
@@ -28,12 +27,10 @@ async def show_sign_up(request: Request, resources: CurrentResources, next: str 
 async def sign_up(
     request: Request, form: SubmittedForm, address: ClientAddress, resources: CurrentResources
 ) -> Response:
-    """A shop, its account and a session, or the form again."""
+    """Sign up and start a session, or show the form again."""
     wanted = own_path(form.values.get("next"))
     with form.catching():
-        body = form.read(RegisterBody)
-        async with resources.sessionmaker.begin() as session:
-            shop = await register_shop(session, resources, body, address)
+        shop = await sign_up_shop(resources, form.read(ShopIn), address=address)
         return welcome(resources, shop.id, wanted)
     return _form(request, form, wanted)
 

@@ -1,21 +1,24 @@
-"""A person's own profile."""
+"""JSON routes of a person's own profile."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-from pydantic import ConfigDict
+from uuid import UUID
 
-from services.user_app.api.auth import UserAnswer
-from shared.auth.queries import get_person_profile, update_user
-from shared.http.dependencies import Caller, ReadSession, WriteSession
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict
+
+from shared.auth import commands
+from shared.auth.commands import PersonChanges
+from shared.auth.queries import get_person_profile
+from shared.http.dependencies import Caller, ClientAddress, CurrentResources, ReadSession
 from shared.http.fields import Name
 from shared.http.problems import problem_responses
-from shared.http.secrets_change import SECRET_ERRORS, CurrentSecretsChange, SecretsBody
+from shared.http.secrets_change import SECRET_ERRORS, SecretsIn
 
 router = APIRouter(tags=["profile"])
 
 
-class ProfileBody(SecretsBody):
+class ProfileIn(SecretsIn):
     """What changes; everything else stays."""
 
     first_name: Name | None = None
@@ -23,20 +26,45 @@ class ProfileBody(SecretsBody):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"first_name": "Alicia"}]})
 
+    def changes(self) -> PersonChanges:
+        """The names that were sent."""
+        changes = PersonChanges()
+        if self.first_name is not None:
+            changes["first_name"] = self.first_name
+        if self.last_name is not None:
+            changes["last_name"] = self.last_name
+        return changes
+
+
+class PersonProfileOut(BaseModel):
+    """A person's own profile."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    email: str
+    first_name: str
+    last_name: str
+    wallet_id: str
+
 
 @router.get("/users/me")
-async def get_profile(caller: Caller, session: ReadSession) -> UserAnswer:
+async def get_profile(caller: Caller, session: ReadSession) -> PersonProfileOut:
     """The caller's own profile."""
-    return UserAnswer.model_validate(await get_person_profile(session, caller.owner_id))
+    return PersonProfileOut.model_validate(await get_person_profile(session, caller.owner_id))
 
 
 @router.patch("/users/me", responses=problem_responses(*SECRET_ERRORS))
 async def update_profile(
-    body: ProfileBody, caller: Caller, secrets: CurrentSecretsChange, session: WriteSession
-) -> UserAnswer:
+    body: ProfileIn, caller: Caller, address: ClientAddress, resources: CurrentResources
+) -> PersonProfileOut:
     """Change names, password or PIN. A new password signs out every other session."""
-    prepared = await secrets.prepare(body)
-    names = {"first_name": body.first_name, "last_name": body.last_name}
-    await update_user(session, caller.owner_id, {key: name for key, name in names.items() if name is not None})
-    await secrets.store(session, prepared)
-    return UserAnswer.model_validate(await get_person_profile(session, caller.owner_id))
+    profile = await commands.change_person(
+        identity=caller,
+        changes=body.changes(),
+        secrets=body.secrets(address),
+        sessionmaker=resources.sessionmaker,
+        hasher=resources.hasher,
+        throttle=resources.throttle,
+    )
+    return PersonProfileOut.model_validate(profile)

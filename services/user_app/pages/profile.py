@@ -1,4 +1,4 @@
-"""One's own profile: names, password, PIN."""
+"""Pages of a person's own profile: names, password, PIN."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.auth.queries import get_person_profile, update_user
+from shared.auth import commands
+from shared.auth.commands import PersonChanges
+from shared.auth.queries import get_person_profile
 from shared.auth.tokens import Identity
 from shared.http.dependencies import Caller, CurrentResources, ReadSession
 from shared.http.fields import Body, Name
@@ -21,7 +23,7 @@ SAVED = {"name": "Your name is changed.", **change_secrets.SAVED}
 
 
 class NamesForm(Body):
-    """Both names are always sent."""
+    """The fields of the form that changes the names; both are always sent."""
 
     first_name: Name
     last_name: Name
@@ -31,17 +33,22 @@ class NamesForm(Body):
 async def show_profile(
     request: Request, caller: Caller, session: ReadSession, saved: Annotated[str, Query(max_length=16)] = ""
 ) -> Response:
-    """Who one is here, and what may be changed about it."""
+    """The profile, and the form that changes the names."""
     return await _show(request, caller, session, saved=SAVED.get(saved))
 
 
 @router.post("/profile")
 async def change_names(request: Request, form: SubmittedForm, caller: Caller, resources: CurrentResources) -> Response:
-    """What others see when they search."""
+    """Change the names that others see."""
     with form.catching():
         typed = form.read(NamesForm)
-        async with resources.sessionmaker.begin() as session:
-            await update_user(session, caller.owner_id, typed.model_dump())
+        await commands.change_person(
+            identity=caller,
+            changes=PersonChanges(first_name=typed.first_name, last_name=typed.last_name),
+            sessionmaker=resources.sessionmaker,
+            hasher=resources.hasher,
+            throttle=resources.throttle,
+        )
         return see_other("/profile?saved=name")
     async with resources.read_sessionmaker() as session:
         return await _show(request, caller, session, form=form)
@@ -52,5 +59,4 @@ async def _show(
 ) -> Response:
     user = await get_person_profile(session, caller.owner_id)
     form = form or Form({"first_name": user.first_name, "last_name": user.last_name})
-    name = f"{user.first_name} {user.last_name}"
-    return render(request, "profile.html", status=form.status, profile=user, name=name, form=form, saved=saved)
+    return render(request, "profile.html", status=form.status, profile=user, name=user.name, form=form, saved=saved)

@@ -1,12 +1,11 @@
-"""Signing up as a person."""
+"""The page that signs a person up."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from services.user_app.api.auth import RegisterBody
-from services.user_app.api.auth import sign_up as register_person
 from shared.http.dependencies import ClientAddress, CurrentResources
+from shared.http.sign_up import PersonIn, sign_up_person
 from shared.pages.forms import Form, SubmittedForm
 from shared.pages.paths import own_path
 from shared.pages.rendering import render, see_other
@@ -17,7 +16,7 @@ router = APIRouter()
 
 @router.get("/sign-up")
 async def show_sign_up(request: Request, resources: CurrentResources, next: str | None = None) -> Response:  # noqa: A002 - what the address says
-    """The form; somebody signed in already goes on at once."""
+    """The form; with a session, the page after it."""
     if await is_signed_in(request, resources):
         return see_other(own_path(next))
     return render(request, "sign-up.html", form=Form(), next=own_path(next))
@@ -27,11 +26,14 @@ async def show_sign_up(request: Request, resources: CurrentResources, next: str 
 async def sign_up(
     request: Request, form: SubmittedForm, address: ClientAddress, resources: CurrentResources
 ) -> Response:
-    """A person, a wallet and a session, or the form again."""
+    """Sign up and start a session, or show the form again."""
     wanted = own_path(form.values.get("next"))
     with form.catching():
-        body = form.read(RegisterBody)
-        async with resources.sessionmaker.begin() as session:
-            user = await register_person(session, resources, request.app.state.settings, body, address)
-        return welcome(resources, user.id, wanted)
+        person = await sign_up_person(
+            resources,
+            form.read(PersonIn),
+            address=address,
+            welcome_balance_paise=request.app.state.settings.welcome_balance_paise,
+        )
+        return welcome(resources, person.id, wanted)
     return render(request, "sign-up.html", status=form.status, form=form, next=wanted)

@@ -19,7 +19,7 @@ from infra.cli.main import app
 from infra.seed import plan as planning
 from infra.seed.cast import PASSWORD, PEOPLE, PIN, SHOPS
 from shared import clock
-from shared.auth.registration import Credentials, register_user
+from shared.auth.registration import Credentials, register_person
 from shared.calendar import INDIA
 from shared.config import DatabaseSettings
 from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
@@ -154,7 +154,7 @@ def test_an_address_that_is_taken_stays_with_its_owner(run: Run, short: None, fr
     async def sign_up() -> None:
         async with database(fresh_database_url) as sessionmaker, sessionmaker.begin() as session:
             credentials = Credentials(email=PEOPLE[0].email, password_hash="!", pin_hash="!")
-            await register_user(session, credentials=credentials, first_name="Another", last_name="Asha")
+            await register_person(session, credentials=credentials, first_name="Another", last_name="Asha")
 
     async def owners() -> int:
         async with database(fresh_database_url) as sessionmaker:
