@@ -7,7 +7,7 @@ import sqlite3
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from services.dummy_bank.api.dependencies import SimulatorDep
+from services.dummy_bank.dependencies import SimulatorDep
 from services.dummy_bank.errors import BankSaysNo
 from services.dummy_bank.problems import responses
 

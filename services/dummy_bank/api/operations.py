@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 
 from services.dummy_bank import netbanking, payouts
-from services.dummy_bank.api.dependencies import CallerGoneDep, KeyedBankDep, SimulatorDep
+from services.dummy_bank.dependencies import CallerGoneDep, KeyedBankDep, SimulatorDep
 from services.dummy_bank.errors import bank_is_down
 from services.dummy_bank.payout_call import answer_payout
 from services.dummy_bank.problems import responses

@@ -10,10 +10,10 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import AwareDatetime, BeforeValidator
 
 from services.dummy_bank import notice_queue
-from services.dummy_bank.api.dependencies import KeyedBankDep, SimulatorDep
 from services.dummy_bank.book import NODAL
 from services.dummy_bank.call_log import CallLog
 from services.dummy_bank.database import Row
+from services.dummy_bank.dependencies import KeyedBankDep, SimulatorDep
 from services.dummy_bank.errors import BankSaysNo
 from services.dummy_bank.fault_board import Faults
 from services.dummy_bank.problems import responses

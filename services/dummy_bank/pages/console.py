@@ -10,8 +10,8 @@ from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
 from services.dummy_bank import notice_queue
-from services.dummy_bank.api.dependencies import BankDep, SimulatorDep
 from services.dummy_bank.book import CUSTOMERS, NODAL
+from services.dummy_bank.dependencies import BankDep, SimulatorDep
 from services.dummy_bank.errors import BankSaysNo
 from services.dummy_bank.fault_board import Faults
 from services.dummy_bank.pages import fault_fields

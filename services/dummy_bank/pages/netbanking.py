@@ -8,8 +8,8 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import RedirectResponse
 
 from services.dummy_bank import netbanking
-from services.dummy_bank.api.dependencies import BankDep, SimulatorDep
 from services.dummy_bank.database import Row
+from services.dummy_bank.dependencies import BankDep, SimulatorDep
 from services.dummy_bank.errors import BankSaysNo
 from services.dummy_bank.pages.rendering import page, read_form
 from services.dummy_bank.settings import BankProfile
