@@ -20,8 +20,8 @@ from shared.tasks.runner import Runner
 _settings = WorkerSettings()
 _redis_url = _settings.redis_url.get_secret_value()
 _runner = Runner(lambda: open_resources(_settings))
-# The worker's threads may wait a little longer than a person's request.
 _stopping = Event()
+# The worker's threads may wait a little longer than a person's request.
 _hints = Hints(_redis_url, timeout_seconds=1.0)
 
 celery_app = create_celery(_redis_url, "batua")
@@ -31,19 +31,19 @@ register(celery_app, _runner, _settings, _hints, _stopping)
 
 @signals.setup_logging.connect
 def _log_as_json(**_: Any) -> None:
-    """Connecting here keeps Celery from setting up logging of its own."""
+    """A receiver of this signal keeps Celery from setting up its own logging."""
     configure_logging(_settings.log_level)
-    # A line for every hint and every call would bury what matters; what came of them is logged by the flows.
+    # The flows log what each hint and call led to, so these need no line for each of them.
     for chatty in ("celery.worker.strategy", "celery.app.trace", "celery.beat", "httpx"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 @signals.worker_shutting_down.connect
-def _begin_nothing_more(**_: Any) -> None:
+def _stop_beginning(**_: Any) -> None:
     _stopping.set()
 
 
 @signals.worker_shutdown.connect
-def _let_go(**_: Any) -> None:
+def _close(**_: Any) -> None:
     _hints.close()
     _runner.close()

@@ -22,12 +22,12 @@ _logger = logging.getLogger(__name__)
 PIN_FAILURES_KEPT = timedelta(days=1)
 """Far longer than any lockout window."""
 RECONCILED = timedelta(days=2)
-"""Each day is looked at twice, so that what was still under way the first time is seen settled."""
+"""Each day is compared twice, so that what was under way the first time has ended by the second."""
 MAX_ROUNDS = 1000
 
 
 async def reconcile_all(sessionmaker: SessionMaker, clients: Mapping[str, BankClient]) -> None:
-    """Compare every bank's statement of the last days with our books; a bank that gives none is left for tomorrow."""
+    """Compare every bank's statement of the last days with our books. A bank that gives none is compared tomorrow."""
     until = clock.now()
     for bank, client in clients.items():
         try:
@@ -42,7 +42,7 @@ async def reconcile_all(sessionmaker: SessionMaker, clients: Mapping[str, BankCl
 
 
 async def purge_keys(sessionmaker: SessionMaker) -> int:
-    """Forget idempotency keys that are too old to be repeated, batch by batch; how many went."""
+    """Delete expired idempotency keys, batch by batch. Returns how many."""
     total = 0
     for _ in range(MAX_ROUNDS):
         async with sessionmaker.begin() as session:
@@ -54,7 +54,7 @@ async def purge_keys(sessionmaker: SessionMaker) -> int:
 
 
 async def purge_tokens(sessionmaker: SessionMaker) -> None:
-    """Forget sign-outs of tokens that have expired by themselves, and wrong PINs that count no more."""
+    """Delete revoked tokens that have expired, and wrong PINs that no longer count."""
     now = clock.now()
     async with sessionmaker.begin() as session:
         await session.execute(delete(RevokedToken).where(RevokedToken.expires_at < now))
@@ -62,10 +62,10 @@ async def purge_tokens(sessionmaker: SessionMaker) -> None:
 
 
 async def seal_all(sessionmaker: SessionMaker) -> int:
-    """Seal every entry committed so far; how many seals that took."""
+    """Seal every entry that is committed by now. Returns how many seals that took."""
     for sealed in range(MAX_ROUNDS):
         async with sessionmaker.begin() as session:
             if await seal(session) is None:
                 return sealed
-    _logger.warning("the ledger grew faster than it could be sealed; the rest comes with the next run")
+    _logger.warning("the ledger grew faster than it could be sealed; the next run seals the rest")
     return MAX_ROUNDS

@@ -1,4 +1,4 @@
-"""What the worker's tasks use, all of it living on the runner's loop."""
+"""What the worker's tasks use. All of it lives on the runner's loop."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from services.withdraw_worker.settings import WorkerSettings
-from shared.banks.client import BankClient
+from shared.banks.client import BankClient, clients_for
 from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
 from shared.redis.client import open_redis
 from shared.wakeups.announcer import open_announcer
@@ -17,7 +17,7 @@ from shared.withdrawals.engine import Engine
 
 @dataclass(frozen=True, slots=True)
 class WorkerResources:
-    """Built once per process, after it has started."""
+    """Built once in each process, after it has started."""
 
     settings: WorkerSettings
     sessionmaker: SessionMaker
@@ -27,7 +27,7 @@ class WorkerResources:
 
 @asynccontextmanager
 async def open_resources(settings: WorkerSettings) -> AsyncIterator[WorkerResources]:
-    """The engine and one client per bank and kind of call; closed in the end."""
+    """Open the engine, and one client for each bank and kind of call; closed at the end."""
     async with AsyncExitStack() as stack:
         engine = create_engine(settings, application_name="withdraw_worker")
         stack.push_async_callback(engine.dispose)
@@ -45,7 +45,7 @@ async def open_resources(settings: WorkerSettings) -> AsyncIterator[WorkerResour
 
 
 def _clients(stack: AsyncExitStack, settings: WorkerSettings, timeout_seconds: float) -> dict[str, BankClient]:
-    clients = {code: BankClient(bank, timeout_seconds) for code, bank in settings.banks.items()}
+    clients = clients_for(settings.banks, timeout_seconds)
     for client in clients.values():
         stack.push_async_callback(client.aclose)
     return clients

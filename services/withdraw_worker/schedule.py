@@ -1,5 +1,6 @@
-"""What the scheduler asks for, and how often. Every request goes stale before its next: a worker that was
-away finds a handful of them, not a day's worth."""
+"""Which tasks the scheduler sends, and how often. A message expires before the next of its kind is due, so that a
+worker that was away finds a few of them and not those of a day.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ SHORTEST_EXPIRY_SECONDS = 5.0
 
 
 def beat_schedule(settings: WorkerSettings) -> dict[str, Any]:
-    """Celery beat's table. Daily work is done at night, Indian time (the hours here are UTC)."""
+    """Celery beat's table. Daily work runs at night in India; the hours here are UTC."""
     on_ramp_seconds = min(settings.on_ramps.enquire_after_seconds / 4, 60.0)
     return {
         "sweep": _every(names.SWEEP_WITHDRAWALS, settings.withdrawals.sweep_seconds),

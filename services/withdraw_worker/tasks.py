@@ -1,4 +1,4 @@
-"""The worker's tasks: each takes its message, runs one function of a flow, and says what it did."""
+"""The worker's tasks. Each runs one function of a flow on the runner's loop."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from shared.tasks.runner import Runner
 _logger = logging.getLogger(__name__)
 
 TASK_SECONDS = 120.0
-"""More than any run takes; short enough for a stuck one to end long before its message is handed out again."""
+"""More than any run takes, and so short that a stuck task ends long before its message is delivered again."""
 LONG_TASK_SECONDS = 540.0
 HINTED_AT_ONCE = 500
 
@@ -36,13 +36,13 @@ Task = Callable[..., None]
 def register(
     celery: Celery, runner: Runner[WorkerResources], settings: WorkerSettings, hints: Hints, stopping: Event
 ) -> None:
-    """Bind every task to the application. Arguments are ids, never money. `stopping`: begin nothing long any more."""
-    for name, task in {**_withdrawals(runner, settings, hints, stopping), **_everything_else(runner)}.items():
-        celery.task(name=name)(_patient(name, task))
+    """Bind every task to the application. Arguments are ids, never money. No call begins once `stopping` is set."""
+    for name, task in {**_withdrawals(runner, settings, hints, stopping), **_scheduled(runner)}.items():
+        celery.task(name=name)(_without_outages(name, task))
 
 
-def _patient(name: str, task: Task) -> Task:
-    """The task, which takes a database that is away for no error: the schedule says everything again."""
+def _without_outages(name: str, task: Task) -> Task:
+    """The task, for which a database that is away is no error: the schedule sends it again."""
 
     def run(*arguments: str) -> None:
         try:
@@ -60,20 +60,23 @@ def _withdrawals(
 ) -> dict[str, Task]:
     def advance(owner_id: str) -> None:
         owner = UUID(owner_id)
-        advanced = runner.run(
-            lambda use: use.payouts.advance(owner, is_stopping=stopping.is_set), timeout_seconds=TASK_SECONDS
+        run = runner.run(
+            lambda resources: resources.payouts.advance(owner, is_stopping=stopping.is_set),
+            timeout_seconds=TASK_SECONDS,
         )
-        if advanced.again_at is None:
+        if run.again_at is None:
             return
-        # Only a run that did something asks to be run again, so copies of a hint die out by themselves.
-        delay_seconds = max(0.0, (advanced.again_at - clock.now()).total_seconds())
+        # Only a run that made a call is repeated, so copies of a hint end by themselves.
+        delay_seconds = max(0.0, (run.again_at - clock.now()).total_seconds())
         if delay_seconds < settings.withdrawals.sweep_seconds:
             hints.send(owner, delay_seconds=delay_seconds)
 
     def sweep() -> None:
-        owners = runner.run(lambda use: use.payouts.owners_due(HINTED_AT_ONCE), timeout_seconds=TASK_SECONDS)
+        owners = runner.run(
+            lambda resources: resources.payouts.owners_due(HINTED_AT_ONCE), timeout_seconds=TASK_SECONDS
+        )
         for owner in owners:
-            # The next sweep says it again, so an older hint need not outlive it: the queue stays bounded.
+            # The next sweep sends it again, so the hint expires by then and the queue stays bounded.
             if not hints.send(owner, expires_seconds=settings.withdrawals.sweep_seconds):
                 break
         if owners:
@@ -82,7 +85,7 @@ def _withdrawals(
     return {names.ADVANCE_WITHDRAWALS: advance, names.SWEEP_WITHDRAWALS: sweep}
 
 
-def _everything_else(runner: Runner[WorkerResources]) -> dict[str, Task]:
+def _scheduled(runner: Runner[WorkerResources]) -> dict[str, Task]:
     def of(work: Callable[[WorkerResources], Coroutine[Any, Any, object]]) -> Task:
         def run() -> None:
             runner.run(work, timeout_seconds=LONG_TASK_SECONDS)
@@ -91,12 +94,16 @@ def _everything_else(runner: Runner[WorkerResources]) -> dict[str, Task]:
 
     return {
         names.ENQUIRE_ON_RAMPS: of(
-            lambda use: enquire_due(use.sessionmaker, clients=use.on_ramp_clients, settings=use.settings)
+            lambda resources: enquire_due(
+                resources.sessionmaker, clients=resources.on_ramp_clients, settings=resources.settings
+            )
         ),
-        names.DELIVER_OUTBOX: of(lambda use: deliver_due(use.sessionmaker, use.settings)),
-        names.ROLL_UP_INFLOW: of(lambda use: roll_up_all(use.sessionmaker)),
-        names.PURGE_IDEMPOTENCY: of(lambda use: housekeeping.purge_keys(use.sessionmaker)),
-        names.PURGE_TOKENS: of(lambda use: housekeeping.purge_tokens(use.sessionmaker)),
-        names.SEAL_LEDGER: of(lambda use: housekeeping.seal_all(use.sessionmaker)),
-        names.RECONCILE: of(lambda use: housekeeping.reconcile_all(use.sessionmaker, use.on_ramp_clients)),
+        names.DELIVER_OUTBOX: of(lambda resources: deliver_due(resources.sessionmaker, resources.settings)),
+        names.ROLL_UP_INFLOW: of(lambda resources: roll_up_all(resources.sessionmaker)),
+        names.PURGE_IDEMPOTENCY: of(lambda resources: housekeeping.purge_keys(resources.sessionmaker)),
+        names.PURGE_TOKENS: of(lambda resources: housekeeping.purge_tokens(resources.sessionmaker)),
+        names.SEAL_LEDGER: of(lambda resources: housekeeping.seal_all(resources.sessionmaker)),
+        names.RECONCILE: of(
+            lambda resources: housekeeping.reconcile_all(resources.sessionmaker, resources.on_ramp_clients)
+        ),
     }

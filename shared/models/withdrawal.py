@@ -15,8 +15,9 @@ from shared.db.columns import EnumText, sql_values
 
 
 class WithdrawalStatus(StrEnum):
-    """Where a withdrawal stands. `shared/withdrawals/states.py` says what leads from one status to another."""
+    """Where a withdrawal stands."""
 
+    # shared/withdrawals/states.py says what leads from one status to another.
     QUEUED = "queued"
     """Its money is held; no call to the bank was made."""
     IN_FLIGHT = "in_flight"

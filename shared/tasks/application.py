@@ -1,6 +1,6 @@
-"""Celery, set up so that nothing depends on it: its messages are hints, the rows in Postgres are the queue.
+"""Celery, set up so that correctness does not depend on it: its messages are hints, the rows in Postgres are the queue.
 
-Losing the broker, or everything in it, delays work until the next sweep; getting a message twice changes nothing.
+Without the broker, or with an empty one, work waits for the next sweep. A message that comes twice changes nothing.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from shared.tasks.liveness import NoticesLostAcknowledgements
 from shared.tasks.names import QUEUE
 
 VISIBILITY_SECONDS = 600
-"""An unacknowledged message is handed out again after this; longer than any task may take."""
+"""An unacknowledged message is delivered again after this time, which is longer than any task may take."""
 HEALTH_CHECK_SECONDS = 5
-"""A broker that is connected but silent for about this long is connected to anew."""
+"""After about this long without a word from the broker, the consumer connects again."""
 
 
 def create_celery(broker_url: str, name: str, *, socket_timeout_seconds: float = 5.0) -> Celery:
-    """A Celery application on Redis: JSON only, no results, late acknowledgement, no wait without an end."""
+    """A Celery application on Redis: JSON only, no results, late acknowledgement, a timeout for every wait."""
     celery = Celery(name, broker=broker_url, set_as_current=False)
     celery.conf.update(_settings(socket_timeout_seconds))
     celery.steps["consumer"].add(NoticesLostAcknowledgements)
@@ -34,14 +34,14 @@ def _settings(socket_timeout_seconds: float) -> dict[str, Any]:
         "accept_content": ["json"],
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
-        "task_acks_on_failure_or_timeout": True,  # a failed hint is not repeated by the broker: the sweep sees to it
+        "task_acks_on_failure_or_timeout": True,  # the sweep repeats a failed hint, the broker does not
         "task_publish_retry": False,
         "worker_prefetch_multiplier": 1,
         "worker_send_task_events": False,
         "worker_enable_remote_control": False,
         "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": False,
-        # Calls under way when the broker is lost must run to their end: they are about money, not about messages.
+        # A call to a bank goes on when the broker is lost: its outcome has to be recorded.
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "broker_connection_retry": True,
         "broker_connection_retry_on_startup": True,
@@ -55,7 +55,7 @@ def _settings(socket_timeout_seconds: float) -> dict[str, Any]:
             "socket_keepalive": True,
             "health_check_interval": HEALTH_CHECK_SECONDS,
             "retry_on_timeout": False,
-            # Publishing fails at once when the broker is away; the consumer's own endless retry is set above.
+            # Publishing fails at once when the broker is away. The consumer's endless retry is set above.
             "max_retries": 0,
             "interval_start": 0,
             "interval_step": 0.2,

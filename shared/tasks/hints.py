@@ -1,4 +1,4 @@
-"""Tell the worker that an owner's withdrawals are worth a look now. Best effort: the sweep finds them anyway."""
+"""Hint to the worker that an owner has withdrawals to carry out. Best effort: the sweep finds them without a hint."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EXPIRES_SECONDS = 60.0
 
 
 class Hints:
-    """Publishes hints from one thread of its own. Never raises; waits at most `timeout_seconds`."""
+    """Sends hints from one thread of its own. It raises nothing and waits at most `timeout_seconds`."""
 
     def __init__(self, redis_url: str, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         self._celery = create_celery(redis_url, "batua.hints", socket_timeout_seconds=timeout_seconds)
@@ -33,14 +33,14 @@ class Hints:
         self._cool_down = CoolDown(COOL_DOWN_SECONDS)
 
     async def withdrawal(self, owner_id: UUID) -> None:
-        """Call it after the commit: the owner has a withdrawal to carry out."""
-        if not self._is_worth_trying():
+        """Send a hint about this owner. Call it after the commit."""
+        if not self._has_room():
             return
-        publishing = asyncio.get_running_loop().run_in_executor(self._thread, self._publish_pending, owner_id)
-        await asyncio.wait([publishing], timeout=self._timeout_seconds)
+        sending = asyncio.get_running_loop().run_in_executor(self._thread, self._send_pending, owner_id)
+        await asyncio.wait([sending], timeout=self._timeout_seconds)
 
     def send(self, owner_id: UUID, *, delay_seconds: float = 0.0, expires_seconds: float = EXPIRES_SECONDS) -> bool:
-        """Publish from a thread that may wait. False when the broker could not take it; nothing is lost by that."""
+        """Send a hint from a thread that may wait. False: the broker did not take it, and the sweep will find it."""
         if not self._cool_down.is_over:
             return False
         try:
@@ -52,21 +52,21 @@ class Hints:
                 retry=False,
                 ignore_result=True,
             )
-        except Exception as error:  # whatever the broker or its driver raises, a hint is only a hint
+        except Exception as error:  # anything that the broker or its driver raises: a hint may be lost
             self._cool_down.start()
             _logger.warning("hint not sent, the sweep will find it: %s", type(error).__name__)
             return False
         return True
 
     def close(self) -> None:
-        """Drop what is pending and let go of the broker."""
+        """Drop the pending hints and close the connection to the broker."""
         self._thread.shutdown(wait=True, cancel_futures=True)
         self._celery.close()
 
-    def _is_worth_trying(self) -> bool:
+    def _has_room(self) -> bool:
         return self._cool_down.is_over and self._room.acquire(blocking=False)
 
-    def _publish_pending(self, owner_id: UUID) -> None:
+    def _send_pending(self, owner_id: UUID) -> None:
         try:
             self.send(owner_id)
         finally:

@@ -1,4 +1,4 @@
-"""What tasks are called on the wire: senders name them, only the worker imports them."""
+"""The names of tasks in messages. A sender needs the name only; the worker has the code."""
 
 from __future__ import annotations
 

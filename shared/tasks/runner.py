@@ -1,7 +1,7 @@
 """One event loop per worker process, on a thread of its own, with the resources that live on it.
 
-Celery's threads hand their coroutines over and wait. The loop and everything on it (engine, bank clients) are
-built in the process that uses them, at first use, and never inherited.
+Celery's threads hand over their coroutines and wait. The loop and what lives on it (engine, bank clients) are built at
+first use, in the process that uses them, so that no process inherits them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 
 
 class Runner(Generic[Resources]):
-    """Runs coroutines for threads. `open_resources` is entered on the loop and left when it is closed."""
+    """Runs coroutines for threads. `open_resources` is entered on the loop, and left when the runner closes."""
 
     def __init__(self, open_resources: Callable[[], AbstractAsyncContextManager[Resources]]) -> None:
         self._open_resources = open_resources
@@ -44,7 +44,7 @@ class Runner(Generic[Resources]):
             raise TimeoutError("the worker is stopping") from None
 
     def close(self) -> None:
-        """Let go of the resources and the loop. What still runs is cancelled; leases see to the rest."""
+        """Close the resources and the loop. What still runs is cancelled; its leases expire."""
         with self._lock:
             if self._loop is None or self._thread is None:
                 return
