@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterator
 
 from shared.auth.rules import HANDLE_SUFFIX
+from shared.banks.table import BANKS
 
 MAX_BASE_LENGTH = 24
 NUMBERED, RANDOM = 8, 6
@@ -18,7 +19,6 @@ _RANDOM_RANGE = range(1000, 1_000_000)
 _NOWHERE = ("batua", "hdfc", "axisbank", "icicibank", "kotakbank", "statebank", "reservebank")
 _NOT_AT_THE_START = ("admin", "customercare", "helpdesk", "npci", "official", "security", "support", "system")
 _NOT_WHOLE = {
-    "axis",
     "bank",
     "care",
     "help",
@@ -50,4 +50,5 @@ def candidates(base: str) -> Iterator[str]:
 
 def _is_reserved(base: str) -> bool:
     word = base.strip("0123456789")
-    return word in _NOT_WHOLE or word.startswith(_NOT_AT_THE_START) or any(each in word for each in _NOWHERE)
+    is_whole = word in _NOT_WHOLE or word in BANKS
+    return is_whole or word.startswith(_NOT_AT_THE_START) or any(each in word for each in _NOWHERE)

@@ -20,13 +20,12 @@ from services.user_app.settings import UserAppSettings
 from shared.config import OnRampTimings, RateLimits
 from shared.db.engine import SessionMaker
 from shared.ids import new_token
+from tests.support.bank_settings import NOWHERE, bank_values
 from tests.support.factories import fund
 
 PIN = "4711"
 PASSWORD = "correct horse"
 API = "/api/v1"
-BANK_API_KEY = "an-api-key-of-the-tests"
-_NOWHERE = "http://127.0.0.1:1"
 _KEPT_APPLICATIONS = 8
 
 Settings = UserAppSettings | MerchantAppSettings
@@ -34,14 +33,11 @@ Settings = UserAppSettings | MerchantAppSettings
 _idle: list[tuple[Settings, FastAPI]] = []
 
 
-def user_app_settings(database_url: str, redis_url: str, bank_url: str = _NOWHERE, **more: Any) -> UserAppSettings:
+def user_app_settings(database_url: str, redis_url: str, bank_url: str = NOWHERE, **more: Any) -> UserAppSettings:
     """Cheap hashes, no throttling, banks that answer within a second or not at all."""
     return UserAppSettings(
         **_common(database_url, redis_url),
-        bank_hdfc_url=f"{bank_url}/hdfc",
-        bank_hdfc_api_key=SecretStr(BANK_API_KEY),
-        bank_axis_url=f"{bank_url}/axis",
-        bank_axis_api_key=SecretStr(BANK_API_KEY),
+        **bank_values(bank_url),
         on_ramps=OnRampTimings(bank_timeout_seconds=1),
         user_app_url="https://batua.example",
         **more,

@@ -24,19 +24,16 @@ def new_webhook_secret() -> str:
     return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
-HDFC_SECRET = new_webhook_secret()
-AXIS_SECRET = new_webhook_secret()
-SECRETS = {"hdfc": HDFC_SECRET, "axis": AXIS_SECRET}
+SECRETS = {code: new_webhook_secret() for code in BANKS}
+HDFC_SECRET = SECRETS["hdfc"]
 
 
 def webhook_values(database_url: str, **changes: Any) -> dict[str, Any]:
-    """The webhook's settings: it accepts both banks, signed with SECRETS, from the loopback."""
+    """The webhook's settings: it accepts every bank, signed with SECRETS, from the loopback."""
     return {
         "database_url": database_url,
-        "bank_hdfc_webhook_secrets": HDFC_SECRET,
-        "bank_axis_webhook_secrets": AXIS_SECRET,
-        "bank_hdfc_webhook_networks": "127.0.0.0/8",
-        "bank_axis_webhook_networks": "127.0.0.0/8",
+        **{f"bank_{code}_webhook_secrets": secret for code, secret in SECRETS.items()},
+        **{f"bank_{code}_webhook_networks": "127.0.0.0/8" for code in BANKS},
         **changes,
     }
 

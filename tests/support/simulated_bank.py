@@ -21,7 +21,7 @@ from shared.banks.signatures import SignatureInvalid, verify
 from shared.banks.table import BANKS
 
 WEBHOOK_SECRET = "whsec_" + base64.b64encode(b"dummy bank tests' webhook secret").decode()
-KEYS = {"hdfc": "hdfc-key-of-these-tests", "axis": "axis-key-of-these-tests"}
+KEYS = {code: f"{code}-key-of-these-tests" for code in BANKS}
 RETURN_URL = "http://127.0.0.1:12099/on-ramps/1?x=1"
 
 

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from services.merchant_app.settings import MerchantAppSettings
 from services.user_app.settings import UserAppSettings
 from tests.support.auth_people import running
+from tests.support.bank_settings import bank_values
 
 OLD_KEY, NEW_KEY = SecretStr("oldest-key-0123456789"), SecretStr("newest-key-0123456789")
 
@@ -24,10 +25,7 @@ def user_settings(database_url: str, redis_url: str) -> UserAppSettings:
         token_keys=[NEW_KEY, OLD_KEY],
         pin_pepper=SecretStr("a pepper 0123456789"),
         bcrypt_rounds=4,
-        bank_hdfc_url="http://127.0.0.1:1/hdfc",
-        bank_hdfc_api_key=SecretStr("key"),
-        bank_axis_url="http://127.0.0.1:1/axis",
-        bank_axis_api_key=SecretStr("key"),
+        **bank_values(),
         user_app_url="http://127.0.0.1:1",
     )
 

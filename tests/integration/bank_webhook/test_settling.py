@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from shared import clock
 from shared.banks.notices import Notice, PayoutNotice
+from shared.banks.table import BANKS
 from shared.db.engine import SessionMaker
 from shared.ids import new_id, new_token
 from shared.ledger.accounts import wallet_of
@@ -48,7 +49,7 @@ async def inbox_of(sessionmaker: SessionMaker, webhook_id: str) -> list[WebhookD
         return list(found.scalars())
 
 
-@pytest.mark.parametrize("code", ["hdfc", "axis"])
+@pytest.mark.parametrize("code", BANKS)
 async def test_a_success_credits_the_wallet_and_tells_its_owner(
     bank: httpx.AsyncClient, sessionmaker: SessionMaker, code: str
 ) -> None:
@@ -108,7 +109,7 @@ async def test_an_id_used_for_an_unknown_token_does_not_keep_the_right_one_out(
 
 
 async def test_the_same_id_of_two_banks_is_two_deliveries(bank: httpx.AsyncClient, sessionmaker: SessionMaker) -> None:
-    ours = [await a_pending_on_ramp(sessionmaker, bank=code) for code in ("hdfc", "axis")]
+    ours = [await a_pending_on_ramp(sessionmaker, bank=code) for code in BANKS]
     name = new_token()
     assert [await deliver(bank, payment_notice(each), name) for each in ours] == [(200, "settled")] * 2
 

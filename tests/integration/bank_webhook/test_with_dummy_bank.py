@@ -8,7 +8,6 @@ from typing import Any
 
 import httpx
 import pytest
-from pydantic import SecretStr
 from sqlalchemy import func, select
 
 from services.bank_webhook.main import create_app
@@ -16,7 +15,7 @@ from services.bank_webhook.settings import BankWebhookSettings
 from services.dummy_bank.main import create_app as create_bank
 from services.dummy_bank.settings import BankSimulatorSettings
 from shared.banks.client import BankClient, clients_for
-from shared.banks.settings import BankEndpoint
+from shared.banks.table import BANKS
 from shared.config import OnRampSettings
 from shared.db.engine import SessionMaker
 from shared.http.keyed_requests import START_ON_RAMP
@@ -24,14 +23,14 @@ from shared.ids import new_token
 from shared.ledger.accounts import wallet_of
 from shared.models import Entry, OnRamp
 from shared.on_ramps import commands
-from tests.support.bank_notices import AXIS_SECRET, HDFC_SECRET, webhook_values
+from tests.support.bank_notices import SECRETS, webhook_values
+from tests.support.bank_settings import BANK_API_KEY, endpoints, simulator_values
 from tests.support.deadlines import deadline
 from tests.support.factories import create_user
 from tests.support.idempotency import NoGuard
 from tests.support.serving import listening, serving
 from tests.support.waiting import eventually_async
 
-API_KEY = "an-api-key-of-the-tests"
 AMOUNT = 200000
 
 
@@ -42,12 +41,7 @@ def bank_url(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
         settings = BankSimulatorSettings(
             database=Path(tmp_path_factory.mktemp("bank")) / "bank.sqlite",
             public_url=f"http://127.0.0.1:{bound.getsockname()[1]}",
-            hdfc_api_key=API_KEY,
-            hdfc_webhook_secret=HDFC_SECRET,
-            hdfc_webhook_url=f"{webhook}/webhooks/hdfc",
-            axis_api_key=API_KEY,
-            axis_webhook_secret=AXIS_SECRET,
-            axis_webhook_url=f"{webhook}/webhooks/axis",
+            **simulator_values(SECRETS, webhook_url=webhook),
             webhook_retry_base_seconds=0.05,
         )
         with serving(create_bank(settings), bound) as url:
@@ -56,12 +50,8 @@ def bank_url(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture
 async def clients(bank_url: str) -> AsyncIterator[dict[str, BankClient]]:
-    """Ours, of both banks."""
-    banks = {
-        code: BankEndpoint(code=code, name=code, url=f"{bank_url}/{code}", api_key=SecretStr(API_KEY))
-        for code in ("hdfc", "axis")
-    }
-    found = clients_for(banks, timeout_seconds=deadline())
+    """Our clients of every bank."""
+    found = clients_for(endpoints(bank_url), timeout_seconds=deadline())
     yield found
     for client in found.values():
         await client.aclose()
@@ -70,7 +60,7 @@ async def clients(bank_url: str) -> AsyncIterator[dict[str, BankClient]]:
 async def choose_faults(bank_url: str, bank: str, faults: dict[str, Any]) -> None:
     async with httpx.AsyncClient(trust_env=False) as operator:
         url = f"{bank_url}/{bank}/api/faults"
-        (await operator.put(url, json=faults, headers={"X-Api-Key": API_KEY})).raise_for_status()
+        (await operator.put(url, json=faults, headers={"X-Api-Key": BANK_API_KEY})).raise_for_status()
 
 
 async def decide(redirect_url: str, decision: str) -> None:
@@ -88,7 +78,7 @@ async def settled(sessionmaker: SessionMaker, on_ramp_id: str) -> OnRamp:
     return await eventually_async(settled_row, "the bank's notice settles the on-ramp")
 
 
-@pytest.mark.parametrize("bank", ["hdfc", "axis"])
+@pytest.mark.parametrize("bank", BANKS)
 @pytest.mark.parametrize("decision", ["approve", "decline"])
 @pytest.mark.parametrize(
     "faults",

@@ -7,6 +7,7 @@ from sqlalchemy import inspect
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from shared.banks.table import BANKS
 from shared.db.base import Base
 from shared.db.engine import async_url
 from shared.ledger import system_accounts
@@ -44,6 +45,5 @@ async def test_the_chart_of_accounts_is_there_from_the_start(fresh_database_url:
         system_accounts.FUNDING: ("funding", "funding"),
         system_accounts.SUSPENSE: ("suspense", "suspense"),
         system_accounts.FEES: ("fees", "fees"),
-        system_accounts.SETTLEMENT["hdfc"]: ("bank_settlement", "hdfc"),
-        system_accounts.SETTLEMENT["axis"]: ("bank_settlement", "axis"),
+        **{bank.settlement_account_id: ("bank_settlement", bank.code) for bank in BANKS.values()},
     }

@@ -8,9 +8,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
 from services.dummy_bank.settings import BankSimulatorSettings
+from shared.banks.table import BANKS
+from tests.support.bank_settings import simulator_values
 from tests.support.simulated_bank import KEYS, WEBHOOK_SECRET, BankClient, Platform, bank_client, run_app
 
 
@@ -44,12 +45,7 @@ def settings(tmp_path: Path, platform: Platform) -> BankSimulatorSettings:
     return BankSimulatorSettings(
         database=tmp_path / "bank.sqlite",
         public_url="http://bank.test",
-        hdfc_api_key=SecretStr(KEYS["hdfc"]),
-        hdfc_webhook_secret=SecretStr(WEBHOOK_SECRET),
-        hdfc_webhook_url=f"{platform.url}/webhooks/hdfc",
-        axis_api_key=SecretStr(KEYS["axis"]),
-        axis_webhook_secret=SecretStr(WEBHOOK_SECRET),
-        axis_webhook_url=f"{platform.url}/webhooks/axis",
+        **simulator_values(dict.fromkeys(KEYS, WEBHOOK_SECRET), webhook_url=platform.url, keys=KEYS),
         webhook_retry_base_seconds=0.05,
         webhook_retry_cap_seconds=0.2,
     )
@@ -62,7 +58,7 @@ def bank_url(settings: BankSimulatorSettings) -> Iterator[str]:
     running.stop()
 
 
-@pytest.fixture(params=["hdfc", "axis"])
+@pytest.fixture(params=BANKS)
 def bank(bank_url: str, request: pytest.FixtureRequest) -> Iterator[BankClient]:
     client = bank_client(bank_url, request.param)
     yield client

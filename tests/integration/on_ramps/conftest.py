@@ -7,18 +7,14 @@ from pathlib import Path
 
 import httpx
 import pytest
-from pydantic import SecretStr
 
 from services.dummy_bank.main import create_app
 from services.dummy_bank.settings import BankSimulatorSettings
 from shared.banks.client import BankClient, clients_for
-from shared.banks.settings import BankEndpoint
 from shared.config import OnRampSettings, OnRampTimings
-from tests.support.bank_notices import AXIS_SECRET, HDFC_SECRET
+from tests.support.bank_notices import SECRETS
+from tests.support.bank_settings import BANK_API_KEY, endpoints, simulator_values
 from tests.support.serving import listening, serving
-
-API_KEY = "an-api-key-of-the-tests"
-NOBODY = "http://127.0.0.1:1/webhooks"
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +24,7 @@ def bank_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         settings = BankSimulatorSettings(
             database=Path(tmp_path_factory.mktemp("bank")) / "bank.sqlite",
             public_url=f"http://127.0.0.1:{bound.getsockname()[1]}",
-            hdfc_api_key=API_KEY,
-            hdfc_webhook_secret=HDFC_SECRET,
-            hdfc_webhook_url=f"{NOBODY}/hdfc",
-            axis_api_key=API_KEY,
-            axis_webhook_secret=AXIS_SECRET,
-            axis_webhook_url=f"{NOBODY}/axis",
+            **simulator_values(SECRETS),
         )
         with serving(create_app(settings), bound) as url:
             yield url
@@ -41,12 +32,8 @@ def bank_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 async def clients(bank_url: str) -> AsyncIterator[dict[str, BankClient]]:
-    """Our clients of both banks, which are well at the beginning of each test."""
-    banks = {
-        code: BankEndpoint(code=code, name=code.title(), url=f"{bank_url}/{code}", api_key=SecretStr(API_KEY))
-        for code in ("hdfc", "axis")
-    }
-    found = clients_for(banks, timeout_seconds=1)
+    """Our clients of every bank, which are well at the beginning of each test."""
+    found = clients_for(endpoints(bank_url), timeout_seconds=1)
     yield found
     for code, client in found.items():
         await put_faults(bank_url, code, {})
@@ -61,7 +48,7 @@ def settings() -> OnRampSettings:
 
 async def put_faults(bank_url: str, bank: str, faults: dict[str, object]) -> None:
     async with httpx.AsyncClient(trust_env=False) as client:
-        answer = await client.put(f"{bank_url}/{bank}/api/faults", json=faults, headers={"X-Api-Key": API_KEY})
+        answer = await client.put(f"{bank_url}/{bank}/api/faults", json=faults, headers={"X-Api-Key": BANK_API_KEY})
         answer.raise_for_status()
 
 

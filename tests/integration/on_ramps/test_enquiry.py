@@ -16,6 +16,7 @@ from shared import clock
 from shared.banks.client import BankClient
 from shared.banks.messages import SessionRequest
 from shared.banks.settings import BankEndpoint
+from shared.banks.table import BANKS
 from shared.config import OnRampSettings
 from shared.db.engine import SessionMaker
 from shared.ids import new_token
@@ -69,7 +70,7 @@ def pause_of(row: OnRamp) -> float:
     return (row.next_enquiry_at - clock.now()).total_seconds()
 
 
-@pytest.mark.parametrize("bank", ["hdfc", "axis"])
+@pytest.mark.parametrize("bank", BANKS)
 async def test_an_approval_we_were_not_told_of_is_credited(
     fresh_sessionmaker: SessionMaker, clients: Clients, visit: Visit, ask: Any, bank: str
 ) -> None:

@@ -7,16 +7,15 @@ from pathlib import Path
 
 import httpx
 import pytest
-from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from services.dummy_bank.main import create_app as create_bank
 from services.dummy_bank.settings import BankSimulatorSettings
-from tests.support.apps import BANK_API_KEY, RunningApp, running, user_app_settings
-from tests.support.bank_notices import AXIS_SECRET, HDFC_SECRET
+from shared.banks.table import BANKS
+from tests.support.apps import RunningApp, running, user_app_settings
+from tests.support.bank_notices import SECRETS
+from tests.support.bank_settings import BANK_API_KEY, simulator_values
 from tests.support.serving import listening, serving
-
-NOWHERE = "http://127.0.0.1:1/webhooks"
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +25,7 @@ def bank_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         settings = BankSimulatorSettings(
             database=Path(tmp_path_factory.mktemp("bank")) / "bank.sqlite",
             public_url=f"http://127.0.0.1:{bound.getsockname()[1]}",
-            hdfc_api_key=SecretStr(BANK_API_KEY),
-            hdfc_webhook_secret=HDFC_SECRET,
-            hdfc_webhook_url=f"{NOWHERE}/hdfc",
-            axis_api_key=SecretStr(BANK_API_KEY),
-            axis_webhook_secret=AXIS_SECRET,
-            axis_webhook_url=f"{NOWHERE}/axis",
+            **simulator_values(SECRETS),
         )
         with serving(create_bank(settings), bound) as url:
             yield url
@@ -41,7 +35,7 @@ def bank_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 async def banked_app(database_url: str, redis_url: str, redis: Redis, bank_url: str) -> AsyncIterator[RunningApp]:
     """With banks, which are well at the beginning of each test."""
     async with httpx.AsyncClient(trust_env=False, headers={"X-Api-Key": BANK_API_KEY}) as client:
-        for code in ("hdfc", "axis"):
+        for code in BANKS:
             (await client.put(f"{bank_url}/{code}/api/faults", json={})).raise_for_status()
     async with running(user_app_settings(database_url, redis_url, bank_url)) as app:
         yield app

@@ -9,7 +9,8 @@ from uuid import uuid4
 import httpx
 from redis.asyncio import Redis
 
-from tests.support.apps import BANK_API_KEY, RunningApp, Signed, problem
+from tests.support.apps import RunningApp, Signed, problem
+from tests.support.bank_settings import BANK_API_KEY
 
 
 async def misbehave(bank_url: str, bank: str, **faults: Any) -> None:

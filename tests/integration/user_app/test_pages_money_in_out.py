@@ -19,8 +19,9 @@ from shared.on_ramps.settlement import settle
 from shared.withdrawals import timeline
 from shared.withdrawals.notices import apply_payout_notice
 from shared.withdrawals.states import EventFacts, EventKind
-from tests.support.apps import BANK_API_KEY, PIN, RunningApp, Signed
+from tests.support.apps import PIN, RunningApp, Signed
 from tests.support.bank_notices import payment_notice
+from tests.support.bank_settings import BANK_API_KEY
 from tests.support.browsing import Browser, Page
 
 ACCOUNT = {

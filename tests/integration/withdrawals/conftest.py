@@ -6,15 +6,14 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 
 import pytest
-from pydantic import SecretStr
 from sqlalchemy import delete
 
 from services.dummy_bank.settings import BankSimulatorSettings
 from shared.banks.client import BankClient
-from shared.banks.settings import BankEndpoint
 from shared.db.engine import SessionMaker
 from shared.models import BankCircuit
 from shared.withdrawals.engine import Engine
+from tests.support.bank_settings import endpoints, simulator_values
 from tests.support.simulated_bank import KEYS, WEBHOOK_SECRET, Running, bank_client, run_app
 from tests.support.withdrawal_world import FAST, World
 
@@ -25,13 +24,8 @@ def running_bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         BankSimulatorSettings(
             database=tmp_path_factory.mktemp("bank") / "bank.sqlite",
             public_url="http://bank.test",
-            hdfc_api_key=SecretStr(KEYS["hdfc"]),
-            hdfc_webhook_secret=SecretStr(WEBHOOK_SECRET),
-            # Nobody listens there: what the banks tell by themselves is told by the tests.
-            hdfc_webhook_url="http://127.0.0.1:1/webhooks/hdfc",
-            axis_api_key=SecretStr(KEYS["axis"]),
-            axis_webhook_secret=SecretStr(WEBHOOK_SECRET),
-            axis_webhook_url="http://127.0.0.1:1/webhooks/axis",
+            # Nothing listens there: the tests send the notices themselves.
+            **simulator_values(dict.fromkeys(KEYS, WEBHOOK_SECRET), keys=KEYS),
         )
     )
     yield running
@@ -41,11 +35,8 @@ def running_bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 @pytest.fixture
 async def world(running_bank: Running, sessionmaker: SessionMaker) -> AsyncIterator[World]:
     clients = {
-        code: BankClient(
-            BankEndpoint(code=code, name=code, url=f"{running_bank.url}/{code}", api_key=SecretStr(key)),
-            FAST.bank_timeout_seconds,
-        )
-        for code, key in KEYS.items()
+        code: BankClient(endpoint, FAST.bank_timeout_seconds)
+        for code, endpoint in endpoints(running_bank.url, KEYS).items()
     }
     consoles = {code: bank_client(running_bank.url, code) for code in KEYS}
     for console in consoles.values():

@@ -10,18 +10,17 @@ from services.withdraw_worker.resources import open_resources
 from services.withdraw_worker.schedule import beat_schedule
 from services.withdraw_worker.settings import WorkerSettings
 from services.withdraw_worker.tasks import register
+from shared.banks.table import BANKS
 from shared.tasks.application import create_celery
 from shared.tasks.hints import Hints
 from shared.tasks.runner import Runner
+from tests.support.bank_settings import bank_values
 
 NOWHERE = "redis://127.0.0.1:1/0"
 SETTINGS = WorkerSettings(
     database_url="postgresql://nobody@127.0.0.1:1/none",
     redis_url=NOWHERE,
-    bank_hdfc_url="http://127.0.0.1:1",
-    bank_hdfc_api_key="key",
-    bank_axis_url="http://127.0.0.1:1",
-    bank_axis_api_key="key",
+    **bank_values(),
     user_app_url="http://127.0.0.1:1",
     smtp_host="127.0.0.1",
     smtp_port=25,
@@ -46,4 +45,4 @@ def test_everything_on_the_schedule_is_registered_with_the_worker() -> None:
 
 async def test_resources_open_without_a_connection_and_close() -> None:
     async with open_resources(SETTINGS) as resources:
-        assert set(resources.payouts.clients) == set(resources.on_ramp_clients) == {"hdfc", "axis"}
+        assert set(resources.payouts.clients) == set(resources.on_ramp_clients) == set(BANKS)
