@@ -13,8 +13,8 @@ from starlette.responses import Response
 
 from services.bank_webhook import routes
 from services.bank_webhook.gate import MAX_BODY_BYTES, Gate
+from services.bank_webhook.resources import WebhookResources
 from services.bank_webhook.settings import BankWebhookSettings
-from services.bank_webhook.state import WebhookResources
 from shared.banks.signatures import SignatureInvalid
 from shared.http.application import create_application
 from shared.http.health import POSTGRES

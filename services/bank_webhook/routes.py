@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from services.bank_webhook import errors
 from services.bank_webhook.inbox import take_in
 from services.bank_webhook.metrics import DELIVERIES
-from services.bank_webhook.state import WebhookResources
+from services.bank_webhook.resources import WebhookResources
 from shared.banks.notices import NoticeUnreadable, PaymentNotice
 from shared.banks.signatures import SignatureInvalid
 from shared.banks.table import BANKS
