@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from services.withdraw_worker.settings import WorkerSettings
 from shared.banks.client import BankClient, clients_for
-from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
+from shared.db.engine import SessionMaker
 from shared.redis.client import open_redis
+from shared.runtime.database import open_database
 from shared.wakeups.announcer import open_announcer
 from shared.wakeups.commits import announce_commits
 from shared.withdrawals.engine import Engine
@@ -27,19 +28,17 @@ class WorkerResources:
 
 @asynccontextmanager
 async def open_resources(settings: WorkerSettings) -> AsyncIterator[WorkerResources]:
-    """Open the engine, and one client for each bank and kind of call; closed at the end."""
+    """Open the database, Redis, and one client for each bank and kind of call; closed at the end."""
     async with AsyncExitStack() as stack:
-        engine = create_engine(settings, application_name="withdraw_worker")
-        stack.push_async_callback(engine.dispose)
-        sessionmaker = create_sessionmaker(engine)
+        database = await stack.enter_async_context(open_database(settings, application_name="withdraw_worker"))
         redis = await stack.enter_async_context(open_redis(settings, max_connections=1))
         announcer = await stack.enter_async_context(open_announcer(redis))
-        announce_commits(sessionmaker, announcer.tell)
+        announce_commits(database.sessionmaker, announcer.tell)
         payout_clients = _clients(stack, settings, settings.withdrawals.bank_timeout_seconds)
         yield WorkerResources(
             settings=settings,
-            sessionmaker=sessionmaker,
-            payouts=Engine(sessionmaker, payout_clients, settings.withdrawals),
+            sessionmaker=database.sessionmaker,
+            payouts=Engine(database.sessionmaker, payout_clients, settings.withdrawals),
             on_ramp_clients=_clients(stack, settings, settings.on_ramps.bank_timeout_seconds),
         )
 
