@@ -1,7 +1,7 @@
-"""The bank's own book. Every posting moves money between two of its accounts, both sides or neither.
+"""The bank's own book. Every posting moves money between two accounts, both sides or neither.
 
-The nodal account is the platform's money at this bank. It starts at 0 and may go below, as with an
-overdraft line: the platform may also pay out money that never came in through this bank.
+The nodal account is the platform's money at this bank. It starts at 0 and may be negative, as
+with an overdraft: the platform may pay out money that did not come in through this bank.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from shared.clock import now
 
 NODAL = "nodal"
 OUTSIDE = "outside"
-"""Everybody with an account somewhere else; also where the customers' first money came from."""
+"""All accounts at other banks; also the source of the customers' opening balances."""
 
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """A person with an account here. These are demo people: their passwords are public by design."""
+    """A person with an account at the bank. They are for demos, so their passwords are public."""
 
     customer_id: str
     password: str
@@ -44,7 +44,7 @@ CUSTOMERS = {
 
 
 def open_accounts(connection: sqlite3.Connection, bank: str, utr_prefix: str) -> None:
-    """Open the bank's accounts when they are not there yet; safe to call at every start."""
+    """Open the bank's accounts that do not exist yet. Every start calls this."""
     for name in (NODAL, OUTSIDE):
         connection.execute("INSERT OR IGNORE INTO accounts VALUES (?, ?, 0, 1)", (bank, name))
     for person in CUSTOMERS.values():
@@ -72,8 +72,10 @@ def post(
     reference: str,
     utr: str,
 ) -> None:
-    """Move `amount` paise from `debit` to `credit`. Inside a transaction; what cannot be afforded raises
-    `sqlite3.IntegrityError`."""
+    """Move `amount` paise from `debit` to `credit`, inside the caller's database transaction.
+
+    Raises `sqlite3.IntegrityError` when the debited account lacks the money.
+    """
     move = "UPDATE accounts SET balance = balance + ? WHERE bank = ? AND name = ?"
     connection.execute(move, (-amount, bank, debit))
     connection.execute(move, (amount, bank, credit))
@@ -85,11 +87,11 @@ def post(
 
 
 def balance(connection: sqlite3.Connection, bank: str, account: str) -> int:
-    """What is on an account, in paise."""
+    """The balance of an account, in paise."""
     row = connection.execute("SELECT balance FROM accounts WHERE bank = ? AND name = ?", (bank, account)).fetchone()
     return int(row["balance"])
 
 
 def next_utr(connection: sqlite3.Connection, bank: str, prefix: str) -> str:
-    """A fresh UTR, shaped as NEFT's: bank, `N`, year, day of the year, serial number."""
+    """A new UTR in the form that NEFT uses: bank, `N`, year, day of the year, serial number."""
     return f"{prefix}N{now():%y%j}{next_number(connection, bank, 'utr'):06d}"

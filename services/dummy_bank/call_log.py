@@ -1,4 +1,4 @@
-"""The log of payout calls: when each began and ended, and for whom, so that overlap can be checked."""
+"""The log of payout calls: when each began and ended, and for which user, so that overlap can be checked."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ class CallLogItem(Received):
 
 
 class CallLog(Received):
-    """The payout calls of a range, oldest first, whole."""
+    """All payout calls of a range, oldest first."""
 
     items: Annotated[list[CallLogItem], Field(max_length=MAX_LIST_ITEMS)]
     next_cursor: str | None = None
 
 
 def begin(connection: sqlite3.Connection, bank: str, asked: PayoutRequest) -> int:
-    """A call has arrived; returns its number."""
-    whose = asked.user_ref or asked.account_number
+    """Record that a call has arrived. Returns its number."""
+    user_ref = asked.user_ref or asked.account_number
     done = connection.execute(
         "INSERT INTO calls (bank, reference, user_ref, amount, started_at) VALUES (?, ?, ?, ?, ?)",
-        (bank, asked.reference, whose, asked.amount, timestamp()),
+        (bank, asked.reference, user_ref, asked.amount, timestamp()),
     )
     return int(done.lastrowid or 0)
 
 
 def end(connection: sqlite3.Connection, number: int, outcome: str) -> None:
-    """The call is answered, or its caller is gone."""
+    """Record that the call was answered, or that its caller hung up."""
     connection.execute("UPDATE calls SET ended_at = ?, outcome = ? WHERE id = ?", (timestamp(), outcome, number))
 
 
 def close_interrupted(connection: sqlite3.Connection) -> None:
-    """At start-up: whatever was being answered when the process died has ended."""
+    """At start-up: record that the calls which were being answered when the process died have ended."""
     connection.execute("UPDATE calls SET ended_at = ?, outcome = 'interrupted' WHERE ended_at IS NULL", (timestamp(),))

@@ -16,8 +16,10 @@ _SCHEMA = (Path(__file__).parent / "schema.sql").read_text()
 
 
 class Database:
-    """One connection, used from the event loop's thread only; every statement here takes well under a
-    millisecond. Long reads go through `read_apart`, which may be called from any thread."""
+    """One connection, used only in the event loop's thread; every statement takes well under a millisecond.
+
+    Long reads use `read_separately`, which any thread may call.
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -27,7 +29,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of it or nothing of it; the write lock is taken at once. Not to be nested, no awaits inside."""
+        """A database transaction that takes the write lock at once. Do not nest it and do not await inside it."""
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield self._connection
@@ -37,16 +39,16 @@ class Database:
         self._connection.execute("COMMIT")
 
     def rows(self, query: str, *values: object) -> list[Row]:
-        """Read without a transaction of one's own."""
+        """Read outside a transaction."""
         return self._connection.execute(query, values).fetchall()
 
-    def read_apart(self, query: str, *values: object) -> list[Row]:
-        """Read over a connection of its own, so that a long answer delays no other call."""
+    def read_separately(self, query: str, *values: object) -> list[Row]:
+        """Read over a separate connection, so that a long answer delays no other call."""
         with closing(_open(self._path)) as connection:
             return connection.execute(query, values).fetchall()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._connection.close()
 
 
@@ -61,12 +63,12 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def timestamp(after_seconds: float = 0) -> str:
-    """Now, or that many seconds from now, as it is stored: RFC 3339 text, which sorts as time."""
+    """The time in `after_seconds`, as it is stored: RFC 3339 text, which sorts as time."""
     return rfc3339(now() + timedelta(seconds=after_seconds))
 
 
 def next_number(connection: sqlite3.Connection, bank: str, counter: str) -> int:
-    """Count one further, from 1, per bank and counter; survives a restart."""
+    """The next number of a bank's counter, from 1; a restart does not reset it."""
     row = connection.execute(
         "INSERT INTO counters (bank, name, value) VALUES (?, ?, 1)"
         " ON CONFLICT (bank, name) DO UPDATE SET value = value + 1 RETURNING value",

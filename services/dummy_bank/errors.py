@@ -1,4 +1,4 @@
-"""How a bank says no: a status, a code a program can rely on, and words for a person."""
+"""The errors that a bank answers with: a status, a code for programs and a message for people."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from shared.banks.messages import BANK_DOWN
 
 
 @dataclass(eq=False)
-class BankSaysNo(Exception):
-    """Answered as problem+json that also carries `code` and `message`, the banks' own words."""
+class BankError(Exception):
+    """Answered as problem+json that also carries `code` and `message`, as banks do."""
 
     status: int
     code: str
@@ -17,11 +17,11 @@ class BankSaysNo(Exception):
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def bank_is_down() -> BankSaysNo:
+def bank_is_down() -> BankError:
     """The bank is down; nothing was done."""
-    return BankSaysNo(503, BANK_DOWN, "The bank is down. Nothing was done.", {"Retry-After": "1"})
+    return BankError(503, BANK_DOWN, "The bank is down. Nothing was done.", {"Retry-After": "1"})
 
 
-def internal_error() -> BankSaysNo:
-    """The bank stumbled before it did anything."""
-    return BankSaysNo(500, "INTERNAL_ERROR", "The bank could not answer.")
+def internal_error() -> BankError:
+    """The bank failed before it did any work."""
+    return BankError(500, "INTERNAL_ERROR", "The bank could not answer.")

@@ -63,8 +63,10 @@ def create_app(settings: BankSimulatorSettings | None = None) -> FastAPI:
 
 @contextmanager
 def _draining_on_signals(draining: asyncio.Event) -> Iterator[None]:
-    """Set `draining` as soon as the process is told to stop, before the server waits for open requests:
-    otherwise a call that hangs on purpose would hold up the stop. The server's own handler still runs."""
+    """Set `draining` as soon as the process is told to stop, before the server waits for open requests.
+
+    Otherwise a call that a fault keeps waiting would delay the stop. The server's own handler still runs.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

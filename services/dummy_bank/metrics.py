@@ -1,4 +1,4 @@
-"""What the simulator counts for Prometheus; one registry per app."""
+"""The simulator's counters for Prometheus; one registry per app."""
 
 from __future__ import annotations
 

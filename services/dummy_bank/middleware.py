@@ -1,4 +1,4 @@
-"""What every request and every answer passes: a size limit, a request id, headers for the browser."""
+"""Limits and headers for every request: the size of the body, forms of other sites, a request id, browser rules."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.dummy_bank.problems import problem_body
 from shared.ids import new_id
 
 MAX_BODY_BYTES = 64 * 1024
@@ -23,13 +24,13 @@ _HEADERS = {
 
 
 class Guard:
-    """Pure ASGI, so that a handler still learns when its caller hangs up."""
+    """ASGI middleware without a wrapped response, so that a handler still learns when its caller hangs up."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Read the body up to the limit, then let the app answer with our headers on it."""
+        """Read the body up to the limit, let the app answer, and add the headers to its answer."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -46,11 +47,11 @@ class Guard:
             await send(message)
 
         if _is_cross_site_form(scope, headers):
-            await _refuse(send_with_headers, 403, "CROSS_SITE", "This form was sent from another site.")
+            await _answer_error(send_with_headers, 403, "CROSS_SITE", "This form was sent from another site.")
             return
         body = await _read_body(headers, receive)
         if body is None:
-            await _refuse(send_with_headers, 413, "TOO_LARGE", f"At most {MAX_BODY_BYTES} bytes.")
+            await _answer_error(send_with_headers, 413, "TOO_LARGE", f"At most {MAX_BODY_BYTES} bytes.")
             return
         await self._app(scope, _replaying(body, receive), send_with_headers)
 
@@ -87,7 +88,7 @@ def _replaying(body: bytes, receive: Receive) -> Receive:
 
 
 def _is_cross_site_form(scope: Scope, headers: Headers) -> bool:
-    """A browser says where a form comes from; other programs send neither header and hold an API key."""
+    """Whether a browser says that another site sent this form. Other programs send neither header, but an API key."""
     if scope["method"] in ("GET", "HEAD", "OPTIONS"):
         return False
     site = headers.get("sec-fetch-site")
@@ -97,20 +98,8 @@ def _is_cross_site_form(scope: Scope, headers: Headers) -> bool:
     return origin is not None and urlsplit(origin).netloc != headers.get("host")
 
 
-async def _refuse(send: Send, status: int, code: str, message: str) -> None:
+async def _answer_error(send: Send, status: int, code: str, message: str) -> None:
     body = json.dumps(problem_body(status, code, message)).encode()
     headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-def problem_body(status: int, code: str, message: str) -> dict[str, object]:
-    """RFC 9457 fields, and beside them `code` and `message` as the banks say it."""
-    return {
-        "type": "about:blank",
-        "title": code.replace("_", " ").capitalize(),
-        "status": status,
-        "detail": message,
-        "code": code,
-        "message": message,
-    }

@@ -1,4 +1,4 @@
-"""Netbanking: the platform opens a session, the person decides in it once, the platform hears of it."""
+"""Netbanking: the platform opens a session, the person decides in it once, a notice tells the platform."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import sqlite3
 
 from services.dummy_bank import book, notice_queue
 from services.dummy_bank.database import Row, timestamp
-from services.dummy_bank.errors import BankSaysNo
-from services.dummy_bank.fault_board import Faults
+from services.dummy_bank.errors import BankError
+from services.dummy_bank.faults import Faults
 from services.dummy_bank.settings import BankProfile
 from shared.banks.messages import SESSION_NOT_FOUND, SessionRequest, SessionState
 from shared.banks.notices import PaymentNotice
@@ -16,22 +16,25 @@ from shared.ids import new_token
 
 
 class WrongCredentials(Exception):
-    """No such customer, or not their password."""
+    """The customer does not exist, or the password is wrong."""
 
 
 class AlreadyDecided(Exception):
-    """The session was approved, declined or ran out before."""
+    """The session was approved or declined, or it has expired."""
 
 
 def open_session(connection: sqlite3.Connection, bank: str, asked: SessionRequest, lifetime_seconds: float) -> str:
-    """Open a session and return its token. The same request again gets the same session."""
+    """Open a session and return its token. The same request again gets the same session.
+
+    Raises BankError (409) when the reference was used for another session.
+    """
     found = connection.execute(
         "SELECT * FROM sessions WHERE bank = ? AND reference = ?", (bank, asked.reference)
     ).fetchone()
     if found is not None:
         if all(found[name] == value for name, value in asked.model_dump().items()):
             return str(found["token"])
-        raise BankSaysNo(409, "REFERENCE_REUSED", "This reference was used for another session.")
+        raise BankError(409, "REFERENCE_REUSED", "This reference was used for another session.")
     token = new_token()
     connection.execute(
         "INSERT INTO sessions (token, bank, reference, user_id, amount, return_url, expires_at)"
@@ -50,17 +53,17 @@ def open_session(connection: sqlite3.Connection, bank: str, asked: SessionReques
 
 
 def find_session(connection: sqlite3.Connection, bank: str, token: str) -> Row:
-    """The session, or 404."""
+    """The session with this token. Raises BankError (404)."""
     row: Row | None = connection.execute(
         "SELECT * FROM sessions WHERE bank = ? AND token = ?", (bank, token)
     ).fetchone()
     if row is None:
-        raise BankSaysNo(404, SESSION_NOT_FOUND, "There is no such session.")
+        raise BankError(404, SESSION_NOT_FOUND, "There is no such session.")
     return row
 
 
 def state_of(row: Row) -> SessionState:
-    """What the platform is told when it asks."""
+    """The answer to the platform's enquiry."""
     names = SessionState.model_fields.keys() & set(row.keys())
     return SessionState.model_validate({name: row[name] for name in names}, strict=False)
 
@@ -75,8 +78,10 @@ def decide(
     password: str,
     approve: bool,
 ) -> Row:
-    """Carry out the person's decision, once: who cannot afford it is declined. Returns the session as it
-    was. Raises `AlreadyDecided`, `WrongCredentials`."""
+    """Carry out the person's decision, once. An approval without enough money is declined.
+
+    Returns the session as it was before. Raises AlreadyDecided, WrongCredentials.
+    """
     session = find_session(connection, profile.code, token)
     if session["status"] != "pending" or session["expires_at"] <= timestamp():
         raise AlreadyDecided
@@ -93,8 +98,8 @@ def decide(
     return session
 
 
-def expire(connection: sqlite3.Connection, profile: BankProfile, faults: Faults) -> None:
-    """Decline the sessions that no customer decided in time, so that none stays pending for ever."""
+def expire_sessions(connection: sqlite3.Connection, profile: BankProfile, faults: Faults) -> None:
+    """Decline the sessions whose time to decide is over."""
     late = connection.execute(
         "SELECT * FROM sessions WHERE status = 'pending' AND bank = ? AND expires_at <= ? LIMIT 100",
         (profile.code, timestamp()),
@@ -103,8 +108,8 @@ def expire(connection: sqlite3.Connection, profile: BankProfile, faults: Faults)
         _decline(connection, profile, faults, session, "EXPIRED")
 
 
-def give_back(connection: sqlite3.Connection, profile: BankProfile, token: str) -> None:
-    """The platform turned the money away: the person has it again. Once; nothing when it was not taken."""
+def return_payment(connection: sqlite3.Connection, profile: BankProfile, token: str) -> None:
+    """Return a payment that the platform rejected to the person, once; does nothing when none was made."""
     session = find_session(connection, profile.code, token)
     if session["status"] != "approved":
         return

@@ -1,4 +1,4 @@
-"""The queue of notices to the platform: written in the transaction that makes them true, delivered later.
+"""The queue of notices to the platform: written together with what they report, sent later.
 
 A notice keeps its webhook-id over all retries and duplicates. Its faults are drawn when it is written.
 """
@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from services.dummy_bank.database import Database, Row, timestamp
-from services.dummy_bank.errors import BankSaysNo
-from services.dummy_bank.fault_board import Dice, Faults
+from services.dummy_bank.draws import Draws
+from services.dummy_bank.errors import BankError
+from services.dummy_bank.faults import Faults
 from shared.banks.notices import Notice, PaymentNotice, PayoutNotice
 from shared.ids import new_id
 
@@ -21,34 +22,34 @@ OVERTAKEN_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
-    """One attempt's outcome; `status` is None when no answer came."""
+class Attempt:
+    """One attempt to deliver a notice and its answer; `status` is None when no answer came."""
 
     kind: str
     status: int | None
     answer: str
 
     @property
-    def accepted(self) -> bool:
-        """The platform has taken the true notice: a spoiled one counts for nothing."""
+    def is_accepted(self) -> bool:
+        """The platform has accepted the true notice; a spoiled attempt does not count."""
         return not self.is_spoiled and self.status is not None and 200 <= self.status < 300  # noqa: PLR2004
 
     @property
-    def turned_away(self) -> bool:
-        """The platform does not know of it, or finds it wrong: asking again would change nothing."""
+    def is_rejected(self) -> bool:
+        """The platform does not know what the notice is about, or finds it wrong: another attempt changes nothing."""
         return not self.is_spoiled and self.status in (404, 422)
 
     @property
     def is_spoiled(self) -> bool:
-        """A fault was at work: this was not what the bank meant to say."""
+        """A fault changed what was sent."""
         return self.kind in ("wrong_amount", "bad_signature")
 
 
 def enqueue(connection: sqlite3.Connection, faults: Faults, notice: Notice) -> None:
-    """Queue `notice`, with whatever will go wrong on its way already decided."""
-    dice = Dice(connection, notice.bank, "notice", faults)
-    dropped = dice.falls(faults.webhook_drop_rate)
-    overtaken = dice.falls(faults.webhook_reorder_rate)
+    """Queue `notice`. What will go wrong on its way is decided now."""
+    draws = Draws(connection, notice.bank, "notice", faults)
+    dropped = draws.is_hit(faults.webhook_drop_rate)
+    overtaken = draws.is_hit(faults.webhook_reorder_rate)
     wait_seconds = faults.webhook_delay_ms / 1000 + (OVERTAKEN_SECONDS if overtaken else 0)
     connection.execute(
         "INSERT INTO notices (message_id, bank, flow, facts, status, created_at, due_at, overtaken,"
@@ -62,21 +63,21 @@ def enqueue(connection: sqlite3.Connection, faults: Faults, notice: Notice) -> N
             timestamp(),
             timestamp(wait_seconds),
             overtaken,
-            dice.falls(faults.webhook_duplicate_rate),
-            dice.falls(faults.webhook_wrong_amount_rate),
-            dice.falls(faults.webhook_bad_signature_rate),
+            draws.is_hit(faults.webhook_duplicate_rate),
+            draws.is_hit(faults.webhook_wrong_amount_rate),
+            draws.is_hit(faults.webhook_bad_signature_rate),
         ),
     )
 
 
 def notice_of(row: Row) -> Notice:
-    """The notice kept in a row of the queue."""
+    """The notice that a row of the queue holds."""
     facts = json.loads(row["facts"])
     return PaymentNotice(**facts) if row["flow"] == "payment" else PayoutNotice(**facts)
 
 
 def due(connection: sqlite3.Connection, bank: str, limit: int) -> list[Row]:
-    """Notices to send now, the longest due first. A reordered one goes once a newer one has gone."""
+    """The notices to send now, the longest due first. A reordered notice is due once a newer one was sent."""
     return connection.execute(
         "SELECT * FROM notices AS notice WHERE status = 'pending' AND bank = ? AND (due_at <= ? OR ("
         "  overtaken AND attempts = 0 AND EXISTS ("
@@ -87,12 +88,12 @@ def due(connection: sqlite3.Connection, bank: str, limit: int) -> list[Row]:
     ).fetchall()
 
 
-def record(connection: sqlite3.Connection, row: Row, deliveries: list[Delivery], retry_seconds: float | None) -> str:
-    """Keep what was answered and return the notice's status after it. `retry_seconds` None: no more tries."""
-    keep(connection, row["id"], deliveries)
-    if any(delivery.accepted for delivery in deliveries):
+def record(connection: sqlite3.Connection, row: Row, attempts: list[Attempt], retry_seconds: float | None) -> str:
+    """Store the attempts and return the notice's new status. Without `retry_seconds` no attempt follows."""
+    store(connection, row["id"], attempts)
+    if any(attempt.is_accepted for attempt in attempts):
         status = "delivered"
-    elif any(delivery.turned_away for delivery in deliveries):
+    elif any(attempt.is_rejected for attempt in attempts):
         status = "rejected"
     else:
         status = "exhausted" if retry_seconds is None else "pending"
@@ -103,30 +104,32 @@ def record(connection: sqlite3.Connection, row: Row, deliveries: list[Delivery],
     return status
 
 
-def keep(connection: sqlite3.Connection, notice_id: int, deliveries: list[Delivery]) -> None:
-    """Write deliveries down beside their notice."""
-    for delivery in deliveries:
+def store(connection: sqlite3.Connection, notice_id: int, attempts: list[Attempt]) -> None:
+    """Store attempts beside their notice."""
+    for attempt in attempts:
         connection.execute(
             "INSERT INTO deliveries (notice_id, at, kind, status, answer) VALUES (?, ?, ?, ?, ?)",
-            (notice_id, timestamp(), delivery.kind, delivery.status, delivery.answer),
+            (notice_id, timestamp(), attempt.kind, attempt.status, attempt.answer),
         )
 
 
 def find(connection: sqlite3.Connection, bank: str, message_id: str) -> Row:
-    """The notice with this webhook-id, or 404."""
+    """The row of the notice with this webhook-id. Raises BankError (404)."""
     row: Row | None = connection.execute(
         "SELECT * FROM notices WHERE bank = ? AND message_id = ?", (bank, message_id)
     ).fetchone()
     if row is None:
-        raise BankSaysNo(404, "NOTICE_NOT_FOUND", "There is no such notice.")
+        raise BankError(404, "NOTICE_NOT_FOUND", "There is no such notice.")
     return row
 
 
 def queue_again(connection: sqlite3.Connection, row: Row) -> None:
-    """Put an undelivered notice back at the head of the queue, without its faults. 409 when it was turned
-    away: what it says is no longer true, the money went back."""
+    """Make an undelivered notice due now, without its faults.
+
+    Raises BankError (409) when the platform rejected it: the money was returned, so the notice is no longer true.
+    """
     if row["status"] == "rejected":
-        raise BankSaysNo(409, "TURNED_AWAY", "The platform turned this notice away; the money was given back.")
+        raise BankError(409, "TURNED_AWAY", "The platform turned this notice away; the money was given back.")
     connection.execute(
         "UPDATE notices SET status = 'pending', attempts = 0, due_at = ?, overtaken = 0, duplicate = 0,"
         " wrong_amount = 0, bad_signature = 0 WHERE id = ?",
@@ -135,7 +138,7 @@ def queue_again(connection: sqlite3.Connection, row: Row) -> None:
 
 
 def newest(database: Database, bank: str, limit: int) -> list[dict[str, Any]]:
-    """The newest notices, each with its deliveries, for people and tests to look at."""
+    """The newest notices, each with its attempts, for the console and for tests."""
     rows = database.rows("SELECT * FROM notices WHERE bank = ? ORDER BY id DESC LIMIT ?", bank, limit)
     made = database.rows(
         "SELECT * FROM deliveries WHERE notice_id IN"

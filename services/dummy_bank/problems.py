@@ -1,4 +1,4 @@
-"""Every error as problem+json, also those the framework raises."""
+"""Every error as problem+json (RFC 9457), also those that the framework raises."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from services.dummy_bank.errors import BankSaysNo
-from services.dummy_bank.middleware import problem_body
+from services.dummy_bank.errors import BankError
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +38,18 @@ class Problem(BaseModel):
     errors: list[FieldProblem] | None = None
 
 
+def problem_body(status: int, code: str, message: str) -> dict[str, object]:
+    """The fields of RFC 9457, and beside them `code` and `message`, as banks name them."""
+    return {
+        "type": "about:blank",
+        "title": code.replace("_", " ").capitalize(),
+        "status": status,
+        "detail": message,
+        "code": code,
+        "message": message,
+    }
+
+
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """For a route's `responses=`: these statuses answer with a `Problem`."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
@@ -49,9 +60,9 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def install(app: FastAPI) -> None:
     """Make `app` answer all its errors this way."""
-    app.add_exception_handler(BankSaysNo, _bank_says_no)
-    app.add_exception_handler(RequestValidationError, _unfit_request)
-    app.add_exception_handler(HTTPException, _framework_says_no)
+    app.add_exception_handler(BankError, _bank_error)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(HTTPException, _framework_error)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -62,12 +73,12 @@ def _answer(
     return JSONResponse(body, status_code=status, headers=headers, media_type=MEDIA_TYPE)
 
 
-async def _bank_says_no(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, BankSaysNo)
+async def _bank_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, BankError)
     return _answer(error.status, error.code, error.message, error.headers)
 
 
-async def _unfit_request(request: Request, error: Exception) -> JSONResponse:
+async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     found = error.errors()
     if any(item["type"] == "json_invalid" for item in found):
@@ -79,7 +90,7 @@ async def _unfit_request(request: Request, error: Exception) -> JSONResponse:
     return _answer(422, "INVALID", "The request breaks a rule; see errors.", errors=fields)
 
 
-async def _framework_says_no(request: Request, error: Exception) -> JSONResponse:
+async def _framework_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     code = HTTPStatus(error.status_code).phrase.upper().replace(" ", "_")
     return _answer(error.status_code, code, str(error.detail), dict(error.headers or {}))

@@ -1,4 +1,4 @@
-"""Is it up, is it ready, what has it counted."""
+"""Liveness, readiness and metrics."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from services.dummy_bank.dependencies import SimulatorDep
-from services.dummy_bank.errors import BankSaysNo
+from services.dummy_bank.errors import BankError
 from services.dummy_bank.problems import responses
 
 router = APIRouter(tags=["health"])
@@ -22,11 +22,11 @@ async def get_health() -> dict[str, str]:
 
 @router.get("/readyz", responses=responses(503))
 async def get_readiness(simulator: SimulatorDep) -> dict[str, object]:
-    """The file can be read."""
+    """The simulator's file can be read."""
     try:
         simulator.database.rows("SELECT 1")
     except sqlite3.Error as error:
-        raise BankSaysNo(503, "NOT_READY", "The simulator's own file cannot be read.") from error
+        raise BankError(503, "NOT_READY", "The simulator's own file cannot be read.") from error
     return {"status": "ok", "checks": {"database": "ok"}}
 
 

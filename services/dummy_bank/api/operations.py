@@ -1,4 +1,4 @@
-"""What a bank does for the platform: netbanking sessions and payouts. Down, slow and wrong as chosen."""
+"""What a bank does for the platform: netbanking sessions and payouts. The chosen faults apply here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 
 from services.dummy_bank import netbanking, payouts
-from services.dummy_bank.dependencies import CallerGoneDep, KeyedBankDep, SimulatorDep
+from services.dummy_bank.dependencies import HangUpDep, KeyedBankDep, SimulatorDep
 from services.dummy_bank.errors import bank_is_down
 from services.dummy_bank.payout_call import answer_payout
 from services.dummy_bank.problems import responses
@@ -20,7 +20,7 @@ PathText = Annotated[str, Path(min_length=1, max_length=128)]
 
 @router.get("/ping")
 async def ping_bank(simulator: SimulatorDep, profile: KeyedBankDep) -> dict[str, str]:
-    """Whether the bank is up, for a caller that wants to know before it sends anything."""
+    """Whether the bank is up."""
     if simulator.faults.of(profile.code).down:
         raise bank_is_down()
     return {"status": "up", "bank": profile.code}
@@ -29,7 +29,7 @@ async def ping_bank(simulator: SimulatorDep, profile: KeyedBankDep) -> dict[str,
 @router.post("/netbanking/sessions", status_code=201, responses=responses(409))
 async def open_session(asked: SessionRequest, simulator: SimulatorDep, profile: KeyedBankDep) -> SessionOpened:
     """Open a session in which one person may approve or decline one payment to the platform."""
-    await simulator.stand_in_line(profile.code, "session")
+    await simulator.delay_or_fail(profile.code, "session")
     with simulator.database.transaction() as connection:
         lifetime_seconds = simulator.settings.session_seconds
         token = netbanking.open_session(connection, profile.code, asked, lifetime_seconds)
@@ -39,8 +39,8 @@ async def open_session(asked: SessionRequest, simulator: SimulatorDep, profile: 
 
 @router.get("/netbanking/sessions/{token}")
 async def get_session(token: PathText, simulator: SimulatorDep, profile: KeyedBankDep) -> SessionState:
-    """How a session stands."""
-    await simulator.stand_in_line(profile.code, "session")
+    """The state of a session."""
+    await simulator.delay_or_fail(profile.code, "session")
     with simulator.database.transaction() as connection:
         return netbanking.state_of(netbanking.find_session(connection, profile.code, token))
 
@@ -57,17 +57,17 @@ async def pay_out(
     response: Response,
     simulator: SimulatorDep,
     profile: KeyedBankDep,
-    gone: CallerGoneDep,
+    hang_up: HangUpDep,
 ) -> PayoutAnswer:
     """Pay out of the nodal account: 200 done, 202 under way, 4xx refused for good."""
-    answer = await answer_payout(simulator, profile, asked, gone)
+    answer = await answer_payout(simulator, profile, asked, hang_up)
     response.status_code = 202 if answer.status == "PROCESSING" else 200
     return answer
 
 
 @router.get("/transfers/{reference}")
 async def enquire_about_payout(reference: PathText, simulator: SimulatorDep, profile: KeyedBankDep) -> PayoutAnswer:
-    """What became of a payout; 404 when none was ever accepted under this reference."""
-    await simulator.stand_in_line(profile.code, "enquiry")
+    """The state of a payout; 404 when the bank accepted none under this reference."""
+    await simulator.delay_or_fail(profile.code, "enquiry")
     with simulator.database.transaction() as connection:
         return payouts.enquire(connection, profile.code, reference)

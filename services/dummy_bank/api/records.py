@@ -1,4 +1,4 @@
-"""The bank's records and its switches. Never slow, never down: a test must be able to look."""
+"""The bank's records and its faults. No fault applies here, so that a test can always look."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from services.dummy_bank.book import NODAL
 from services.dummy_bank.call_log import CallLog
 from services.dummy_bank.database import Row
 from services.dummy_bank.dependencies import KeyedBankDep, SimulatorDep
-from services.dummy_bank.errors import BankSaysNo
-from services.dummy_bank.fault_board import Faults
+from services.dummy_bank.errors import BankError
+from services.dummy_bank.faults import Faults
 from services.dummy_bank.problems import responses
 from shared.banks.messages import MAX_LIST_ITEMS, Statement
 from shared.clock import rfc3339
@@ -24,7 +24,7 @@ router = APIRouter(prefix="/{bank}/api", tags=["records"], responses=responses(4
 
 
 def _only_rfc_3339(value: object) -> object:
-    """Pydantic would also read a bare number, as seconds since 1970; nobody means that here."""
+    """Reject a bare number, which pydantic would read as seconds since 1970."""
     if isinstance(value, str) and "T" not in value.upper():
         raise ValueError("not a time in RFC 3339")
     return value
@@ -61,13 +61,13 @@ async def get_call_log(simulator: SimulatorDep, profile: KeyedBankDep, from_: Fr
 
 @router.get("/faults")
 async def get_faults(simulator: SimulatorDep, profile: KeyedBankDep) -> Faults:
-    """What is wrong with the bank now."""
+    """The bank's faults."""
     return simulator.faults.of(profile.code)
 
 
 @router.put("/faults")
 async def choose_faults(chosen: Faults, simulator: SimulatorDep, profile: KeyedBankDep) -> Faults:
-    """Replace all faults; what is left out is off. The draws start anew from the seed."""
+    """Replace all faults; a fault that is left out is off. The draws restart from the seed."""
     simulator.choose_faults(profile.code, chosen)
     return chosen
 
@@ -91,15 +91,15 @@ def _range(from_: AwareDatetime | None, to: AwareDatetime | None) -> tuple[str, 
         start = rfc3339(from_) if from_ else _BEGINNING
         end = rfc3339(to) if to else _END
     except OverflowError:
-        raise BankSaysNo(422, "INVALID", "The range is beyond the calendar.") from None
+        raise BankError(422, "INVALID", "The range is beyond the calendar.") from None
     return start, end, MAX_LIST_ITEMS + 1
 
 
 async def _whole(simulator: SimulatorDep, query: str, *values: object) -> Response:
     def read() -> bytes:
-        rows: list[Row] = simulator.database.read_apart(query, *values)
+        rows: list[Row] = simulator.database.read_separately(query, *values)
         if len(rows) > MAX_LIST_ITEMS:
-            raise BankSaysNo(422, "RANGE_TOO_LARGE", f"More than {MAX_LIST_ITEMS} items; ask for a shorter range.")
+            raise BankError(422, "RANGE_TOO_LARGE", f"More than {MAX_LIST_ITEMS} items; ask for a shorter range.")
         return json.dumps({"items": [dict(row) for row in rows], "next_cursor": None}).encode()
 
     return Response(await asyncio.to_thread(read), media_type="application/json")

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from services.dummy_bank import notice_queue
 from services.dummy_bank.book import CUSTOMERS, NODAL
 from services.dummy_bank.dependencies import BankDep, SimulatorDep
-from services.dummy_bank.errors import BankSaysNo
-from services.dummy_bank.fault_board import Faults
+from services.dummy_bank.errors import BankError
+from services.dummy_bank.faults import Faults
 from services.dummy_bank.pages import fault_fields
 from services.dummy_bank.pages.rendering import page, read_form
 from services.dummy_bank.settings import BankProfile
@@ -71,8 +71,8 @@ async def resend(
     """Send a notice again, then show how it went."""
     try:
         await simulator.resend(profile, message_id)
-    except BankSaysNo as no:
-        return _console(request, simulator, f"{profile.name}: {no.message}", no.status)
+    except BankError as error:
+        return _console(request, simulator, f"{profile.name}: {error.message}", error.status)
     return _back_to(f"{profile.code}-notices")
 
 

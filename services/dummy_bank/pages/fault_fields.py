@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from services.dummy_bank.fault_board import Faults
+from services.dummy_bank.faults import Faults
 
 Kind = Literal["switch", "slider", "number", "choice"]
 HOLD_CHOICES = {"": "Nowhere", "before_work": "Before the work", "after_work": "After the work"}

@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse
 from services.dummy_bank import netbanking
 from services.dummy_bank.database import Row
 from services.dummy_bank.dependencies import BankDep, SimulatorDep
-from services.dummy_bank.errors import BankSaysNo
+from services.dummy_bank.errors import BankError
 from services.dummy_bank.pages.rendering import page, read_form
 from services.dummy_bank.settings import BankProfile
 from services.dummy_bank.simulator import Simulator
@@ -69,7 +69,7 @@ def _find(simulator: Simulator, profile: BankProfile, token: str) -> Row | None:
     try:
         with simulator.database.transaction() as connection:
             return netbanking.find_session(connection, profile.code, token)
-    except BankSaysNo:
+    except BankError:
         return None
 
 

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from services.dummy_bank.call_log import CallLog
-from services.dummy_bank.fault_board import Faults
+from services.dummy_bank.faults import Faults
 
 
 def test_faults_are_off_by_default_and_rates_are_between_0_and_1() -> None:
