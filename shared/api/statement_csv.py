@@ -1,4 +1,4 @@
-"""A statement as CSV: read in chunks, sent as it is read, safe to open in a spreadsheet."""
+"""A statement as CSV: sent while it is read, in chunks, and safe to open in a spreadsheet."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from shared.money import Money
 HEADER = ("created_at", "direction", "kind", "amount", "balance_after", "counterparty", "wallet_id", "note", "id")
 LINES_PER_CHUNK = 100
 _STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""The last four are the full-width forms, which some spreadsheets take for the same."""
+"""The last four are full-width forms, which some spreadsheets treat like the ASCII characters."""
 
 
 def csv_response(lines: AsyncIterator[Line]) -> StreamingResponse:
-    """An attachment with one line per movement, newest first. Amounts in rupees with two decimals, times in UTC."""
+    """An attachment with one row per line, in their order. Amounts in rupees with two decimals, times in UTC."""
     filename = f"batua-transactions-{clock.now():%Y-%m-%d}.csv"
     return StreamingResponse(
         _chunks(lines),
@@ -29,7 +29,7 @@ def csv_response(lines: AsyncIterator[Line]) -> StreamingResponse:
 
 
 def cell(text: str | None) -> str:
-    """Text that a spreadsheet shows and never computes: what looks like a formula gets an apostrophe in front."""
+    """Text that a spreadsheet does not compute: an apostrophe is put before text that looks like a formula."""
     if text is None:
         return ""
     return f"'{text}" if text.lstrip(" ").startswith(_STARTS_A_FORMULA) else text

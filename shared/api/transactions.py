@@ -26,9 +26,9 @@ router = APIRouter(tags=["transactions"])
 
 
 class TransactionOut(BaseModel):
-    """One line of the statement. Amounts in paise; `id` is the transfer's.
+    """One line of the statement. Amounts are paise; `id` is the transfer's.
 
-    `refundable` is what could still be given back of a payment that one received, and not there on any other line.
+    `refundable` is what can still be refunded of a payment that the caller received; other lines do not have it.
     """
 
     id: UUID
@@ -63,7 +63,7 @@ class TransactionOut(BaseModel):
 async def list_transactions(
     caller: Caller, session: ReadSession, asked: StatementQuery, page: PageQuery
 ) -> Page[TransactionOut]:
-    """Movements, newest first. With filters a page may be short and still have a `next_cursor`."""
+    """Transactions, newest first. With filters a page may be short and still have a `next_cursor`."""
     account_id = await _account_id(session, caller.owner_id, asked.account_id)
     found = await statement.read_page(
         session, account_id, limit=page.limit, before_seq=page.after_number(), wanted=asked.wanted
@@ -79,7 +79,7 @@ async def list_transactions(
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}, **problem_responses(AccountNotFound)},
 )
 async def export_transactions(caller: Caller, resources: CurrentResources, asked: StatementQuery) -> StreamingResponse:
-    """Every matching movement as CSV, however many there are; amounts in rupees."""
+    """Every matching transaction as CSV, without a limit on their number; amounts in rupees."""
     async with resources.read_sessionmaker() as session:
         account_id = await _account_id(session, caller.owner_id, asked.account_id)
     return csv_response(statement.stream(resources.read_sessionmaker, account_id, wanted=asked.wanted))

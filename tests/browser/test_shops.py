@@ -66,9 +66,9 @@ def test_a_shop_gives_a_part_of_a_payment_back(
     page.get_by_role("link", name="Refund").click()
     shows_heading(page, "Refund Asha Rao")
     give_back(page, "120.01")
-    expect(page.get_by_label("Give back")).to_have_attribute("aria-invalid", "true")
+    expect(page.get_by_label("Amount to refund")).to_have_attribute("aria-invalid", "true")
     give_back(page, "20")
-    expect(page.get_by_role("article")).to_contain_text("₹20.00 given back")
+    expect(page.get_by_role("article")).to_contain_text("₹20.00 refunded")
     assert (shop.balance()["balance"], asha.balance()["balance"]) == (100_00, 900_00)
 
 
@@ -79,12 +79,12 @@ def test_reload_and_back_after_a_refund_never_give_back_again(
     page = visits.open("merchant_app", by=shop)
     page.goto(f"/transactions/{paid['id']}/refund")
     give_back(page, "20")
-    expect(page.get_by_role("article")).to_contain_text("₹20.00 given back")
+    expect(page.get_by_role("article")).to_contain_text("₹20.00 refunded")
     page.reload()
     page.go_back()
     shows_heading(page, "Refund Asha Rao")
     page.go_forward()
-    expect(page.get_by_role("article")).to_contain_text("₹20.00 given back")
+    expect(page.get_by_role("article")).to_contain_text("₹20.00 refunded")
     assert (shop.balance()["balance"], asha.balance()["balance"]) == (100_00, 900_00)
     prove()
 

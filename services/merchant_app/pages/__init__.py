@@ -27,8 +27,8 @@ SHELL = Shell(
     name="Batua for shops",
     promise="See every payment the moment it arrives.",
     points=(
-        ("qr", "One poster to be paid", "Print your QR code, put it on the counter, hear every payment."),
-        ("chart", "The day at a glance", "Today beside yesterday, this month beside the last, in your time zone."),
+        ("qr", "One QR code", "Print it, put it on the counter and hear every payment."),
+        ("chart", "The day at a glance", "Today and yesterday, this month and the last, in your time zone."),
         ("bank", "Out to your bank", "Withdraw when you like and follow each step."),
     ),
     nav=(

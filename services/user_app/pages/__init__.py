@@ -31,9 +31,9 @@ SHELL = Shell(
     name="Batua",
     promise="Money that goes where you send it. Once.",
     points=(
-        ("bolt", "There in a moment", "Find a friend by name and send; they have it before you look up."),
+        ("bolt", "Sent in a moment", "Find a friend by name and send. The money arrives at once."),
         ("shield", "Never twice", "A double tap, a reload or a lost signal never pays a second time."),
-        ("bank", "Yours to take back", "Withdraw to your bank and watch every step on the way."),
+        ("bank", "Back to your bank", "Withdraw to your bank and follow each step."),
     ),
     nav=(
         NavItem("Home", "/", "home"),

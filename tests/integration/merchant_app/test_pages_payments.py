@@ -1,4 +1,4 @@
-"""Payments on pages: found, looked at, and given back once however often the button is pressed."""
+"""Pages of payments: found, shown, and refunded once however often the button is pressed."""
 
 from __future__ import annotations
 
@@ -68,23 +68,23 @@ async def test_days_at_the_ends_of_the_calendar_are_days(
     assert "samosa" in (await browser.open(f"/transactions?{query}")).text
 
 
-async def test_a_payment_is_given_back_in_parts_and_never_beyond(asha: Signed, shop: Signed, browser: Browser) -> None:
+async def test_a_payment_is_refunded_in_parts_and_never_beyond(asha: Signed, shop: Signed, browser: Browser) -> None:
     path = await _paid(asha, shop, 200_00)
     done = await _refund(browser, path, amount="50", note="too much sugar")
     assert done.path == path
-    assert "Given back." in done.text
-    assert "₹50.00 given back" in done.text
+    assert "Refunded." in done.text
+    assert "₹50.00 refunded" in done.text
     refused = await _refund(browser, path, amount="150.01")
     assert refused.status == httpx.codes.UNPROCESSABLE_ENTITY
     assert 'id="amount-error"' in refused.answer.text
     assert refused.form(f"{path}/refund").fields["amount"] == "150.01"
     assert (await browser.open(f"{path}/refund")).form(f"{path}/refund").fields["amount"] == "150"
-    assert "All of it given back" in (await _refund(browser, path)).text
-    assert "Nothing is left to give back" in (await browser.open(f"{path}/refund")).text
+    assert "Refunded in full" in (await _refund(browser, path)).text
+    assert "Nothing is left to refund" in (await browser.open(f"{path}/refund")).text
     assert ((await asha.wallet())["balance"], (await shop.wallet())["balance"]) == (1000_00, 0)
 
 
-async def test_reload_and_clicks_at_the_same_moment_give_back_once(
+async def test_reload_and_clicks_at_the_same_moment_refund_once(
     asha: Signed, shop: Signed, browser: Browser
 ) -> None:
     path = await _paid(asha, shop, 200_00)
@@ -105,7 +105,7 @@ async def test_a_wrong_pin_keeps_the_form_and_the_money(asha: Signed, shop: Sign
     assert (await shop.wallet())["balance"] == 200_00
 
 
-async def test_what_is_not_in_the_wallet_is_not_given_back(asha: Signed, shop: Signed, browser: Browser) -> None:
+async def test_what_is_not_in_the_wallet_is_not_refunded(asha: Signed, shop: Signed, browser: Browser) -> None:
     path = await _paid(asha, shop, 200_00)
     answer = await shop.post(
         "/withdrawals",
@@ -122,7 +122,7 @@ async def test_what_is_not_in_the_wallet_is_not_given_back(asha: Signed, shop: S
     assert 'id="amount-error"' in refused.answer.text
 
 
-async def test_only_ones_own_payments_are_seen_and_given_back(
+async def test_only_the_shops_own_payments_are_shown_and_refunded(
     merchant_app: RunningApp, asha: Signed, shop: Signed, browser: Browser
 ) -> None:
     path = await _paid(asha, shop, 200_00)

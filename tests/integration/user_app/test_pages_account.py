@@ -59,7 +59,7 @@ async def test_home_shows_what_is_available_what_is_held_and_why(browser: Browse
 
 async def test_home_of_somebody_new_says_what_to_do_first(ravi: Signed) -> None:
     home = await Browser(ravi).open("/")
-    assert "Your purse is ready" in home.text
+    assert "Your wallet is ready" in home.text
     assert "Held for withdrawals" not in home.text
 
 

@@ -36,7 +36,7 @@ async def test_the_list_below_the_search_field_holds_options(user_app: RunningAp
     assert f'data-value="{friend.wallet_id}"' in page.answer.text
     assert 'role="option"' in page.answer.text
     assert "html" not in page.tags
-    assert "No one found" in (await browser.open("/send/people?q=%00")).text
+    assert "No match for" in (await browser.open("/send/people?q=%00")).text
 
 
 async def test_money_is_sent_and_the_receipt_says_so(browser: Browser, asha: Signed, ravi: Signed) -> None:

@@ -76,8 +76,8 @@ def withdraw(page: Page, rupees: str) -> None:
 
 
 def follow_without_a_script(page: Page) -> None:
-    """Look again and again how far it is, until there is nothing more to wait for."""
-    again = page.get_by_role("link", name=re.compile("See how far it is now|Look again"))
+    """Refresh the page until there is nothing more to wait for."""
+    again = page.get_by_role("link", name=re.compile("Refresh"))
     deadline = time.monotonic() + SECONDS
     while again.is_visible():
         assert time.monotonic() < deadline, "it takes too long"
@@ -86,9 +86,9 @@ def follow_without_a_script(page: Page) -> None:
 
 def give_back(page: Page, rupees: str) -> None:
     """On the form that refunds."""
-    page.get_by_label("Give back").fill(rupees)
+    page.get_by_label("Amount to refund").fill(rupees)
     page.get_by_label("Your PIN").fill(PIN)
-    page.get_by_role("button", name="Give it back").click()
+    page.get_by_role("button", name="Refund now").click()
 
 
 def pay(shop: Holder, payer: Holder, rupees: int, note: str = "") -> dict[str, Any]:
