@@ -1,5 +1,6 @@
-"""Bar charts as plain SVG: widths in per cent and heights in pixels, so that a chart fits a phone and its text stays
-readable. No style and no script inside: the stylesheet paints it, in both themes and on paper.
+"""Bar charts as SVG. Widths are per cent and heights pixels, so that a chart fits a phone and its text stays readable.
+
+A chart contains neither style nor script: the stylesheet colours it, for both themes and for paper.
 """
 
 from __future__ import annotations
@@ -13,21 +14,21 @@ from shared.pages.formatting import number
 
 HEIGHT = 196
 _TOP, _BASE = 22, 168
-"""Pixels from the upper edge: where the highest grid line and the foot of the bars lie."""
+"""The highest grid line and the foot of the bars, in pixels from the upper edge."""
 _GUTTER = 11
-"""In per cent: left of the bars, where the grid lines say what they stand for."""
+"""Per cent of the width, left of the bars, for the labels of the grid lines."""
 _SHARE_OF_SLOT = 0.68
 _LEAST_HEIGHT = 2
-"""Of a bar that stands for something, however little."""
+"""Pixels of a bar whose amount is not zero."""
 _GRID_LINES = 2
 _WIDTH_OF_A_LABEL = 7
-"""In per cent of a phone's width."""
+"""Per cent of a phone's width."""
 _CRORE, _LAKH, _THOUSAND = 10_000_000, 100_000, 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What one bar stands for; `amount` in paise. A `label` is short, or empty where there is no room for one."""
+    """The content of one bar; `amount` is paise. `label` is short, and empty where it has no room."""
 
     amount: int
     title: str
@@ -36,7 +37,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar: `x` and `width` in per cent of the chart's width, `y` and `height` in pixels; where its label hangs."""
+    """One bar: `x` and `width` in per cent of the chart's width, `y` and `height` in pixels; the place of its label."""
 
     point: Point
     x: float
@@ -49,7 +50,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class GridLine:
-    """A line across the chart, and the amount it stands for."""
+    """A line across the chart, labelled with its amount."""
 
     y: float
     label: str
@@ -57,7 +58,7 @@ class GridLine:
 
 @dataclass(frozen=True, slots=True)
 class BarChart:
-    """Bars, the oldest first, and the lines behind them; all in the viewer's own pixels."""
+    """Bars, oldest first, and the lines behind them."""
 
     bars: Sequence[Bar]
     lines: Sequence[GridLine]
@@ -66,7 +67,7 @@ class BarChart:
 
 
 def bar_chart(points: Sequence[Point]) -> BarChart:
-    """The points side by side, from zero up to a round amount."""
+    """The chart of these points, from zero up to a round amount."""
     top = _round_up(max((point.amount for point in points), default=0))
     slot = (100 - _GUTTER) / max(len(points), 1)
     bars = [_bar(point, index, slot, top) for index, point in enumerate(points)]
@@ -75,7 +76,7 @@ def bar_chart(points: Sequence[Point]) -> BarChart:
 
 
 def compact_rupees(paise: int) -> str:
-    """As on an axis: `₹500`, `₹2.5K`, `₹10L`, `₹1Cr`, rounded down to one decimal."""
+    """An amount for an axis: `₹500`, `₹2.5K`, `₹10L`, `₹1Cr`, rounded down to one decimal."""
     rupees = paise // PAISE_PER_RUPEE
     for unit, letter in ((_CRORE, "Cr"), (_LAKH, "L"), (_THOUSAND, "K")):
         if rupees >= unit:
@@ -90,12 +91,12 @@ def _bar(point: Point, index: int, slot: float, top: int) -> Bar:
         height = max(height, _LEAST_HEIGHT)
     width = slot * _SHARE_OF_SLOT
     x = _GUTTER + slot * index + (slot - width) / 2
-    label_x, anchor = _hang(x, width, slot)
+    label_x, anchor = _label_place(x, width, slot)
     return Bar(point, round(x, 2), round(width, 2), round(_BASE - height, 1), height, label_x, anchor)
 
 
-def _hang(x: float, width: float, slot: float) -> tuple[float, Literal["start", "middle", "end"]]:
-    """Below the middle of its bar; at the ends of a chart of thin bars within the chart."""
+def _label_place(x: float, width: float, slot: float) -> tuple[float, Literal["start", "middle", "end"]]:
+    """Place and anchor of a label: below the middle of its bar, but inside the chart at the ends of thin bars."""
     is_thin = slot < _WIDTH_OF_A_LABEL
     if is_thin and x < _GUTTER + slot:
         return round(x, 2), "start"
@@ -105,7 +106,7 @@ def _hang(x: float, width: float, slot: float) -> tuple[float, Literal["start", 
 
 
 def _round_up(paise: int) -> int:
-    """The next of ₹10, 20, 40, 50, 100, 200, ...: half of it is round too."""
+    """The next of ₹10, 20, 40, 50, 100, 200, ...; half of each is round too."""
     unit = 10 * PAISE_PER_RUPEE
     while True:
         for step in (1, 2, 4, 5):

@@ -1,4 +1,4 @@
-"""The code that people scan to pay a shop: a `upi://pay` URI, drawn as SVG or PNG."""
+"""The QR code that customers scan to pay a shop: a `upi://pay` URI as SVG or PNG."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from shared.money import INR, Money
 Format = Literal["svg", "png"]
 
 _ERROR_CORRECTION = "m"
-"""A poster with 15 % of its code scratched away still works."""
+"""Level M: the code can be read with 15 % of it damaged."""
 _QUIET_ZONE_MODULES = 4
 _SVG_SCALE, _PNG_SCALE = 8, 16
 _DARK, _LIGHT = "#000", "#fff"
 
 
 def payment_uri(*, wallet_id: str, business_name: str, amount: int | None = None) -> str:
-    """`upi://pay?pa=...&pn=...&cu=INR`, with `am` in rupees when an `amount` (paise) is asked for."""
+    """`upi://pay?pa=...&pn=...&cu=INR`, with `am` in rupees if an `amount` (paise) is given."""
     uri = f"upi://pay?pa={quote(wallet_id, safe='@')}&pn={quote(business_name, safe='')}&cu={INR}"
     return uri if amount is None else f"{uri}&am={Money(amount).to_rupees()}"
 
 
 def draw(uri: str, kind: Format) -> bytes:
-    """The picture, black on white whatever page it stands on, since scanners need the contrast."""
+    """The image, black on white in both themes, because scanners need the contrast."""
     code = segno.make_qr(uri, error=_ERROR_CORRECTION)
     picture = BytesIO()
     scale = _SVG_SCALE if kind == "svg" else _PNG_SCALE

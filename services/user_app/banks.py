@@ -1,4 +1,4 @@
-"""The banks this app talks to, kept open for the life of the process, and whether they are up."""
+"""The clients of all banks, open as long as the process runs, and which banks answer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FRESH_SECONDS = 2.0
 
 
 class Banks:
-    """A client per bank. What a ping said is believed for two seconds, and only one is under way at a time."""
+    """A client per bank. The result of a ping is used for FRESH_SECONDS, and one round of pings runs at a time."""
 
     def __init__(self, clients: Mapping[str, BankClient]) -> None:
         self.clients = clients
@@ -28,7 +28,7 @@ class Banks:
         self._asked_at = float("-inf")
 
     async def up(self) -> dict[str, bool]:
-        """Whether each bank answers, by code; takes about a second at most."""
+        """Whether each bank answers, by its code. Takes about a second at most."""
         async with self._lock:
             if time.monotonic() - self._asked_at >= FRESH_SECONDS:
                 self._up = await which_are_up(self.clients)
@@ -38,7 +38,7 @@ class Banks:
 
 @asynccontextmanager
 async def open_banks(banks: Mapping[str, BankEndpoint], timeout_seconds: float) -> AsyncIterator[Banks]:
-    """Clients for these banks, closed at the end."""
+    """Clients for these banks, closed on exit."""
     clients = clients_for(banks, timeout_seconds)
     async with AsyncExitStack() as stack:
         for client in clients.values():

@@ -1,4 +1,4 @@
-"""The poster with the shop's QR code: for the counter, for a message, for one particular amount."""
+"""The page with the shop's QR code: to print, to send as a link, and for one amount."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from shared.pages.rendering import render
 router = APIRouter()
 
 
-class PosterQuery(Body):
-    """An amount that the code asks for; none leaves it to whoever pays."""
+class QrQuery(Body):
+    """The amount that the code asks for; without one the customer enters it."""
 
     amount: Rupees | None = None
 
 
 @router.get("/qr")
-async def show_poster(request: Request, caller: Caller, session: ReadSession) -> Response:
-    """The poster. An amount that cannot be read is said beside its field, and the code asks for none."""
-    form, asked = Form(dict(request.query_params)), PosterQuery()
+async def show_qr(request: Request, caller: Caller, session: ReadSession) -> Response:
+    """The code. For an amount that cannot be read, its field shows the error and the code asks for none."""
+    form, asked = Form(dict(request.query_params)), QrQuery()
     with form.catching():
-        asked = form.read(PosterQuery)
+        asked = form.read(QrQuery)
     shop = await get_shop_profile(session, caller.owner_id)
     query = "" if asked.amount is None else f"?{urlencode({'amount': asked.amount})}"
     return render(
@@ -44,7 +44,7 @@ async def show_poster(request: Request, caller: Caller, session: ReadSession) ->
 
 
 def pay_link(settings: MerchantAppSettings, wallet_id: str, amount: int | None) -> str | None:
-    """The page of user_app on which one pays the shop; None where its address is not known here."""
+    """The address of the page in user_app that pays the shop; None without the setting `user_app_url`."""
     if settings.user_app_url is None:
         return None
     link = f"{settings.user_app_url.rstrip('/')}/pay/{quote(wallet_id, safe='@')}"

@@ -1,4 +1,4 @@
-// What pages can do better with a script; each works without. One concern per function, no dependencies.
+// Improves pages that also work without a script. One concern per function, no dependencies.
 
 const POLL_MS = 10_000;
 const QUIET_MS = 150;
@@ -8,7 +8,8 @@ const EVENTS = ["balance", "transaction", "onramp", "withdrawal"];
 
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 
-// Buttons: one click, one request. They come back when the page does (Back, a failed connection).
+// One click on a submit button sends one request. The button works again when the page is shown again (Back, a failed
+// connection).
 function guardSubmits() {
   document.addEventListener("submit", (event) => {
     const form = event.target;
@@ -28,7 +29,7 @@ function guardSubmits() {
   });
   window.addEventListener("pageshow", (event) => {
     if (event.persisted && document.body.hasAttribute("data-signed-in")) {
-      location.reload(); // another owner may be signed in by now, or none
+      location.reload(); // since the browser kept the page, its user may have signed out
       return;
     }
     for (const form of all("form[data-sent]")) {
@@ -42,7 +43,7 @@ function guardSubmits() {
   });
 }
 
-// Parts marked data-live (each with an id) are replaced by what the server renders for them now.
+// Elements marked data-live (each with an id) are replaced by what the server renders for them now.
 let refreshing = null;
 let again = false;
 
@@ -50,7 +51,7 @@ async function replaceLiveParts() {
   const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
   const there = new URL(answer.url);
   if (answer.redirected && there.pathname !== location.pathname) {
-    location.assign(there); // signed out meanwhile, or the thing has moved on
+    location.assign(there); // the server redirects: to sign in, or to another page of the same matter
     return;
   }
   if (!answer.ok) return;
@@ -60,7 +61,7 @@ async function replaceLiveParts() {
     const next = fresh.getElementById(part.id);
     if (next && next.outerHTML !== part.outerHTML && !isBeingFilledIn(part)) replace(part, next);
   }
-  if (!fresh.querySelector("[data-live-state]")) all("[data-live-state]").forEach((each) => each.remove()); // nothing is to come
+  if (!fresh.querySelector("[data-live-state]")) all("[data-live-state]").forEach((each) => each.remove()); // the new page waits for no event
   if (held && document.activeElement === document.body) document.getElementById(held)?.focus({ preventScroll: true });
   document.dispatchEvent(new CustomEvent("batua:refreshed"));
   reveal();
@@ -91,7 +92,7 @@ function refresh() {
     });
 }
 
-// Server-sent events say that something changed; when they cannot be had, the page asks every ten seconds.
+// A server-sent event says that something changed. Without a stream of events the page asks every ten seconds.
 function listen(element) {
   let failures = 0;
   let polling = null;
@@ -135,7 +136,7 @@ function listen(element) {
   document.addEventListener("visibilitychange", () => document.hidden || failures === 0 || refresh());
 }
 
-// "Received two hundred rupees", in the browser's own voice, when its owner has turned it on for this device.
+// Speaks "Received two hundred rupees" with the browser's voice, if that is turned on for this device.
 function announce(name, data) {
   if (name !== "transaction" || remembered() !== "on" || !("speechSynthesis" in window)) return;
   let payment;
@@ -161,11 +162,11 @@ function remembered() {
   try {
     return localStorage.getItem(SPEECH_KEY);
   } catch {
-    return null; // storage may be forbidden: then nothing is spoken
+    return null; // the browser may forbid storage: then nothing is spoken
   }
 }
 
-// Finds as one types: a listbox under a text field (the combobox pattern of the ARIA practices).
+// Suggests while the user types: a listbox under a text field (the combobox pattern of the ARIA practices).
 function search(box) {
   const input = box.querySelector("input");
   const list = box.querySelector("[role=listbox]");
@@ -195,7 +196,7 @@ function search(box) {
     input.value = option.dataset.value;
     show(false);
     input.dispatchEvent(new Event("change", { bubbles: true }));
-    if (option.dataset.href) location.assign(option.dataset.href); // an option that is a place to go
+    if (option.dataset.href) location.assign(option.dataset.href); // an option may be a link
   };
   const ask = async () => {
     const q = input.value.trim();
@@ -212,7 +213,7 @@ function search(box) {
       const found = new DOMParser().parseFromString(await answer.text(), "text/html");
       list.replaceChildren(...[...found.querySelectorAll("li")].map((each) => document.adoptNode(each)));
     } catch {
-      return; // what was typed can still be sent as it is
+      return; // the text can still be submitted as it is
     }
     options().forEach((each, at) => (each.id ||= `${list.id}-${at}`));
     const found = options().length;
@@ -268,7 +269,7 @@ async function share(button) {
   try {
     await navigator.share({ title, text });
   } catch {
-    // closed again without sharing
+    // the user closed the dialog without sharing
   }
 }
 
@@ -287,7 +288,7 @@ function handleClicks() {
   });
 }
 
-// Shows what only works with a script. Also called after parts of the page were replaced.
+// Shows what needs a script. Also called after elements of the page were replaced.
 function reveal() {
   for (const each of all("[data-share], [data-copy], [data-print], [data-fill]")) each.hidden = false;
   for (const each of all("[data-speech]")) {

@@ -84,9 +84,7 @@ async def test_a_payment_is_refunded_in_parts_and_never_beyond(asha: Signed, sho
     assert ((await asha.wallet())["balance"], (await shop.wallet())["balance"]) == (1000_00, 0)
 
 
-async def test_reload_and_clicks_at_the_same_moment_refund_once(
-    asha: Signed, shop: Signed, browser: Browser
-) -> None:
+async def test_reload_and_clicks_at_the_same_moment_refund_once(asha: Signed, shop: Signed, browser: Browser) -> None:
     path = await _paid(asha, shop, 200_00)
     form = (await browser.open(f"{path}/refund")).form(f"{path}/refund")
     answers = await asyncio.gather(*(browser.post(form, amount="50", pin=PIN) for _ in range(4)))
