@@ -13,22 +13,15 @@ from shared.errors import BatuaError
 from shared.http.problems import SCHEMA_REF, problem_body
 from shared.ledger.parties import Party
 from shared.ledger.rules import TransferKind
+from shared.transfers.errors import RecipientNotFound
 from shared.transfers.views import BulkOutcome, Receipt, RefundReceipt
 
 ITEM_SENT = 201
 """The `status` of an item of a bulk request whose money was sent."""
 
-_PROBLEM: dict[str, Any] = {
-    "type": "urn:batua:problem:recipient_not_found",
-    "title": "No such recipient",
-    "status": 404,
-    "detail": "Nobody has this wallet id. Check the spelling: it looks like name@batua.",
-    "code": "recipient_not_found",
-}
-
 
 class PartyOut(BaseModel):
-    """The other party; `wallet_id` is null for a bank, the platform, or a pot of one's own."""
+    """The other party; `wallet_id` is null for a bank, the platform, and the reader's own pot."""
 
     wallet_id: str | None
     name: str
@@ -108,14 +101,16 @@ class RefundOut(TransferOut):
 
 
 class BulkResult(BaseModel):
-    """What became of one item: `status` 201 with its `transfer`, or any other with the `problem` it met."""
+    """The result of one item: `status` 201 with its `transfer`, or another status with the `problem`."""
 
     index: int
     status: int
     transfer: TransferOut | None = None
     problem: Annotated[dict[str, Any], Field(json_schema_extra={"$ref": SCHEMA_REF})] | None = None
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"index": 1, "status": 404, "problem": _PROBLEM}]})
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"index": 1, "status": 404, "problem": problem_body(RecipientNotFound())}]}
+    )
 
 
 class BulkOut(BaseModel):

@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from shared import clock
+from shared.auth import rules
 from shared.calendar import INDIA
 from shared.pages import formatting, static_files
 from shared.pages.site import Shell
@@ -61,6 +62,7 @@ def environment_of(templates: Path) -> Environment:
     environment.globals["static"] = static_files.url
     environment.globals["INDIA"] = INDIA
     environment.globals["plural"] = formatting.plural
+    environment.globals["rules"] = rules
     for name in environment.list_templates(extensions=["html"]):
         environment.get_template(name)
     formatting.rupees(0)

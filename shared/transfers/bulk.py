@@ -24,7 +24,7 @@ from shared.ledger.parties import Holder, holders, holders_of_wallets
 from shared.ledger.post import post
 from shared.ledger.rules import Outcome, Posted, Rejected, Transfer
 from shared.outbox.messages import write
-from shared.transfers.errors import AnotherRefused, RecipientNotFound
+from shared.transfers.errors import AnotherItemRejected, RecipientNotFound
 from shared.transfers.limits import sending_limits
 from shared.transfers.planning import account_id_in, mail_to_recipient, transfer_between
 from shared.transfers.views import BulkOutcome, Ends, receipt_for
@@ -112,7 +112,7 @@ async def _post_planned(
         decided = [each if isinstance(each, BatuaError) else _decide(next(outcomes), each[1]) for each in planned]
         if all_or_nothing and any(isinstance(each, BatuaError) for each in decided):
             await savepoint.rollback()
-            decided = [each if isinstance(each, BatuaError) else AnotherRefused() for each in decided]
+            decided = [each if isinstance(each, BatuaError) else AnotherItemRejected() for each in decided]
     posted = [each for each in decided if not isinstance(each, BatuaError)]
     await write(session, [message for each, ends in posted for message in mail_to_recipient(ends, each)])
     return decided

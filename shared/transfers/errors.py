@@ -39,7 +39,7 @@ class NotRefundable(Invalid):
 
 
 @dataclass(eq=False)
-class AnotherRefused(Conflict):
+class AnotherItemRejected(Conflict):
     """The item is valid, but another item of an all-or-nothing request was rejected."""
 
     code = "another_refused"

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.ledger.accounts import wallet_of
+from shared.ledger.accounts import account_of, wallet_of
 from shared.ledger.parties import holder_of_wallet, holders
+from shared.ledger.statement import balance_at, derived_balance
 from shared.models import Account, Entry, Owner, User
 from shared.models import Transfer as TransferRow
 from shared.transfers.errors import NotRefundable, TransferNotFound
-from shared.transfers.views import Ends, Payee, Person, Receipt, RefundablePayment
+from shared.transfers.views import Balance, Ends, Payee, Person, Receipt, RefundablePayment
 
 
 async def get_receipt(session: AsyncSession, *, reader: UUID, transfer_id: UUID) -> Receipt:
@@ -75,6 +77,23 @@ async def list_accounts(
     if after is not None:
         statement = statement.where(Account.id > after)
     return list((await session.execute(statement)).scalars())
+
+
+async def get_balance(
+    session: AsyncSession, *, owner_id: UUID, account_id: UUID, at: datetime | None = None, is_derived: bool = False
+) -> Balance:
+    """The balance of one of the owner's accounts, now or as of the moment `at`. Raises AccountNotFound.
+
+    `is_derived`: the entries are added up; otherwise a stored balance is read.
+    """
+    account = await account_of(session, owner_id, account_id)
+    if is_derived:
+        amount = await derived_balance(session, account.id, at)
+    elif at is not None:
+        amount = await balance_at(session, account.id, at)
+    else:
+        amount = account.balance
+    return Balance(amount, account.currency)
 
 
 async def find_people(

@@ -22,6 +22,14 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class Balance:
+    """The balance of one account."""
+
+    amount: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
 class Payee:
     """The owner of a wallet id, before money is sent to it. `is_oneself`: the payee is the reader."""
 

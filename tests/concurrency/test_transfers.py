@@ -38,7 +38,7 @@ async def balance(sessionmaker: SessionMaker, account: Account) -> int:
         return (await session.get_one(Account, account.id)).balance
 
 
-async def test_fifty_transfers_out_of_what_affords_twenty_make_twenty(sessionmaker: SessionMaker) -> None:
+async def test_of_fifty_transfers_with_money_for_twenty_twenty_happen(sessionmaker: SessionMaker) -> None:
     async with sessionmaker.begin() as session:
         alice, bob = await create_user(session, balance=2000), await create_user(session)
     outcomes = await asyncio.gather(
@@ -48,7 +48,7 @@ async def test_fifty_transfers_out_of_what_affords_twenty_make_twenty(sessionmak
     assert (await balance(sessionmaker, alice), await balance(sessionmaker, bob)) == (0, 2000)
 
 
-async def test_fifty_posted_together_make_twenty_too(sessionmaker: SessionMaker) -> None:
+async def test_of_fifty_in_one_batch_twenty_happen_too(sessionmaker: SessionMaker) -> None:
     async with sessionmaker.begin() as session:
         alice, bob = await create_user(session, balance=2000), await create_user(session)
     group_commit = GroupCommit(sessionmaker)

@@ -1,4 +1,4 @@
-"""One's own accounts: the wallet and pots to put money aside."""
+"""JSON routes of the caller's own accounts: the wallet, and pots for money put aside."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from shared.http.fields import Body, Name
 from shared.http.pagination import Page, PageQuery, cursor_of
 from shared.http.problems import problem_responses
 from shared.http.query_parameters import Moment
-from shared.ledger import statement
 from shared.ledger.accounts import account_of
 from shared.ledger.errors import AccountNotFound
 from shared.models import Account
@@ -112,17 +111,13 @@ async def get_account_balance(
     at: Annotated[
         Moment | None, Query(description="The balance as of this moment; a date is its start, in UTC")
     ] = None,
-    derived: Annotated[bool, Query(description="Add up every entry instead of believing the cached number")] = False,
+    derived: Annotated[bool, Query(description="Add up every entry instead of reading the stored balance")] = False,
 ) -> BalanceOut:
     """The balance, now or as of a moment in the past."""
-    account = await account_of(session, caller.owner_id, account_id)
-    if derived:
-        balance = await statement.derived_balance(session, account.id, at)
-    elif at is not None:
-        balance = await statement.balance_at(session, account.id, at)
-    else:
-        balance = account.balance
-    return BalanceOut(account_id=account.id, balance=balance, currency=account.currency, at=at, derived=derived)
+    balance = await queries.get_balance(
+        session, owner_id=caller.owner_id, account_id=account_id, at=at, is_derived=derived
+    )
+    return BalanceOut(account_id=account_id, balance=balance.amount, currency=balance.currency, at=at, derived=derived)
 
 
 def _shown(account: Account) -> AccountOut:

@@ -73,7 +73,7 @@ class BulkIn(Body):
 async def send_money_to_many(
     caller: Caller, key: IdempotencyKey, check_pin: PinCheck, resources: CurrentResources, body: BulkIn
 ) -> JSONResponse:
-    """Send up to a thousand transfers. A refused one stops no other, unless it is to be all or nothing."""
+    """Send up to a thousand transfers. A rejected item does not stop the others, unless `all_or_nothing` is true."""
     await check_pin(body.pin)
     answer = await bulk.send_many(
         SEND_MONEY_TO_MANY.request(caller.owner_id, key),

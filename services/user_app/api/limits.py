@@ -1,4 +1,4 @@
-"""What one may still move today."""
+"""The JSON route of the limits: how much the caller may still send and withdraw today."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _EXAMPLE: dict[str, Any] = {
 
 
 class LimitsOut(BaseModel):
-    """The limits on one kind of movement, in paise. `used` counts since the day began; `most` may go at once now.
+    """The limits on one kind of movement, in paise. `used` counts since the day began; `most` may move at once now.
 
-    `allowed` says whether the amount asked about may move, and `binding` which limit forbids it (null when none
-    does). Without an amount `allowed` is null, and `binding` is the limit that is met first.
+    With an `amount`, `allowed` says whether it may move, and `binding` names the limit that forbids it, if one does.
+    Without one, `allowed` is null, and `binding` names the limit that a growing amount exceeds first.
     """
 
     per_movement: int
@@ -48,7 +48,7 @@ class LimitsOut(BaseModel):
 
 
 class AllLimitsOut(BaseModel):
-    """What one may send to others and withdraw. What was used begins anew at `resets_at`, midnight in India."""
+    """The limits on sending to others and withdrawing. `used` starts at 0 again at `resets_at`, midnight in India."""
 
     currency: str = Field(examples=["INR"])
     timezone: Literal["Asia/Kolkata"]
@@ -64,12 +64,12 @@ async def get_limits(
     session: ReadSession,
     resources: CurrentResources,
     amount: Annotated[
-        int | None, Query(ge=1, le=MAX_MOVEMENT_PAISE, description="May so many paise move?", examples=[50000])
+        int | None, Query(ge=1, le=MAX_MOVEMENT_PAISE, description="Whether this many paise may move", examples=[50000])
     ] = None,
 ) -> AllLimitsOut:
-    """The limits per movement and per day, what was used of them, and which one would bind.
+    """The limits per movement and per day, how much of them is used, and which one binds.
 
-    Moves between one's own accounts, refunds and what came in count towards none.
+    Transfers between the caller's accounts, refunds and money received do not count.
     """
     wallet = await wallet_of(session, caller.owner_id)
     transfer = sending_limits(resources.settings.limits)

@@ -20,7 +20,7 @@ router = APIRouter(prefix="/system", tags=["system"])
 
 
 class InitialFundsIn(Body):
-    """Money for a wallet, out of the platform's `funding` account."""
+    """Money for a wallet, from the platform's `funding` account."""
 
     to: Handle
     amount: Paise
@@ -41,7 +41,7 @@ class InitialFundsIn(Body):
 async def give_initial_funds(
     caller: Caller, key: IdempotencyKey, resources: CurrentResources, body: InitialFundsIn
 ) -> JSONResponse:
-    """Fund a wallet. `balance_after` is null: no account of the caller's took part."""
+    """Fund a wallet. `balance_after` is null, because no account of the caller takes part."""
     answer = await commands.give_initial_funds(
         GIVE_INITIAL_FUNDS.request(caller.owner_id, key),
         is_system_user=caller.is_system,

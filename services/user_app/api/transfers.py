@@ -1,4 +1,4 @@
-"""JSON routes that send money to people, to shops, and between one's own accounts."""
+"""JSON routes that send money to people, to shops, and between the caller's accounts."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class TransferIn(Body):
 async def send_money(
     caller: Caller, key: IdempotencyKey, check_pin: PinCheck, resources: CurrentResources, body: TransferIn
 ) -> JSONResponse:
-    """Send money to a friend (`p2p`) or a shop (`payment`), or move it between one's own accounts."""
+    """Send money to a friend (`p2p`) or a shop (`payment`), or move it between the caller's accounts."""
     await check_pin(body.pin)
     answer = await commands.send(
         SEND_MONEY.request(caller.owner_id, key),

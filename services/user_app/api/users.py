@@ -1,4 +1,4 @@
-"""Finding friends."""
+"""The JSON route that finds people to send money to."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ async def test_five_wrong_pins_lock_even_the_right_one(users: httpx.AsyncClient)
             assert 14 * 60 < int(response.headers["retry-after"]) <= 15 * 60
 
 
-async def test_a_lock_is_one_persons_and_holds_in_every_session(users: httpx.AsyncClient) -> None:
+async def test_a_lock_concerns_one_owner_in_every_session(users: httpx.AsyncClient) -> None:
     alice, bob = await sign_up(users), await sign_up(users)
     for _ in range(5):
         await enter(users, alice["token"], WRONG)
@@ -77,7 +77,7 @@ async def test_the_lock_opens_when_the_first_failure_is_fifteen_minutes_old(user
         is_problem(await enter(users, answer["token"], PIN), 423, "pin_locked")
 
 
-async def test_a_right_pin_forgives_nothing(users: httpx.AsyncClient) -> None:
+async def test_a_right_pin_does_not_reset_the_count(users: httpx.AsyncClient) -> None:
     answer = await sign_up(users)
     for _ in range(4):
         await enter(users, answer["token"], WRONG)
@@ -97,7 +97,7 @@ async def test_of_many_guesses_at_once_only_five_are_answered(
     assert await failures_of(sessionmaker, answer) == 5
 
 
-async def test_guesses_that_waited_for_their_turn_are_not_compared_once_it_is_locked(
+async def test_pins_that_waited_for_a_core_are_not_compared_once_locked(
     users: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer = await sign_up(users)

@@ -61,7 +61,7 @@ async def test_a_sign_in_under_way_with_the_old_password_does_not_outlive_the_ch
     is_problem(await under_way, 401, "bad_credentials")
 
 
-async def test_a_new_pin_counts_from_now_on_and_signs_nobody_out(users: httpx.AsyncClient) -> None:
+async def test_a_new_pin_replaces_the_old_one_and_ends_no_session(users: httpx.AsyncClient) -> None:
     answer = await sign_up(users)
     other = (await log_in(users, answer["user"]["email"])).json()["token"]
     assert (await change(users, answer["token"], current_password=PASSWORD, new_pin="777777")).status_code == 200
@@ -98,7 +98,7 @@ async def test_of_two_changes_at_once_one_wins(users: httpx.AsyncClient) -> None
 
 
 @pytest.mark.parametrize("body", [{"first_name": ""}, {"email": "new@example.com"}, {"wallet_id": "x@batua"}])
-async def test_what_cannot_change_is_refused(users: httpx.AsyncClient, body: dict[str, str]) -> None:
+async def test_invalid_changes_are_rejected(users: httpx.AsyncClient, body: dict[str, str]) -> None:
     answer = await sign_up(users)
     is_problem(await change(users, answer["token"], **body), 422, "invalid_request")
 

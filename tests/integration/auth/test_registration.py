@@ -110,9 +110,7 @@ async def test_a_shop_is_in_india_unless_it_says_otherwise(shops: httpx.AsyncCli
         ({"is_system": True}, "is_system"),
     ],
 )
-async def test_what_is_wrong_is_said_beside_the_field(
-    users: httpx.AsyncClient, change: dict[str, object], field: str
-) -> None:
+async def test_errors_name_their_field(users: httpx.AsyncClient, change: dict[str, object], field: str) -> None:
     body = {"email": new_email(), "password": PASSWORD, "pin": PIN, "first_name": "Alice", "last_name": "Rao"}
     response = await users.post("/auth/register", json=body | change)
     is_problem(response, 422, "invalid_request")

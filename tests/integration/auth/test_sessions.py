@@ -33,7 +33,7 @@ async def me(client: httpx.AsyncClient, token: str) -> httpx.Response:
     return await client.get("/users/me", headers=bearing(token))
 
 
-async def test_a_token_says_who_one_is(users: httpx.AsyncClient) -> None:
+async def test_a_token_identifies_its_owner(users: httpx.AsyncClient) -> None:
     answer = await sign_up(users)
     assert (await me(users, answer["token"])).json() == answer["user"]
     again = (await log_in(users, answer["user"]["email"].upper())).json()
@@ -41,7 +41,7 @@ async def test_a_token_says_who_one_is(users: httpx.AsyncClient) -> None:
     assert (await me(users, again["token"])).status_code == 200
 
 
-async def test_without_a_token_nobody_is_known(users: httpx.AsyncClient) -> None:
+async def test_a_request_without_a_token_is_rejected(users: httpx.AsyncClient) -> None:
     is_problem(await users.get("/users/me"), 401, "authentication_required")
     is_problem(await users.get("/users/me", headers={"Authorization": "Basic eA=="}), 401, "authentication_required")
 
@@ -59,7 +59,7 @@ async def test_a_token_without_a_signature_is_refused(users: httpx.AsyncClient) 
 
 
 @pytest.mark.parametrize("token", ["x", "a.b.c", "....", "é", "x" * 5000, "e30.e30.e30"])
-async def test_what_is_not_a_token_is_refused(users: httpx.AsyncClient, token: str) -> None:
+async def test_malformed_tokens_are_rejected(users: httpx.AsyncClient, token: str) -> None:
     headers = {b"Authorization": f"Bearer {token}".encode()}
     is_problem(await users.get("/users/me", headers=headers), 401, "token_invalid")
 
@@ -113,7 +113,7 @@ async def test_a_key_that_was_rotated_out_of_signing_still_verifies(
     assert (await me(users, Tokens(before, "user_app").issue(UUID(answer["user"]["id"])).token)).status_code == 200
 
 
-async def test_a_token_ends_when_it_says(users: httpx.AsyncClient, user_settings: UserAppSettings) -> None:
+async def test_a_token_expires_at_its_time(users: httpx.AsyncClient, user_settings: UserAppSettings) -> None:
     answer = await sign_up(users)
     expires_at = datetime.fromisoformat(answer["expires_at"])
     with clock.reading(lambda: expires_at - timedelta(seconds=1)):
@@ -123,18 +123,14 @@ async def test_a_token_ends_when_it_says(users: httpx.AsyncClient, user_settings
     assert expires_at - datetime.now(UTC) <= timedelta(seconds=user_settings.token_lifetime_seconds)
 
 
-async def test_a_shops_token_is_no_good_at_user_app_and_the_other_way_round(
-    users: httpx.AsyncClient, shops: httpx.AsyncClient
-) -> None:
+async def test_a_token_is_valid_for_its_own_app_only(users: httpx.AsyncClient, shops: httpx.AsyncClient) -> None:
     person, shop = await sign_up(users), await open_shop(shops)
     is_problem(await me(users, shop["token"]), 401, "token_invalid")
     is_problem(await shops.get("/merchants/me", headers=bearing(person["token"])), 401, "token_invalid")
     assert (await shops.get("/merchants/me", headers=bearing(shop["token"]))).json() == shop["merchant"]
 
 
-async def test_a_token_of_somebody_who_is_gone_is_refused(
-    users: httpx.AsyncClient, user_settings: UserAppSettings
-) -> None:
+async def test_a_token_of_a_deleted_owner_is_rejected(users: httpx.AsyncClient, user_settings: UserAppSettings) -> None:
     is_problem(await me(users, Tokens(user_settings, "user_app").issue(new_id()).token), 401, "token_invalid")
 
 

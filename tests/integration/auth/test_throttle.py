@@ -86,7 +86,7 @@ async def test_a_forwarded_address_is_believed_of_trusted_proxies_only(user_sett
 
 
 @pytest.mark.usefixtures("redis")
-async def test_many_guesses_at_once_gain_next_to_nothing(user_settings: UserAppSettings) -> None:
+async def test_many_wrong_passwords_at_once_stay_within_the_limit(user_settings: UserAppSettings) -> None:
     async with strict(user_settings) as client:
         email = (await sign_up(client))["user"]["email"]
         responses = await asyncio.gather(*(log_in(client, email, WRONG) for _ in range(40)))
@@ -197,7 +197,7 @@ async def test_sign_in_goes_on_while_redis_dies_and_comes_back(
         assert await codes(client, email, ["correct horse"]) == [200]
 
 
-async def test_a_dead_redis_costs_one_request_a_moment_and_not_each_of_them(user_settings: UserAppSettings) -> None:
+async def test_while_redis_is_away_few_requests_wait_for_it(user_settings: UserAppSettings) -> None:
     async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked.append(await reader.read(1))
         await reader.read()
@@ -225,7 +225,7 @@ async def sign_ups(client: httpx.AsyncClient, count: int, **other: str) -> list[
 
 
 @pytest.mark.usefixtures("redis")
-async def test_one_address_signs_up_only_so_often_and_is_turned_away_before_any_hash(
+async def test_sign_ups_of_one_address_are_limited_before_any_hash(
     user_settings: UserAppSettings, merchant_settings: MerchantAppSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worked: list[bytes] = []
@@ -259,7 +259,7 @@ async def test_one_address_signs_up_only_so_often_and_is_turned_away_before_any_
 
 
 @pytest.mark.usefixtures("redis")
-async def test_sign_ups_elsewhere_are_not_held_up_but_a_whole_ipv6_network_is_one_place(
+async def test_sign_ups_are_counted_per_ipv4_address_and_per_ipv6_network(
     user_settings: UserAppSettings,
 ) -> None:
     update = {"rate_limits": FEW_SIGN_UPS, "trusted_proxies": [ip_network("127.0.0.0/8")]}

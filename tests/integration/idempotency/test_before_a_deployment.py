@@ -164,7 +164,7 @@ async def test_a_refund_replays(shop: Signed, redis: Redis, before: Before) -> N
     assert (answer.status_code, answer.json()) == (201, STORED)
 
 
-async def test_another_request_with_the_key_is_told_what_differs(asha: Signed, redis: Redis) -> None:
+async def test_another_request_with_the_key_gets_the_fields_that_differ(asha: Signed, redis: Redis) -> None:
     key = await TRANSFER.remember(redis, asha.id)
     refused = problem(await asha.send("bob@batua", 7, key=key, note="rent"), 422, "idempotency_key_reused")
     assert [error["field"] for error in refused["errors"]] == ["amount"]

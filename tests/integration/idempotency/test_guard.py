@@ -21,7 +21,7 @@ async def answered() -> Answer:
     return Answer(201, {"id": "x"})
 
 
-async def test_the_work_is_done_once_and_its_answer_remembered(redis: Redis) -> None:
+async def test_the_work_runs_once_and_its_answer_is_replayed(redis: Redis) -> None:
     guard = DuplicateGuard(redis)
     assert await guard.run(claim(), answered) == Answer(201, {"id": "x"})
 
@@ -35,7 +35,7 @@ async def test_the_work_is_done_once_and_its_answer_remembered(redis: Redis) -> 
     assert 23 * 3600 < await redis.ttl(f"idem:{OWNER}:key") <= 24 * 3600
 
 
-async def test_a_copy_in_flight_is_turned_away(redis: Redis) -> None:
+async def test_a_copy_of_a_request_in_flight_is_rejected(redis: Redis) -> None:
     guard, inside, go_on = DuplicateGuard(redis), asyncio.Event(), asyncio.Event()
 
     async def slow() -> Answer:
@@ -52,7 +52,7 @@ async def test_a_copy_in_flight_is_turned_away(redis: Redis) -> None:
     assert not (await first).is_replayed
 
 
-async def test_a_refusal_frees_the_key(redis: Redis) -> None:
+async def test_a_rejected_request_frees_the_key(redis: Redis) -> None:
     guard = DuplicateGuard(redis)
 
     async def refuse() -> Answer:

@@ -85,7 +85,7 @@ async def test_a_request_that_died_halfway_may_be_taken_up_again_after_a_while(
                 await store.claim_one(session, claim(owner_id))
 
 
-async def test_old_keys_are_forgotten(sessionmaker: SessionMaker, owner_id: UUID) -> None:
+async def test_old_keys_are_deleted(sessionmaker: SessionMaker, owner_id: UUID) -> None:
     async with sessionmaker.begin() as session:
         await store.claim_one(session, claim(owner_id))
         await store.finish(session, [(claim(owner_id), Answer(201, {}))])
@@ -97,7 +97,7 @@ async def test_old_keys_are_forgotten(sessionmaker: SessionMaker, owner_id: UUID
         assert await session.get(IdempotencyKey, (owner_id, "key")) is None
 
 
-async def test_nothing_asked_is_nothing_done(sessionmaker: SessionMaker) -> None:
+async def test_empty_batches_do_nothing(sessionmaker: SessionMaker) -> None:
     async with sessionmaker() as session:
         assert await store.claim_all(session, []) == {}
         await store.finish(session, [])

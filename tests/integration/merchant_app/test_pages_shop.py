@@ -69,7 +69,7 @@ async def test_the_poster_shows_the_code_the_api_draws(shop: Signed, browser: Br
     assert 'src="/api/v1/qr.svg"' in refused.answer.text
 
 
-async def test_somebody_signed_out_is_asked_to_sign_in(merchant_app: RunningApp) -> None:
+async def test_a_page_without_a_session_asks_to_sign_in(merchant_app: RunningApp) -> None:
     for path in ("/", "/transactions", "/qr", "/profile", "/profile/pin", "/transactions?kind=refund"):
         answer = await merchant_app.client.get(path, headers={"Accept": "text/html"})
         assert answer.status_code == httpx.codes.SEE_OTHER

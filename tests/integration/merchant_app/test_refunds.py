@@ -45,14 +45,14 @@ async def test_without_an_amount_all_that_is_left_goes_back(asha: Signed, shop: 
     assert problem(await refund(shop, payment), 422, "reversal_exceeds_original")["remaining"] == 0
 
 
-async def test_never_more_than_is_left(asha: Signed, shop: Signed) -> None:
+async def test_a_refund_never_exceeds_what_is_left(asha: Signed, shop: Signed) -> None:
     payment = await pay(asha, shop, 20000)
     await pay(asha, shop, 20000)
     await refund(shop, payment, amount=15000)
     assert problem(await refund(shop, payment, amount=5001), 422, "reversal_exceeds_original")["remaining"] == 5000
 
 
-async def test_never_below_what_the_shop_has_available(asha: Signed, shop: Signed) -> None:
+async def test_a_refund_never_exceeds_the_shops_available_money(asha: Signed, shop: Signed) -> None:
     payment = await pay(asha, shop, 20000)
     bank: dict[str, Any] = {
         "bank": "hdfc",
@@ -89,7 +89,7 @@ async def test_the_buyer_gets_mail(asha: Signed, shop: Signed, merchant_app: Run
     ]
 
 
-async def test_only_payments_that_one_received(asha: Signed, shop: Signed, merchant_app: RunningApp) -> None:
+async def test_only_received_payments_are_refunded(asha: Signed, shop: Signed, merchant_app: RunningApp) -> None:
     payment = await pay(asha, shop, 20000)
     other = await merchant_app.shop("Dosa Corner", balance=50000)
     problem(await refund(other, payment), 404, "transfer_not_found")

@@ -41,7 +41,7 @@ async def test_people_are_found_by_part_of_name_or_wallet_id_in_any_case(session
         assert await find(sessionmaker, asha, text) == [friend.handle], text
 
 
-async def test_neither_oneself_nor_shops_nor_the_platform_are_friends(sessionmaker: SessionMaker, tag: str) -> None:
+async def test_a_search_finds_other_people_only(sessionmaker: SessionMaker, tag: str) -> None:
     async with sessionmaker.begin() as session:
         asha = await factories.create_user(session, first_name=tag)
         await factories.create_merchant(session, business_name=tag)
@@ -49,7 +49,7 @@ async def test_neither_oneself_nor_shops_nor_the_platform_are_friends(sessionmak
     assert await find(sessionmaker, asha, tag) == []
 
 
-async def test_an_email_finds_nobody(sessionmaker: SessionMaker) -> None:
+async def test_a_search_for_an_email_finds_no_person(sessionmaker: SessionMaker) -> None:
     async with sessionmaker.begin() as session:
         asha = await factories.create_user(session)
         friend = await factories.create_user(session)

@@ -11,7 +11,7 @@ from shared.transfers.commands import MAX_POTS
 from tests.support.apps import Signed, problem
 
 
-async def test_the_wallet_shows_what_one_has(asha: Signed) -> None:
+async def test_the_wallet_shows_balance_held_and_available(asha: Signed) -> None:
     wallet = await asha.wallet()
     assert wallet.pop("account_id")
     assert wallet == {
@@ -46,7 +46,7 @@ async def test_pots_are_opened_empty_and_listed_after_the_wallet(asha: Signed) -
     assert first["items"] + second["items"] == listed["items"]
 
 
-async def test_ones_own_pots_differ_in_name_and_others_may_use_it_too(asha: Signed, ravi: Signed) -> None:
+async def test_pot_names_are_unique_per_owner_only(asha: Signed, ravi: Signed) -> None:
     assert (await asha.post("/accounts", name="Goa trip")).status_code == 201
     problem(await asha.post("/accounts", name="Goa trip"), 409, "pot_name_taken")
     assert (await ravi.post("/accounts", name="Goa trip")).status_code == 201

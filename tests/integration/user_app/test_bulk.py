@@ -88,7 +88,7 @@ async def test_a_repeated_request_sends_once_even_after_redis_was_wiped(
     assert (await ravi.wallet())["balance"] == 200
 
 
-async def test_recipients_get_mail_and_ones_own_pots_do_not(asha: Signed, ravi: Signed, user_app: RunningApp) -> None:
+async def test_recipients_get_mail_and_own_pots_do_not(asha: Signed, ravi: Signed, user_app: RunningApp) -> None:
     pot = (await asha.post("/accounts", key=None, name="Goa")).json()["id"]
     await send_many(asha, (ravi.wallet_id, 1), (ravi.wallet_id, 2), (pot, 3))
     counted = select(func.count()).where(OutboxMessage.kind == "money_received")

@@ -57,7 +57,7 @@ async def test_a_day_has_a_limit_and_the_next_one_begins_anew(asha: Signed, ravi
         assert (await asha.send(ravi.wallet_id, 300_00)).status_code == 201
 
 
-async def test_moves_between_ones_own_accounts_and_what_comes_in_do_not_count(asha: Signed, ravi: Signed) -> None:
+async def test_transfers_between_own_accounts_and_money_received_do_not_count(asha: Signed, ravi: Signed) -> None:
     pot = (await asha.post("/accounts", key=None, name="Goa")).json()["id"]
     assert (await asha.send(pot, 600_00)).status_code == 201
     assert (await asha.send(asha.wallet_id, 600_00, from_account=pot)).status_code == 201

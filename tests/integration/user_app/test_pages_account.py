@@ -38,7 +38,7 @@ async def _withdraw(signed: Signed, amount: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("path", ["/", "/send", "/activity", "/pots", "/profile", "/profile/pin", "/transfers/x"])
-async def test_somebody_signed_out_is_asked_to_sign_in(user_app: RunningApp, path: str) -> None:
+async def test_a_page_without_a_session_asks_to_sign_in(user_app: RunningApp, path: str) -> None:
     answer = await user_app.client.get(path, headers={"Accept": "text/html"})
     assert answer.status_code == httpx.codes.SEE_OTHER
     assert answer.headers["location"].startswith("/sign-in")
@@ -57,7 +57,7 @@ async def test_home_shows_what_is_available_what_is_held_and_why(browser: Browse
     assert 'data-events="/api/v1/events"' in home.answer.text
 
 
-async def test_home_of_somebody_new_says_what_to_do_first(ravi: Signed) -> None:
+async def test_home_of_a_new_person_says_what_to_do_first(ravi: Signed) -> None:
     home = await Browser(ravi).open("/")
     assert "Your wallet is ready" in home.text
     assert "Held for withdrawals" not in home.text
@@ -106,7 +106,7 @@ async def test_a_filter_that_cannot_be_is_said_and_nothing_breaks(browser: Brows
     assert "Activity" in page.text
 
 
-async def test_the_account_of_somebody_else_has_no_activity_here(browser: Browser, ravi: Signed) -> None:
+async def test_the_account_of_another_owner_has_no_activity_here(browser: Browser, ravi: Signed) -> None:
     theirs = (await ravi.wallet())["account_id"]
     assert (await browser.open(f"/activity?account={theirs}")).status == httpx.codes.NOT_FOUND
 

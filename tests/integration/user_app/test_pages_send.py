@@ -51,7 +51,7 @@ async def test_money_is_sent_and_the_receipt_says_so(browser: Browser, asha: Sig
     assert "899.50" not in theirs.text
 
 
-async def test_a_receipt_is_nobody_elses(user_app: RunningApp, browser: Browser, ravi: Signed) -> None:
+async def test_only_the_parties_see_a_receipt(user_app: RunningApp, browser: Browser, ravi: Signed) -> None:
     receipt = await browser.submit((await _form_for(browser, ravi)).form("/send"), amount="5", pin=PIN)
     stranger = Browser(await user_app.person("Meera"))
     assert (await stranger.open(receipt.path)).status == httpx.codes.NOT_FOUND
@@ -136,7 +136,7 @@ async def test_an_amount_that_cannot_be_is_said_beside_it(
     assert (await ravi.wallet())["balance"] == 0
 
 
-async def test_nobody_by_that_id_leads_back_to_the_search(browser: Browser, ravi: Signed) -> None:
+async def test_an_unknown_wallet_id_leads_back_to_the_search(browser: Browser, ravi: Signed) -> None:
     form = (await _form_for(browser, ravi)).form("/send")
     form.fields["to"] = "nobody-by-that-name@batua"
     refused = await browser.submit(form, amount="1", pin=PIN)
@@ -145,7 +145,7 @@ async def test_nobody_by_that_id_leads_back_to_the_search(browser: Browser, ravi
     assert refused.form("/send").fields["to"] == "nobody-by-that-name@batua"
 
 
-async def test_ones_own_wallet_takes_no_payment(browser: Browser, asha: Signed) -> None:
+async def test_a_payment_to_the_own_wallet_is_rejected(browser: Browser, asha: Signed) -> None:
     page = await browser.open(f"/send?to={asha.wallet_id}")
     assert "your own wallet" in page.text
     assert not any(each == "/send" for each in re.findall(r'action="([^"]+)"', page.answer.text))
@@ -181,7 +181,7 @@ async def test_a_link_to_no_shop_is_not_found(browser: Browser) -> None:
     assert (await browser.open("/pay/%00")).status == httpx.codes.NOT_FOUND
 
 
-async def test_somebody_signed_out_signs_in_and_comes_back_to_the_shop(
+async def test_without_a_session_the_way_to_a_shop_leads_through_sign_in(
     user_app: RunningApp, asha: Signed, shop: Signed
 ) -> None:
     path = f"/pay/{shop.wallet_id}?amount=20"

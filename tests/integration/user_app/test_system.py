@@ -41,7 +41,7 @@ async def test_the_platform_funds_a_wallet_once_per_key(platform: Signed, ravi: 
     assert (await ravi.wallet())["balance"] == 500_00
 
 
-async def test_nobody_else_does_or_learns_anything(asha: Signed, ravi: Signed) -> None:
+async def test_other_users_cannot_give_funds_and_learn_nothing(asha: Signed, ravi: Signed) -> None:
     for to in (asha.wallet_id, ravi.wallet_id, "nobody-of-that-name@batua"):
         problem(await asha.post(PATH, to=to, amount=1), 403, "system_user_only")
     assert (await ravi.wallet())["balance"] == 0

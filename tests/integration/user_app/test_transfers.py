@@ -38,7 +38,7 @@ async def test_money_sent_to_a_friend_is_answered_with_a_whole_receipt(asha: Sig
     assert (await ravi.wallet())["balance"] == 250_00
 
 
-async def test_each_party_reads_the_same_transfer_with_its_own_balance_and_nobody_else_does(
+async def test_both_parties_and_no_others_read_the_transfer_each_with_its_own_balance(
     user_app: RunningApp, asha: Signed, ravi: Signed
 ) -> None:
     sent = (await asha.send(ravi.wallet_id, 40_00)).json()
@@ -57,7 +57,7 @@ async def test_paying_a_shop_is_a_payment(asha: Signed, shop: Signed) -> None:
     assert (await shop.wallet())["balance"] == 30_00
 
 
-async def test_the_recipient_is_told_by_mail_in_the_same_transaction(
+async def test_the_mail_to_the_recipient_is_written_in_the_same_transaction(
     user_app: RunningApp, asha: Signed, ravi: Signed
 ) -> None:
     sent = (await asha.send(ravi.wallet_id, 5_00, note="tea")).json()
@@ -68,7 +68,7 @@ async def test_the_recipient_is_told_by_mail_in_the_same_transaction(
     assert message.facts == {"amount": 5_00, "from_name": "Asha Rao", "note": "tea", "transfer_id": sent["id"]}
 
 
-async def test_money_moves_between_ones_own_accounts_by_their_ids(asha: Signed, ravi: Signed) -> None:
+async def test_money_moves_between_accounts_of_one_owner_by_their_ids(asha: Signed, ravi: Signed) -> None:
     pot = (await asha.post("/accounts", name="Goa trip")).json()
 
     aside = (await asha.send(pot["id"], 100_00)).json()
@@ -86,7 +86,7 @@ async def test_money_moves_between_ones_own_accounts_by_their_ids(asha: Signed, 
     assert (await asha.wallet())["balance"] == 970_00
 
 
-async def test_what_cannot_be_sent_is_refused_and_moves_nothing(asha: Signed, ravi: Signed) -> None:
+async def test_a_rejected_transfer_moves_nothing(asha: Signed, ravi: Signed) -> None:
     his_wallet = (await ravi.wallet())["account_id"]
     his_pot = (await ravi.post("/accounts", name="Savings")).json()["id"]
     pot = (await asha.post("/accounts", name="Goa trip")).json()["id"]
@@ -195,13 +195,13 @@ async def test_a_key_used_for_something_else_is_refused_naming_what_differs(
     assert (await ravi.wallet())["balance"] == 1_00
 
 
-async def test_keys_of_two_people_have_nothing_to_do_with_each_other(asha: Signed, ravi: Signed) -> None:
+async def test_two_owners_may_use_the_same_key(asha: Signed, ravi: Signed) -> None:
     assert (await asha.send(ravi.wallet_id, 5_00, key="mine")).status_code == 201
     assert (await ravi.send(asha.wallet_id, 3_00, key="mine")).status_code == 201
     assert (await ravi.wallet())["balance"] == 2_00
 
 
-async def test_a_refusal_frees_the_key(asha: Signed, ravi: Signed) -> None:
+async def test_a_rejected_request_frees_the_key(asha: Signed, ravi: Signed) -> None:
     problem(await ravi.send(asha.wallet_id, 5_00, key="later"), 402, "insufficient_funds")
     await asha.send(ravi.wallet_id, 5_00)
     answer = await ravi.send(asha.wallet_id, 5_00, key="later")
@@ -218,9 +218,7 @@ async def test_many_copies_at_once_move_the_money_once(asha: Signed, ravi: Signe
     assert (await ravi.wallet())["balance"] == 10_00
 
 
-async def test_who_is_not_signed_in_or_signed_in_elsewhere_sends_nothing(
-    asha: Signed, ravi: Signed, shop: Signed
-) -> None:
+async def test_without_a_session_of_this_app_no_money_is_sent(asha: Signed, ravi: Signed, shop: Signed) -> None:
     outsider = Signed(asha.client, shop.profile, shop.token)
     problem(await outsider.send(ravi.wallet_id, 1), 401, "token_invalid")
     answer = await asha.client.post("/api/v1/transfers", json={"to": ravi.wallet_id, "amount": 1, "pin": PIN})

@@ -27,7 +27,7 @@ async def test_pages_of_friends_do_not_overlap(user_app: RunningApp, asha: Signe
     assert second["next_cursor"] is None
 
 
-async def test_nothing_typed_shows_everybody_a_page_at_a_time(asha: Signed, ravi: Signed) -> None:
+async def test_an_empty_search_lists_all_people_page_by_page(asha: Signed, ravi: Signed) -> None:
     for filters in ({}, {"filter": ""}, {"filter": "  "}):
         page = (await asha.get("/users", limit=1, **filters)).json()
         assert len(page["items"]) == 1

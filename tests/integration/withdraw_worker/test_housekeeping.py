@@ -32,7 +32,7 @@ async def test_sign_outs_and_wrong_pins_are_forgotten_once_they_count_no_more(
         assert list(await session.scalars(select(PinFailure.id))) == [kept]
 
 
-async def test_old_keys_are_forgotten(fresh_sessionmaker: SessionMaker) -> None:
+async def test_old_keys_are_deleted(fresh_sessionmaker: SessionMaker) -> None:
     async with fresh_sessionmaker.begin() as session:
         owner_id = (await create_user(session)).owner_id
         for key, age in (("old", KEPT_FOR + timedelta(hours=1)), ("new", timedelta(0))):

@@ -11,7 +11,7 @@ from shared.auth.handles import candidates, handle_base
 from shared.auth.rules import HANDLE_PATTERN
 
 
-def test_a_wallet_is_called_like_its_owner() -> None:
+def test_a_handle_begins_with_its_owners_name() -> None:
     assert list(islice(candidates(handle_base("Alice", otherwise="wallet")), 3)) == [
         "alice@batua",
         "alice2@batua",
@@ -29,7 +29,7 @@ def test_a_wallet_is_called_like_its_owner() -> None:
         *("axis bank 1", "admin1", "Administrator", "System", "SBI", "Help", "Bank", "24 Bank", "Customer Care", "UPI"),
     ],
 )
-def test_nobody_is_called_like_the_platform_or_a_bank(name: str) -> None:
+def test_no_handle_looks_like_the_platform_or_a_bank(name: str) -> None:
     assert handle_base(name, otherwise="shop") == "shop"
     assert all(handle.startswith("shop") for handle in candidates(handle_base(name, otherwise="shop")))
 

@@ -46,7 +46,7 @@ async def test_a_password_of_72_bytes_is_compared_to_its_end(hasher: Hasher) -> 
     assert not await matches(hasher, "x" * 73, stored)
 
 
-async def test_nobody_costs_as_many_rounds_as_somebody(hasher: Hasher, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unknown_owner_costs_as_many_rounds(hasher: Hasher, monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[bytes] = []
 
     def counting(password: bytes, hashed: bytes) -> bool:
@@ -61,7 +61,7 @@ async def test_nobody_costs_as_many_rounds_as_somebody(hasher: Hasher, monkeypat
     assert [each[:7] for each in compared] == [b"$2b$04$"] * 3
 
 
-async def test_a_pin_is_worthless_without_the_pepper(hasher: Hasher) -> None:
+async def test_a_pin_hash_matches_only_with_its_pepper(hasher: Hasher) -> None:
     stored = await hasher.hash_pin("1234")
     other = Hasher(settings("another pepper"))
     assert await hasher.verify_pin("1234", stored)
@@ -70,7 +70,7 @@ async def test_a_pin_is_worthless_without_the_pepper(hasher: Hasher) -> None:
     other.close()
 
 
-async def test_hashing_never_takes_more_threads_than_cores(hasher: Hasher, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_at_most_one_hash_per_core_runs_at_once(hasher: Hasher, monkeypatch: pytest.MonkeyPatch) -> None:
     lock, running, most = threading.Lock(), 0, 0
     hash_it = bcrypt.hashpw
 
@@ -90,7 +90,7 @@ async def test_hashing_never_takes_more_threads_than_cores(hasher: Hasher, monke
     assert 1 <= most <= (os.cpu_count() or 1)
 
 
-async def test_the_queue_has_an_end(hasher: Hasher, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_queue_raises_hashing_busy(hasher: Hasher, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passwords, "MAX_WAITING", 3)
     results = await asyncio.gather(*(hasher.hash_password("correct horse") for _ in range(40)), return_exceptions=True)
     assert any(isinstance(result, HashingBusy) for result in results)
