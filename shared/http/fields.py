@@ -1,4 +1,4 @@
-"""Types of the fields people send: bounded, trimmed and free of what Postgres or a page could not show."""
+"""Types of the fields of requests: bounded, trimmed, and free of characters that Postgres or a page cannot show."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from shared.money import MAX_MOVEMENT_PAISE
 MAX_EMAIL_LENGTH = 254
 IDEMPOTENCY_KEY_PATTERN = r"^[\x21-\x7e]{1,255}$"
 
-# Cc are control characters, Cs half surrogate pairs; Zl and Zp break lines. The others turn text around.
+# Cc are control characters, Cs half surrogate pairs; Zl and Zp break lines. The others change the direction of text.
 _FORBIDDEN_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
-_TURN_TEXT_AROUND = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-# In what somebody is called, nothing may be there that nobody sees: it makes two names look like one.
+_DIRECTION_CONTROLS = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# A name holds no invisible character: with one, two different names look the same.
 _HIDDEN_CATEGORIES = _FORBIDDEN_CATEGORIES | {"Cf", "Co"}
 _HIDDEN_LETTERS = set("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 _ZERO_WIDTH_NON_JOINER, _ZERO_WIDTH_JOINER = "\u200c", "\u200d"
@@ -40,16 +40,16 @@ _PRINTABLE_PATTERN = r"^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x20\x7f-\xa0][^\x00-\x1f\x
 
 
 class Body(BaseModel):
-    """A request body: fields it does not know are refused, numbers are not read out of strings."""
+    """A request body. Unknown fields are rejected, and so are numbers written as strings."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
 def _line(value: Any) -> Any:
-    """Look before trimming: a line break is refused at the ends too, as the pattern says."""
+    """Check before trimming: the pattern rejects a line break at the ends too."""
     if not isinstance(value, str):
         return value
-    if any(unicodedata.category(each) in _FORBIDDEN_CATEGORIES or each in _TURN_TEXT_AROUND for each in value):
+    if any(unicodedata.category(each) in _FORBIDDEN_CATEGORIES or each in _DIRECTION_CONTROLS for each in value):
         raise PydanticCustomError("unprintable", "must not contain control characters")
     return value.strip()
 
@@ -74,7 +74,7 @@ def _is_hidden(text: str, position: int) -> bool:
 
 
 def _is_joiner_of_script(text: str, position: int) -> bool:
-    """Indian scripts write joiners after a virama, Urdu a non-joiner between letters: there they can be seen."""
+    """Indian scripts write joiners after a virama, Urdu a non-joiner between letters: the text looks different then."""
     before, after = text[:position][-1:], text[position + 1 :][:1]
     if before and unicodedata.combining(before) == _VIRAMA_CLASS:
         return True
@@ -96,7 +96,7 @@ Name = Annotated[
     Field(min_length=1, max_length=100, json_schema_extra=dict(_PRINTABLE)),
     AfterValidator(_name),
 ]
-"""One line of 1 to 100 characters, trimmed, every one of which can be seen."""
+"""One line of 1 to 100 visible characters, trimmed."""
 BankCode = Annotated[str, Field(min_length=1, max_length=16, pattern="^[a-z]+$", examples=["hdfc"])]
 """The code of a bank, ours or not."""
 SearchText = Annotated[
@@ -104,7 +104,7 @@ SearchText = Annotated[
     BeforeValidator(_line),
     Field(min_length=1, max_length=64, json_schema_extra=dict(_PRINTABLE)),
 ]
-"""What somebody types to find something: 1 to 64 characters, trimmed."""
+"""Words to search for: 1 to 64 characters, trimmed."""
 
 
 def _email(value: str) -> str:
@@ -131,7 +131,7 @@ Email = Annotated[
     Field(max_length=MAX_EMAIL_LENGTH, json_schema_extra={"format": "email"}, examples=["alice@example.com"]),
     AfterValidator(_email),
 ]
-"""A mail address by its syntax alone, lowercased."""
+"""A mail address, checked by its syntax alone, in lower case."""
 
 
 def _password(value: SecretStr) -> SecretStr:
@@ -157,11 +157,11 @@ _PIN_SCHEMA = {"minLength": MIN_PIN_DIGITS, "maxLength": MAX_PIN_DIGITS, "patter
 Password = Annotated[
     SecretStr, Field(json_schema_extra=dict(_PASSWORD_SCHEMA), examples=["correct horse"]), AfterValidator(_password)
 ]
-"""8 to 72 bytes, what bcrypt reads; kept out of every repr and log."""
+"""8 to 72 bytes, the length that bcrypt reads. It appears in no repr and no log."""
 GivenPassword = Annotated[SecretStr, Field(min_length=1, max_length=256, examples=["correct horse"])]
-"""A password somebody claims to have: compared, never stored."""
+"""A password to compare with the stored hash."""
 Pin = Annotated[SecretStr, Field(json_schema_extra=dict(_PIN_SCHEMA), examples=["1234"]), AfterValidator(_pin)]
-"""4 to 6 digits; kept out of every repr and log."""
+"""4 to 6 digits. It appears in no repr and no log."""
 
 Paise = Annotated[int, Field(strict=True, ge=1, le=MAX_MOVEMENT_PAISE, examples=[20000])]
 """The amount of one movement: a JSON integer, in paise."""
@@ -184,7 +184,7 @@ Handle = Annotated[
     Field(max_length=70, json_schema_extra={"pattern": HANDLE_PATTERN_IN_ANY_CASE}, examples=["alice@batua"]),
     AfterValidator(_handle),
 ]
-"""A wallet id, `alice@batua`, in whatever case it was typed."""
+"""A wallet id, `alice@batua`, in upper or lower case."""
 
 
 def _recipient(value: str) -> str:
@@ -203,7 +203,7 @@ Recipient = Annotated[
     Field(max_length=70, examples=["alice@batua"]),
     AfterValidator(_recipient),
 ]
-"""Where money goes: a wallet id, or the id of an account of one's own (in canonical form)."""
+"""The recipient of money: a wallet id, or the id of an own account in canonical form."""
 
 
 @cache

@@ -43,7 +43,7 @@ MAX_UNFINISHED = 100
 
 
 async def request(
-    keyed: KeyedRequest[WithdrawalView],
+    keyed_request: KeyedRequest[WithdrawalView],
     *,
     bank: str,
     account_number: str,
@@ -61,7 +61,7 @@ async def request(
     Raises WithdrawalInvalid, InsufficientFunds, LimitExceeded, TooManyQueued, AccountClosed, IdempotencyKeyReused,
     RequestInFlight: nothing is held.
     """
-    claim = keyed.claim(
+    claim = keyed_request.claim(
         bank=bank, account_number=account_number, ifsc=ifsc, account_holder=account_holder, amount=amount
     )
 
@@ -70,11 +70,11 @@ async def request(
         async with sessionmaker.begin() as session:
             return await _claim_and_queue(
                 session,
-                keyed,
+                keyed_request,
                 claim,
                 withdrawal=Withdrawal(
                     id=new_id(),
-                    owner_id=keyed.owner_id,
+                    owner_id=keyed_request.owner_id,
                     bank=bank,
                     account_number=account_number,
                     ifsc=ifsc,
@@ -129,7 +129,7 @@ async def resolve(session: AsyncSession, *, withdrawal_id: UUID, fact: Paid | Pa
 
 async def _claim_and_queue(
     session: AsyncSession,
-    keyed: KeyedRequest[WithdrawalView],
+    keyed_request: KeyedRequest[WithdrawalView],
     claim: Claim,
     *,
     withdrawal: Withdrawal,
@@ -150,7 +150,7 @@ async def _claim_and_queue(
     session.add(withdrawal)
     await session.flush()
     await timeline.append(session, withdrawal.id, status=withdrawal.status, kind=EventKind.QUEUED)
-    answer = keyed.answer(await queries.view_in_queue(session, withdrawal))
+    answer = keyed_request.answer(await queries.view_in_queue(session, withdrawal))
     await store.finish(session, [(claim, answer)])
     return answer
 
