@@ -13,7 +13,7 @@ from rich.console import Console
 
 from infra.cli.failures import exit_with
 from infra.demo.actors import CheckFailed
-from infra.demo.story import Addresses, Story
+from infra.demo.story import BANK, Addresses, Story
 from infra.local.environment import load_local_environment
 from infra.local.errors import StackError
 from infra.local.layout import Layout
@@ -51,7 +51,7 @@ def _tell(layout: Layout, console: Console) -> None:
         user_app=layout.url("user_app"),
         merchant_app=layout.url("merchant_app"),
         bank_webhook=layout.url("bank_webhook"),
-        bank=f"{layout.url('dummy_bank')}/hdfc",
+        bank=f"{layout.url('dummy_bank')}/{BANK.code}",
     )
     Story(addresses, read_secrets(layout.secrets_file), console).tell()
 

@@ -14,6 +14,7 @@ from infra.local.errors import StackError
 from infra.local.layout import Layout
 from infra.local.stack import Stack
 from infra.seed.cast import PASSWORD, PEOPLE, PIN
+from shared.banks.table import BANKS
 
 _CHECK_SECONDS = 0.5
 _BATUA = ".venv/bin/batua"
@@ -36,7 +37,7 @@ def banner(layout: Layout, seconds: float) -> str:
         ("Wallets", layout.browser_url("user_app")),
         ("Shops", layout.browser_url("merchant_app")),
         ("Banks (simulated)", f"{layout.browser_url('dummy_bank')}   sign in at the bank as demo / demo"),
-        ("Bank webhook", f"{layout.browser_url('bank_webhook')}/webhooks/hdfc and /webhooks/axis"),
+        ("Bank webhook", layout.browser_url("bank_webhook") + " and ".join(f"/webhooks/{code}" for code in BANKS)),
         ("Sample people", f"`make seed` in another terminal, then {PEOPLE[0].email} / {PASSWORD}, PIN {PIN}"),
         ("Logs", f"{_BATUA} logs --follow   (files in {layout.logs})"),
         ("Processes", f"{_BATUA} ps"),

@@ -18,6 +18,7 @@ from shared.banks.table import BANKS
 from shared.ids import new_token
 from shared.money import Money
 
+BANK = BANKS["hdfc"]
 CLICKS = 5
 PATIENCE_SECONDS = 60.0
 FORGED_SECRET = "whsec_bm90IHRoZSBiYW5rJ3Mgc2VjcmV0LCBub3QgYXQgYWxs"  # noqa: S105 - what a forger would guess
@@ -39,8 +40,8 @@ class Story:
     def __init__(self, addresses: Addresses, secrets: Mapping[str, str], console: Console) -> None:
         self._addresses = addresses
         self._console = console
-        self._webhook_secret = secrets["BATUA_BANK_HDFC_WEBHOOK_SECRETS"].split(",")[0]
-        self._bank = SimulatedBank(addresses.bank, secrets["BATUA_BANK_HDFC_API_KEY"])
+        self._webhook_secret = secrets[f"BATUA_BANK_{BANK.code.upper()}_WEBHOOK_SECRETS"].split(",")[0]
+        self._bank = SimulatedBank(addresses.bank, secrets[f"BATUA_BANK_{BANK.code.upper()}_API_KEY"])
 
     def tell(self) -> None:
         """Tell the whole story. Afterwards the bank has no faults, also after a failure."""
@@ -74,8 +75,8 @@ class Story:
         self._done(f"{self._alice.wallet_id}, {self._bob.wallet_id} and the shop {self._shop.wallet_id}")
 
     def _alice_adds_money(self) -> None:
-        self._chapter("Alice adds ₹2,000 from HDFC")
-        asked = self._alice.post("/on-ramps", {"bank": "hdfc", "amount": 2000_00}, expect_status=201).json()
+        self._chapter(f"Alice adds ₹2,000 from {BANK.name}")
+        asked = self._alice.post("/on-ramps", {"bank": BANK.code, "amount": 2000_00}, expect_status=201).json()
         expect(asked["status"] == "pending", "the on-ramp waits for the bank")
         self._done("her browser is sent to the bank; the on-ramp is pending until the bank confirms")
         self._bank.approve(asked["redirect_url"])
@@ -93,9 +94,9 @@ class Story:
         self._chapter("The bank's notice arrives again, and once with a forged signature")
         session = self._bank.get(f"/api/netbanking/sessions/{self._token}")
         notice = PaymentNotice(
-            "hdfc", "success", self._token, session["user_id"], session["amount"], session["bank_reference"]
+            BANK.code, "success", self._token, session["user_id"], session["amount"], session["bank_reference"]
         )
-        body = BANKS["hdfc"].encode(notice)
+        body = BANK.encode(notice)
         copy = self._deliver(body, self._webhook_secret)
         expect(copy.status_code == httpx.codes.OK, f"a copy answered {copy.status_code}: {copy.text}")
         expect(copy.json() == {"verdict": "duplicate"}, f"a copy is a duplicate, not {copy.text}")
@@ -147,9 +148,9 @@ class Story:
 
     def _withdraw(self) -> dict[str, Any]:
         body = {
-            "bank": "hdfc",
+            "bank": BANK.code,
             "account_number": "50100012345678",
-            "ifsc": "HDFC0000123",
+            "ifsc": f"{BANK.ifsc_prefix}0000123",
             "account_holder": "Alice Rao",
             "amount": 100_00,
             "pin": PIN,
@@ -187,7 +188,7 @@ class Story:
 
     def _deliver(self, body: bytes, secret: str) -> httpx.Response:
         headers = sign(secret, f"msg_{new_token()}", clock.now(), body) | {"content-type": "application/json"}
-        url = f"{self._addresses.bank_webhook}/webhooks/hdfc"
+        url = f"{self._addresses.bank_webhook}/webhooks/{BANK.code}"
         return httpx.post(url, content=body, headers=headers, timeout=TIMEOUT_SECONDS, trust_env=False)
 
     def _alice_has(self, amount: int) -> None:

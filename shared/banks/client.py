@@ -1,4 +1,4 @@
-"""Speak to one bank over HTTP. Every call ends in time, and every failure says whether the bank may have acted."""
+"""The client of one bank's API. Every call has a time limit, and every error says whether the bank may have acted."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ MAX_ANSWER_BYTES = 256 * 1024
 MAX_STATEMENT_BYTES = 64 * 1024 * 1024
 PING_TIMEOUT_SECONDS = 1.0
 STATEMENT_TIMEOUT_FACTOR = 6
-"""A statement is long: it may take this many times the usual timeout."""
+"""A bank statement is long: it may take this many times the usual timeout."""
 
-_TURNED_AWAY_UNREAD = frozenset({401, 403, 407, 425, 429})
-"""Our key is wrong, or we ask too often: not done, and no judgement on the payout itself."""
-_AMBIGUOUS = frozenset({408, 409})
-"""The bank gave up waiting, or knows the reference as something else: it is not a refusal of this payout."""
+_NOT_READ = frozenset({401, 403, 407, 425, 429})
+"""The bank rejects the call itself: our key is wrong, or we call too often. It did not look at the payout."""
+_NOT_A_REFUSAL = frozenset({408, 409})
+"""The bank timed out, or the reference is in use: this does not say that it refuses the payout."""
 _UNSENT_ERRORS = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
 _Answer = TypeVar("_Answer", bound=BaseModel)
@@ -54,7 +54,7 @@ class _Reply:
 
 
 class BankClient:
-    """One bank's API: netbanking sessions, payouts, statement. Build it inside the loop that uses it; close it.
+    """One bank's API: netbanking sessions, payouts, statement. Create it in the event loop that uses it, and close it.
 
     `timeout_seconds` bounds a whole call: waiting for a connection, connecting, sending and reading.
     Every method may raise NotSent or MayHaveBeenSent; those that ask for something new also Refused.
@@ -83,7 +83,7 @@ class BankClient:
         await self._http.aclose()
 
     async def open_session(self, asked: SessionRequest) -> SessionOpened:
-        """Open a netbanking session, or get the same one again for the same reference."""
+        """Open a netbanking session. The same reference gets the same session again."""
         reply = await self._call("POST", "/api/netbanking/sessions", body=asked)
         self._check(reply)
         opened = self._read(SessionOpened, reply)
@@ -92,7 +92,7 @@ class BankClient:
         return opened
 
     async def session_state(self, token: str) -> SessionState | None:
-        """How a session stands; None when the bank does not know it."""
+        """The state of a netbanking session; None when the bank does not know it."""
         reply = await self._call("GET", f"/api/netbanking/sessions/{quote(token, safe='')}")
         if self._is_not_found(reply, SESSION_NOT_FOUND):
             return None
@@ -103,7 +103,7 @@ class BankClient:
         return state
 
     async def pay(self, asked: PayoutRequest) -> PayoutAnswer:
-        """Send a payout. Refused is final; after MayHaveBeenSent only `enquire` tells."""
+        """Send a payout. Refused is final; after MayHaveBeenSent ask with `enquire`."""
         reply = await self._call("POST", "/api/transfers", body=asked)
         self._check(reply)
         answer = self._payout_answer(reply, asked.reference)
@@ -112,7 +112,7 @@ class BankClient:
         return answer
 
     async def enquire(self, reference: str) -> PayoutAnswer | None:
-        """What became of a payout; None when the bank says it knows nothing of it."""
+        """The state of a payout; None when the bank says that it does not know the reference."""
         reply = await self._call("GET", f"/api/transfers/{quote(reference, safe='')}")
         if self._is_not_found(reply, TRANSFER_NOT_FOUND):
             return None
@@ -120,7 +120,7 @@ class BankClient:
         return self._payout_answer(reply, reference)
 
     async def statement(self, start: datetime, end: datetime) -> list[StatementItem]:
-        """Every line of our nodal account from `start` to `end`, oldest first."""
+        """All lines of our nodal account's statement from `start` to before `end`, oldest first."""
         reply = await self._call(
             "GET",
             "/api/statement",
@@ -135,7 +135,7 @@ class BankClient:
         return statement.items
 
     async def ping(self) -> bool:
-        """Whether the bank answers at all, within a second."""
+        """Whether the bank answers within a second."""
         try:
             timeout_seconds = min(PING_TIMEOUT_SECONDS, self._timeout_seconds)
             reply = await self._call("GET", "/api/ping", timeout_seconds=timeout_seconds)
@@ -180,11 +180,11 @@ class BankClient:
         if httpx.codes.is_success(reply.status):
             return
         refusal = _refusal(reply)
-        if reply.status in _TURNED_AWAY_UNREAD:
+        if reply.status in _NOT_READ:
             raise NotSent(self.bank.code, f"status {reply.status}")
         if reply.status == httpx.codes.SERVICE_UNAVAILABLE and refusal is not None and refusal.code == BANK_DOWN:
             raise NotSent(self.bank.code, BANK_DOWN)
-        if refusal is not None and httpx.codes.is_client_error(reply.status) and reply.status not in _AMBIGUOUS:
+        if refusal is not None and httpx.codes.is_client_error(reply.status) and reply.status not in _NOT_A_REFUSAL:
             raise Refused(self.bank.code, refusal.code, refusal.message)
         raise self._may_have(f"status {reply.status}")
 
@@ -197,14 +197,13 @@ class BankClient:
         return answer
 
     def _is_not_found(self, reply: _Reply, code: str) -> bool:
-        """Whether the bank says, by this very code, that it does not know what was asked about."""
+        """Whether the bank says with this code that it does not know what we ask about. Raises MayHaveBeenSent."""
         if reply.status != httpx.codes.NOT_FOUND:
             return False
         refusal = _refusal(reply)
         if refusal is not None and refusal.code == code:
             return True
-        # A wrong address, or something in between, knows nothing of our payouts. Taken for the bank's word it
-        # would have them sent twice.
+        # A wrong address or a proxy also answers 404. Taken for the bank's answer, it would have a payout sent twice.
         raise self._may_have("a 404 that does not say what is not found")
 
     def _read(self, model: type[_Answer], reply: _Reply) -> _Answer:
@@ -220,17 +219,17 @@ class BankClient:
 
 @cache
 def _trusted_certificates() -> ssl.SSLContext:
-    """Reading them takes longer than all else a client needs, so they are read once and not per bank."""
+    """Reading the certificates takes longer than the rest of a client's set-up, so all clients share them."""
     return httpx.create_ssl_context(trust_env=False)
 
 
 def clients_for(banks: Mapping[str, BankEndpoint], timeout_seconds: float) -> dict[str, BankClient]:
-    """A client per bank, by its code. Close them all."""
+    """A client per bank, by the bank's code. The caller closes them."""
     return {code: BankClient(bank, timeout_seconds) for code, bank in banks.items()}
 
 
 async def which_are_up(clients: Mapping[str, BankClient]) -> dict[str, bool]:
-    """Whether each bank answers now, all asked at once, within about a second."""
+    """Whether each bank answers now. Asks all at the same time; takes about a second at most."""
     answers = await asyncio.gather(*(client.ping() for client in clients.values()))
     return dict(zip(clients, answers, strict=True))
 

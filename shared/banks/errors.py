@@ -1,4 +1,4 @@
-"""What can go wrong at a bank, told apart by the one thing that matters: may it have been done?"""
+"""What can go wrong at a bank. The errors differ in one thing: may the bank have done what we asked?"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ RETRY_AFTER_SECONDS = 30
 
 @dataclass(eq=False)
 class BankFailed(UpstreamFailed):
-    """A call to a bank gave no answer one can act on. `reason` is for the log: never a body, never a key."""
+    """A call to a bank gave no usable answer. `reason` is for the log: it never holds a body or a key."""
 
     bank: str
     reason: str
@@ -22,7 +22,7 @@ class BankFailed(UpstreamFailed):
 
 @dataclass(eq=False)
 class NotSent(BankFailed):
-    """Certainly not done: the request never reached the bank, or the bank turned it away unread."""
+    """Certainly not done: the request did not reach the bank, or the bank rejected it without reading it."""
 
     code = "bank_not_reached"
     title = "The bank could not be reached"
@@ -30,7 +30,7 @@ class NotSent(BankFailed):
 
 @dataclass(eq=False)
 class MayHaveBeenSent(BankFailed):
-    """The bank may have done it: ask before asking again."""
+    """The bank may have done it: enquire before you send it again."""
 
     code = "bank_answer_unknown"
     title = "The bank did not say what became of it"
@@ -38,7 +38,7 @@ class MayHaveBeenSent(BankFailed):
 
 @dataclass(eq=False)
 class Refused(UpstreamFailed):
-    """The bank's final no, in its own words: not done, and not worth asking again."""
+    """The bank refuses for good, in its own words: not done, and a retry does not help."""
 
     bank: str
     reason: str
@@ -49,13 +49,13 @@ class Refused(UpstreamFailed):
 
     @property
     def detail(self) -> str:
-        """The bank's own words."""
+        """The message of the bank."""
         return self.message or self.title
 
 
 @dataclass(eq=False)
 class BankUnavailable(UpstreamFailed):
-    """A person's request needed a bank that cannot be had right now; nothing was asked of the person."""
+    """A person's request needs a bank that does not answer now; nothing was taken from the person."""
 
     bank: str
 
@@ -64,5 +64,5 @@ class BankUnavailable(UpstreamFailed):
 
     @property
     def retry_after_seconds(self) -> int:
-        """Banks that are down tend to be down for a while."""
+        """A bank that is down usually stays down for a while."""
         return RETRY_AFTER_SECONDS

@@ -32,7 +32,7 @@ class Sent(BaseModel):
 
 
 class Received(BaseModel):
-    """A message of a bank's to us."""
+    """A message of a bank to us."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
@@ -47,7 +47,7 @@ class SessionRequest(Sent):
 
 
 class SessionOpened(Received):
-    """The session's token, and the page of the bank to send the person to."""
+    """The session's token, and the address of the bank's page for the person."""
 
     token: Identifier
     url: Annotated[str, Field(max_length=2048)]
@@ -81,7 +81,7 @@ class PayoutRequest(Sent):
 
 
 class PayoutAnswer(Received):
-    """What became of a payout, answered at once or on enquiry. FAILED and REVERSED are final: not paid."""
+    """The state of a payout, answered at once or on enquiry. FAILED and REVERSED are final: not paid."""
 
     status: Literal["SUCCESS", "PROCESSING", "FAILED", "REVERSED"]
     amount: int | None = None
@@ -99,7 +99,7 @@ class Refusal(Received):
 
 
 BANK_DOWN = "BANK_DOWN"
-"""The refusal code of a bank that is down: it says so before doing any work."""
+"""The error code of a bank that is down. It answers so before it does any work."""
 TRANSFER_NOT_FOUND = "TRANSFER_NOT_FOUND"
 """With a 404 to an enquiry: the bank never accepted a payout under this reference."""
 SESSION_NOT_FOUND = "SESSION_NOT_FOUND"
@@ -118,7 +118,7 @@ class StatementItem(Received):
 
 
 class Statement(Received):
-    """The nodal account's lines of a range, oldest first, whole."""
+    """All lines of the nodal account in a range, oldest first."""
 
     items: Annotated[list[StatementItem], Field(max_length=MAX_LIST_ITEMS)]
     next_cursor: str | None = None

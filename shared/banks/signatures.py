@@ -1,7 +1,7 @@
 """Standard Webhooks signatures over `id.timestamp.body`, for the sender and for the receiver.
 
-The signature itself comes from the `standardwebhooks` library. What is around it is ours: several secrets
-at once (rotation), our clock, and one named error for everything that may be wrong with the headers.
+The `standardwebhooks` library computes the signature. This module adds several secrets at once (rotation), our clock,
+and one named error for everything that may be wrong with the headers.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TIMESTAMP = re.compile(r"[0-9]{1,11}")
 
 @dataclass(eq=False)
 class SignatureInvalid(Unauthenticated):
-    """The message is not known to come from the bank."""
+    """Nothing proves that the message comes from the bank."""
 
     code = "signature_invalid"
     title = "The signature is not valid"
@@ -34,7 +34,7 @@ class SignatureInvalid(Unauthenticated):
 
     @property
     def detail(self) -> str:
-        """What is wrong, in words that help an honest sender and tell a forger nothing."""
+        """What is wrong; it helps the bank and is of no use to a forger."""
         return f"The webhook's signature was not accepted: {self.reason}."
 
 
@@ -80,7 +80,7 @@ def verify(
 
 
 def check_secret(secret: str) -> None:
-    """Refuse (ValueError) a secret that is not `whsec_` + base64 of at least 24 bytes."""
+    """Check a secret. Raises ValueError unless it is `whsec_` + base64 of at least 24 bytes."""
     try:
         key = binascii.a2b_base64(secret.removeprefix("whsec_"), strict_mode=True)
     except binascii.Error:

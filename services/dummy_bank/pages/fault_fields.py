@@ -1,4 +1,4 @@
-"""How each fault is asked for on the console: in groups, in words, as a switch, a slider, a choice or a number."""
+"""The console's form of the faults: their groups and labels, and a switch, slider, choice or number for each."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _SLIDER_STEPS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """One fault: its name on the wire, and what a person is told."""
+class FaultField:
+    """One fault: its name in the API, and its label and hint on the console."""
 
     name: str
     label: str
@@ -25,38 +25,38 @@ class Asked:
     limit: int = 1
 
 
-GROUPS: tuple[tuple[str, tuple[Asked, ...]], ...] = (
+GROUPS: tuple[tuple[str, tuple[FaultField, ...]], ...] = (
     (
         "Availability",
         (
-            Asked("down", "Down", "Refuses every call and sends no notices", "switch"),
-            Asked("error_rate", "Stumbles", "500 before anything was done"),
-            Asked("latency_ms", "Latency", "Every answer", "number", "ms", 60_000),
-            Asked("latency_tail_ms", "Latency tail", "Now and then, up to", "number", "ms", 60_000),
-            Asked("seed", "Seed", "The same seed draws the same faults", "number", "", 2**31 - 1),
+            FaultField("down", "Down", "Answers 503 to every call and sends no notices", "switch"),
+            FaultField("error_rate", "Errors", "500 before any work"),
+            FaultField("latency_ms", "Latency", "Before every answer", "number", "ms", 60_000),
+            FaultField("latency_tail_ms", "Latency tail", "Sometimes added, up to", "number", "ms", 60_000),
+            FaultField("seed", "Seed", "The same seed draws the same faults", "number", "", 2**31 - 1),
         ),
     ),
     (
         "Payouts",
         (
-            Asked("timeout_after_rate", "Pays, then hangs", "The money is sent, the answer never comes"),
-            Asked("refuse_rate", "Refuses", "A final no"),
-            Asked("async_rate", "Tells later", "202 now, the outcome by notice"),
-            Asked("async_delay_ms", "Tells later after", "For those told later", "number", "ms", 60_000),
-            Asked("reversal_rate", "Sends back", "Paid, then returned"),
-            Asked("hold_at", "Hold calls", "Until the faults change", "choice"),
-            Asked("idempotency", "Idempotency", "The same reference is paid once", "switch"),
+            FaultField("timeout_after_rate", "Pays, no answer", "The money is sent, the answer never comes"),
+            FaultField("refuse_rate", "Refuses", "422, for good"),
+            FaultField("async_rate", "Answers later", "202 now, the outcome by notice"),
+            FaultField("async_delay_ms", "Answers later after", "Payouts with a 202", "number", "ms", 60_000),
+            FaultField("reversal_rate", "Reverses", "Paid, then the money comes back"),
+            FaultField("hold_at", "Hold calls", "Until the faults change", "choice"),
+            FaultField("idempotency", "Idempotency", "The same reference is paid once", "switch"),
         ),
     ),
     (
         "Webhook notices",
         (
-            Asked("webhook_duplicate_rate", "Duplicated", "Sent twice at once"),
-            Asked("webhook_drop_rate", "Dropped", "Never sent"),
-            Asked("webhook_reorder_rate", "Overtaken", "A newer one goes first"),
-            Asked("webhook_wrong_amount_rate", "Wrong amount", "One with ₹1 too much goes first"),
-            Asked("webhook_bad_signature_rate", "Bad signature", "One signed with another key goes first"),
-            Asked("webhook_delay_ms", "Delay", "Before the first attempt", "number", "ms", 60_000),
+            FaultField("webhook_duplicate_rate", "Duplicated", "Sent twice at once"),
+            FaultField("webhook_drop_rate", "Dropped", "Never sent"),
+            FaultField("webhook_reorder_rate", "Out of order", "A newer notice is sent first"),
+            FaultField("webhook_wrong_amount_rate", "Wrong amount", "A notice with ₹1 too much is sent first"),
+            FaultField("webhook_bad_signature_rate", "Bad signature", "A notice signed with another key is sent first"),
+            FaultField("webhook_delay_ms", "Delay", "Before the first attempt", "number", "ms", 60_000),
         ),
     ),
 )
@@ -68,37 +68,37 @@ def groups_of(
     """The groups with what is set now, or with what was `typed` and what is `wrong` with it."""
     values = faults.model_dump()
     return [
-        (title, [_field(asked, values[asked.name], typed, wrong.get(asked.name)) for asked in fields])
+        (title, [_field(fault, values[fault.name], typed, wrong.get(fault.name)) for fault in fields])
         for title, fields in GROUPS
     ]
 
 
 def count_of(faults: Faults) -> int:
     """How many faults are on."""
-    well = Faults(seed=faults.seed)
-    return sum(value != getattr(well, name) for name, value in faults.model_dump().items())
+    none = Faults(seed=faults.seed)
+    return sum(value != getattr(none, name) for name, value in faults.model_dump().items())
 
 
 def read(form: Mapping[str, str]) -> Faults:
     """The faults a form asks for: a switch not ticked is off, a number left empty is 0. Raises ValidationError."""
     chosen: dict[str, object] = {}
     for _, fields in GROUPS:
-        for asked in fields:
-            if asked.kind == "switch":
-                chosen[asked.name] = asked.name in form
-            elif text := form.get(asked.name, "").strip():
-                chosen[asked.name] = text
+        for fault in fields:
+            if fault.kind == "switch":
+                chosen[fault.name] = fault.name in form
+            elif text := form.get(fault.name, "").strip():
+                chosen[fault.name] = text
     # A form has only text, so numbers are read from it here; the bounds are the same.
     return Faults.model_validate(chosen, strict=False)
 
 
-def _field(asked: Asked, value: Any, typed: Mapping[str, str] | None, wrong: str | None) -> dict[str, Any]:
+def _field(fault: FaultField, value: Any, typed: Mapping[str, str] | None, wrong: str | None) -> dict[str, Any]:
     if typed is not None:
-        value = asked.name in typed if asked.kind == "switch" else typed.get(asked.name, "")
-    return {"asked": asked, "value": value, "wrong": wrong, "step": _step(value)}
+        value = fault.name in typed if fault.kind == "switch" else typed.get(fault.name, "")
+    return {"fault": fault, "value": value, "wrong": wrong, "step": _step(value)}
 
 
 def _step(value: Any) -> str:
-    """Hundredths; but a slider must not round away what was set more finely over the API."""
+    """A slider's step: hundredths, unless the API has set a finer value, which the form must keep."""
     is_even = not isinstance(value, float) or round(value * _SLIDER_STEPS) == value * _SLIDER_STEPS
     return "0.01" if is_even else "any"

@@ -27,7 +27,7 @@ async def show(request: Request, token: Token, simulator: SimulatorDep, profile:
     """The form, or how it was decided."""
     session = _find(simulator, profile, token)
     if session is None:
-        return _sorry(request, profile, simulator)
+        return _unavailable(request, profile, simulator)
     return _form(request, profile, session)
 
 
@@ -36,7 +36,7 @@ async def decide(request: Request, token: Token, simulator: SimulatorDep, profil
     """Decide once, then go back (303). What is wrong with the form is said on it."""
     session = _find(simulator, profile, token)
     if session is None:
-        return _sorry(request, profile, simulator)
+        return _unavailable(request, profile, simulator)
     form = await read_form(request)
     customer_id = form.get("customer_id", "")[:64]
     approve = _DECISIONS.get(form.get("decision", ""))
@@ -73,11 +73,11 @@ def _find(simulator: Simulator, profile: BankProfile, token: str) -> Row | None:
         return None
 
 
-def _sorry(request: Request, profile: BankProfile, simulator: Simulator) -> Response:
+def _unavailable(request: Request, profile: BankProfile, simulator: Simulator) -> Response:
     down = simulator.faults.of(profile.code).down
     return page(
         request,
-        "sorry.html",
+        "unavailable.html",
         status=503 if down else 404,
         headers={"retry-after": "5"} if down else None,
         bank=profile,
