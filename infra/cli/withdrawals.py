@@ -17,7 +17,7 @@ from shared.db.engine import create_engine, create_sessionmaker
 from shared.errors import BatuaError
 from shared.money import Money
 from shared.withdrawals import commands, queries
-from shared.withdrawals.states import Paid, PayoutRefused
+from shared.withdrawals.facts import Paid, PayoutRefused
 from shared.withdrawals.views import UnderReview
 
 app = typer.Typer(name="withdrawals", help="Withdrawals under review.", no_args_is_help=True)

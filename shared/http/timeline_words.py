@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.withdrawals.states import EventKind
+from shared.withdrawals.events import EventKind
 
 _WORDS = {
     EventKind.QUEUED: "In the queue",

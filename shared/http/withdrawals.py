@@ -15,7 +15,7 @@ from shared.clock import rfc3339
 from shared.http.timeline_words import words_of
 from shared.models.withdrawal import WithdrawalStatus
 from shared.withdrawals import timeline
-from shared.withdrawals.states import EventKind
+from shared.withdrawals.events import EventKind
 from shared.withdrawals.views import RecentWithdrawal, TimelineEvent, WaitingFor, WithdrawalDetail, WithdrawalView
 
 WorkerHint = Callable[[UUID], Awaitable[None]]

@@ -11,7 +11,7 @@ from shared.banks.table import BANKS
 from shared.http.timeline_words import words_of
 from shared.models.withdrawal import WithdrawalStatus
 from shared.pages import formatting
-from shared.withdrawals.states import EventKind
+from shared.withdrawals.events import EventKind
 from shared.withdrawals.views import TimelineEvent, WaitingFor, WithdrawalView
 
 _SOON = timedelta(seconds=60)

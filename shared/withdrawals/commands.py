@@ -34,8 +34,10 @@ from shared.withdrawals.errors import (
     WithdrawalInvalid,
     WithdrawalNotFound,
 )
+from shared.withdrawals.events import EventKind
+from shared.withdrawals.facts import Paid, PayoutRefused
 from shared.withdrawals.limits import withdrawal_limits, withdrawn_on
-from shared.withdrawals.states import EventKind, Paid, PayoutRefused, conclude
+from shared.withdrawals.states import conclude
 from shared.withdrawals.views import WithdrawalDetail, WithdrawalView
 
 MAX_UNFINISHED = 100

@@ -26,11 +26,9 @@ from shared.ids import new_id
 from shared.models import Withdrawal
 from shared.models.withdrawal import WithdrawalStatus
 from shared.withdrawals import circuit, rows, timeline
-from shared.withdrawals.settlement import apply, settle
-from shared.withdrawals.states import (
+from shared.withdrawals.events import EventKind
+from shared.withdrawals.facts import (
     CircuitOpen,
-    Context,
-    EventKind,
     Fact,
     InProgress,
     LeaseExpired,
@@ -41,10 +39,10 @@ from shared.withdrawals.states import (
     Paid,
     PayoutRefused,
     PayoutReversed,
-    State,
     WrongAmount,
-    decide,
 )
+from shared.withdrawals.settlement import apply, settle
+from shared.withdrawals.states import Context, State, decide
 
 _logger = logging.getLogger(__name__)
 

@@ -13,9 +13,10 @@ from shared.models import Withdrawal
 from shared.models.webhook_delivery import Verdict
 from shared.models.withdrawal import WithdrawalStatus
 from shared.withdrawals import timeline
+from shared.withdrawals.events import EventFacts, EventKind
+from shared.withdrawals.facts import Conclusion, Paid, PayoutRefused, PayoutReversed
 from shared.withdrawals.rows import lock
 from shared.withdrawals.settlement import alert, settle
-from shared.withdrawals.states import Conclusion, EventFacts, EventKind, Paid, PayoutRefused, PayoutReversed
 
 
 @dataclass(frozen=True, slots=True)

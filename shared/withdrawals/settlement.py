@@ -19,17 +19,9 @@ from shared.models.webhook_delivery import Verdict
 from shared.models.withdrawal import WithdrawalStatus
 from shared.outbox.messages import Message, write
 from shared.withdrawals import timeline
-from shared.withdrawals.states import (
-    Conclusion,
-    EventFacts,
-    EventKind,
-    MoneyMove,
-    Paid,
-    PayoutRefused,
-    PayoutReversed,
-    Transition,
-    verdict_on,
-)
+from shared.withdrawals.events import EventFacts, EventKind
+from shared.withdrawals.facts import Conclusion, Paid, PayoutRefused, PayoutReversed
+from shared.withdrawals.states import MoneyMove, Transition, verdict_on
 
 _logger = logging.getLogger(__name__)
 

@@ -9,58 +9,29 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TypedDict, assert_never
+from typing import assert_never
 
 from shared.config import WithdrawalTimings
 from shared.models.webhook_delivery import Verdict
 from shared.models.withdrawal import WithdrawalStatus
 from shared.withdrawals.backoff import delay_seconds
-
-
-class EventKind(StrEnum):
-    """What an event of the timeline says. The values are stored, and the API shows them."""
-
-    QUEUED = "queued"
-    CANCELLED = "cancelled"
-    SENDING = "sending"
-    BANK_DOWN = "bank_down"
-    DELAYED = "delayed"
-    DELAYED_BUT_KNOWN = "delayed_but_known"
-    CIRCUIT_OPEN = "bank_shut"
-    BANK_SLOW = "bank_slow"
-    PROCESSING = "processing"
-    NO_ANSWER = "no_answer"
-    NOT_FOUND = "not_found"
-    NEVER_ARRIVED = "never_arrived"
-    INTERRUPTED = "interrupted"
-    REFUSED_DURING_SEND = "refusal_heard"
-    PAID = "paid"
-    REFUSED = "refused"
-    REVERSED = "returned"
-    AMOUNT_MISMATCH = "amount_mismatch"
-    LOST_BY_BANK = "lost_sight"
-    NEEDS_REVIEW = "needs_review"
-    CONTRADICTION = "contradiction"
-    RESOLVED_PAID = "resolved_paid"
-    RESOLVED_FAILED = "resolved_failed"
-
-    @property
-    def is_acknowledgement(self) -> bool:
-        """The bank has, or had, this payout."""
-        return self in (EventKind.PROCESSING, EventKind.REFUSED_DURING_SEND)
-
-
-class EventFacts(TypedDict, total=False):
-    """What an event says beside its kind. Which keys are there depends on the kind."""
-
-    utr: str | None
-    claim: str
-    """What the bank says happened, in a contradiction."""
-    amount: int
-    """Paise, as the bank has it."""
-    reason: str
-    attempt: int
-    next_check_at: datetime
+from shared.withdrawals.events import EventFacts, EventKind
+from shared.withdrawals.facts import (
+    CircuitOpen,
+    Conclusion,
+    Fact,
+    InProgress,
+    LeaseExpired,
+    MayBeDone,
+    NoAnswer,
+    NotDone,
+    NotFoundAtBank,
+    Paid,
+    PayoutRefused,
+    PayoutReversed,
+    Uncertainty,
+    WrongAmount,
+)
 
 
 class MoneyMove(StrEnum):
@@ -69,84 +40,6 @@ class MoneyMove(StrEnum):
     CAPTURE = "capture"
     RELEASE = "release"
     REVERSE = "reverse"
-
-
-@dataclass(frozen=True, slots=True)
-class Paid:
-    """The bank paid it out."""
-
-    utr: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class PayoutRefused:
-    """The bank refused the payout for good: it will never pay it out."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class PayoutReversed:
-    """The bank paid it out, and the money came back."""
-
-    utr: str | None
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class WrongAmount:
-    """The bank has another amount (paise) under our reference."""
-
-    amount: int
-
-
-@dataclass(frozen=True, slots=True)
-class InProgress:
-    """The bank has it and will say later what became of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class NotDone:
-    """The send certainly did not reach the bank. `is_about_bank` is false when we did not even try."""
-
-    reason: str
-    is_about_bank: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class MayBeDone:
-    """The send may have reached the bank."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class NotFoundAtBank:
-    """The bank answered an enquiry: it knows nothing of this payout."""
-
-
-@dataclass(frozen=True, slots=True)
-class NoAnswer:
-    """An enquiry got no answer that says anything."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class CircuitOpen:
-    """The bank's circuit is open: no call goes out before `until`."""
-
-    until: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class LeaseExpired:
-    """The worker that held the lease is gone, perhaps in the middle of a send."""
-
-
-Conclusion = Paid | PayoutRefused | PayoutReversed
-Uncertainty = WrongAmount | InProgress | NotDone | MayBeDone | NotFoundAtBank | NoAnswer | CircuitOpen | LeaseExpired
-Fact = Conclusion | Uncertainty
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from shared import clock
 from shared.clock import rfc3339
 from shared.models import WithdrawalEvent
 from shared.models.withdrawal import WithdrawalStatus
-from shared.withdrawals.states import EventFacts, EventKind
+from shared.withdrawals.events import EventFacts, EventKind
 from shared.withdrawals.views import TimelineEvent
 
 MAX_SHOWN = 500

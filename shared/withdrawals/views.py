@@ -11,7 +11,7 @@ from uuid import UUID
 from shared.banks.account_numbers import masked
 from shared.models import Withdrawal
 from shared.models.withdrawal import WithdrawalStatus
-from shared.withdrawals.states import EventFacts, EventKind
+from shared.withdrawals.events import EventFacts, EventKind
 
 
 class WaitingFor(StrEnum):

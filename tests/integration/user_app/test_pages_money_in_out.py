@@ -17,8 +17,8 @@ from shared.models import OnRamp, Withdrawal
 from shared.models.withdrawal import WithdrawalStatus
 from shared.on_ramps.settlement import settle
 from shared.withdrawals import timeline
+from shared.withdrawals.events import EventFacts, EventKind
 from shared.withdrawals.notices import apply_payout_notice
-from shared.withdrawals.states import EventFacts, EventKind
 from tests.support.apps import PIN, RunningApp, Signed
 from tests.support.bank_notices import payment_notice
 from tests.support.bank_settings import BANK_API_KEY

@@ -28,8 +28,8 @@ from shared.withdrawals.errors import (
     WithdrawalInvalid,
     WithdrawalNotFound,
 )
+from shared.withdrawals.facts import Paid, PayoutRefused
 from shared.withdrawals.queries import get_withdrawal, list_under_review, list_withdrawals
-from shared.withdrawals.states import Paid, PayoutRefused
 from shared.withdrawals.views import WithdrawalDetail
 from tests.support.idempotency import NoGuard
 from tests.support.withdrawal_world import ACCOUNT_NUMBER, World, owner_of, past

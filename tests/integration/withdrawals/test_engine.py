@@ -20,7 +20,7 @@ from shared.banks.settings import BankEndpoint
 from shared.ids import new_id
 from shared.models import BankCircuit
 from shared.withdrawals.engine import BankCall, Engine
-from shared.withdrawals.states import InProgress, MayBeDone, NotDone, Paid, PayoutRefused
+from shared.withdrawals.facts import InProgress, MayBeDone, NotDone, Paid, PayoutRefused
 from tests.support.withdrawal_world import FAST, World, owner_of, past
 
 

@@ -10,8 +10,8 @@ import pytest
 from shared.models import Account
 from shared.models.webhook_delivery import Verdict
 from shared.withdrawals.engine import BankCall
+from shared.withdrawals.facts import Fact, MayBeDone, NotDone, Paid, PayoutRefused
 from shared.withdrawals.notices import PayoutOutcome
-from shared.withdrawals.states import Fact, MayBeDone, NotDone, Paid, PayoutRefused
 from tests.support.withdrawal_world import World, owner_of, past
 
 FULL = (1_000_00, 0)

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 from shared.config import WithdrawalTimings
 from shared.models.withdrawal import WithdrawalStatus
 from shared.withdrawals.backoff import delay_seconds
-from shared.withdrawals.states import (
+from shared.withdrawals.facts import (
     CircuitOpen,
     Conclusion,
-    Context,
     Fact,
     InProgress,
     LeaseExpired,
@@ -26,13 +25,10 @@ from shared.withdrawals.states import (
     Paid,
     PayoutRefused,
     PayoutReversed,
-    State,
-    Transition,
     Uncertainty,
     WrongAmount,
-    decide,
-    verdict_on,
 )
+from shared.withdrawals.states import Context, State, Transition, decide, verdict_on
 
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 TIMINGS = WithdrawalTimings()
