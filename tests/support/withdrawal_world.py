@@ -1,4 +1,4 @@
-"""People with money, a bank that can be hurt, and the engine between them."""
+"""People with money, a simulated bank with faults, and the engine between them."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class World:
             await session.execute(update(Withdrawal).where(Withdrawal.id == withdrawal_id).values(**values))
 
     async def kinds(self, withdrawal_id: UUID) -> list[str]:
-        """What the timeline tells, in order."""
+        """The kinds of the timeline's events, in order."""
         statement = select(WithdrawalEvent.kind).where(WithdrawalEvent.withdrawal_id == withdrawal_id)
         async with self.sessionmaker() as session:
             return list(await session.scalars(statement.order_by(WithdrawalEvent.seq)))
@@ -111,8 +111,8 @@ class World:
         async with self.sessionmaker() as session:
             return list(await session.scalars(statement.order_by(OutboxMessage.id)))
 
-    async def hear(self, withdrawal_id: UUID, event: Any, **changed: Any) -> PayoutOutcome:
-        """Let the bank tell about a payout by itself."""
+    async def receive_notice(self, withdrawal_id: UUID, event: Any, **changed: Any) -> PayoutOutcome:
+        """Receive a notice of the bank about a payout."""
         withdrawal = await self.row(withdrawal_id)
         facts = {"bank": "hdfc", "reference": str(withdrawal_id), "utr": "UTR1", "amount": withdrawal.amount}
         notice = PayoutNotice(**{**facts, "event": event, "reason": "ACCOUNT_CLOSED", **changed})
@@ -120,7 +120,7 @@ class World:
             return await apply_payout_notice(session, notice)
 
     async def work_until(self, is_done: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
-        """Be the worker: sweep and advance whoever is due, all at once, until it is done."""
+        """Be the worker: sweep, and advance all owners that are due at the same time, until it is done."""
         deadline = time.monotonic() + seconds
         while not await is_done():
             assert time.monotonic() < deadline, f"not within {seconds} s"

@@ -1,4 +1,4 @@
-"""A simulated bank over HTTP whose notices reach nobody: what we know of it, we have asked."""
+"""A simulated bank over HTTP whose notices do not arrive: all that we know of it comes from enquiries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opening an on-ramp at a bank that answers, does not, or did so after we had gone."""
+"""Start an on-ramp at a bank that answers, does not answer, or answers after the caller has left."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ async def test_a_request_that_may_be_under_way_is_not_taken_up(sessionmaker: Ses
         await start(request)
 
 
-async def test_two_tries_of_one_request_end_with_one_session(
+async def test_two_attempts_at_one_request_end_with_one_session(
     sessionmaker: SessionMaker, misbehave: Misbehave, start: Any
 ) -> None:
     """The first was only slow, the key was taken for abandoned: both get the same session, by its reference."""
@@ -214,7 +214,7 @@ async def until_row(sessionmaker: SessionMaker, wallet: Account) -> OnRamp:
 
 
 @pytest.mark.parametrize("faults", [{"latency_ms": 300}, {"latency_ms": 1500}])
-async def test_a_caller_who_leaves_leaves_nothing_undone(
+async def test_an_on_ramp_is_brought_to_an_end_when_its_caller_leaves(
     sessionmaker: SessionMaker, misbehave: Misbehave, start: Any, faults: dict[str, Any]
 ) -> None:
     wallet = await a_wallet(sessionmaker)
@@ -235,7 +235,7 @@ async def test_a_caller_who_leaves_leaves_nothing_undone(
         assert not (await start(request)).is_replayed
 
 
-async def test_a_row_given_up_while_the_bank_was_asked_is_not_offered_but_its_token_is_kept(
+async def test_a_row_that_failed_during_the_call_is_not_offered_but_its_token_is_kept(
     sessionmaker: SessionMaker, misbehave: Misbehave, start: Any
 ) -> None:
     wallet = await a_wallet(sessionmaker)
@@ -252,7 +252,7 @@ async def test_a_row_given_up_while_the_bank_was_asked_is_not_offered_but_its_to
     assert row.token is not None
 
 
-async def test_a_try_that_fails_after_another_got_the_session_answers_with_it(
+async def test_an_attempt_that_fails_after_another_got_the_session_answers_with_it(
     sessionmaker: SessionMaker, misbehave: Misbehave, start: Any
 ) -> None:
     wallet = await a_wallet(sessionmaker)
@@ -290,7 +290,7 @@ async def test_a_token_the_bank_gave_before_is_no_session(sessionmaker: SessionM
     assert first.body["id"] == str(rows[0].id)
 
 
-async def test_nobody_sees_what_is_not_theirs(sessionmaker: SessionMaker) -> None:
+async def test_an_on_ramp_of_another_owner_is_not_found(sessionmaker: SessionMaker) -> None:
     mine, yours = await a_wallet(sessionmaker), await a_wallet(sessionmaker)
     assert mine.owner_id is not None
     assert yours.owner_id is not None

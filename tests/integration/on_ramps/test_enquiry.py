@@ -1,4 +1,4 @@
-"""What the bank never told us, we ask."""
+"""Enquiries about on-ramps whose notices did not arrive."""
 
 from __future__ import annotations
 
@@ -184,12 +184,12 @@ async def test_only_what_is_due_is_asked_about_and_no_more_than_the_limit(
     assert await ask(limit=2) == 0
 
 
-async def test_a_row_somebody_is_settling_keeps_nobody_waiting(fresh_sessionmaker: SessionMaker, ask: Any) -> None:
+async def test_a_row_that_another_worker_has_locked_delays_no_other(fresh_sessionmaker: SessionMaker, ask: Any) -> None:
     async with fresh_sessionmaker.begin() as session:
         wallet = await create_user(session)
         busy, free = [await create_on_ramp(session, wallet) for _ in range(2)]
-    async with fresh_sessionmaker() as somebody:
-        await somebody.get_one(OnRamp, busy.id, with_for_update=True)
+    async with fresh_sessionmaker() as other_worker:
+        await other_worker.get_one(OnRamp, busy.id, with_for_update=True)
         async with asyncio.timeout(5):
             assert await ask() == 1
     assert (await now_of(fresh_sessionmaker, free))[0].status == "failure"
@@ -241,10 +241,10 @@ async def test_a_notice_that_comes_while_the_bank_is_asked_stands(fresh_sessionm
     assert (row.status, row.next_enquiry_at, balance) == ("success", None, on_ramp.amount)
 
 
-async def test_one_that_cannot_be_noted_does_not_keep_the_others(
+async def test_one_that_cannot_be_recorded_does_not_stop_the_others(
     fresh_sessionmaker: SessionMaker, ask: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Somebody holds one row locked for longer than we wait."""
+    """Another worker holds one row locked for longer than we wait."""
     async with fresh_sessionmaker.begin() as session:
         wallet = await create_user(session)
         stuck, free = [await create_on_ramp(session, wallet, is_opened=False) for _ in range(2)]
@@ -259,7 +259,7 @@ async def test_one_that_cannot_be_noted_does_not_keep_the_others(
     def wait_little(connection: Any) -> None:
         connection.exec_driver_sql("SET LOCAL lock_timeout = '200ms'")
 
-    # Leased by this run, then locked by somebody else before the run comes to write.
+    # Leased by this run, then locked by another worker before the run writes.
     async with fresh_sessionmaker.begin() as session:
         (await session.get_one(OnRamp, stuck.id)).token = new_token()
     server, clients = await a_bank_that(lock)
@@ -275,7 +275,7 @@ async def test_one_that_cannot_be_noted_does_not_keep_the_others(
     assert (await now_of(fresh_sessionmaker, stuck))[0].status == "pending"
 
 
-async def test_one_owners_flood_keeps_nobody_else_waiting(fresh_sessionmaker: SessionMaker) -> None:
+async def test_many_on_ramps_of_one_owner_delay_no_other_owner(fresh_sessionmaker: SessionMaker) -> None:
     long_ago = clock.now() - timedelta(hours=1)
     async with fresh_sessionmaker.begin() as session:
         flooding = await create_user(session)

@@ -177,7 +177,9 @@ async def test_a_failure_says_why_and_offers_to_try_again(
     assert (await at_home.open(again.replace("&amp;", "&"))).form("/add-money").fields["amount"] == "2500.50"
 
 
-async def test_an_on_ramp_is_nobody_elses(banked_app: RunningApp, meera: Signed, at_home: Browser) -> None:
+async def test_an_on_ramp_of_another_person_is_not_found(
+    banked_app: RunningApp, meera: Signed, at_home: Browser
+) -> None:
     await _add_money(at_home)
     on_ramp = await _newest_on_ramp(banked_app, meera)
     stranger = Browser(await banked_app.person("Ravi"))
@@ -364,7 +366,7 @@ async def test_an_account_used_before_is_offered_without_its_number(
     assert list(numbers) == ["123456781234"] * 2
 
 
-async def test_the_account_of_somebody_else_cannot_be_used(
+async def test_the_account_of_another_person_cannot_be_used(
     user_app: RunningApp, browser: Browser, ravi: Signed
 ) -> None:
     theirs = (await _withdraw(browser)).path.rsplit("/", 1)[1]
@@ -377,7 +379,7 @@ async def test_the_account_of_somebody_else_cannot_be_used(
     assert await _count(user_app, Withdrawal, ravi) == 0
 
 
-async def test_a_withdrawal_is_nobody_elses(browser: Browser, ravi: Signed) -> None:
+async def test_a_withdrawal_of_another_person_is_not_found(browser: Browser, ravi: Signed) -> None:
     page = await _withdraw(browser)
     stranger = Browser(ravi)
     assert (await stranger.open(page.path)).status == 404

@@ -53,6 +53,6 @@ async def world(running_bank: Running, sessionmaker: SessionMaker) -> AsyncItera
 
 @pytest.fixture
 def world_alone(world: World, fresh_sessionmaker: SessionMaker) -> World:
-    """The same on a database of the test's own: for what looks at everybody's rows, or changes the schema."""
+    """The same on a database of its own, for tests that look at all rows or change the schema."""
     engine = replace(world.engine, sessionmaker=fresh_sessionmaker)
     return replace(world, sessionmaker=fresh_sessionmaker, engine=engine, owners=set())

@@ -1,4 +1,4 @@
-"""Asking for a withdrawal, taking it back, looking at it, and deciding what the engine gave up on."""
+"""Request a withdrawal, cancel it, read it, and resolve one that needs review."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def shown(detail: WithdrawalDetail) -> dict[str, Any]:
     return WithdrawalWithTimelineOut.of_detail(detail).model_dump(mode="json")
 
 
-async def test_asking_holds_the_money_and_queues_it(world: World) -> None:
+async def test_a_request_holds_the_money_and_queues_the_withdrawal(world: World) -> None:
     wallet = await world.person(1_000_00)
     answer = await ask_with_key(world, wallet)
     assert answer.status == 202
@@ -121,7 +121,7 @@ async def test_twenty_at_once_hold_no_more_than_there_is(world: World) -> None:
         ("amount", 10_000_000_01),
     ],
 )
-async def test_what_the_bank_could_not_read_is_refused_at_once(world: World, field: str, value: Any) -> None:
+async def test_what_cannot_be_sent_to_a_bank_is_rejected_at_once(world: World, field: str, value: Any) -> None:
     wallet = await world.person()
     with pytest.raises(WithdrawalInvalid) as refused:
         await ask_with_key(world, wallet, **{field: value})
@@ -142,7 +142,7 @@ async def test_a_queue_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch)
     await world.ask(wallet)
 
 
-async def test_cancelling_frees_the_money_and_leaves_the_next_in_line(world: World) -> None:
+async def test_cancelling_releases_the_money_and_the_next_one_moves_up(world: World) -> None:
     wallet = await world.person(1_000_00)
     first, second = await world.ask(wallet), await world.ask(wallet)
     shown = await cancel(world, wallet, first)
@@ -155,7 +155,7 @@ async def test_cancelling_frees_the_money_and_leaves_the_next_in_line(world: Wor
     assert world.calls(first) == []
 
 
-async def test_what_has_left_the_queue_cannot_be_cancelled(world: World) -> None:
+async def test_a_withdrawal_that_left_the_queue_cannot_be_cancelled(world: World) -> None:
     wallet = await world.person(1_000_00)
     withdrawal = await world.ask(wallet)
     await world.engine.next_call(owner_of(wallet))
@@ -176,7 +176,7 @@ async def test_cancelling_and_sending_at_once_do_one_of_the_two(world: World) ->
         assert await world.money(wallet) == ((100_00, 0) if row.status == "cancelled" else (0, 0))
 
 
-async def test_nobody_sees_or_touches_anothers(world: World) -> None:
+async def test_a_withdrawal_of_another_owner_is_not_found(world: World) -> None:
     withdrawal = await world.ask(await world.person())
     stranger = await world.person()
     for attempt in (look, cancel):
@@ -187,7 +187,7 @@ async def test_nobody_sees_or_touches_anothers(world: World) -> None:
         assert await list_withdrawals(session, owner_id=owner_of(stranger), limit=10) == ([], None)
 
 
-async def test_a_queue_says_who_is_where_and_waits_for_what(world: World) -> None:
+async def test_a_queue_shows_positions_and_what_each_one_waits_for(world: World) -> None:
     wallet = await world.person()
     first, second, third = [await world.ask(wallet) for _ in range(3)]
     await world.engine.next_call(owner_of(wallet))
@@ -204,7 +204,7 @@ async def test_a_queue_says_who_is_where_and_waits_for_what(world: World) -> Non
     assert waiting["next_check_at"] is not None
 
 
-async def test_a_timeline_tells_what_happened_in_words(world: World) -> None:
+async def test_a_timeline_says_in_words_what_happened(world: World) -> None:
     wallet = await world.person()
     withdrawal = await world.ask(wallet)
     await world.engine.advance(owner_of(wallet))
@@ -249,7 +249,7 @@ async def decide_by_hand(world: World, withdrawal_id: UUID, fact: Paid | PayoutR
     ("fact", "status", "money"),
     [(Paid("UTR9"), "succeeded", (900_00, 0)), (PayoutRefused("asked the bank"), "failed", (1_000_00, 0))],
 )
-async def test_an_operator_ends_what_needs_review(world: World, fact: Any, status: str, money: Any) -> None:
+async def test_an_operator_resolves_a_withdrawal_under_review(world: World, fact: Any, status: str, money: Any) -> None:
     wallet, withdrawal = await under_review(world)
     async with world.sessionmaker() as session:
         assert withdrawal in [row.id for row in await list_under_review(session)]
@@ -265,7 +265,7 @@ async def test_an_operator_waits_for_a_call_under_way(world: World) -> None:
     withdrawal = await world.ask(wallet, 100_00)
     call = await world.engine.next_call(owner_of(wallet))
     assert call is not None
-    await world.hear(withdrawal, "success", amount=1_00)
+    await world.receive_notice(withdrawal, "success", amount=1_00)
     assert (await world.row(withdrawal)).status == "needs_review"
     with pytest.raises(BankBeingAsked):
         await decide_by_hand(world, withdrawal, PayoutRefused("asked the bank"))
@@ -280,7 +280,7 @@ async def test_an_operator_need_not_wait_for_a_dead_worker(world: World) -> None
     assert await decide_by_hand(world, withdrawal, PayoutRefused("asked the bank")) == "failed"
 
 
-async def test_an_operator_decides_nothing_else(world: World) -> None:
+async def test_an_operator_resolves_no_other_withdrawal(world: World) -> None:
     withdrawal = await world.ask(await world.person())
     with pytest.raises(NotUnderReview):
         await decide_by_hand(world, withdrawal, Paid("UTR9"))
@@ -288,7 +288,7 @@ async def test_an_operator_decides_nothing_else(world: World) -> None:
         await decide_by_hand(world, new_id(), Paid("UTR9"))
 
 
-async def test_every_refusal_says_something(world: World) -> None:
+async def test_every_error_has_a_code_and_a_sentence(world: World) -> None:
     errors: list[BatuaError] = [
         AlreadySent("in_flight"),
         BankBeingAsked(),
@@ -329,7 +329,7 @@ async def test_the_command_lists_and_resolves(world_alone: World, batua: Any) ->
     "options",
     [[], ["--paid"], ["--failed"], ["--paid", "--utr", "U", "--failed", "--reason", "r"], ["--paid", "--reason", "r"]],
 )
-async def test_the_command_wants_one_decision_with_its_ground(batua: Any, options: list[str]) -> None:
+async def test_the_command_wants_one_decision_with_its_reason(batua: Any, options: list[str]) -> None:
     assert (await batua("resolve", str(new_id()), *options)).exit_code == 2
 
 
@@ -343,7 +343,7 @@ async def test_withdrawals_at_once_never_pass_the_limit_of_a_day(world: World) -
     assert {(error.limit, error.used, error.remaining) for error in refused} == {("withdrawal_per_day", 200_00, 50_00)}
 
 
-async def test_what_came_back_can_be_withdrawn_again_the_same_day(world: World) -> None:
+async def test_cancelled_money_can_be_withdrawn_again_the_same_day(world: World) -> None:
     wallet = await world.person(balance=1_000_00)
     limits = MovementLimits(withdrawal_per_day_paise=100_00)
     first = await ask_with_key(world, wallet, "one", limits)

@@ -109,7 +109,7 @@ async def test_what_never_arrived_is_sent_again_only_after_two_enquiries_a_grace
     await world.engine.advance(owner_of(wallet))
     row = await world.row(withdrawal)
     assert row.status == "unknown"
-    # The faults end before anybody asks again, so the enquiries are answered.
+    # The faults end before the next enquiry, so it is answered.
     world.bank.faults(idempotency=False)
     await world.work_until_status([withdrawal], "succeeded")
     first, second = world.calls(withdrawal)
@@ -136,8 +136,8 @@ async def test_a_bank_that_is_down_is_waited_for(world: World) -> None:
 async def test_a_refused_connection_is_certainly_not_sent(world: World) -> None:
     wallet = await world.person()
     withdrawal = await world.ask(wallet)
-    nobody = BankEndpoint(code="hdfc", name="HDFC", url="http://127.0.0.1:1", api_key=SecretStr("no key"))
-    client = BankClient(nobody, 0.3)
+    unreachable = BankEndpoint(code="hdfc", name="HDFC", url="http://127.0.0.1:1", api_key=SecretStr("no key"))
+    client = BankClient(unreachable, 0.3)
     await Engine(world.sessionmaker, {"hdfc": client}, FAST).advance(owner_of(wallet), max_calls=1)
     await client.aclose()
     assert (await world.row(withdrawal)).status == "waiting"
@@ -183,7 +183,7 @@ async def test_a_crash_before_the_call_is_asked_about_first(world: World) -> Non
     assert world.paid_out(withdrawal) == 100_00
 
 
-async def test_a_crash_after_the_call_pays_nobody_twice(world: World) -> None:
+async def test_after_a_crash_behind_the_call_nothing_is_paid_twice(world: World) -> None:
     wallet = await world.person()
     world.bank.faults(idempotency=False)
     withdrawal = await world.ask(wallet, 100_00)
@@ -194,7 +194,7 @@ async def test_a_crash_after_the_call_pays_nobody_twice(world: World) -> None:
     assert await world.money(wallet) == (900_00, 0)
 
 
-async def test_a_worker_that_overslept_its_lease_does_not_send(world: World) -> None:
+async def test_a_worker_does_not_send_near_the_end_of_its_lease(world: World) -> None:
     wallet = await world.person()
     withdrawal = await world.ask(wallet)
     call = await taken(world, owner_of(wallet))
@@ -224,7 +224,7 @@ async def test_an_outcome_without_its_lease_is_dropped(world: World, fact: Any) 
     assert await world.money(wallet) == (1_000_00, 100_00)
 
 
-async def test_that_it_was_paid_is_believed_without_a_lease(world: World) -> None:
+async def test_a_payment_is_recorded_without_a_lease(world: World) -> None:
     wallet = await world.person(1_000_00)
     withdrawal = await world.ask(wallet, 100_00)
     call = await taken(world, owner_of(wallet))
@@ -261,11 +261,11 @@ async def test_unresolved_for_too_long_needs_a_person_and_a_late_answer_still_se
     assert [record.levelname for record in caplog.records if "needs a person" in record.getMessage()] == ["ERROR"]
     await world.work_until(lambda: asyncio.sleep(FAST.retry_cap_seconds, result=True))
     assert (await world.kinds(withdrawal)).count("needs_review") == 1
-    assert (await world.hear(withdrawal, "success")).verdict == "settled"
+    assert (await world.receive_notice(withdrawal, "success")).verdict == "settled"
     assert (await world.row(withdrawal)).status == "succeeded"
 
 
-async def test_five_failures_open_the_circuit_and_then_nobody_waits_for_the_bank(world: World) -> None:
+async def test_five_failures_open_the_circuit_and_then_no_worker_waits_for_the_bank(world: World) -> None:
     world.bank.faults(down=True)
     wallets = [await world.person() for _ in range(7)]
     withdrawals = [await world.ask(wallet) for wallet in wallets]
@@ -283,7 +283,7 @@ async def test_five_failures_open_the_circuit_and_then_nobody_waits_for_the_bank
     assert len(world.bank.items("calls")) == calls_so_far
 
 
-async def test_an_open_circuit_lets_one_probe_out_and_its_answer_frees_everybody(world: World) -> None:
+async def test_an_open_circuit_lets_one_probe_out_and_its_answer_closes_it(world: World) -> None:
     wallets = [await world.person() for _ in range(3)]
     withdrawals = [await world.ask(wallet) for wallet in wallets]
     async with world.sessionmaker.begin() as session:
@@ -396,5 +396,5 @@ async def test_a_payout_the_bank_took_in_is_not_sent_again_because_it_lost_sight
     assert (bank.sent, (await world.row(withdrawal)).status) == (1, "needs_review")
     assert await world.money(wallet) == (1_000_00, 100_00)
     assert (await world.kinds(withdrawal))[-1] == "lost_sight"
-    await world.hear(withdrawal, "success", utr="UTR7")
+    await world.receive_notice(withdrawal, "success", utr="UTR7")
     assert await world.money(wallet) == (900_00, 0)

@@ -18,7 +18,7 @@ from tests.support.bank_settings import bank_values
 
 NOWHERE = "redis://127.0.0.1:1/0"
 SETTINGS = WorkerSettings(
-    database_url="postgresql://nobody@127.0.0.1:1/none",
+    database_url="postgresql://no_role@127.0.0.1:1/none",
     redis_url=NOWHERE,
     **bank_values(),
     user_app_url="http://127.0.0.1:1",

@@ -71,7 +71,7 @@ def named(value: object) -> str:
         (PayoutReversed("UTR1", "RETURNED"), "reversed", ("capture", "reverse")),
     ],
 )
-def test_a_conclusion_ends_whatever_is_active(
+def test_a_conclusion_ends_an_active_withdrawal(
     status: str, fact: Conclusion, expected: str, money: tuple[str, ...]
 ) -> None:
     transition = decide(state(status), fact, after())
@@ -116,15 +116,15 @@ def test_a_second_not_found_a_grace_period_later_allows_sending_again() -> None:
     assert (transition.status, transition.kind, transition.first_not_found_at) == ("waiting", "never_arrived", None)
 
 
-def test_what_the_bank_once_had_is_never_sent_again() -> None:
-    """It queued the payout and its enquiry does not see the queue: it may be paid yet."""
+def test_a_payout_that_the_bank_acknowledged_is_never_sent_again() -> None:
+    """The bank may have queued it where its enquiry does not look, and may still pay it."""
     accepted = replace(state("unknown", 3, START), was_acknowledged=True)
     transition = decide(accepted, NotFoundAtBank(), after(GRACE.total_seconds()))
     assert (transition.status, transition.kind, transition.adds_event) == ("needs_review", "lost_sight", True)
     assert transition.next_attempt_at is not None
 
 
-def test_the_first_time_the_bank_has_it_is_always_told() -> None:
+def test_the_first_acknowledgement_is_always_an_event() -> None:
     late = state("unknown", 7)
     assert decide(late, InProgress(), after(0)).adds_event
     assert not decide(replace(late, was_acknowledged=True), InProgress(), after(0)).adds_event
@@ -136,7 +136,7 @@ def test_the_grace_period_is_never_shorter_than_a_call() -> None:
     assert transition.status == "unknown"
 
 
-def test_a_bank_that_has_it_after_all_starts_the_grace_period_anew() -> None:
+def test_an_acknowledgement_restarts_the_grace_period() -> None:
     assert decide(state("unknown", 1, START), InProgress(), after(1)).first_not_found_at is None
 
 
@@ -147,7 +147,7 @@ def test_no_answer_keeps_the_first_not_found() -> None:
 @pytest.mark.parametrize(
     ("status", "expected"), [("queued", "waiting"), ("waiting", "waiting"), ("unknown", "unknown")]
 )
-def test_an_open_circuit_only_puts_off(status: str, expected: str) -> None:
+def test_an_open_circuit_only_delays(status: str, expected: str) -> None:
     until = START + timedelta(seconds=60)
     transition = decide(state(status, 3), CircuitOpen(until), after())
     assert (transition.status, transition.retries, transition.adds_event) == (expected, 3, status != expected)
@@ -156,7 +156,7 @@ def test_an_open_circuit_only_puts_off(status: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize("fact", UNCERTAIN, ids=named)
-def test_past_the_review_time_a_person_looks_and_the_hold_stays(fact: Uncertainty) -> None:
+def test_after_the_review_time_it_needs_review_and_the_hold_stays(fact: Uncertainty) -> None:
     transition = decide(state("unknown"), fact, after(TIMINGS.review_after_seconds))
     assert (transition.status, transition.money, transition.adds_event) == ("needs_review", (), True)
     assert transition.next_attempt_at == START + timedelta(
@@ -164,12 +164,12 @@ def test_past_the_review_time_a_person_looks_and_the_hold_stays(fact: Uncertaint
     )
 
 
-def test_a_crash_long_ago_is_asked_about_before_a_person_is_bothered() -> None:
+def test_after_a_crash_long_ago_the_bank_is_asked_before_it_needs_review() -> None:
     assert decide(state("in_flight"), LeaseExpired(), after(TIMINGS.review_after_seconds)).status == "unknown"
 
 
 @pytest.mark.parametrize("fact", UNCERTAIN, ids=named)
-def test_what_is_under_review_is_never_sent_again_and_told_once(fact: Uncertainty) -> None:
+def test_a_withdrawal_under_review_is_never_sent_again_and_gets_one_event(fact: Uncertainty) -> None:
     transition = decide(state("needs_review", 1, START - 2 * GRACE), fact, after())
     assert (transition.status, transition.money, transition.adds_event) == ("needs_review", (), False)
 
@@ -214,7 +214,7 @@ def test_retries_back_off() -> None:
         *[(status, fact, "contradiction") for status in ("queued", "cancelled") for fact in CONCLUSIONS],
     ],
 )
-def test_a_late_word_of_the_bank(status: str, fact: Conclusion, verdict: str) -> None:
+def test_the_verdict_on_a_late_notice(status: str, fact: Conclusion, verdict: str) -> None:
     known_utr = None if WithdrawalStatus(status).is_active else "UTR1"
     found, transition = verdict_on(fact, status=WithdrawalStatus(status), known_utr=known_utr)
     assert found == verdict
@@ -223,12 +223,12 @@ def test_a_late_word_of_the_bank(status: str, fact: Conclusion, verdict: str) ->
 
 @pytest.mark.parametrize("status", WithdrawalStatus.active())
 @pytest.mark.parametrize(("fact", "verdict"), list(zip(CONCLUSIONS, ["settled", "noted", "settled"], strict=True)))
-def test_a_refusal_heard_while_it_is_being_sent_releases_nothing(status: str, fact: Conclusion, verdict: str) -> None:
+def test_a_refusal_that_comes_during_a_send_releases_nothing(status: str, fact: Conclusion, verdict: str) -> None:
     found, transition = verdict_on(fact, status=WithdrawalStatus(status), known_utr=None, is_being_sent=True)
     assert (found, transition is None) == (verdict, verdict == "noted")
 
 
-def test_a_send_that_did_not_arrive_is_not_repeated_once_the_bank_spoke_of_the_payout() -> None:
+def test_a_send_that_did_not_arrive_is_not_repeated_if_the_bank_acknowledged_the_payout() -> None:
     transition = decide(replace(state("in_flight", 2), was_acknowledged=True), NotDone("ConnectError"), after(7))
     assert (transition.status, transition.money, transition.next_attempt_at) == (
         "unknown",
@@ -237,7 +237,7 @@ def test_a_send_that_did_not_arrive_is_not_repeated_once_the_bank_spoke_of_the_p
     )
 
 
-def test_a_paid_withdrawal_that_comes_back_is_credited_and_not_captured_again() -> None:
+def test_a_reversal_of_a_paid_withdrawal_credits_and_does_not_capture_again() -> None:
     _, transition = verdict_on(PayoutReversed("UTR1", "RETURNED"), status=WithdrawalStatus.SUCCEEDED, known_utr="UTR1")
     assert transition is not None
     assert (transition.status, transition.money) == ("reversed", ("reverse",))
@@ -245,7 +245,7 @@ def test_a_paid_withdrawal_that_comes_back_is_credited_and_not_captured_again() 
 
 @dataclass
 class ForgetfulBank:
-    """Pays every request it gets, anew, and sometimes only some time after its caller has hung up."""
+    """Pays every request that it gets, and sometimes only after its caller has hung up."""
 
     paid_at: list[float] = field(default_factory=list)
     sends: int = 0
@@ -274,7 +274,7 @@ MOODS = st.sampled_from(["lost", "unreachable", "late", "crash", "paid", "hung",
 
 @given(st.lists(st.tuples(MOODS, st.floats(0, 34.9), st.booleans(), st.floats(0, 1, exclude_max=True)), max_size=40))
 def test_a_bank_without_idempotency_never_pays_twice(story: list[tuple[str, float, bool, float]]) -> None:
-    """Whatever happens on the way, as long as a request is dead a grace period after its caller hung up."""
+    """As long as a request that its caller gave up arrives within the grace period, or never."""
     bank, now = ForgetfulBank(), 0.0
     current, retries, missing = "waiting", 0, None
     for mood, delay, is_answering, jitter in story:
