@@ -15,7 +15,7 @@ from shared.banks.notices import Adapter, Notice
 
 @dataclass(frozen=True, slots=True)
 class Bank:
-    """One bank. A `code` is at most 16 lowercase letters; it stands in our rows, addresses and settings for ever."""
+    """One bank. A `code` is at most 16 lowercase letters; rows, addresses and settings keep it, so it never changes."""
 
     code: str
     name: str

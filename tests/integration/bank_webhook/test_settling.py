@@ -82,7 +82,7 @@ async def test_a_copy_changes_nothing_under_the_same_and_under_another_id(
     assert [row.verdict for row in await inbox_of(sessionmaker, "other-" + name)] == ["duplicate"]
 
 
-async def test_an_id_used_for_another_message_is_two_deliveries_and_wakes_somebody(
+async def test_an_id_used_for_another_message_is_two_deliveries_and_is_reported(
     bank: httpx.AsyncClient, sessionmaker: SessionMaker, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Dropped as a copy, the news in it would be lost; the bank would think it delivered."""

@@ -111,7 +111,7 @@ async def test_a_refused_connection_was_certainly_not_sent() -> None:
     await client.aclose()
 
 
-async def test_a_name_nobody_knows_was_certainly_not_sent() -> None:
+async def test_an_unknown_host_name_means_certainly_not_sent() -> None:
     client = client_at("http://bank.invalid", timeout_seconds=5)
     with pytest.raises(NotSent):
         await client.pay(PAYOUT)

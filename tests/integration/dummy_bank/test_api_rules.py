@@ -1,4 +1,4 @@
-"""Keys, limits and words: what holds for every route."""
+"""What holds for every route: keys, limits, errors."""
 
 from __future__ import annotations
 

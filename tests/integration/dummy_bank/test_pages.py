@@ -67,7 +67,7 @@ def test_one_button_clears_all_faults_but_keeps_the_seed(hdfc: BankClient) -> No
     assert (chosen["down"], chosen["error_rate"], chosen["idempotency"], chosen["seed"]) == (False, 0, True, 7)
 
 
-def test_a_power_button_nobody_made_changes_nothing(hdfc: BankClient) -> None:
+def test_an_unknown_power_button_changes_nothing(hdfc: BankClient) -> None:
     hdfc.faults(error_rate=0.25)
     assert hdfc.browser.post("/console/power", data={"to": "explode"}).status_code == 303
     assert hdfc.http.get("/api/faults").json()["error_rate"] == 0.25

@@ -103,7 +103,7 @@ def test_the_same_seed_spoils_the_same_notices(hdfc: BankClient) -> None:
     assert run("b") == first
 
 
-def test_a_notice_nobody_takes_is_given_up_in_the_end(hdfc: BankClient, platform: Platform) -> None:
+def test_a_notice_that_is_never_accepted_is_given_up(hdfc: BankClient, platform: Platform) -> None:
     platform.answers = [500] * 30
     deliver_one(hdfc)
     eventually(lambda: hdfc.items("notices")[0]["status"] == "exhausted", seconds=20)
