@@ -26,7 +26,7 @@ router = APIRouter()
 
 NEWEST = 3
 _FAILURES = {
-    "bank_unavailable": "{bank} could not be reached, so nobody asked you for anything and no money was taken.",
+    "bank_unavailable": "{bank} could not be reached. You were asked for nothing and no money was taken.",
     "insufficient_funds": "There was not enough money in your account at {bank}. No money was taken.",
     "expired": "The time to approve it at {bank} ran out. No money was taken.",
     "given_back": "{bank} took the money back into your account there.",

@@ -154,7 +154,7 @@ async def test_a_failure_after_a_success_changes_nothing_and_is_flagged(
     [
         ({"amount": 20001}, (422, "amount_mismatch")),
         ({"amount": 10**13}, (422, "amount_mismatch")),
-        ({"user_id": "somebody-else"}, (422, "user_mismatch")),
+        ({"user_id": "another-person"}, (422, "user_mismatch")),
         ({"token": "unheard-of"}, (404, "unknown_token")),
     ],
 )
