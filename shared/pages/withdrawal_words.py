@@ -36,18 +36,18 @@ _HEADINGS = {
     WithdrawalStatus.SUCCEEDED: "Paid out",
     WithdrawalStatus.FAILED: "The bank refused it",
     WithdrawalStatus.CANCELLED: "Cancelled",
-    WithdrawalStatus.REVERSED: "The bank sent it back",
+    WithdrawalStatus.REVERSED: "Reversed by the bank",
 }
 _LABELS = {
     WithdrawalStatus.QUEUED: "In the queue",
     WithdrawalStatus.IN_FLIGHT: "On its way",
     WithdrawalStatus.WAITING: "Waiting",
     WithdrawalStatus.UNKNOWN: "Waiting",
-    WithdrawalStatus.NEEDS_REVIEW: "Looked into",
+    WithdrawalStatus.NEEDS_REVIEW: "Under review",
     WithdrawalStatus.SUCCEEDED: "Paid out",
     WithdrawalStatus.FAILED: "Refused",
     WithdrawalStatus.CANCELLED: "Cancelled",
-    WithdrawalStatus.REVERSED: "Sent back",
+    WithdrawalStatus.REVERSED: "Reversed",
 }
 _SENTENCES = {
     WithdrawalStatus.QUEUED: "Next to be sent to {bank}.",

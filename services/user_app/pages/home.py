@@ -15,6 +15,7 @@ from shared.ledger import statement
 from shared.ledger.accounts import wallet_of
 from shared.pages.listed_lines import by_day
 from shared.pages.rendering import render
+from shared.pages.withdrawal_words import WithdrawalWords, words_for
 from shared.transfers.commands import MAX_POTS
 from shared.transfers.queries import list_accounts
 from shared.transfers.statement_lines import with_refunds
@@ -45,7 +46,8 @@ async def show_home(request: Request, caller: Caller, session: ReadSession) -> R
     )
 
 
-async def _holding(session: AsyncSession, owner_id: UUID) -> list[WithdrawalView]:
-    """The withdrawals for which money is held, oldest first."""
+async def _holding(session: AsyncSession, owner_id: UUID) -> list[tuple[WithdrawalView, WithdrawalWords]]:
+    """The withdrawals for which money is held, oldest first, each with what the page says about it."""
     found = await recent_withdrawals(session, owner_id=owner_id, since=clock.now())
-    return [each.withdrawal for each in found if each.withdrawal.finished_at is None]
+    unfinished = [each.withdrawal for each in found if each.withdrawal.finished_at is None]
+    return [(withdrawal, words_for(withdrawal)) for withdrawal in unfinished]

@@ -49,7 +49,14 @@ async def test_home_shows_what_is_available_what_is_held_and_why(browser: Browse
     await asha.send(ravi.wallet_id, 250_00, note="lunch")
     first, second = await _withdraw(asha, 100_00), await _withdraw(asha, 50_00)
     home = await browser.open("/")
-    for words in ("Available to spend ₹600 .00", "₹150.00 more is held", "Place 1", "Place 2", "Today", "Sent · lunch"):
+    for words in (
+        "Available to spend ₹600 .00",
+        "₹150.00 more is held",
+        "In the queue",
+        "2 in your queue",
+        "Today",
+        "Sent · lunch",
+    ):
         assert words in home.text
     for each in (first, second):
         assert f'href="/withdrawals/{each["id"]}"' in home.answer.text

@@ -324,7 +324,7 @@ async def test_a_long_story_is_folded(user_app: RunningApp, browser: Browser) ->
     [
         ("success", None, ("Paid out", "paid it into the account", "UTR HDFCN26324000001")),
         ("failure", "ACCOUNT_CLOSED", ("would not pay it out: account closed", "available again")),
-        ("reversed", "NAME_MISMATCH", ("The bank sent it back", "name mismatch", "in your wallet again")),
+        ("reversed", "NAME_MISMATCH", ("Reversed by the bank", "name mismatch", "in your wallet again")),
     ],
 )
 async def test_what_has_ended_says_how_and_waits_for_nothing(

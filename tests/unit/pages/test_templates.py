@@ -58,7 +58,7 @@ def test_the_templates_of_every_app_can_be_read() -> None:
 def test_macros_escape_their_arguments() -> None:
     environment = rendering.environment_of(ROOT / "shared/pages/templates")
     source = """{% import "components.html" as ui %}{{ ui.notice(evil) }}{{ ui.badge(evil) }}{{ ui.avatar(evil) }}
-    {{ ui.facts([(evil, evil)]) }}{{ ui.share(evil, evil) }}{{ ui.empty("list", evil, evil, "/", evil) }}
+    {{ ui.share(evil, evil) }}{{ ui.empty("list", evil, evil, "/", evil) }}
     {% call ui.row(evil, evil, href="/", name=evil) %}{{ evil }}{% endcall %}"""
     shown = environment.from_string(source).render(evil='"><script>alert(1)</script>')
     assert "<script" not in shown
