@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
+from datetime import datetime
 
 from services.dummy_bank.database import next_number, timestamp
-from shared.clock import now
+from shared.clock import now, rfc3339
 
 NODAL = "nodal"
 OUTSIDE = "outside"
@@ -71,18 +72,20 @@ def post(
     amount: int,
     reference: str,
     utr: str,
+    at: datetime | None = None,
 ) -> None:
-    """Move `amount` paise from `debit` to `credit`, inside the caller's database transaction.
+    """Move `amount` paise from `debit` to `credit`, now or with the time `at`, in the caller's database transaction.
 
     Raises `sqlite3.IntegrityError` when the debited account lacks the money.
     """
     move = "UPDATE accounts SET balance = balance + ? WHERE bank = ? AND name = ?"
     connection.execute(move, (-amount, bank, debit))
     connection.execute(move, (amount, bank, credit))
+    booked_at = timestamp() if at is None else rfc3339(at)
     connection.execute(
         "INSERT INTO postings (bank, at, debit, credit, amount, reference, utr, nodal_balance_after)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (bank, timestamp(), debit, credit, amount, reference, utr, balance(connection, bank, NODAL)),
+        (bank, booked_at, debit, credit, amount, reference, utr, balance(connection, bank, NODAL)),
     )
 
 

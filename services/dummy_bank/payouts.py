@@ -63,7 +63,7 @@ def earlier_answer(connection: sqlite3.Connection, bank: str, asked: PayoutReque
     ).fetchone()
     if row is None:
         return None
-    if row["asked"] != _fingerprint(asked):
+    if row["asked"] != fingerprint(asked):
         raise BankError(409, "REFERENCE_REUSED", "This reference was used for another payout.")
     return answer_of(row)
 
@@ -80,7 +80,7 @@ def accept(connection: sqlite3.Connection, bank: str, asked: PayoutRequest, plan
         (
             bank,
             asked.reference,
-            _fingerprint(asked),
+            fingerprint(asked),
             asked.amount,
             plan.refusal,
             _REFUSALS[plan.refusal] if plan.refusal else None,
@@ -187,5 +187,6 @@ def _by_number(connection: sqlite3.Connection, number: int) -> Row:
     return row
 
 
-def _fingerprint(asked: PayoutRequest) -> str:
+def fingerprint(asked: PayoutRequest) -> str:
+    """What two requests under one reference must have in common."""
     return json.dumps(asked.model_dump(exclude={"reference", "user_ref"}), sort_keys=True)

@@ -9,13 +9,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import AwareDatetime, BeforeValidator
 
-from services.dummy_bank import notice_queue
+from services.dummy_bank import notice_queue, past
 from services.dummy_bank.book import NODAL
 from services.dummy_bank.call_log import CallLog
 from services.dummy_bank.database import Row
 from services.dummy_bank.dependencies import KeyedBankDep, SimulatorDep
 from services.dummy_bank.errors import BankError
 from services.dummy_bank.faults import Faults
+from services.dummy_bank.past import Added, Past
 from services.dummy_bank.problems import responses
 from shared.banks.messages import MAX_LIST_ITEMS, Statement
 from shared.clock import rfc3339
@@ -84,6 +85,13 @@ async def resend_notice(message_id: MessageId, simulator: SimulatorDep, profile:
     """Send a notice again, under the same webhook-id."""
     await simulator.resend(profile, message_id)
     return {"message_id": message_id}
+
+
+@router.post("/past", responses=responses(409))
+async def enter_past(given: Past, simulator: SimulatorDep, profile: KeyedBankDep) -> Added:
+    """Enter payments and payouts of the past, for sample data. A known reference is left as it is."""
+    with simulator.database.transaction() as connection:
+        return Added(added=past.enter(connection, profile.code, given))
 
 
 def _range(from_: AwareDatetime | None, to: AwareDatetime | None) -> tuple[str, str, int]:

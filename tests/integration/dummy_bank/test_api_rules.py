@@ -21,6 +21,7 @@ KEYED = [
     ("PUT", "/api/faults"),
     ("GET", "/api/notices"),
     ("POST", "/api/notices/m/resend"),
+    ("POST", "/api/past"),
 ]
 
 
