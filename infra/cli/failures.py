@@ -57,6 +57,11 @@ def read_settings(kind: type[S], **values: Any) -> S:
         raise SettingsWrong([_name(problem) for problem in problems]) from None
 
 
+def is_any_bank_configured() -> bool:
+    """Whether the environment names the address of a bank: a command may then ask the banks."""
+    return any(name.startswith("BATUA_BANK_") and name.endswith("_URL") for name in os.environ)
+
+
 def _name(problem: ErrorDetails) -> str:
     """The variable; a rule about several settings has no place of its own, but its message names them."""
     place = "__".join(map(str, problem["loc"]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from infra.cli.failures import FAILED, NOT_KNOWN, SettingsWrong, exit_with, read_settings
+from infra.cli.failures import FAILED, NOT_KNOWN, SettingsWrong, exit_with, is_any_bank_configured, read_settings
 from infra.local.environment import load_local_environment
 from shared.banks.client import BankClient
 from shared.banks.errors import BankFailed, Refused
@@ -124,7 +123,7 @@ def _read_statement(path: Path | None, bank: str | None) -> Statements | None:
 
 
 def _banks(console: Console) -> _Banks | None:
-    if not any(name.startswith("BATUA_BANK_") and name.endswith("_URL") for name in os.environ):
+    if not is_any_bank_configured():
         console.print("No bank is configured (BATUA_BANK_*): only our own books are looked at.")
         return None
     try:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Mapping
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from infra.cli.failures import exit_with, read_settings
+from infra.cli.failures import exit_with, is_any_bank_configured, read_settings
 from infra.local.environment import load_local_environment
 from infra.local.layout import Layout
-from infra.seed import writer
+from infra.seed import simulated_banks, writer
 from infra.seed.cast import PASSWORD, PEOPLE, PIN, SHOPS
 from infra.seed.plan import plan
+from infra.seed.simulated_banks import BankNotTold, Past
 from infra.seed.writer import Who
 from shared import clock
 from shared.auth.errors import EmailTaken
 from shared.auth.passwords import Hasher
+from shared.banks.settings import BankEndpoint, BankSettings
 from shared.config import DatabaseSettings, PasswordSettings
 from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
 
@@ -42,14 +45,31 @@ def seed() -> None:
         database_statement_timeout_seconds=STATEMENT_SECONDS,
         database_lock_timeout_seconds=STATEMENT_SECONDS,
     )
+    banks = read_settings(BankSettings).banks if is_any_bank_configured() else {}
     try:
-        wallet_ids = asyncio.run(_seed(settings, console))
+        wallet_ids, past = asyncio.run(_seed(settings, banks, console))
     except EmailTaken:
         raise exit_with("Another person has signed up with an address of the sample data; nothing was added.") from None
+    except BankNotTold as error:
+        raise exit_with(f"{error}; nothing was added.") from None
+    _tell(banks, past, console)
     _show(console, wallet_ids)
 
 
-async def _seed(settings: SeedSettings, console: Console) -> dict[Who, str]:
+def _tell(banks: Mapping[str, BankEndpoint], past: Past, console: Console) -> None:
+    """Our books are complete; now the banks' are completed. Both know each payment by its reference."""
+    if not banks:
+        console.print("No bank is configured (BATUA_BANK_*), so no bank knows of the on-ramps and withdrawals.")
+    try:
+        simulated_banks.tell(banks, past)
+    except BankNotTold as error:
+        raise exit_with(f"The sample data is there, but {error}: run `batua seed` again to complete it.") from None
+
+
+async def _seed(
+    settings: SeedSettings, banks: Mapping[str, BankEndpoint], console: Console
+) -> tuple[dict[Who, str], Past]:
+    """The wallet ids, and what the banks must know."""
     engine = create_engine(settings, application_name="batua seed")
     try:
         sessionmaker = create_sessionmaker(engine)
@@ -57,10 +77,13 @@ async def _seed(settings: SeedSettings, console: Console) -> dict[Who, str]:
             found = await writer.wallet_ids(session)
         if found is not None:
             console.print("The sample data is here already; nothing was added.")
-            return found
-        await _add(sessionmaker, settings, console)
+        else:
+            simulated_banks.require_simulators(banks)
+            await _add(sessionmaker, settings, console)
         async with sessionmaker() as session:
-            return await writer.wallet_ids(session) or {}
+            user_app = os.environ.get("BATUA_USER_APP_URL") or Layout.from_environment().url("user_app")
+            past = await simulated_banks.past_of(session, user_app.rstrip("/"))
+            return await writer.wallet_ids(session) or {}, past
     finally:
         await engine.dispose()
 
@@ -79,7 +102,7 @@ async def _add(sessionmaker: SessionMaker, settings: SeedSettings, console: Cons
             if await writer.wallet_ids(session) is not None:
                 return
             history = plan(clock.now())
-            bar = bars.add_task("Ninety days of payments", total=history.movements)
+            bar = bars.add_task("Ninety days", total=history.movements)
             await writer.write(session, history, credentials, lambda made: bars.advance(bar, made))
 
 

@@ -1,10 +1,10 @@
-"""Who there is to look at: five people and three shops, and how they sign in."""
+"""The people and shops of the sample data: how they sign in, their bank accounts, their pots."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-PASSWORD = "try-batua-now"  # noqa: S105 - printed by `make seed`; refused in production
+PASSWORD = "try-batua-now"  # noqa: S105 - printed by `batua seed`; refused in production
 PIN = "4711"
 
 
@@ -88,3 +88,35 @@ BOOKSHOP = Shop(
 )
 SHOPS = (TEA_SHOP, KIRANA, BOOKSHOP)
 BETWEEN_FRIENDS = ("Movie tickets", "My half of dinner", "Cab home", "Thank you!", "Cricket bat", "Rent share", None)
+
+
+@dataclass(frozen=True, slots=True)
+class Pot:
+    """Money that a person sets aside."""
+
+    owner: Person
+    name: str
+    weekly: int
+    """Paise that go into it every week."""
+
+
+@dataclass(frozen=True, slots=True)
+class BankAccount:
+    """Where a person or a shop has money at a bank: on-ramps come from this bank, withdrawals go to this account."""
+
+    bank: str
+    account_number: str
+    ifsc: str
+
+
+POTS = (Pot(PEOPLE[0], "Goa trip", 500_00), Pot(PEOPLE[3], "Rainy day", 250_00))
+BANK_ACCOUNTS = {
+    PEOPLE[0]: BankAccount("hdfc", "50100012345601", "HDFC0000123"),
+    PEOPLE[1]: BankAccount("axis", "917010012345602", "UTIB0000321"),
+    PEOPLE[2]: BankAccount("hdfc", "50100012345603", "HDFC0000789"),
+    PEOPLE[3]: BankAccount("axis", "917010012345604", "UTIB0000654"),
+    PEOPLE[4]: BankAccount("hdfc", "50100012345605", "HDFC0000456"),
+    TEA_SHOP: BankAccount("hdfc", "50200012345606", "HDFC0000123"),
+    KIRANA: BankAccount("axis", "917020012345607", "UTIB0000321"),
+    BOOKSHOP: BankAccount("hdfc", "50200012345608", "HDFC0000456"),
+}

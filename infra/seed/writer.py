@@ -1,42 +1,45 @@
-"""Make the plan happen, through the ledger, at the times it says."""
+"""Make the plan happen at the times it says: transfers through the ledger, bank movements through their flows."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import delete, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from infra.seed.cast import PASSWORD, PEOPLE, PIN, SHOPS, Person, Shop
-from infra.seed.plan import Movement, Plan
+from infra.seed.cast import PASSWORD, PEOPLE, PIN, POTS, SHOPS, Person, Pot, Shop
+from infra.seed.flows import Flows
+from infra.seed.history import Moment, Movement, Plan
 from shared import clock
 from shared.auth.passwords import Hasher
 from shared.auth.registration import Credentials, hash_credentials, register_person, register_shop
 from shared.calendar import INDIA
 from shared.ids import new_id
-from shared.ledger import system_accounts
 from shared.ledger.post import post
 from shared.ledger.rules import Rejected, Transfer
-from shared.models import Account, Owner
+from shared.models import Account, OutboxMessage, Owner
+from shared.transfers.commands import open_pot
 
 Who = Person | Shop
+Accounts = Mapping[Person | Shop | Pot, Account]
 Progress = Callable[[int], None]
-"""Told how many movements were made just now."""
+"""Called with the number of movements that were just made."""
 _LOCK = 0x5EED
 """The advisory lock that lets one seeding go on at a time."""
 
 
 async def hashed(hasher: Hasher) -> dict[Who, Credentials]:
-    """Everybody's credentials. Slow, as hashing is meant to be: do it outside a transaction."""
-    everybody: tuple[Who, ...] = (*PEOPLE, *SHOPS)
-    each = [hash_credentials(hasher, email=who.email, password=PASSWORD, pin=PIN) for who in everybody]
-    return dict(zip(everybody, await asyncio.gather(*each), strict=True))
+    """The credentials of all people and shops. Hashing is slow on purpose: do it outside a transaction."""
+    owners: tuple[Who, ...] = (*PEOPLE, *SHOPS)
+    each = [hash_credentials(hasher, email=who.email, password=PASSWORD, pin=PIN) for who in owners]
+    return dict(zip(owners, await asyncio.gather(*each), strict=True))
 
 
 async def wallet_ids(session: AsyncSession) -> dict[Who, str] | None:
-    """Everybody's wallet id; None where not all of them have signed up."""
+    """The wallet ids of all people and shops; None where not all of them have signed up."""
     kinds: dict[tuple[str, str], Who] = {("user", person.email): person for person in PEOPLE}
     kinds |= {("merchant", shop.email): shop for shop in SHOPS}
     statement = (
@@ -50,9 +53,9 @@ async def wallet_ids(session: AsyncSession) -> dict[Who, str] | None:
 
 
 async def write(session: AsyncSession, plan: Plan, credentials: dict[Who, Credentials], progress: Progress) -> None:
-    """Sign everybody up and make every movement, all in the caller's transaction: it happens whole or not at all.
+    """Sign all up and make every movement, all in the caller's transaction: it happens whole or not at all.
 
-    Raises EmailTaken where somebody else has one of the addresses.
+    Raises EmailTaken where one of the addresses belongs to another owner. Mails about the past are not sent.
     """
     present = plan.opened_at
 
@@ -60,16 +63,45 @@ async def write(session: AsyncSession, plan: Plan, credentials: dict[Who, Creden
         return present
 
     with clock.reading(time_of_the_plan):
-        accounts = {who: await _sign_up(session, who, theirs) for who, theirs in credentials.items()}
-        made: dict[Movement, Transfer] = {}
+        accounts: dict[Person | Shop | Pot, Account] = {
+            who: await _sign_up(session, who, theirs) for who, theirs in credentials.items()
+        }
+        for pot in POTS:
+            accounts[pot] = await open_pot(session, owner_id=_owner_id(accounts[pot.owner]), name=pot.name)
+        flows, made = Flows(session), dict[Movement, Transfer]()
         for moment in plan.moments:
             present = moment.at
-            for movement in moment.movements:
-                made[movement] = _transfer(movement, accounts, made)
-            for outcome in await post(session, [made[movement] for movement in moment.movements]):
-                if isinstance(outcome, Rejected):
-                    raise outcome.error
+            await _happen(session, moment, accounts, flows, made)
             progress(len(moment.movements))
+    owner_ids = [_owner_id(accounts[who]) for who in credentials]
+    await session.execute(delete(OutboxMessage).where(OutboxMessage.owner_id.in_(owner_ids)))
+
+
+async def _happen(
+    session: AsyncSession, moment: Moment, accounts: Accounts, flows: Flows, made: dict[Movement, Transfer]
+) -> None:
+    transfers = []
+    for movement in moment.movements:
+        if movement.kind == "onramp":
+            assert movement.payee is not None
+            await flows.add_money(movement, accounts[movement.payee], moment.at)
+        elif movement.kind == "payout":
+            assert movement.payer is not None
+            await flows.withdraw(movement, accounts[movement.payer], moment.at)
+        elif movement.kind == "payout_reversal":
+            assert movement.reverses is not None
+            await flows.come_back(movement.reverses, moment.at)
+        else:
+            made[movement] = _transfer(movement, accounts, made)
+            transfers.append(made[movement])
+    for outcome in await post(session, transfers) if transfers else ():
+        if isinstance(outcome, Rejected):
+            raise outcome.error
+
+
+def _owner_id(account: Account) -> UUID:
+    assert account.owner_id is not None
+    return account.owner_id
 
 
 async def only_one(session: AsyncSession) -> None:
@@ -79,29 +111,25 @@ async def only_one(session: AsyncSession) -> None:
 
 async def _sign_up(session: AsyncSession, who: Who, credentials: Credentials) -> Account:
     if isinstance(who, Person):
-        account = await register_person(
+        return await register_person(
             session, credentials=credentials, first_name=who.first_name, last_name=who.last_name
         )
-    else:
-        account = await register_shop(
-            session,
-            credentials=credentials,
-            business_name=who.name,
-            category=who.category,
-            timezone=INDIA.key,
-        )
-    return account
+    return await register_shop(
+        session, credentials=credentials, business_name=who.name, category=who.category, timezone=INDIA.key
+    )
 
 
-def _transfer(movement: Movement, accounts: dict[Who, Account], made: dict[Movement, Transfer]) -> Transfer:
-    payer = None if movement.payer is None else accounts[movement.payer]
+def _transfer(movement: Movement, accounts: Accounts, made: Mapping[Movement, Transfer]) -> Transfer:
+    assert movement.payer is not None
+    assert movement.payee is not None
+    payer = accounts[movement.payer]
     return Transfer(
         id=new_id(),
         kind=movement.kind,
-        debit_account_id=system_accounts.FUNDING if payer is None else payer.id,
+        debit_account_id=payer.id,
         credit_account_id=accounts[movement.payee].id,
         amount=movement.amount,
         note=movement.note,
-        initiated_by=None if payer is None else payer.owner_id,
+        initiated_by=payer.owner_id,
         reverses=None if movement.reverses is None else made[movement.reverses].id,
     )

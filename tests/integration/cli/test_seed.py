@@ -11,13 +11,16 @@ from pathlib import Path
 
 import httpx
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from typer.testing import CliRunner, Result
 
 from infra.cli.main import app
+from infra.seed import banking, simulated_banks
 from infra.seed import plan as planning
 from infra.seed.cast import PASSWORD, PEOPLE, PIN, SHOPS
+from services.dummy_bank.settings import BankSimulatorSettings
 from shared import clock
 from shared.auth.registration import Credentials, register_person
 from shared.calendar import INDIA
@@ -29,6 +32,7 @@ from shared.ledger.errors import InsufficientFunds
 from shared.models import Account, Entry, OutboxMessage, Owner, Transfer
 from shared.proof.prove import prove
 from tests.support.apps import API, running, user_app_settings
+from tests.support.simulated_bank import KEYS, WEBHOOK_SECRET, run_app
 
 Run = Callable[..., Result]
 EVENING = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)  # 21:00 in India
@@ -48,6 +52,8 @@ def run(fresh_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("BATUA_PIN_PEPPER", "a pepper 0123456789")
     monkeypatch.setenv("BATUA_BCRYPT_ROUNDS", "4")
     monkeypatch.setenv("COLUMNS", "200")
+    for bank in ("HDFC", "AXIS"):
+        monkeypatch.delenv(f"BATUA_BANK_{bank}_URL", raising=False)
     return lambda: CliRunner().invoke(app, ["seed"])
 
 
@@ -140,13 +146,75 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_happens_whole_or_not_at_all(
     run: Run, short: None, fresh_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planning, "_income", lambda spent: spent // 2)  # less than they spend, so one runs out of money
+    monkeypatch.setattr(banking, "income", lambda spent: spent // 2)  # less than they spend, so one runs out of money
 
     async def owners() -> int:
         async with database(fresh_database_url) as sessionmaker:
             return (await counts(sessionmaker))[0]
 
     assert isinstance(run().exception, InsufficientFunds)
+    assert asyncio.run(owners()) == 0
+
+
+@pytest.fixture
+def banks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Both simulated banks, configured for `batua`; their notices go nowhere."""
+    facts = {f"{bank}_api_key": SecretStr(KEYS[bank]) for bank in KEYS}
+    facts |= {f"{bank}_webhook_secret": SecretStr(WEBHOOK_SECRET) for bank in KEYS}
+    nowhere = {f"{bank}_webhook_url": "http://127.0.0.1:9" for bank in KEYS}
+    settings = BankSimulatorSettings.model_validate(
+        {"database": tmp_path / "bank.sqlite", "public_url": "http://bank.test"} | facts | nowhere
+    )
+    simulator = run_app(settings)
+    for bank, key in KEYS.items():
+        monkeypatch.setenv(f"BATUA_BANK_{bank.upper()}_URL", f"{simulator.url}/{bank}")
+        monkeypatch.setenv(f"BATUA_BANK_{bank.upper()}_API_KEY", key)
+    yield simulator.url
+    simulator.stop()
+
+
+def test_the_banks_own_statements_agree_with_the_seeded_books(run: Run, short: None, banks: str) -> None:
+    assert run().exit_code == 0
+    proof = CliRunner().invoke(app, ["prove"])
+    assert proof.exit_code == 0, proof.output
+    for bank in KEYS:
+        arguments = ["reconcile", "--bank", bank, "--since", "2026-08-01", "--grace-seconds", "0"]
+        reconciled = CliRunner().invoke(app, arguments)
+        assert reconciled.exit_code == 0, reconciled.output
+        assert " 0 lines match" not in reconciled.output
+
+
+def test_what_an_interrupted_run_did_not_tell_the_banks_the_next_one_tells(
+    run: Run, short: None, banks: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_interrupted(*_: object) -> None:
+        raise simulated_banks.BankNotTold("HDFC Bank does not answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(simulated_banks, "tell", is_interrupted)
+        interrupted = run()
+    assert interrupted.exit_code == 1
+    assert "run `batua seed` again" in interrupted.output
+    assert CliRunner().invoke(app, ["prove"]).exit_code == 1
+    assert run().exit_code == 0
+    assert run().exit_code == 0
+    proof = CliRunner().invoke(app, ["prove"])
+    assert proof.exit_code == 0, proof.output
+
+
+def test_without_its_simulated_banks_nothing_is_added(
+    run: Run, short: None, banks: str, fresh_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def owners() -> int:
+        async with database(fresh_database_url) as sessionmaker:
+            return (await counts(sessionmaker))[0]
+
+    for address in (f"{banks}/nobank", "http://127.0.0.1:9/axis"):
+        monkeypatch.setenv("BATUA_BANK_AXIS_URL", address)
+        result = run()
+        assert result.exit_code == 1
+        assert address in result.output
+        assert "nothing was added" in result.output
     assert asyncio.run(owners()) == 0
 
 

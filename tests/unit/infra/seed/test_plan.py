@@ -9,8 +9,9 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.seed.cast import PEOPLE, SHOPS, TEA_SHOP, Person, Shop
-from infra.seed.plan import DAYS, Movement, Plan, plan
+from infra.seed.cast import PEOPLE, POTS, SHOPS, TEA_SHOP, Person, Pot, Shop
+from infra.seed.history import Movement, Plan
+from infra.seed.plan import DAYS, plan
 from shared.calendar import INDIA
 
 EVENING = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)  # 21:00 in India
@@ -34,7 +35,7 @@ def test_whenever_one_asks_everything_is_in_the_past_in_order_and_affordable(now
     assert all(before.at <= after.at for before, after in pairwise(history.moments))
     assert history.moments[-1].at < now
 
-    balances: Counter[Person | Shop] = Counter()
+    balances: Counter[Person | Shop | Pot] = Counter()
     returned: Counter[int] = Counter()
     seen: set[int] = set()
     for _, movement in movements(history):
@@ -42,7 +43,8 @@ def test_whenever_one_asks_everything_is_in_the_past_in_order_and_affordable(now
         if movement.payer is not None:
             balances[movement.payer] -= movement.amount
             assert balances[movement.payer] >= 0
-        balances[movement.payee] += movement.amount
+        if movement.payee is not None and not movement.is_refused:
+            balances[movement.payee] += movement.amount
         if movement.reverses is not None:
             assert id(movement.reverses) in seen
             assert (movement.reverses.payer, movement.reverses.payee) == (movement.payee, movement.payer)
@@ -56,7 +58,7 @@ def test_whenever_one_asks_everything_is_in_the_past_in_order_and_affordable(now
 def test_every_shop_is_paid_on_every_day_and_today_too_just_after_midnight() -> None:
     midnight = datetime.combine(date(2026, 11, 21), time(0, 20), tzinfo=INDIA)
     for now in (EVENING, midnight.astimezone(UTC)):
-        paid: dict[Shop | Person, set[date]] = defaultdict(set)
+        paid: dict[Shop | Person | Pot | None, set[date]] = defaultdict(set)
         for at, movement in movements(plan(now)):
             if movement.kind == "payment":
                 paid[movement.payee].add(day_of(at))
@@ -88,3 +90,24 @@ def test_every_person_takes_part_and_friends_send_each_other_money() -> None:
         if isinstance(movement.payer, Person):
             kinds[movement.payer][movement.kind] += 1
     assert all(kinds[person]["payment"] > 500 and kinds[person]["p2p"] > 10 for person in PEOPLE)
+
+
+def test_banks_and_pots_take_part_with_every_outcome() -> None:
+    kinds = Counter((movement.kind, movement.is_refused) for _, movement in movements(plan(EVENING)))
+    assert kinds["onramp", False] >= len(PEOPLE) * DAYS // 7
+    assert kinds["payout", False] > len(SHOPS) * (DAYS // 7 - 2)
+    for rare in (("onramp", True), ("payout", True), ("payout_reversal", False)):
+        assert kinds[rare] == 1
+    banks = {movement.bank for _, movement in movements(plan(EVENING)) if movement.bank}
+    assert banks == {"hdfc", "axis"}
+    into = Counter(movement.payee for _, movement in movements(plan(EVENING)) if isinstance(movement.payee, Pot))
+    assert all(into[pot] > 10 for pot in POTS)
+
+
+def test_money_comes_from_a_bank_before_it_is_spent() -> None:
+    first: dict[Person, str] = {}
+    for _, movement in movements(plan(EVENING)):
+        for one in (movement.payer, movement.payee):
+            if isinstance(one, Person):
+                first.setdefault(one, movement.kind)
+    assert first == dict.fromkeys(PEOPLE, "onramp")
