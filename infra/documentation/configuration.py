@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from infra.documentation.settings import Group, Setting, groups
 from infra.local.layout import DEFAULT_PORT_BASE
+from infra.local.stack import READY_SECONDS
 
 LOCAL = Group(
     title="The local stack and the command line",
@@ -19,6 +20,12 @@ LOCAL = Group(
             str(DEFAULT_PORT_BASE),
             "Ports of the local stack are counted from here: +1 user_app, +2 merchant_app, +3 bank_webhook, "
             "+4 dummy_bank, +25 SMTP, +32 Postgres, +79 Redis.",
+        ),
+        Setting(
+            "BATUA_READY_SECONDS",
+            "number, seconds, above 0",
+            f"{READY_SECONDS:g}",
+            "How long the local stack waits for each process to answer. Raise it on a slow machine.",
         ),
         *(
             Setting(

@@ -25,6 +25,16 @@ class HomeNotUsable(StackError):
 
 
 @dataclass(eq=False)
+class BadReadySeconds(StackError):
+    """`BATUA_READY_SECONDS` is not a number of seconds."""
+
+    value: str
+
+    def __str__(self) -> str:
+        return f"BATUA_READY_SECONDS must be a number of seconds above 0, not {self.value!r}"
+
+
+@dataclass(eq=False)
 class AlreadyRunning(StackError):
     """Another stack runs in this home."""
 

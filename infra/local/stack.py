@@ -32,7 +32,7 @@ from infra.local.environment import (
     owns_redis,
     process_environment,
 )
-from infra.local.errors import AlreadyRunning, HomeNotUsable, MigrationFailed, PasswordRefused
+from infra.local.errors import AlreadyRunning, BadReadySeconds, HomeNotUsable, MigrationFailed, PasswordRefused
 from infra.local.layout import CHECKOUT, PROCESSES, SERVICES, Layout
 from infra.local.leftovers import end_leftovers, read_pid
 from infra.local.ports import alone_on, require_free_ports
@@ -44,6 +44,7 @@ from infra.postgres.roles import SERVICE_ROLES, create_owner, grant_service_role
 
 ALL: Collection[str] = tuple(PROCESSES)
 READY_SECONDS = 60.0
+"""For each process to answer, unless `BATUA_READY_SECONDS` says otherwise."""
 MIGRATION_SECONDS = 120
 STOP_SECONDS = 75
 
@@ -61,6 +62,7 @@ class Stack:
         self.layout = Layout(home.resolve(), port_base)
         self.outer_environment = outer | dict(extra_environment or {})
         self.outer_environment |= {"BATUA_HOME": str(self.layout.home), "BATUA_PORT_BASE": str(port_base)}
+        self._ready_seconds = _ready_seconds(self.outer_environment)
         self._secrets: dict[str, str] = {}
         self._lock: TextIO | None = None
         self._supervisor_process: subprocess.Popen[bytes] | None = None
@@ -68,7 +70,10 @@ class Stack:
 
     @classmethod
     def from_environment(cls, defaults: Mapping[str, str] | None = None) -> Stack:
-        """The stack that the caller's own `BATUA_*` variables describe, over `defaults`. Raises BadPortBase."""
+        """The stack that the caller's own `BATUA_*` variables describe, over `defaults`.
+
+        Raises BadPortBase and BadReadySeconds.
+        """
         layout = Layout.from_environment()
         ours = {name: value for name, value in os.environ.items() if name.startswith(("BATUA_", "DUMMY_BANK_"))}
         return cls(layout.home, layout.port_base, {**(defaults or {}), **ours})
@@ -171,10 +176,10 @@ class Stack:
         """Stop one process in an orderly way and keep it stopped."""
         Supervisor(self.layout).stop(process)
 
-    def start_process(self, process: str, *, seconds: float = READY_SECONDS) -> None:
+    def start_process(self, process: str) -> None:
         """Start one process and wait until it answers. Raises NotReady."""
         Supervisor(self.layout).start(process)
-        self._wait_until_ready([process], seconds)
+        self._wait_until_ready([process])
 
     def is_ready(self, process: str) -> bool:
         """Whether the process lives and does what it is for."""
@@ -207,19 +212,19 @@ class Stack:
     def _start_in_order(self, wanted: Collection[str], report: Callable[[str], None]) -> None:
         self._supervisor_process = start_supervisor(self.layout, self.outer_environment)
         supervisor = Supervisor(self.layout)
-        if not wait_until(supervisor.is_listening, READY_SECONDS):
-            raise NotReady("supervisord", READY_SECONDS, self.log_end("supervisord"))
+        if not wait_until(supervisor.is_listening, self._ready_seconds):
+            raise NotReady("supervisord", self._ready_seconds, self.log_end("supervisord"))
         stores = [name for name in wanted if name not in SERVICES]
         services = [name for name in wanted if name in SERVICES]
         for name in stores:
             supervisor.start(name)
-        self._wait_until_ready(stores, READY_SECONDS, report)
+        self._wait_until_ready(stores, report)
         if services:
             report("  bringing the schema up to date")
         self._prepare_database(with_schema=bool(services), is_ours="postgres" in wanted)
         for name in services:
             supervisor.start(name)
-        self._wait_until_ready(services, READY_SECONDS, report)
+        self._wait_until_ready(services, report)
 
     def _prepare_database(self, *, with_schema: bool, is_ours: bool) -> None:
         if is_ours:
@@ -252,9 +257,18 @@ class Stack:
         if result.returncode != 0:
             raise MigrationFailed(result.stdout + result.stderr)
 
-    def _wait_until_ready(
-        self, processes: Collection[str], seconds: float, report: Callable[[str], None] = lambda _: None
-    ) -> None:
+    def _wait_until_ready(self, processes: Collection[str], report: Callable[[str], None] = lambda _: None) -> None:
         for name in processes:
-            wait_until_ready(self.layout, name, seconds)
+            wait_until_ready(self.layout, name, self._ready_seconds)
             report(f"  {name} is ready")
+
+
+def _ready_seconds(environment: Mapping[str, str]) -> float:
+    value = environment.get("BATUA_READY_SECONDS") or str(READY_SECONDS)
+    try:
+        seconds = float(value)
+    except ValueError:
+        raise BadReadySeconds(value) from None
+    if not 0 < seconds < float("inf"):
+        raise BadReadySeconds(value)
+    return seconds

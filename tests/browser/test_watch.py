@@ -9,7 +9,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from infra.local.stack import Stack
-from tests.support.browser.visits import SECONDS, Visits
+from tests.support.browser.visits import Visits
+from tests.support.deadlines import deadline
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_a_good_page_has_no_problems(unwatched: Visits, page: Page) -> None:
 )
 def test_a_problem_is_heard(unwatched: Visits, page: Page, script: str, problem: str) -> None:
     page.evaluate(f"() => {{ {script} }}")
-    deadline = time.monotonic() + SECONDS
+    ends_at = time.monotonic() + deadline()
     while not any(problem in each for each in unwatched.problems()):
-        assert time.monotonic() < deadline, f"only heard {unwatched.problems()}"
+        assert time.monotonic() < ends_at, f"only heard {unwatched.problems()}"
         page.wait_for_timeout(50)  # listens meanwhile

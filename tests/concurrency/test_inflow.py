@@ -20,6 +20,7 @@ from shared.ledger.post import post_one
 from shared.ledger.rules import Transfer
 from shared.models import Account, InflowWatermark
 from shared.proof.prove import prove
+from tests.support.deadlines import deadline
 from tests.support.factories import create_merchant
 
 PAYMENTS = 120
@@ -114,5 +115,5 @@ async def test_rolling_up_delays_no_payment(sessionmaker: SessionMaker) -> None:
     await pay(sessionmaker, shop, 1)
     async with sessionmaker.begin() as session:
         assert await roll_up(session, shop) == 1
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(deadline()):
             await pay(sessionmaker, shop, 1)

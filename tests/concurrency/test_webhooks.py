@@ -17,6 +17,7 @@ from shared.ids import new_token
 from shared.ledger.accounts import wallet_of
 from shared.models import Entry, OnRamp, WebhookDelivery
 from tests.support.bank_notices import SignedRequest, create_on_ramp, payment_notice, signed, webhook_values
+from tests.support.deadlines import deadline
 from tests.support.factories import create_user
 from tests.support.serving import serving
 
@@ -26,7 +27,7 @@ async def bank(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
     """Calls a running webhook."""
     settings = BankWebhookSettings(**webhook_values(database_url))
     with serving(create_app(settings)) as url:
-        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=60) as client:
+        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=deadline(60)) as client:
             yield client
 
 

@@ -21,11 +21,14 @@ from shared.config import OnRampTimings, RateLimits
 from shared.db.engine import SessionMaker
 from shared.ids import new_token
 from tests.support.bank_settings import NOWHERE, bank_values
+from tests.support.deadlines import deadline
 from tests.support.factories import fund
 
 PIN = "4711"
 PASSWORD = "correct horse"
 API = "/api/v1"
+_BANK_SECONDS = deadline(5)
+_REDIS_SECONDS = deadline(5)
 _KEPT_APPLICATIONS = 8
 
 Settings = UserAppSettings | MerchantAppSettings
@@ -34,11 +37,11 @@ _idle: list[tuple[Settings, FastAPI]] = []
 
 
 def user_app_settings(database_url: str, redis_url: str, bank_url: str = NOWHERE, **more: Any) -> UserAppSettings:
-    """Cheap hashes, no throttling, banks that answer within a second or not at all."""
+    """Cheap hashes, no throttling, and time enough for a bank to answer."""
     return UserAppSettings(
         **_common(database_url, redis_url),
         **bank_values(bank_url),
-        on_ramps=OnRampTimings(bank_timeout_seconds=1),
+        on_ramps=OnRampTimings(bank_timeout_seconds=_BANK_SECONDS),
         user_app_url="https://batua.example",
         **more,
     )
@@ -53,6 +56,7 @@ def _common(database_url: str, redis_url: str) -> dict[str, Any]:
     return {
         "database_url": SecretStr(database_url),
         "redis_url": SecretStr(redis_url),
+        "redis_timeout_seconds": _REDIS_SECONDS,
         "token_keys": [SecretStr("newest-key-0123456789")],
         "pin_pepper": SecretStr("a pepper 0123456789"),
         "bcrypt_rounds": 4,

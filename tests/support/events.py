@@ -11,6 +11,8 @@ from typing import Any
 
 import httpx
 
+from tests.support.deadlines import deadline
+
 OK = 200
 
 
@@ -30,9 +32,9 @@ class Listening:
         self.response = response
         self._lines = response.aiter_lines()
 
-    async def next(self, seconds: float = 5.0) -> Heard | None:
+    async def next(self) -> Heard | None:
         """The next event or comment, None when the stream ended. TimeoutError when none came."""
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(deadline()):
             block: list[str] = []
             async for line in self._lines:
                 if line:
@@ -41,11 +43,11 @@ class Listening:
                     return _read(block)
             return None
 
-    async def until(self, name: str, seconds: float = 5.0, **expected: Any) -> Heard:
+    async def until(self, name: str, **expected: Any) -> Heard:
         """The next event of this name whose data hold what is expected; those before it are passed over."""
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(deadline()):
             while True:
-                heard = await self.next(seconds)
+                heard = await self.next()
                 assert heard is not None, f"the stream ended before {name} {expected}"
                 if heard.name == name and expected.items() <= heard.data.items():
                     return heard
@@ -66,7 +68,7 @@ async def listening_to(url: str, token: str, **parameters: str) -> AsyncIterator
     if last is not None:
         headers["Last-Event-ID"] = last
     async with (
-        httpx.AsyncClient(base_url=url, timeout=10, trust_env=False) as client,
+        httpx.AsyncClient(base_url=url, timeout=deadline(), trust_env=False) as client,
         client.stream("GET", "/api/v1/events", headers=headers, params=parameters) as response,
     ):
         assert response.status_code == OK, await response.aread()

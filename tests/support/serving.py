@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import uvicorn
 
-START_SECONDS = 20.0
-STOP_SECONDS = 20.0
+from tests.support.deadlines import deadline
+from tests.support.waiting import eventually
 
 
 @contextmanager
@@ -41,7 +40,7 @@ def serving(app: Any, bound: socket.socket | None = None) -> Iterator[str]:
         yield f"http://127.0.0.1:{bound.getsockname()[1]}"
     finally:
         server.should_exit = True
-        thread.join(STOP_SECONDS)
+        thread.join(deadline())
         if thread.is_alive():
             raise RuntimeError("the application did not stop")
 
@@ -58,8 +57,9 @@ async def serving_beside(app: Any, bound: socket.socket | None = None) -> AsyncI
 
 
 def _wait_until_started(server: uvicorn.Server, thread: threading.Thread) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while not server.started:
-        if not thread.is_alive() or time.monotonic() > deadline:
+    def has_started() -> bool:
+        if not thread.is_alive():
             raise RuntimeError("the application did not start")
-        time.sleep(0.01)
+        return server.started
+
+    eventually(has_started, "the application starts")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import threading
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -19,19 +17,12 @@ from services.dummy_bank.settings import BankSimulatorSettings
 from shared.banks.notices import Notice
 from shared.banks.signatures import SignatureInvalid, verify
 from shared.banks.table import BANKS
+from tests.support.deadlines import deadline
+from tests.support.waiting import eventually
 
 WEBHOOK_SECRET = "whsec_" + base64.b64encode(b"dummy bank tests' webhook secret").decode()
 KEYS = {code: f"{code}-key-of-these-tests" for code in BANKS}
 RETURN_URL = "http://127.0.0.1:12099/on-ramps/1?x=1"
-
-
-def eventually(check: Callable[[], Any], seconds: float = 10) -> Any:
-    """Ask again until it holds; fails when it does not within `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not (found := check()):
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.01)
-    return found
 
 
 @dataclass
@@ -96,7 +87,7 @@ class BankClient:
             "account_holder": "Alice Fernandes",
             "amount": amount,
         }
-        timeout = more.pop("timeout", 10)
+        timeout = more.pop("timeout", deadline())
         return self.http.post("/api/transfers", json={**asked, **more}, timeout=timeout)
 
     def items(self, what: str, **params: str) -> list[dict[str, Any]]:
@@ -123,7 +114,7 @@ class Running:
 
     def stop(self) -> None:
         self.server.should_exit = True
-        self.thread.join(timeout=20)
+        self.thread.join(timeout=deadline())
         assert not self.thread.is_alive()
 
 

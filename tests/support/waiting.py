@@ -9,7 +9,10 @@ from datetime import timedelta
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import text
+
 from shared import clock
+from shared.db.engine import SessionMaker
 from tests.support.deadlines import ENOUGH_SECONDS, deadline
 
 T = TypeVar("T")
@@ -36,6 +39,19 @@ async def eventually_async(
         assert time.monotonic() < ends_at, f"not in time: {what}"
         await asyncio.sleep(PAUSE_SECONDS)
     return answer
+
+
+async def until_a_lock_is_awaited(sessionmaker: SessionMaker) -> None:
+    """Wait until a session on this database waits for a lock."""
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+
+    async def is_awaited() -> bool:
+        async with sessionmaker() as session:
+            return bool(await session.scalar(waiting))
+
+    await eventually_async(is_awaited, "a session waits for a lock")
 
 
 def until_far_from_midnight(timezone: str = "Asia/Kolkata") -> None:

@@ -21,7 +21,7 @@ from tests.support.deadlines import deadline
 from tests.support.factories import create_user
 from tests.support.networks import Wire, wire_to
 from tests.support.serving import serving_beside
-from tests.support.waiting import eventually_async
+from tests.support.waiting import until_a_lock_is_awaited
 
 
 @pytest.fixture
@@ -145,19 +145,6 @@ async def test_a_lock_that_goes_in_time_is_waited_for(bank: httpx.AsyncClient, s
     async with sessionmaker() as blocker:
         await blocker.get_one(OnRamp, on_ramp.id, with_for_update=True)
         sent = asyncio.create_task(send(bank, signed(payment_notice(on_ramp))))
-        await until_a_session_waits(sessionmaker)
+        await until_a_lock_is_awaited(sessionmaker)
         await blocker.rollback()
     assert (await sent).json() == {"verdict": "settled"}
-
-
-async def until_a_session_waits(sessionmaker: SessionMaker) -> None:
-    waiting = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'bank_webhook'"
-        " AND datname = current_database() AND wait_event_type = 'Lock'"
-    )
-
-    async def is_waiting() -> bool:
-        async with sessionmaker() as session:
-            return bool(await session.scalar(waiting))
-
-    await eventually_async(is_waiting, "a session waits for a lock")

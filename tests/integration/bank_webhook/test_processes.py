@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 
 from shared.db.engine import SessionMaker
 from shared.models import Account, Entry, OnRamp
@@ -20,7 +20,7 @@ from tests.support.bank_notices import SignedRequest, create_on_ramp, payment_no
 from tests.support.deadlines import deadline
 from tests.support.factories import create_user
 from tests.support.serving import listening
-from tests.support.waiting import eventually_async
+from tests.support.waiting import eventually_async, until_a_lock_is_awaited
 
 ROOT = Path(__file__).parents[3]
 TRIES = 40
@@ -145,7 +145,7 @@ async def test_a_request_under_way_is_answered_before_the_process_ends(
         await blocker.get_one(OnRamp, on_ramp.id, with_for_update=True)
         request = signed(payment_notice(on_ramp))
         sent = asyncio.create_task(deliver(port, request))
-        await until_a_session_waits(sessionmaker)
+        await until_a_lock_is_awaited(sessionmaker)
         ended = asyncio.create_task(replica.stopped())
         await until_refused(port)
         assert not sent.done()
@@ -164,19 +164,6 @@ async def until_refused(port: int) -> None:
         return False
 
     await eventually_async(is_refused, "it takes no more connections")
-
-
-async def until_a_session_waits(sessionmaker: SessionMaker) -> None:
-    waiting = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'bank_webhook'"
-        " AND datname = current_database() AND wait_event_type = 'Lock'"
-    )
-
-    async def is_waiting() -> bool:
-        async with sessionmaker() as session:
-            return bool(await session.scalar(waiting))
-
-    await eventually_async(is_waiting, "a session waits for a lock")
 
 
 async def test_it_starts_and_is_healthy_with_nothing_else_running(port: int, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from shared.banks.client import MAX_ANSWER_BYTES, BankClient, which_are_up
 from shared.banks.errors import MayHaveBeenSent, NotSent, Refused
 from shared.banks.messages import SESSION_NOT_FOUND, TRANSFER_NOT_FOUND, PayoutRequest, SessionRequest
 from shared.banks.settings import BankEndpoint
+from tests.support.deadlines import deadline
 
 Script = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 
@@ -37,7 +38,7 @@ def answering(status: int, body: object, *, headers: str = "") -> Script:
 
 
 async def hang(_: bytes, writer: asyncio.StreamWriter) -> None:
-    await asyncio.sleep(5)
+    await asyncio.Event().wait()
 
 
 async def hang_up(_: bytes, writer: asyncio.StreamWriter) -> None:
@@ -57,7 +58,7 @@ async def talk_nonsense(_: bytes, writer: asyncio.StreamWriter) -> None:
 async def drip(_: bytes, writer: asyncio.StreamWriter) -> None:
     """Each byte comes in time for a read timeout, the whole never does."""
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n")
-    for _byte in range(100):
+    while True:
         writer.write(b" ")
         await writer.drain()
         await asyncio.sleep(0.1)
@@ -90,8 +91,9 @@ async def bank_that(script: Script, seen: list[bytes] | None = None) -> AsyncIte
         server.close()
 
 
-def client_at(url: str, timeout_seconds: float = 0.5) -> BankClient:
-    return BankClient(BankEndpoint(code="hdfc", name="HDFC Bank", url=url, api_key=SecretStr("k3y")), timeout_seconds)
+def client_at(url: str, timeout_seconds: float = 1) -> BankClient:
+    bank = BankEndpoint(code="hdfc", name="HDFC Bank", url=url, api_key=SecretStr("k3y"))
+    return BankClient(bank, deadline(timeout_seconds))
 
 
 async def test_a_payout_goes_to_the_banks_own_path_with_our_key() -> None:
@@ -112,7 +114,7 @@ async def test_a_refused_connection_was_certainly_not_sent() -> None:
 
 
 async def test_an_unknown_host_name_means_certainly_not_sent() -> None:
-    client = client_at("http://bank.invalid", timeout_seconds=5)
+    client = client_at("http://bank.invalid", timeout_seconds=20)
     with pytest.raises(NotSent):
         await client.pay(PAYOUT)
     await client.aclose()
@@ -152,7 +154,7 @@ async def test_a_bank_that_says_it_is_down_did_nothing() -> None:
 async def test_anything_that_breaks_after_sending_may_have_been_done(script: Script) -> None:
     async with bank_that(script) as client:
         with pytest.raises(MayHaveBeenSent):
-            async with asyncio.timeout(3):
+            async with asyncio.timeout(deadline()):
                 await client.pay(PAYOUT)
 
 

@@ -72,3 +72,11 @@ def hdfc(bank_url: str) -> Iterator[BankClient]:
     yield client
     client.http.close()
     client.browser.close()
+
+
+@pytest.fixture
+def axis(bank_url: str) -> Iterator[BankClient]:
+    client = bank_client(bank_url, "axis")
+    yield client
+    client.http.close()
+    client.browser.close()

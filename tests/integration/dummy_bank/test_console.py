@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import httpx
 
-from tests.support.simulated_bank import BankClient, Platform, eventually
+from tests.support.simulated_bank import BankClient, Platform
+from tests.support.waiting import eventually
 
 
 def test_it_shows_the_book_the_faults_and_the_notices(bank_url: str, bank: BankClient, platform: Platform) -> None:

@@ -19,7 +19,9 @@ import pytest
 from pydantic import SecretStr
 
 from services.dummy_bank.settings import BankSimulatorSettings
-from tests.support.simulated_bank import BankClient, Platform, bank_client, eventually, run_app
+from tests.support.deadlines import deadline
+from tests.support.simulated_bank import BankClient, Platform, bank_client, run_app
+from tests.support.waiting import eventually
 
 
 def environment(settings: BankSimulatorSettings) -> dict[str, str]:
@@ -48,7 +50,7 @@ def process(settings: BankSimulatorSettings) -> Iterator[tuple[subprocess.Popen[
         )
     client = bank_client(f"http://127.0.0.1:{port}", "hdfc")
     try:
-        client.browser.get(f"http://127.0.0.1:{port}/healthz", timeout=30).raise_for_status()
+        client.browser.get(f"http://127.0.0.1:{port}/healthz", timeout=deadline(60)).raise_for_status()
         yield running, client
     finally:
         running.kill()
@@ -135,7 +137,7 @@ def test_sigterm_ends_it_soon_even_with_a_call_that_hangs(settings: BankSimulato
         eventually(lambda: client.items("statement"))
         running.terminate()
         assert hanging.result().status_code == 504
-        assert running.wait(timeout=4) in (0, -signal.SIGTERM)
+        assert running.wait(timeout=deadline()) in (0, -signal.SIGTERM)
 
 
 def test_all_accounts_together_stay_at_zero_whatever_happens(settings: BankSimulatorSettings) -> None:

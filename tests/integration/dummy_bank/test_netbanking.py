@@ -8,7 +8,8 @@ import pytest
 
 from shared.banks.messages import SessionState
 from shared.banks.notices import PaymentNotice
-from tests.support.simulated_bank import RETURN_URL, BankClient, Platform, eventually
+from tests.support.simulated_bank import RETURN_URL, BankClient, Platform
+from tests.support.waiting import eventually
 
 
 def test_approving_moves_the_money_and_tells_the_platform(bank: BankClient, platform: Platform) -> None:

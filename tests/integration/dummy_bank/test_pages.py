@@ -6,7 +6,8 @@ import re
 
 import httpx
 
-from tests.support.simulated_bank import RETURN_URL, BankClient, eventually
+from tests.support.simulated_bank import RETURN_URL, BankClient
+from tests.support.waiting import eventually
 
 
 def test_netbanking_says_who_asks_for_what_and_offers_every_way_out(bank: BankClient) -> None:

@@ -9,10 +9,13 @@ import httpx
 import pytest
 
 from services.dummy_bank.call_log import CallLog
+from services.dummy_bank.settings import BankSimulatorSettings
 from shared.banks.messages import PayoutAnswer, Statement
 from shared.banks.notices import PayoutNotice
 from shared.clock import rfc3339
-from tests.support.simulated_bank import BankClient, Platform, eventually
+from tests.support.deadlines import deadline
+from tests.support.simulated_bank import BankClient, Platform
+from tests.support.waiting import eventually
 
 
 def outcomes(bank: BankClient) -> list[str]:
@@ -106,16 +109,19 @@ def test_a_refusal_is_final_and_moves_nothing(hdfc: BankClient) -> None:
     assert hdfc.items("statement") == []
 
 
-def test_a_timeout_comes_after_the_work_and_the_call_ends_when_the_caller_leaves(hdfc: BankClient) -> None:
+def test_a_timeout_comes_after_the_work_and_the_call_ends_when_the_caller_leaves(
+    hdfc: BankClient, settings: BankSimulatorSettings
+) -> None:
     hdfc.faults(timeout_after_rate=1)
     with pytest.raises(httpx.ReadTimeout):
-        hdfc.pay(timeout=0.3)
+        hdfc.pay(timeout=httpx.Timeout(deadline(), read=deadline(1)))
     assert hdfc.http.get("/api/transfers/payout-1").json()["status"] == "SUCCESS"
     assert len(hdfc.paid_out("payout-1")) == 1
     eventually(lambda: outcomes(hdfc) == ["timeout_after_work"])
     [call] = CallLog.model_validate_json(hdfc.http.get("/api/calls").content).items
     assert call.ended_at is not None
-    assert timedelta(seconds=0.25) < call.ended_at - call.started_at < timedelta(seconds=5)
+    hang = timedelta(seconds=settings.hang_seconds)
+    assert timedelta(seconds=0.25) < call.ended_at - call.started_at < hang
 
 
 def test_latency_is_at_least_the_fixed_part_and_the_payout_is_under_way_meanwhile(hdfc: BankClient) -> None:
@@ -132,9 +138,12 @@ def test_latency_is_at_least_the_fixed_part_and_the_payout_is_under_way_meanwhil
 
 
 def test_calls_for_different_people_overlap(hdfc: BankClient) -> None:
-    hdfc.faults(latency_ms=300)
+    hdfc.faults(hold_at="before_work")
     with ThreadPoolExecutor(5) as pool:
-        list(pool.map(lambda n: hdfc.pay(f"payout-{n}", user_ref=f"user-{n}"), range(5)))
+        paying = [pool.submit(hdfc.pay, f"payout-{n}", user_ref=f"user-{n}") for n in range(5)]
+        eventually(lambda: len(hdfc.items("calls")) == 5)
+        hdfc.faults()
+        assert {future.result().status_code for future in paying} == {200}
     calls = CallLog.model_validate_json(hdfc.http.get("/api/calls").content).items
     assert max(call.started_at for call in calls) < min(call.ended_at or call.started_at for call in calls)
 
@@ -188,7 +197,7 @@ def test_a_call_can_be_held_at_a_chosen_point(hdfc: BankClient, point: str, line
 def test_a_caller_who_leaves_while_held_before_the_work_is_not_paid_for(hdfc: BankClient) -> None:
     hdfc.faults(hold_at="before_work")
     with pytest.raises(httpx.ReadTimeout):
-        hdfc.pay(timeout=0.3)
+        hdfc.pay(timeout=httpx.Timeout(deadline(), read=deadline(1)))
     eventually(lambda: outcomes(hdfc) == ["held_before_work"])
     hdfc.faults()
     assert hdfc.http.get("/api/transfers/payout-1").status_code == 404

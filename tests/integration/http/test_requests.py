@@ -20,6 +20,7 @@ from shared.http.fields import Body, Name, Paise
 from shared.http.pagination import PageQuery
 from shared.runtime.logs import request_id
 from shared.runtime.resources import AccountSettings
+from tests.support.deadlines import deadline
 from tests.support.small_service import running
 
 
@@ -68,7 +69,7 @@ def make_router() -> APIRouter:
 
 @pytest.fixture
 async def client(settings: AccountSettings) -> AsyncIterator[httpx.AsyncClient]:
-    quick = settings.model_copy(update={"database_statement_timeout_seconds": 0.2})
+    quick = settings.model_copy(update={"database_statement_timeout_seconds": deadline(0.5)})
     async with running(quick, make_router()) as made:
         yield made
 
@@ -278,7 +279,7 @@ async def test_a_slow_body_is_rejected_and_the_connection_closed(settings: Accou
             yield b" "
         await released.wait()
 
-    async with running(settings, make_router(), body_seconds=0.1) as client:
+    async with running(settings, make_router(), body_seconds=deadline(0.2)) as client:
         for path in ("/orders", "/raw"):
             response = await client.post(path, content=trickle(), headers=JSON)
             is_problem(response, 408, "body_too_slow")

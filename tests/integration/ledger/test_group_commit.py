@@ -21,7 +21,9 @@ from shared.ledger.group_commit import GroupCommit
 from shared.ledger.post import Instruction, Replayed
 from shared.ledger.rules import Posted, Transfer
 from shared.models import Account, Entry
+from tests.support.deadlines import deadline
 from tests.support.factories import create_merchant, create_user
+from tests.support.waiting import until_a_lock_is_awaited
 
 
 def pay(buyer: Account, shop: Account, key: str, *, initiated_by: UUID | None = None) -> Instruction:
@@ -49,16 +51,6 @@ async def commits_so_far(sessionmaker: SessionMaker, shop: Account) -> int:
         return await session.scalar(counted.where(Entry.account_id == shop.id)) or 0
 
 
-async def until_somebody_waits_for_a_lock(sessionmaker: SessionMaker) -> None:
-    async with asyncio.timeout(5), sessionmaker() as session:
-        waiting = text(
-            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-        )
-        while not await session.scalar(waiting):
-            await session.rollback()  # within one transaction the answer would stay the same
-            await asyncio.sleep(0.01)
-
-
 async def test_instructions_that_arrive_during_a_batch_are_posted_together(sessionmaker: SessionMaker) -> None:
     async with sessionmaker.begin() as session:
         buyers = [await create_user(session, balance=100) for _ in range(30)]
@@ -66,7 +58,7 @@ async def test_instructions_that_arrive_during_a_batch_are_posted_together(sessi
     group_commit = GroupCommit(sessionmaker)
     async with locked(sessionmaker, shop):
         first = asyncio.create_task(group_commit.post(pay(buyers[0], shop, "first")))
-        await until_somebody_waits_for_a_lock(sessionmaker)
+        await until_a_lock_is_awaited(sessionmaker)
         rest = [asyncio.create_task(group_commit.post(pay(buyer, shop, "k"))) for buyer in buyers[1:]]
         await asyncio.sleep(0)  # let them queue up behind the first
     outcomes = await asyncio.gather(first, *rest)
@@ -100,7 +92,7 @@ async def test_a_lost_connection_is_retried_and_moves_money_once(
     group_commit = GroupCommit(sessionmaker)
     async with locked(sessionmaker, shop):
         payment = asyncio.create_task(group_commit.post(pay(buyer, shop, "k")))
-        await until_somebody_waits_for_a_lock(sessionmaker)
+        await until_a_lock_is_awaited(sessionmaker)
         async with sessionmaker() as session:
             await session.execute(
                 text("""
@@ -125,7 +117,7 @@ async def test_a_database_that_stays_unreachable_answers_ledger_busy(
     async with locked(sessionmaker, shop):
         with pytest.raises(LedgerBusy):
             await group_commit.post(pay(buyer, shop, "k"))
-    monkeypatch.setattr(group_commit_module, "TIMEOUT_SECONDS", 10)
+    monkeypatch.setattr(group_commit_module, "TIMEOUT_SECONDS", deadline())
     assert isinstance(await group_commit.post(pay(buyer, shop, "k")), Posted | Replayed)
     await group_commit.close()
     with pytest.raises(LedgerBusy):
@@ -167,7 +159,7 @@ async def test_a_caller_who_left_does_not_hold_up_the_lane(sessionmaker: Session
     group_commit = GroupCommit(sessionmaker, lanes=1)
     async with locked(sessionmaker, shop):
         first = asyncio.create_task(group_commit.post(pay(buyer, shop, "first")))
-        await until_somebody_waits_for_a_lock(sessionmaker)
+        await until_a_lock_is_awaited(sessionmaker)
         left = asyncio.create_task(group_commit.post(pay(buyer, shop, "left")))
         await asyncio.sleep(0)
         left.cancel()

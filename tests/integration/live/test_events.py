@@ -21,6 +21,7 @@ from shared.on_ramps.settlement import settle
 from tests.integration.live.conftest import Served
 from tests.support.apps import PIN, Signed, problem
 from tests.support.bank_notices import create_on_ramp
+from tests.support.deadlines import deadline
 from tests.support.events import Listening, listening_to
 
 WITHDRAWAL: dict[str, Any] = {
@@ -77,35 +78,43 @@ async def test_a_shop_sees_a_payment_arrive(shops: Served, asha: Signed, shop: S
         await page.until("balance", balance=20000)
 
 
-async def test_with_redis_an_event_comes_at_once(people: Served, asha: Signed, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def only_redis_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is found by looking in Postgres; a wake-up by Redis is waited for, however slow the machine."""
     monkeypatch.setattr(hub, "WATCH_SECONDS", 3600.0)
+    monkeypatch.setattr(hub, "SUBSCRIBE_SECONDS", deadline())
+
+
+@pytest.mark.usefixtures("only_redis_tells")
+async def test_with_redis_an_event_needs_no_look_in_postgres(people: Served, asha: Signed) -> None:
     async with listening_to(people.url, asha.token) as page:
         await page.until("balance")
-        await asyncio.sleep(1.2)  # a look at Postgres that began earlier is over
-        begun = time.monotonic()
         await asha.post("/withdrawals", **WITHDRAWAL, pin=PIN)
         await page.until("withdrawal", status="queued")
-        assert time.monotonic() - begun < 1
 
 
-async def test_without_redis_an_event_comes_within_two_seconds(
+def test_postgres_is_looked_at_every_second() -> None:
+    assert hub.WATCH_SECONDS <= 1
+
+
+async def test_without_redis_an_event_comes_by_a_look_in_postgres(
     people_without_redis: Served, asha: Signed, ravi: Signed
 ) -> None:
     async with listening_to(people_without_redis.url, ravi.token) as page:
         await page.until("balance")
         await asha.send(ravi.wallet_id, 500)
-        await page.until("transaction", seconds=2.5, amount=500)
+        await page.until("transaction", amount=500)
 
 
 @pytest.mark.parametrize(("event", "status"), [("success", "success"), ("failure", "failure")])
-async def test_what_the_webhook_settles_comes_within_two_seconds(
+async def test_what_the_webhook_settles_comes(
     people: Served, asha: Signed, sessionmaker: SessionMaker, event: Literal["success", "failure"], status: str
 ) -> None:
     on_ramp_id = await new_on_ramp(sessionmaker, asha)
     async with listening_to(people.url, asha.token) as page:
         await page.until("onramp", id=str(on_ramp_id), status="pending")
         await settle_as_the_webhook_does(sessionmaker, on_ramp_id, event)
-        heard = await page.until("onramp", seconds=2.5, id=str(on_ramp_id), status=status)
+        heard = await page.until("onramp", id=str(on_ramp_id), status=status)
         assert heard.data == (await asha.get(f"/on-ramps/{on_ramp_id}")).json()
 
 
@@ -196,7 +205,8 @@ async def test_a_stream_ends_when_its_session_is_revoked(people: Served, asha: S
         await page.until("balance")
         await ravi.post("/auth/logout", key=None)
         await asha.send(ravi.wallet_id, 500)
-        assert await page.next() is None
+        while (heard := await page.next()) is not None:
+            assert heard.name == "comment"
 
 
 async def test_comments_keep_an_idle_stream_alive(
@@ -206,7 +216,7 @@ async def test_comments_keep_an_idle_stream_alive(
     async with listening_to(people.url, asha.token) as page:
         await page.until("balance")
         for _ in range(3):
-            heard = await page.next(1)
+            heard = await page.next()
             assert heard is not None
             assert heard.data == ": still here"
 
@@ -215,9 +225,9 @@ async def test_an_open_stream_holds_no_database_connection(people: Served, asha:
     engine: AsyncEngine = people.app.state.resources.engine
     async with listening_to(people.url, asha.token) as page:
         await page.until("balance")
-        deadline = time.monotonic() + 5
+        ends_at = time.monotonic() + deadline()
         while engine.pool.checkedout():  # type: ignore[attr-defined]  # a queue pool's
-            assert time.monotonic() < deadline
+            assert time.monotonic() < ends_at
             await asyncio.sleep(0.01)
 
 
@@ -237,9 +247,9 @@ async def test_the_streams_of_one_owner_are_limited(
 
 
 async def until_nobody_listens(served: Served) -> None:
-    deadline = time.monotonic() + 5
+    ends_at = time.monotonic() + deadline()
     while served.app.state.hub.count:
-        assert time.monotonic() < deadline, "a stream that was left is still open"
+        assert time.monotonic() < ends_at, "a stream that was left is still open"
         await asyncio.sleep(0.02)
 
 

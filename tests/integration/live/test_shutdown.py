@@ -1,4 +1,4 @@
-"""A server that stops does not wait for open streams."""
+"""A server that is told to stop ends the event streams of open pages instead of waiting for them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ import httpx
 import pytest
 
 from tests.support.apps import PASSWORD, PIN
+from tests.support.deadlines import deadline
 from tests.support.events import listening_to
 from tests.support.serving import listening
 
 CHECKOUT = Path(__file__).parents[3]
-GRACE_SECONDS = 10
+GRACE_SECONDS = 3600
+"""For what is under way when the server is told to stop: much longer than a test waits."""
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -42,12 +44,10 @@ async def test_open_streams_end_at_once_when_the_server_stops(
         token = await _sign_up(f"http://127.0.0.1:{port}")
         async with listening_to(f"http://127.0.0.1:{port}", token) as page:
             await page.until("balance")
-            begun = time.monotonic()
             process.send_signal(number)
-            while await page.next(GRACE_SECONDS) is not None:
+            while await page.next() is not None:
                 pass
-            await asyncio.wait_for(process.wait(), GRACE_SECONDS)
-            assert time.monotonic() - begun < GRACE_SECONDS / 2
+            await asyncio.wait_for(process.wait(), deadline())
     finally:
         if process.returncode is None:
             process.kill()
@@ -55,14 +55,14 @@ async def test_open_streams_end_at_once_when_the_server_stops(
 
 
 async def _sign_up(url: str) -> str:
-    deadline = time.monotonic() + 20
+    ends_at = time.monotonic() + deadline(60)
     body = {"email": f"shop{time.time_ns()}@example.com", "password": PASSWORD, "pin": PIN, "business_name": "Chai"}
     async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
         while True:
             try:
                 answer = await client.post("/api/v1/auth/register", json=body)
             except httpx.TransportError:
-                assert time.monotonic() < deadline, "the server did not start"
+                assert time.monotonic() < ends_at, "the server did not start"
                 await asyncio.sleep(0.1)
             else:
                 assert answer.status_code == httpx.codes.CREATED, answer.text

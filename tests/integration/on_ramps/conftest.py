@@ -14,6 +14,7 @@ from shared.banks.client import BankClient, clients_for
 from shared.config import OnRampSettings, OnRampTimings
 from tests.support.bank_notices import SECRETS
 from tests.support.bank_settings import BANK_API_KEY, endpoints, simulator_values
+from tests.support.deadlines import deadline
 from tests.support.serving import listening, serving
 
 
@@ -33,7 +34,7 @@ def bank_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 async def clients(bank_url: str) -> AsyncIterator[dict[str, BankClient]]:
     """Our clients of every bank, which are well at the beginning of each test."""
-    found = clients_for(endpoints(bank_url), timeout_seconds=1)
+    found = clients_for(endpoints(bank_url), timeout_seconds=deadline())
     yield found
     for code, client in found.items():
         await put_faults(bank_url, code, {})
@@ -42,8 +43,9 @@ async def clients(bank_url: str) -> AsyncIterator[dict[str, BankClient]]:
 
 @pytest.fixture
 def settings() -> OnRampSettings:
-    """The usual timings, but for a bank that gets one second to answer."""
-    return OnRampSettings(on_ramps=OnRampTimings(bank_timeout_seconds=1), user_app_url="https://batua.example/")
+    """The usual timings, except that a bank has to answer sooner."""
+    timings = OnRampTimings(bank_timeout_seconds=deadline(1))
+    return OnRampSettings(on_ramps=timings, user_app_url="https://batua.example/")
 
 
 async def put_faults(bank_url: str, bank: str, faults: dict[str, object]) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -32,8 +33,10 @@ from shared.on_ramps.errors import OnRampNotFound, TooManyOnRamps, UnknownBank
 from shared.on_ramps.settlement import settle
 from shared.on_ramps.views import OnRampView
 from tests.support.bank_notices import create_on_ramp, payment_notice
+from tests.support.deadlines import ENOUGH_SECONDS, deadline
 from tests.support.factories import create_user
 from tests.support.idempotency import NoGuard
+from tests.support.waiting import eventually_async
 
 Clients = dict[str, BankClient]
 Misbehave = Callable[..., Awaitable[None]]
@@ -71,6 +74,35 @@ def start(sessionmaker: SessionMaker, clients: Clients, settings: OnRampSettings
         )
 
     return start
+
+
+def a_session(token: str | None = None) -> bytes:
+    """What a bank answers that opened a session."""
+    return json.dumps({"token": token or new_token(), "url": "https://bank.example/x"}).encode()
+
+
+@asynccontextmanager
+async def a_bank_that_waits(
+    goes_on: asyncio.Event, *, session: bytes | None = None, timeout_seconds: float = ENOUGH_SECONDS
+) -> AsyncIterator[Clients]:
+    """A bank that does nothing until `goes_on` is set: it then answers with the session, or hangs up without one."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.CancelledError):
+            await reader.readuntil(b"\r\n\r\n")
+            await goes_on.wait()
+            if session is not None:
+                head = b"HTTP/1.1 201 Created\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+                writer.write(head % len(session) + session)
+        writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    bank = BankEndpoint(code="hdfc", name="HDFC", url=url, api_key=SecretStr("k"))
+    client = BankClient(bank, deadline(timeout_seconds))
+    yield {"hdfc": client}
+    await client.aclose()
+    server.close()
 
 
 async def test_the_answer_sends_the_person_to_the_banks_page(
@@ -123,15 +155,16 @@ async def test_a_bank_we_do_not_know_leaves_no_trace(sessionmaker: SessionMaker,
     assert await rows_of(sessionmaker, wallet) == []
 
 
-@pytest.mark.parametrize("faults", [{"down": True}, {"latency_ms": 1500}])
+@pytest.mark.parametrize("is_down", [True, False], ids=["down", "too slow"])
 async def test_a_bank_that_gives_no_session_fails_the_row_and_frees_the_key(
-    sessionmaker: SessionMaker, misbehave: Misbehave, start: Any, faults: dict[str, Any]
+    sessionmaker: SessionMaker, misbehave: Misbehave, start: Any, is_down: bool
 ) -> None:
     wallet = await a_wallet(sessionmaker)
     request = keyed(wallet)
-    await misbehave("hdfc", **faults)
-    with pytest.raises(BankUnavailable):
-        await start(request)
+    await misbehave("hdfc", down=is_down)
+    async with a_bank_that_waits(asyncio.Event(), timeout_seconds=1) as too_slow:
+        with pytest.raises(BankUnavailable):
+            await start(request, through=None if is_down else too_slow)
     (row,) = await rows_of(sessionmaker, wallet)
     assert (row.status, row.failure_reason, row.next_enquiry_at) == ("failure", "bank_unavailable", None)
     await misbehave("hdfc")
@@ -143,7 +176,9 @@ async def test_a_wrong_key_at_the_bank_is_the_banks_unavailability(
     sessionmaker: SessionMaker, bank_url: str, start: Any
 ) -> None:
     wallet = await a_wallet(sessionmaker)
-    client = BankClient(BankEndpoint(code="hdfc", name="HDFC", url=f"{bank_url}/hdfc", api_key=SecretStr("wrong")), 1)
+    client = BankClient(
+        BankEndpoint(code="hdfc", name="HDFC", url=f"{bank_url}/hdfc", api_key=SecretStr("wrong")), deadline()
+    )
     with pytest.raises(BankUnavailable) as unavailable:
         await start(keyed(wallet), through={"hdfc": client})
     await client.aclose()
@@ -189,7 +224,7 @@ async def test_two_attempts_at_one_request_end_with_one_session(
     """The first was only slow, the key was taken for abandoned: both get the same session, by its reference."""
     wallet = await a_wallet(sessionmaker)
     request = keyed(wallet)
-    await misbehave("hdfc", latency_ms=400)
+    await misbehave("hdfc", latency_ms=round(deadline(0.8) * 1000))
     slow = asyncio.create_task(start(request))
     await until_row(sessionmaker, wallet)
     async with sessionmaker.begin() as session:
@@ -204,30 +239,25 @@ async def test_two_attempts_at_one_request_end_with_one_session(
 
 
 async def until_row(sessionmaker: SessionMaker, wallet: Account) -> OnRamp:
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        rows = await rows_of(sessionmaker, wallet)
-        if rows:
-            return rows[0]
-        await asyncio.sleep(0.01)
-    raise AssertionError("no row came")
+    return (await eventually_async(lambda: rows_of(sessionmaker, wallet), "the on-ramp is written"))[0]
 
 
-@pytest.mark.parametrize("faults", [{"latency_ms": 300}, {"latency_ms": 1500}])
+@pytest.mark.parametrize("answers", [True, False])
 async def test_an_on_ramp_is_brought_to_an_end_when_its_caller_leaves(
-    sessionmaker: SessionMaker, misbehave: Misbehave, start: Any, faults: dict[str, Any]
+    sessionmaker: SessionMaker, start: Any, answers: bool
 ) -> None:
     wallet = await a_wallet(sessionmaker)
     request = keyed(wallet)
-    await misbehave("hdfc", **faults)
-    work = asyncio.create_task(start(request))
-    row = await until_row(sessionmaker, wallet)
-    work.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await work
+    goes_on = asyncio.Event()
+    async with a_bank_that_waits(goes_on, session=a_session() if answers else None) as bank:
+        work = asyncio.create_task(start(request, through=bank))
+        await until_row(sessionmaker, wallet)
+        work.cancel()
+        goes_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await work
     (row,) = await rows_of(sessionmaker, wallet)
-    await misbehave("hdfc")
-    if faults["latency_ms"] < 1000:
+    if answers:
         assert row.token is not None
         assert (await start(request)).is_replayed
     else:
@@ -236,33 +266,37 @@ async def test_an_on_ramp_is_brought_to_an_end_when_its_caller_leaves(
 
 
 async def test_a_row_that_failed_during_the_call_is_not_offered_but_its_token_is_kept(
-    sessionmaker: SessionMaker, misbehave: Misbehave, start: Any
+    sessionmaker: SessionMaker, start: Any
 ) -> None:
     wallet = await a_wallet(sessionmaker)
-    await misbehave("hdfc", latency_ms=400)
-    work = asyncio.create_task(start(keyed(wallet)))
-    row = await until_row(sessionmaker, wallet)
-    async with sessionmaker.begin() as session:
-        given_up = await session.get_one(OnRamp, row.id)
-        given_up.status, given_up.settled_at = OnRampStatus.FAILURE, clock.now()
-    with pytest.raises(BankUnavailable):
-        await work
+    goes_on = asyncio.Event()
+    async with a_bank_that_waits(goes_on, session=a_session()) as bank:
+        work = asyncio.create_task(start(keyed(wallet), through=bank))
+        row = await until_row(sessionmaker, wallet)
+        async with sessionmaker.begin() as session:
+            given_up = await session.get_one(OnRamp, row.id)
+            given_up.status, given_up.settled_at = OnRampStatus.FAILURE, clock.now()
+        goes_on.set()
+        with pytest.raises(BankUnavailable):
+            await work
     (row,) = await rows_of(sessionmaker, wallet)
     assert row.status == "failure"
     assert row.token is not None
 
 
 async def test_an_attempt_that_fails_after_another_got_the_session_answers_with_it(
-    sessionmaker: SessionMaker, misbehave: Misbehave, start: Any
+    sessionmaker: SessionMaker, start: Any
 ) -> None:
     wallet = await a_wallet(sessionmaker)
-    await misbehave("hdfc", latency_ms=1500)
-    work = asyncio.create_task(start(keyed(wallet)))
-    row = await until_row(sessionmaker, wallet)
-    async with sessionmaker.begin() as session:
-        opened = await session.get_one(OnRamp, row.id)
-        opened.token, opened.redirect_url = new_token(), "https://bank.example/other"
-    assert (await work).body["redirect_url"] == "https://bank.example/other"
+    goes_on = asyncio.Event()
+    async with a_bank_that_waits(goes_on) as bank:
+        work = asyncio.create_task(start(keyed(wallet), through=bank))
+        row = await until_row(sessionmaker, wallet)
+        async with sessionmaker.begin() as session:
+            opened = await session.get_one(OnRamp, row.id)
+            opened.token, opened.redirect_url = new_token(), "https://bank.example/other"
+        goes_on.set()
+        assert (await work).body["redirect_url"] == "https://bank.example/other"
 
 
 async def test_a_token_the_bank_gave_before_is_no_session(sessionmaker: SessionMaker, start: Any) -> None:
@@ -270,21 +304,11 @@ async def test_a_token_the_bank_gave_before_is_no_session(sessionmaker: SessionM
     wallet = await a_wallet(sessionmaker)
     first = await start(keyed(wallet))
     (row,) = await rows_of(sessionmaker, wallet)
-
-    async def again(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        body = b'{"token": "%s", "url": "https://bank.example/x"}' % (row.token or "").encode()
-        writer.write(b"HTTP/1.1 201 Created\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(again, "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    client = BankClient(BankEndpoint(code="hdfc", name="HDFC", url=url, api_key=SecretStr("k")), 1)
-    with pytest.raises(BankUnavailable):
-        await start(keyed(wallet), through={"hdfc": client})
-    await client.aclose()
-    server.close()
+    at_once = asyncio.Event()
+    at_once.set()
+    async with a_bank_that_waits(at_once, session=a_session(row.token)) as again:
+        with pytest.raises(BankUnavailable):
+            await start(keyed(wallet), through=again)
     rows = await rows_of(sessionmaker, wallet)
     assert [(each.status, each.token) for each in rows] == [("pending", row.token), ("failure", None)]
     assert first.body["id"] == str(rows[0].id)

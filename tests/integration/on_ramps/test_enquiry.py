@@ -26,6 +26,7 @@ from shared.on_ramps import rows
 from shared.on_ramps.enquiry import GIVE_UP_AFTER, enquire_due
 from shared.on_ramps.settlement import settle
 from tests.support.bank_notices import create_on_ramp, payment_notice
+from tests.support.deadlines import deadline
 from tests.support.factories import create_user
 
 Clients = dict[str, BankClient]
@@ -190,7 +191,7 @@ async def test_a_row_that_another_worker_has_locked_delays_no_other(fresh_sessio
         busy, free = [await create_on_ramp(session, wallet) for _ in range(2)]
     async with fresh_sessionmaker() as other_worker:
         await other_worker.get_one(OnRamp, busy.id, with_for_update=True)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(deadline()):
             assert await ask() == 1
     assert (await now_of(fresh_sessionmaker, free))[0].status == "failure"
     assert (await now_of(fresh_sessionmaker, busy))[0].status == "pending"
@@ -221,7 +222,7 @@ async def a_bank_that(act: Callable[[], Awaitable[None]], answer: bytes = b"") -
 
     server = await asyncio.start_server(handle, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    client = BankClient(BankEndpoint(code="hdfc", name="HDFC", url=url, api_key=SecretStr("k")), 2)
+    client = BankClient(BankEndpoint(code="hdfc", name="HDFC", url=url, api_key=SecretStr("k")), deadline())
     return server, {"hdfc": client}
 
 
@@ -257,7 +258,7 @@ async def test_one_that_cannot_be_recorded_does_not_stop_the_others(
 
     @event.listens_for(engine.sync_engine, "begin")
     def wait_little(connection: Any) -> None:
-        connection.exec_driver_sql("SET LOCAL lock_timeout = '200ms'")
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{deadline(0.2)}s'")
 
     # Leased by this run, then locked by another worker before the run writes.
     async with fresh_sessionmaker.begin() as session:

@@ -25,6 +25,7 @@ from shared.models import OutboxMessage, Owner
 from shared.outbox import delivery
 from shared.outbox.delivery import backoff_seconds, deliver_due
 from shared.outbox.messages import Message, write
+from tests.support.deadlines import deadline
 from tests.support.factories import create_merchant, create_user
 
 
@@ -49,8 +50,8 @@ class Mailbox:
         self.received.append(mail)
         return self.data_answers.pop(0) if self.data_answers else "250 OK"
 
-    def settings(self, *, timeout_seconds: float = 5.0) -> MailSettings:
-        return MailSettings(smtp_host="127.0.0.1", smtp_port=self.port, smtp_timeout_seconds=timeout_seconds)
+    def settings(self, *, timeout_seconds: float = 20) -> MailSettings:
+        return MailSettings(smtp_host="127.0.0.1", smtp_port=self.port, smtp_timeout_seconds=deadline(timeout_seconds))
 
 
 @asynccontextmanager
@@ -147,7 +148,7 @@ async def test_a_delivery_that_dies_before_its_commit_sends_a_copy_with_the_same
         task = asyncio.create_task(_swallowing(deliver_due(fresh_sessionmaker, mailbox.settings())))
         assert await task == "died"
     assert await deliver_due(fresh_sessionmaker, mailbox.settings()) == 0  # the lease still stands
-    assert await deliver_at(fresh_sessionmaker, mailbox.settings(), later(60)) == 1
+    assert await deliver_at(fresh_sessionmaker, mailbox.settings(), later(3600)) == 1
     first, copy = mailbox.received
     assert first["Message-ID"] == copy["Message-ID"]
 
@@ -229,8 +230,8 @@ async def test_a_server_that_hangs_ends_the_batch_within_its_time(fresh_sessionm
             return "250 OK"
 
     await put_in(fresh_sessionmaker, 3)
-    async with listening(Hanging()) as box, asyncio.timeout(5):
-        assert await deliver_due(fresh_sessionmaker, box.settings(timeout_seconds=0.3)) == 0
+    async with listening(Hanging()) as box, asyncio.timeout(deadline()):
+        assert await deliver_due(fresh_sessionmaker, box.settings(timeout_seconds=1)) == 0
         release.set()
     assert sorted(row.attempts for row in await rows(fresh_sessionmaker)) == [0, 0, 1]
 

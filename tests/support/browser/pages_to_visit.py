@@ -10,6 +10,7 @@ from infra.local.secrets import read_secrets
 from infra.local.stack import Stack
 from tests.support.browser.steps import pay
 from tests.support.browser.visits import App
+from tests.support.deadlines import deadline
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ class Scene:
             lambda: str(self.asha.get(f"/on-ramps/{on_ramp_id}")["status"]),
             lambda status: status != "pending",
             "the bank's notice arrives",
-            seconds=15,
+            seconds=deadline(),
         )
 
     def _withdrawal(self) -> str:

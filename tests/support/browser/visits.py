@@ -22,9 +22,7 @@ from playwright.sync_api import (
 
 from infra.demo.actors import Holder
 from infra.local.stack import Stack
-
-SECONDS = 20.0
-"""How long anything that is awaited on a page may take."""
+from tests.support.deadlines import deadline
 
 Screen = ViewportSize
 PHONE = Screen(width=390, height=844)
@@ -37,7 +35,7 @@ _GIVEN_UP = "net::ERR_ABORTED"
 """Leaving a page ends what it was still loading or listening to."""
 _REFUSED_PAGE = "Failed to load resource: the server responded with a status of 4"
 
-expect.set_options(timeout=SECONDS * 1000)
+expect.set_options(timeout=deadline() * 1000)
 
 
 @dataclass
@@ -114,7 +112,7 @@ class Visits:
             locale="en-IN",
             timezone_id="Asia/Kolkata",
         )
-        context.set_default_timeout(SECONDS * 1000)
+        context.set_default_timeout(deadline() * 1000)
         if by is not None:
             context.add_cookies([{"name": "session", "value": by.token, "url": self._stack.url(app)}])
         self._contexts.append(context)
@@ -135,7 +133,7 @@ class Visits:
         for number, page in enumerate(pages, start=1):
             file = directory / f"{name}-{number}"
             try:
-                page.screenshot(path=f"{file}.png", full_page=True, timeout=5000)
+                page.screenshot(path=f"{file}.png", full_page=True, timeout=deadline() * 1000)
                 Path(f"{file}.html").write_text(page.content(), encoding="utf-8")
             except Error as error:
                 kept.append(f"{page.url}: could not be kept: {error}")

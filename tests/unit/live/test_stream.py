@@ -10,6 +10,7 @@ from starlette.types import Message
 
 from shared.live import stream
 from shared.live.stream import EventStream
+from tests.support.deadlines import deadline
 
 
 async def endless() -> AsyncIterator[bytes]:
@@ -40,7 +41,7 @@ async def test_a_client_that_does_not_read_is_disconnected(monkeypatch: pytest.M
         if message["type"] == "http.response.body":
             await asyncio.Event().wait()
 
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(deadline()):
         await EventStream(endless(), closing)({}, never, stuck)
     assert closing.times == 1
 
@@ -54,7 +55,7 @@ async def test_a_client_that_leaves_ends_its_stream() -> None:
     async def send(_: Message) -> None:
         await asyncio.sleep(0)
 
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(deadline()):
         await EventStream(endless(), closing)({}, left, send)
     assert closing.times == 1
 

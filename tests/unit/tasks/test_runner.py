@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from shared.tasks.runner import Runner
+from tests.support.deadlines import deadline
 
 
 class Opened:
@@ -35,7 +36,7 @@ async def test_every_thread_shares_one_loop_and_one_set_of_resources() -> None:
         return asyncio.get_running_loop() is resources
 
     def run() -> bool:
-        return runner.run(where, timeout_seconds=5)
+        return runner.run(where, timeout_seconds=deadline())
 
     with ThreadPoolExecutor(8) as threads:
         same = await asyncio.gather(*(asyncio.get_running_loop().run_in_executor(threads, run) for _ in range(20)))
@@ -53,13 +54,13 @@ def test_nothing_is_opened_before_it_is_needed_and_closing_nothing_is_fine() -> 
 def test_a_run_ends_in_time_and_the_error_is_the_callers() -> None:
     runner = Runner(Opened().open)
     with pytest.raises(TimeoutError):
-        runner.run(lambda _: asyncio.sleep(60), timeout_seconds=0.01)
+        runner.run(lambda _: asyncio.Event().wait(), timeout_seconds=0.01)
 
     async def fail(_: object) -> None:
         raise ValueError("mine")
 
     with pytest.raises(ValueError, match="mine"):
-        runner.run(fail, timeout_seconds=5)
+        runner.run(fail, timeout_seconds=deadline())
     runner.close()
 
 
@@ -69,19 +70,19 @@ def test_closing_cancels_what_runs_and_tells_its_caller() -> None:
 
     async def work(_: object) -> None:
         started.set()
-        await asyncio.sleep(60)
+        await asyncio.Event().wait()
 
     def run() -> None:
         try:
-            runner.run(work, timeout_seconds=60)
+            runner.run(work, timeout_seconds=deadline(60))
         except TimeoutError as error:
             outcome.append(str(error))
 
     thread = threading.Thread(target=run)
     thread.start()
-    assert started.wait(5)
+    assert started.wait(deadline())
     runner.close()
-    thread.join(5)
+    thread.join(deadline())
     assert outcome == ["the worker is stopping"]
 
 
@@ -100,6 +101,6 @@ def test_a_failed_start_is_tried_again() -> None:
 
     runner = Runner(open_at_the_second_try)
     with pytest.raises(ConnectionError):
-        runner.run(what, timeout_seconds=5)
-    assert runner.run(what, timeout_seconds=5) == 2
+        runner.run(what, timeout_seconds=deadline())
+    assert runner.run(what, timeout_seconds=deadline()) == 2
     runner.close()

@@ -10,6 +10,7 @@ from infra.local.environment import (
     owns_redis,
     process_environment,
 )
+from infra.local.errors import BadReadySeconds
 from infra.local.layout import PROCESSES, Layout
 from infra.local.stack import Stack
 
@@ -124,3 +125,10 @@ def test_a_stack_of_the_command_line_takes_the_callers_settings_over_its_own_def
     assert settings["BATUA_WITHDRAWALS__SWEEP_SECONDS"] == "7"
     assert settings["BATUA_WITHDRAWALS__LEASE_SECONDS"] == "6"
     assert settings["BATUA_HOME"] == str(Path(tmp_path))
+
+
+@pytest.mark.parametrize("seconds", ["soon", "0", "-1", "inf", "nan"])
+def test_a_bad_time_to_be_ready_is_one_clear_sentence(tmp_path: Path, seconds: str) -> None:
+    with pytest.raises(BadReadySeconds) as refused:
+        Stack(tmp_path, 11000, {"BATUA_READY_SECONDS": seconds})
+    assert str(refused.value) == f"BATUA_READY_SECONDS must be a number of seconds above 0, not {seconds!r}"
