@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import os
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -18,6 +19,7 @@ import asyncpg
 import hypothesis
 import pytest
 import pytest_timeout
+from httpx._config import DEFAULT_TIMEOUT_CONFIG
 from redis.asyncio import Redis
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -56,17 +58,32 @@ def pytest_timeout_set_timer(item: pytest.Item, settings: pytest_timeout.Setting
 def pytest_configure(config: pytest.Config) -> None:
     """Measure the machine, and start the servers before the workers are, unless only pure tests were asked for."""
     is_worker = hasattr(config, "workerinput")
+    _listen_to_interrupts()
+    _let_http_wait()
     if not is_worker:
         os.environ[SLOWNESS] = f"{fmean(measure() for _ in range(5)):.2f}"
     only_pure = all("tests/unit" in argument for argument in config.args)
     if is_worker or only_pure or POSTGRES in os.environ:
         return
-    stack = Stack(Path(tempfile.mkdtemp(prefix="batua-tests-")), free_port_base())
+    settings = {"BATUA_READY_SECONDS": f"{deadline(60):.0f}"}
+    stack = Stack(Path(tempfile.mkdtemp(prefix="batua-tests-")), free_port_base(), settings)
     stack.start({"postgres", "redis"})
     config.stash[_servers] = stack
     os.environ[POSTGRES] = stack.database_url("postgres", "postgres")
     asyncio.run(_keep_off_the_disk())
     os.environ[REDIS] = stack.environment()["BATUA_REDIS_URL"]
+
+
+def _listen_to_interrupts() -> None:
+    """A shell lets what it runs in the background ignore SIGINT. Processes that tests interrupt would inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _let_http_wait() -> None:
+    """Requests of httpx that name no timeout wait as long as this machine needs, instead of for five seconds."""
+    for part in ("connect", "read", "write", "pool"):
+        setattr(DEFAULT_TIMEOUT_CONFIG, part, deadline())
 
 
 async def _keep_off_the_disk() -> None:
@@ -190,7 +207,7 @@ async def empty_database_url(worker_id: str) -> AsyncIterator[str]:
 async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
     """An engine on the worker's database, with room for a race."""
     engine = create_engine(
-        DatabaseSettings(database_url=database_url, database_pool_size=20, database_pool_timeout_seconds=30),
+        DatabaseSettings(database_url=database_url, database_pool_size=20, database_pool_timeout_seconds=deadline(30)),
         application_name="tests",
     )
     yield engine

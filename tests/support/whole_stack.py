@@ -12,22 +12,34 @@ from pathlib import Path
 
 import pytest
 
+from infra.demo import actors
 from infra.demo.actors import Holder, SimulatedBank
 from infra.local.secrets import read_secrets
 from infra.local.stack import Stack
+from tests.support.deadlines import deadline
 
 CHECKOUT = Path(__file__).parents[2]
+actors.TIMEOUT_SECONDS = deadline(actors.TIMEOUT_SECONDS)
+SLOW = {
+    "BATUA_READY_SECONDS": f"{deadline(60):.0f}",
+    "BATUA_DATABASE_POOL_TIMEOUT_SECONDS": f"{deadline(5):.2f}",
+    "BATUA_DATABASE_STATEMENT_TIMEOUT_SECONDS": f"{deadline(15):.2f}",
+    "BATUA_DATABASE_LOCK_TIMEOUT_SECONDS": f"{deadline(10):.2f}",
+    "BATUA_ON_RAMPS__BANK_TIMEOUT_SECONDS": f"{deadline(5):.2f}",
+    "BATUA_REDIS_TIMEOUT_SECONDS": f"{deadline(0.5):.2f}",
+}
+"""The services wait as long for each other as this machine needs."""
 FAST = {
     "BATUA_BCRYPT_ROUNDS": "4",
     "BATUA_RATE_LIMITS__ENABLED": "false",
     "BATUA_WELCOME_BALANCE_PAISE": str(1000_00),
-    "BATUA_WITHDRAWALS__BANK_TIMEOUT_SECONDS": "0.7",
-    "BATUA_WITHDRAWALS__LEASE_SECONDS": "2",
+    "BATUA_WITHDRAWALS__BANK_TIMEOUT_SECONDS": f"{deadline(1):.2f}",
+    "BATUA_WITHDRAWALS__LEASE_SECONDS": f"{deadline(3):.2f}",
     "BATUA_WITHDRAWALS__RETRY_BASE_SECONDS": "0.1",
     "BATUA_WITHDRAWALS__RETRY_CAP_SECONDS": "1",
-    "BATUA_WITHDRAWALS__NOT_FOUND_GRACE_SECONDS": "1.5",
+    "BATUA_WITHDRAWALS__NOT_FOUND_GRACE_SECONDS": f"{deadline(1.5):.2f}",
     "BATUA_WITHDRAWALS__SWEEP_SECONDS": "0.5",
-}
+} | SLOW
 
 
 @pytest.fixture
@@ -76,7 +88,13 @@ def prove(stack: Stack) -> Callable[[], None]:
     def run() -> None:
         command = [sys.executable, "-m", "infra.cli.main", "prove"]
         proof = subprocess.run(
-            command, cwd=CHECKOUT, env=stack.environment(), capture_output=True, text=True, timeout=60, check=False
+            command,
+            cwd=CHECKOUT,
+            env=stack.environment(),
+            capture_output=True,
+            text=True,
+            timeout=deadline(60),
+            check=False,
         )
         assert proof.returncode == 0, proof.stdout + proof.stderr
 

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import pytest
 from sqlalchemy import select, update
 
 from shared import clock
@@ -23,19 +24,29 @@ from shared.models import Transfer as TransferRow
 from shared.withdrawals import commands
 from shared.withdrawals.engine import Engine
 from shared.withdrawals.notices import PayoutOutcome, apply_payout_notice
+from tests.support.deadlines import ENOUGH_SECONDS, deadline
 from tests.support.factories import create_user
 from tests.support.idempotency import NoGuard
 from tests.support.simulated_bank import BankClient as BankConsole
 
 ACCOUNT_NUMBER = "50100123451234"
-FAST = WithdrawalTimings(
-    bank_timeout_seconds=0.3,
-    lease_seconds=1.0,
+PATIENT = WithdrawalTimings(
+    bank_timeout_seconds=deadline(10),
+    lease_seconds=deadline(40),
     retry_base_seconds=0.02,
     retry_cap_seconds=0.2,
-    not_found_grace_seconds=0.35,
     sweep_seconds=0.05,
 )
+"""The engine never gives up on a bank that works, however slow the machine; retries come at once."""
+HASTY = PATIENT.model_copy(
+    update={
+        "bank_timeout_seconds": deadline(0.5),
+        "lease_seconds": deadline(2),
+        "not_found_grace_seconds": deadline(0.6),
+    }
+)
+hasty = pytest.mark.parametrize("timings", [HASTY], ids=["hasty"])
+"""For tests in which calls time out, or a payout never arrived: on a busy machine other calls time out, too."""
 
 
 @dataclass
@@ -81,6 +92,10 @@ class World:
         async with self.sessionmaker.begin() as session:
             await session.execute(update(Withdrawal).where(Withdrawal.id == withdrawal_id).values(**values))
 
+    async def let_lease_end(self, withdrawal_id: UUID) -> None:
+        """Put the row where the time of a dead worker's lease leaves it."""
+        await self.change(withdrawal_id, lease_expires_at=past(0.01), next_attempt_at=past(0.01))
+
     async def kinds(self, withdrawal_id: UUID) -> list[str]:
         """The kinds of the timeline's events, in order."""
         statement = select(WithdrawalEvent.kind).where(WithdrawalEvent.withdrawal_id == withdrawal_id)
@@ -119,16 +134,18 @@ class World:
         async with self.sessionmaker.begin() as session:
             return await apply_payout_notice(session, notice)
 
-    async def work_until(self, is_done: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
+    async def work_until(self, is_done: Callable[[], Awaitable[bool]], seconds: float = ENOUGH_SECONDS) -> None:
         """Be the worker: sweep, and advance all owners that are due at the same time, until it is done."""
-        deadline = time.monotonic() + seconds
+        ends_at = time.monotonic() + deadline(seconds)
         while not await is_done():
-            assert time.monotonic() < deadline, f"not within {seconds} s"
+            assert time.monotonic() < ends_at, "not in time"
             due = await self.engine.owners_due(10_000)
             await asyncio.gather(*(self.engine.advance(owner) for owner in due if owner in self.owners))
             await asyncio.sleep(0.005)
 
-    async def work_until_status(self, withdrawal_ids: Sequence[UUID], *statuses: str, seconds: float = 20) -> None:
+    async def work_until_status(
+        self, withdrawal_ids: Sequence[UUID], *statuses: str, seconds: float = ENOUGH_SECONDS
+    ) -> None:
         async def all_there() -> bool:
             rows = [await self.row(withdrawal_id) for withdrawal_id in withdrawal_ids]
             return all(row.status in statuses for row in rows)

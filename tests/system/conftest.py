@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from infra.local.stack import Stack
-from tests.support.whole_stack import FAST, bank, person, prove, shop  # noqa: F401 - fixtures
+from tests.support.whole_stack import FAST, SLOW, bank, person, prove, shop  # noqa: F401 - fixtures
 
 SETTINGS = FAST | {"BATUA_ON_RAMPS__ENQUIRE_AFTER_SECONDS": "5"}
 
@@ -30,6 +30,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory, free_port_base: Callable[[],
 @pytest.fixture(scope="session")
 def battered_stack(tmp_path_factory: pytest.TempPathFactory, free_port_base: Callable[[], int]) -> Iterator[Stack]:
     """A whole stack for those who kill its processes, and for the fuzzer, who sets faults as it comes."""
-    settings = {"BATUA_BCRYPT_ROUNDS": "4", "BATUA_RATE_LIMITS__ENABLED": "false"}
+    settings = SLOW | {"BATUA_BCRYPT_ROUNDS": "4", "BATUA_RATE_LIMITS__ENABLED": "false"}
     with Stack(tmp_path_factory.mktemp("battered"), free_port_base(), settings) as running:
         yield running

@@ -19,6 +19,7 @@ from shared.banks.notices import PaymentNotice
 from shared.banks.signatures import sign
 from shared.banks.table import BANKS
 from shared.ids import new_token
+from tests.support.deadlines import deadline
 from tests.support.waiting import until_far_from_midnight
 
 pytestmark = pytest.mark.xdist_group("system")
@@ -29,7 +30,7 @@ def until_settled(holder: Holder, on_ramp_id: str, *, seconds: float = 20) -> st
         lambda: str(holder.get(f"/on-ramps/{on_ramp_id}")["status"]),
         lambda status: status != "pending",
         "the on-ramp settles",
-        seconds=seconds,
+        seconds=deadline(seconds),
     )
 
 
@@ -64,7 +65,9 @@ def test_twenty_copies_of_a_webhook_credit_once(
     def deliver(number: int) -> httpx.Response:
         name = "msg_same" + new_token() if number % 2 else f"msg_{token}"
         headers = sign(secret, name, clock.now(), body) | {"content-type": "application/json"}
-        return httpx.post(f"{stack.url('bank_webhook')}/webhooks/hdfc", content=body, headers=headers, timeout=20)
+        return httpx.post(
+            f"{stack.url('bank_webhook')}/webhooks/hdfc", content=body, headers=headers, timeout=deadline()
+        )
 
     with ThreadPoolExecutor(20) as copies:
         answers = list(copies.map(deliver, range(20)))
@@ -124,7 +127,7 @@ def test_a_bank_that_cannot_be_reached_is_said_so_and_the_key_is_free(
         lambda: {item["code"]: item["up"] for item in asha.get("/banks")["items"]},
         lambda up: not up["hdfc"],
         "the bank is shown as down",
-        seconds=10,
+        seconds=deadline(),
     )
     assert banks["axis"]
     bank.misbehave()
@@ -139,7 +142,7 @@ def test_mail_is_delivered_for_what_happened(stack: Stack, person: Callable[...,
         files = [path.read_text(encoding="utf-8", errors="replace") for path in stack.layout.mail.glob("*.eml")]
         return [text for text in files if bela.profile["email"] in text]
 
-    mails = wait_for(subjects, lambda found: len(found) >= 2, "a welcome and a receipt", seconds=30)
+    mails = wait_for(subjects, lambda found: len(found) >= 2, "a welcome and a receipt", seconds=deadline(30))
     assert len(mails) == 2
 
 
@@ -177,7 +180,7 @@ def test_services_killed_in_the_middle_of_everything_lose_nothing(
         answers = [phones.submit(pay, number) for number in range(60)]
         for service in ("user_app", "postgres"):
             pid = stack.kill(service)
-            stack.wait_until_back(service, after_pid=pid)
+            stack.wait_until_back(service, after_pid=pid, seconds=deadline(60))
         # Keys that were in flight in the killed process would stay so in Redis for half a minute.
         redis = Redis.from_url(stack.environment()["BATUA_REDIS_URL"])
         redis.flushall()

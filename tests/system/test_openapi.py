@@ -11,6 +11,7 @@ import pytest
 from infra.demo.actors import Holder
 from infra.local.secrets import read_secrets
 from infra.local.stack import Stack
+from tests.support.deadlines import deadline
 
 pytestmark = pytest.mark.xdist_group("own stacks")
 
@@ -44,8 +45,15 @@ def test_the_api_is_what_it_says_it_is(service: str, battered_stack: Stack, tmp_
         *(sys.executable, "-m", "schemathesis.cli", "run", f"{battered_stack.url(service)}/openapi.json"),
         *authorization(battered_stack, service),
         *("--checks", CHECKS, "--phases", "examples,coverage,fuzzing", "--max-examples", "12", "--seed", "20261120"),
-        *("--exclude-path-regex", SKIPPED, "--suppress-health-check", "all", "--request-timeout", "10"),
+        *(
+            "--exclude-path-regex",
+            SKIPPED,
+            "--suppress-health-check",
+            "all",
+            "--request-timeout",
+            f"{deadline(10):.0f}",
+        ),
         *("--no-color", "--warnings", "off", "--continue-on-failure"),
     ]
-    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=180, check=False)
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=deadline(180), check=False)
     assert run.returncode == 0, run.stdout[-20_000:] + run.stderr[-2_000:]

@@ -9,6 +9,7 @@ from redis import Redis
 
 from infra.demo.actors import PIN, Holder, SimulatedBank, wait_for
 from infra.local.stack import Stack
+from tests.support.deadlines import deadline
 
 pytestmark = pytest.mark.xdist_group("system")
 
@@ -37,7 +38,7 @@ def until_paid(holder: Holder, reference: str, seconds: float = 40) -> None:
         lambda: holder.get(f"/withdrawals/{reference}")["status"],
         lambda status: status == "succeeded",
         "the withdrawal is paid",
-        seconds=seconds,
+        seconds=deadline(seconds),
     )
 
 
@@ -70,7 +71,7 @@ def test_everything_goes_on_without_redis_and_withdrawals_catch_up(
         lambda: asha.get(f"/on-ramps/{asked['id']}")["status"],
         lambda status: status == "success",
         "the webhook settles",
-        seconds=20,
+        seconds=deadline(),
     )
     reference = withdraw(asha)
     stack.start_process("redis")

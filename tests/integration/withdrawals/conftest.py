@@ -10,12 +10,13 @@ from sqlalchemy import delete
 
 from services.dummy_bank.settings import BankSimulatorSettings
 from shared.banks.client import BankClient
+from shared.config import WithdrawalTimings
 from shared.db.engine import SessionMaker
 from shared.models import BankCircuit
 from shared.withdrawals.engine import Engine
 from tests.support.bank_settings import endpoints, simulator_values
 from tests.support.simulated_bank import KEYS, WEBHOOK_SECRET, Running, bank_client, run_app
-from tests.support.withdrawal_world import FAST, World
+from tests.support.withdrawal_world import PATIENT, World
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +34,15 @@ def running_bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @pytest.fixture
-async def world(running_bank: Running, sessionmaker: SessionMaker) -> AsyncIterator[World]:
+def timings() -> WithdrawalTimings:
+    """Those of the engine; a test in which calls time out is marked `hasty`."""
+    return PATIENT
+
+
+@pytest.fixture
+async def world(running_bank: Running, sessionmaker: SessionMaker, timings: WithdrawalTimings) -> AsyncIterator[World]:
     clients = {
-        code: BankClient(endpoint, FAST.bank_timeout_seconds)
+        code: BankClient(endpoint, timings.bank_timeout_seconds)
         for code, endpoint in endpoints(running_bank.url, KEYS).items()
     }
     consoles = {code: bank_client(running_bank.url, code) for code in KEYS}
@@ -43,7 +50,7 @@ async def world(running_bank: Running, sessionmaker: SessionMaker) -> AsyncItera
         console.faults()
     async with sessionmaker.begin() as session:
         await session.execute(delete(BankCircuit))
-    yield World(sessionmaker, Engine(sessionmaker, clients, FAST), consoles)
+    yield World(sessionmaker, Engine(sessionmaker, clients, timings), consoles)
     for client in clients.values():
         await client.aclose()
     for console in consoles.values():

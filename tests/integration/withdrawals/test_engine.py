@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -21,7 +21,9 @@ from shared.ids import new_id
 from shared.models import BankCircuit
 from shared.withdrawals.engine import BankCall, Engine
 from shared.withdrawals.facts import InProgress, MayBeDone, NotDone, Paid, PayoutRefused
-from tests.support.withdrawal_world import FAST, World, owner_of, past
+from tests.support.deadlines import deadline
+from tests.support.waiting import eventually, eventually_async
+from tests.support.withdrawal_world import HASTY, PATIENT, World, hasty, owner_of, past
 
 
 async def test_a_withdrawal_is_paid_once_and_captured(world: World) -> None:
@@ -54,10 +56,17 @@ async def test_twenty_clicks_leave_one_after_another(world: World) -> None:
 
 
 async def test_other_people_are_not_held_up(world: World) -> None:
-    world.bank.faults(latency_ms=150)
+    world.bank.faults(hold_at="before_work")
     wallets = [await world.person() for _ in range(4)]
     withdrawals = [await world.ask(wallet) for wallet in wallets]
-    await asyncio.gather(*(world.engine.advance(owner_of(wallet)) for wallet in wallets))
+
+    async def all_are_at_the_bank() -> bool:
+        return all(world.calls(withdrawal) for withdrawal in withdrawals)
+
+    advancing = [asyncio.create_task(world.engine.advance(owner_of(wallet))) for wallet in wallets]
+    await eventually_async(all_are_at_the_bank, "four calls are held at the bank")
+    world.bank.faults()
+    await asyncio.gather(*advancing)
     calls = [call for withdrawal in withdrawals for call in world.calls(withdrawal)]
     assert len(calls) == 4
     assert max(call["started_at"] for call in calls) < min(call["ended_at"] for call in calls)
@@ -90,6 +99,7 @@ async def test_a_refusal_releases_the_hold(world: World) -> None:
     assert world.paid_out(withdrawal) == 0
 
 
+@hasty
 async def test_a_time_out_after_the_work_is_asked_about_not_repeated(world: World) -> None:
     wallet = await world.person()
     world.bank.faults(timeout_after_rate=1, idempotency=False)
@@ -102,6 +112,7 @@ async def test_a_time_out_after_the_work_is_asked_about_not_repeated(world: Worl
     assert kinds == ["queued", "sending", "bank_slow", "paid"]
 
 
+@hasty
 async def test_what_never_arrived_is_sent_again_only_after_two_enquiries_a_grace_period_apart(world: World) -> None:
     wallet = await world.person()
     world.bank.faults(error_rate=1, idempotency=False)
@@ -114,7 +125,7 @@ async def test_what_never_arrived_is_sent_again_only_after_two_enquiries_a_grace
     await world.work_until_status([withdrawal], "succeeded")
     first, second = world.calls(withdrawal)
     waited = datetime.fromisoformat(second["started_at"]) - datetime.fromisoformat(first["ended_at"])
-    assert waited.total_seconds() >= FAST.not_found_grace_seconds
+    assert waited.total_seconds() >= HASTY.not_found_grace_seconds
     kinds = await world.kinds(withdrawal)
     assert [kind for kind in kinds if kind in ("not_found", "never_arrived")] == ["not_found", "never_arrived"]
     assert (await world.row(withdrawal)).attempts == 2
@@ -137,8 +148,8 @@ async def test_a_refused_connection_is_certainly_not_sent(world: World) -> None:
     wallet = await world.person()
     withdrawal = await world.ask(wallet)
     unreachable = BankEndpoint(code="hdfc", name="HDFC", url="http://127.0.0.1:1", api_key=SecretStr("no key"))
-    client = BankClient(unreachable, 0.3)
-    await Engine(world.sessionmaker, {"hdfc": client}, FAST).advance(owner_of(wallet), max_calls=1)
+    client = BankClient(unreachable, deadline())
+    await Engine(world.sessionmaker, {"hdfc": client}, PATIENT).advance(owner_of(wallet), max_calls=1)
     await client.aclose()
     assert (await world.row(withdrawal)).status == "waiting"
     assert await world.kinds(withdrawal) == ["queued", "sending", "bank_down"]
@@ -158,12 +169,14 @@ async def test_a_promise_is_followed_up(world: World, refuse_rate: int) -> None:
     assert (await world.kinds(withdrawal)).count("processing") <= 3
 
 
+@hasty
 async def test_money_found_to_have_come_back_leaves_and_returns_in_our_books_too(world: World) -> None:
     wallet = await world.person(1_000_00)
     world.bank.faults(timeout_after_rate=1, reversal_rate=1)
     withdrawal = await world.ask(wallet, 100_00)
     await world.engine.advance(owner_of(wallet), max_calls=1)
-    await world.change(withdrawal, next_attempt_at=past(-1.0))
+    eventually(lambda: len(world.bank.paid_out(str(withdrawal))) == 2, "the bank takes the payout back")
+    await world.change(withdrawal, next_attempt_at=past(0))
     await world.work_until_status([withdrawal], "reversed")
     row = await world.row(withdrawal)
     assert None not in (row.transfer_id, row.reversal_transfer_id, row.utr)
@@ -171,11 +184,13 @@ async def test_money_found_to_have_come_back_leaves_and_returns_in_our_books_too
     assert await world.money(wallet) == (1_000_00, 0)
 
 
+@hasty
 async def test_a_crash_before_the_call_is_asked_about_first(world: World) -> None:
     wallet = await world.person()
     withdrawal = await world.ask(wallet, 100_00)
     assert await world.engine.next_call(owner_of(wallet)) is not None  # and the worker dies
     assert await world.engine.next_call(owner_of(wallet)) is None
+    await world.let_lease_end(withdrawal)
     await world.work_until_status([withdrawal], "succeeded")
     kinds = await world.kinds(withdrawal)
     assert kinds[:4] == ["queued", "sending", "interrupted", "not_found"]
@@ -189,6 +204,7 @@ async def test_after_a_crash_behind_the_call_nothing_is_paid_twice(world: World)
     withdrawal = await world.ask(wallet, 100_00)
     call = await taken(world, owner_of(wallet))
     assert isinstance(await world.engine.make(call), Paid)  # and the worker dies
+    await world.let_lease_end(withdrawal)
     await world.work_until_status([withdrawal], "succeeded")
     assert len(world.calls(withdrawal)) == 1
     assert await world.money(wallet) == (900_00, 0)
@@ -198,8 +214,9 @@ async def test_a_worker_does_not_send_near_the_end_of_its_lease(world: World) ->
     wallet = await world.person()
     withdrawal = await world.ask(wallet)
     call = await taken(world, owner_of(wallet))
-    await asyncio.sleep(FAST.lease_seconds - FAST.bank_timeout_seconds)
-    fact = await world.engine.make(call)
+    latest_start = call.lease_expires_at - timedelta(seconds=PATIENT.bank_timeout_seconds)
+    with clock.reading(lambda: latest_start):
+        fact = await world.engine.make(call)
     assert fact == NotDone("our own delay", is_about_bank=False)
     assert world.calls(withdrawal) == []
     await world.engine.record(call, fact)
@@ -251,15 +268,17 @@ async def test_unresolved_for_too_long_needs_a_person_and_a_late_answer_still_se
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     wallet = await world.person()
-    world.bank.faults(async_rate=1, async_delay_ms=30_000)
+    world.bank.faults(async_rate=1, async_delay_ms=60_000)
     withdrawal = await world.ask(wallet)
     await world.engine.advance(owner_of(wallet), max_calls=1)
-    await world.change(withdrawal, active_since=past(FAST.review_after_seconds), next_attempt_at=past(0))
+    await world.change(withdrawal, active_since=past(PATIENT.review_after_seconds), next_attempt_at=past(0))
     await world.engine.advance(owner_of(wallet), max_calls=1)
     assert (await world.row(withdrawal)).status == "needs_review"
     assert await world.money(wallet) == (1_000_00, 100_00)
     assert [record.levelname for record in caplog.records if "needs a person" in record.getMessage()] == ["ERROR"]
-    await world.work_until(lambda: asyncio.sleep(FAST.retry_cap_seconds, result=True))
+    for _ in range(3):  # the bank is asked again, and a person is needed as before
+        await world.change(withdrawal, next_attempt_at=past(0))
+        await world.engine.advance(owner_of(wallet), max_calls=1)
     assert (await world.kinds(withdrawal)).count("needs_review") == 1
     assert (await world.receive_notice(withdrawal, "success")).verdict == "settled"
     assert (await world.row(withdrawal)).status == "succeeded"
@@ -294,7 +313,7 @@ async def test_an_open_circuit_lets_one_probe_out_and_its_answer_closes_it(world
     assert [await world.engine.next_call(owner_of(wallet)) for wallet in wallets[1:]] == [None, None]
     assert (await world.row(withdrawals[1])).status == "waiting"
     await world.engine.record(probe, await world.engine.make(probe))
-    await world.work_until_status(withdrawals, "succeeded", seconds=2)
+    await world.work_until_status(withdrawals, "succeeded")
     async with world.sessionmaker() as session:
         closed = await session.get_one(BankCircuit, "hdfc")
         assert (closed.failures, closed.open_until, closed.probe_until) == (0, None, None)
@@ -342,7 +361,7 @@ async def test_one_banks_trouble_leaves_the_other_alone(world: World) -> None:
     stuck = [await world.ask(wallet) for wallet in unlucky]
     lucky = await world.person()
     paid = await world.ask(lucky, bank="axis")
-    await world.work_until_status([paid], "succeeded", seconds=2)
+    await world.work_until_status([paid], "succeeded")
     assert all([(await world.row(withdrawal)).status == "waiting" for withdrawal in stuck])
 
 
@@ -355,6 +374,7 @@ async def test_only_the_one_active_rule_means_that_the_owner_is_busy(world_alone
         await world_alone.engine.next_call(owner_of(wallet))
 
 
+@hasty
 async def test_withdrawals_at_a_bank_that_forgets_hangs_and_fails_are_each_paid_once(world: World) -> None:
     world.bank.faults(seed=7, idempotency=False, timeout_after_rate=0.5, error_rate=0.1)
     wallets = [await world.person(50_00) for _ in range(12)]
@@ -383,11 +403,12 @@ class Absentminded(BankClient):
         return None
 
 
+@hasty
 async def test_a_payout_the_bank_took_in_is_not_sent_again_because_it_lost_sight_of_it(world: World) -> None:
     wallet = await world.person(1_000_00)
     withdrawal = await world.ask(wallet, 100_00)
     bank = Absentminded(BankEndpoint(code="hdfc", name="hdfc", url="http://bank.test", api_key=SecretStr("key")), 1)
-    world.engine = Engine(world.sessionmaker, {"hdfc": bank}, FAST)
+    world.engine = Engine(world.sessionmaker, {"hdfc": bank}, HASTY)
     await world.work_until_status([withdrawal], "needs_review", "succeeded")
     for _ in range(3):  # it is asked about on and on, and stays where it is
         await world.change(withdrawal, next_attempt_at=past(1))

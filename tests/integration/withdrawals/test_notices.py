@@ -12,7 +12,7 @@ from shared.models.webhook_delivery import Verdict
 from shared.withdrawals.engine import BankCall
 from shared.withdrawals.facts import Fact, MayBeDone, NotDone, Paid, PayoutRefused
 from shared.withdrawals.notices import PayoutOutcome
-from tests.support.withdrawal_world import World, owner_of, past
+from tests.support.withdrawal_world import World, hasty, owner_of
 
 FULL = (1_000_00, 0)
 HELD = (1_000_00, 100_00)
@@ -24,7 +24,7 @@ async def in_flight(world: World) -> tuple[Account, UUID]:
     wallet = await world.person(1_000_00)
     withdrawal = await world.ask(wallet, 100_00)
     assert await world.engine.next_call(owner_of(wallet)) is not None
-    await world.change(withdrawal, lease_expires_at=past(0.01))
+    await world.let_lease_end(withdrawal)
     return wallet, withdrawal
 
 
@@ -66,12 +66,13 @@ async def test_a_failure_that_came_before_the_worker_died_is_settled_by_an_enqui
     wallet, withdrawal, _ = await being_sent(world)
     world.bank.pay(str(withdrawal), 100_00)
     await world.receive_notice(withdrawal, "failure")
-    await world.change(withdrawal, lease_expires_at=past(0.01), next_attempt_at=past(0.01))
+    await world.let_lease_end(withdrawal)
     await world.work_until_status([withdrawal], "succeeded")
     assert await world.money(wallet) == PAID
     assert world.paid_out(withdrawal) == 100_00
 
 
+@hasty
 async def test_a_payout_that_the_bank_refused_and_forgot_is_not_sent_again(world: World) -> None:
     wallet, withdrawal, call = await being_sent(world)
     await world.receive_notice(withdrawal, "failure")
