@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 from rich.console import Console
@@ -123,6 +125,7 @@ class Story:
         body = {"to": self._shop.wallet_id, "amount": 300_00, "note": "Masala chai for all", "pin": PIN}
         paid = self._bob.post("/transfers", body, expect_status=201).json()
         expect(paid["kind"] == "payment", f"paying a shop is a payment, not {paid['kind']}")
+        self._paid_at = datetime.fromisoformat(paid["created_at"])
         expect(self._bob.balance()["balance"] == self._start[self._bob.wallet_id] + 200_00, "Bob has ₹200 left")
         self._done("paid; Bob has ₹200.00 of Alice's ₹500.00 left")
 
@@ -182,9 +185,11 @@ class Story:
 
     def _the_shop_counts(self) -> None:
         self._chapter("The shop closes")
-        today = self._shop.get("/inflow/summary")["today"]
-        expect((today["amount"], today["count"]) == (300_00, 1), f"today's inflow is ₹300 in one payment, not {today}")
-        self._done("today: ₹300.00 in one payment")
+        # Midnight may have passed since Bob paid.
+        day = self._paid_at.astimezone(ZoneInfo(self._shop.profile["timezone"])).date()
+        (inflow,) = self._shop.get(f"/inflow/daily?from={day}&to={day}")["items"]
+        expect((inflow["amount"], inflow["count"]) == (300_00, 1), f"the inflow is ₹300 in one payment, not {inflow}")
+        self._done(f"{day:%d %B}: ₹300.00 in one payment")
 
     def _deliver(self, body: bytes, secret: str) -> httpx.Response:
         headers = sign(secret, f"msg_{new_token()}", clock.now(), body) | {"content-type": "application/json"}
