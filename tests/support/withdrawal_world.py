@@ -22,7 +22,7 @@ from shared.ids import new_token
 from shared.models import Account, OutboxMessage, Withdrawal, WithdrawalEvent
 from shared.models import Transfer as TransferRow
 from shared.withdrawals import commands
-from shared.withdrawals.engine import Engine
+from shared.withdrawals.engine import BankCall, Engine
 from shared.withdrawals.notices import PayoutOutcome, apply_payout_notice
 from tests.support.deadlines import ENOUGH_SECONDS, deadline
 from tests.support.factories import create_user
@@ -181,3 +181,10 @@ def owner_of(wallet: Account) -> UUID:
 def past(seconds: float) -> Any:
     """A moment ago, for a column."""
     return clock.now() - timedelta(seconds=seconds)
+
+
+async def taken(world: World, owner_id: UUID) -> BankCall:
+    """The owner's next call to the bank, as a worker takes it on."""
+    call = await world.engine.next_call(owner_id)
+    assert call is not None
+    return call
