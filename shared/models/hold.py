@@ -23,11 +23,6 @@ class HoldStatus(StrEnum):
     RELEASED = "released"
     """The money is available again."""
 
-    @property
-    def is_active(self) -> bool:
-        """It can still be captured or released."""
-        return self is HoldStatus.ACTIVE
-
 
 class Hold(Base):
     """Active until it is captured (becomes a transfer) or released. Each hold ends once."""

@@ -91,6 +91,11 @@ class WithdrawalStatus(StrEnum):
         return [status for status in cls if status.is_final]
 
     @classmethod
+    def paid_out(cls) -> list[WithdrawalStatus]:
+        """Every status whose hold was captured, for SQL."""
+        return [status for status in cls if status.was_paid_out]
+
+    @classmethod
     def money_back(cls) -> list[WithdrawalStatus]:
         """Every status with the money in the wallet again, for SQL."""
         return [status for status in cls if status.is_money_back]
@@ -135,7 +140,10 @@ class Withdrawal(Base):
     __table_args__ = (
         CheckConstraint(f"status IN {sql_values(WithdrawalStatus)}", name="status"),
         CheckConstraint("amount > 0", name="amount_positive"),
-        CheckConstraint("(status IN ('succeeded', 'reversed')) = (transfer_id IS NOT NULL)", name="paid_has_transfer"),
+        CheckConstraint(
+            f"(status IN {sql_values(WithdrawalStatus.paid_out())}) = (transfer_id IS NOT NULL)",
+            name="paid_has_transfer",
+        ),
         CheckConstraint("(status = 'reversed') = (reversal_transfer_id IS NOT NULL)", name="reversed_has_transfer"),
         CheckConstraint(
             f"(status IN {sql_values(WithdrawalStatus.final())}) = (finished_at IS NOT NULL)",

@@ -64,7 +64,7 @@ async def _apply(session: AsyncSession, on_ramp: OnRamp, notice: PaymentNotice, 
     if notice.user_id != str(on_ramp.owner_id):
         return Verdict.USER_MISMATCH
     match on_ramp.status, notice.event:
-        case ((OnRampStatus.PENDING | OnRampStatus.FAILURE), "success"):
+        case _, "success" if on_ramp.status.may_be_credited:
             await _credit(session, on_ramp, notice)
             return Verdict.SETTLED
         case OnRampStatus.PENDING, "failure":

@@ -26,6 +26,7 @@ class Check:
     sql: str
 
 
+_PAID_OUT = sql_values(WithdrawalStatus.paid_out())
 _UNFINISHED = sql_values(status for status in WithdrawalStatus if not status.is_final)
 
 _ACCOUNTS = (
@@ -205,15 +206,15 @@ _WITHDRAWALS = (
     Check(
         "every paid withdrawal has its transfer to the bank's settlement account",
         "withdrawals",
-        """
+        f"""
         SELECT w.id AS withdrawal_id, w.bank, w.status, w.amount, w.transfer_id, t.kind, t.amount AS transfer_amount
         FROM withdrawals w LEFT JOIN transfers t ON t.id = w.transfer_id
         LEFT JOIN accounts s ON s.id = t.credit_account_id AND s.kind = 'bank_settlement' AND s.name = w.bank
-        WHERE w.id > :after AND w.id <= :upto AND w.status IN ('succeeded', 'reversed')
+        WHERE w.id > :after AND w.id <= :upto AND w.status IN {_PAID_OUT}
           AND (t.id IS NULL OR s.id IS NULL OR t.kind <> 'payout' OR t.amount <> w.amount
                OR t.currency <> w.currency OR t.debit_account_id <> w.account_id)
         ORDER BY w.id LIMIT :limit
-        """,
+        """,  # noqa: S608 - statuses of the model
     ),
     Check(
         "every reversed withdrawal has the transfer that gave it back",
@@ -238,7 +239,7 @@ _WITHDRAWALS = (
           AND (h.id IS NULL OR h.amount <> w.amount OR h.account_id <> w.account_id
                OR h.transfer_id IS DISTINCT FROM w.transfer_id
                OR h.status <> CASE WHEN w.status IN {_UNFINISHED} THEN 'active'
-                                   WHEN w.status IN ('succeeded', 'reversed') THEN 'captured' ELSE 'released' END)
+                                   WHEN w.status IN {_PAID_OUT} THEN 'captured' ELSE 'released' END)
         ORDER BY w.id LIMIT :limit
         """,  # noqa: S608 - statuses of the model
     ),

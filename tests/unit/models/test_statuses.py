@@ -36,10 +36,6 @@ def test_an_on_ramp_is_credited_once() -> None:
     assert [status for status in OnRampStatus if status.is_final] == ["success", "failure"]
 
 
-def test_a_hold_ends_once() -> None:
-    assert [status for status in HoldStatus if status.is_active] == ["active"]
-
-
 def test_a_copy_of_a_mismatch_is_judged_again() -> None:
     assert [verdict for verdict in Verdict if not verdict.is_final] == [
         "unknown_token",
