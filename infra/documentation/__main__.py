@@ -11,12 +11,14 @@ from collections.abc import Callable, Mapping
 import typer
 
 from infra.documentation.configuration import configuration_page, example_file
+from infra.documentation.openapi import openapi_documents
 from infra.documentation.picture import architecture_picture
 from infra.local.layout import CHECKOUT
 
 GENERATED: Mapping[str, Callable[[], str]] = {
     "docs/configuration.md": configuration_page,
     ".env.example": example_file,
+    **openapi_documents(),
     "docs/img/architecture.svg": architecture_picture,
 }
 
