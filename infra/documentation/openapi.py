@@ -12,6 +12,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from shared.banks.table import BANKS
+
 # The contract does not depend on settings; these only let the applications be built.
 _WEBHOOK_SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="  # noqa: S105 - guards nothing
 _FOR_HDFC: Mapping[str, str] = {
@@ -29,8 +31,7 @@ _PLACEHOLDERS: Mapping[str, str] = {
     "BATUA_TOKEN_KEYS": "placeholder-0123456789",
     "BATUA_PIN_PEPPER": "placeholder-0123456789",
     "BATUA_USER_APP_URL": "http://localhost",
-    **_FOR_HDFC,
-    **{name.replace("HDFC", "AXIS"): value for name, value in _FOR_HDFC.items()},
+    **{name.replace("HDFC", code.upper()): value for code in BANKS for name, value in _FOR_HDFC.items()},
     "DUMMY_BANK_DATABASE": os.devnull,
     "DUMMY_BANK_PUBLIC_URL": "http://localhost",
 }
