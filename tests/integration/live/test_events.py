@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from typing import Any, Literal
 from uuid import UUID
 
@@ -23,6 +21,7 @@ from tests.support.apps import PIN, Signed, problem
 from tests.support.bank_notices import create_on_ramp
 from tests.support.deadlines import deadline
 from tests.support.events import Listening, listening_to
+from tests.support.waiting import eventually_async
 
 WITHDRAWAL: dict[str, Any] = {
     "bank": "hdfc",
@@ -225,10 +224,11 @@ async def test_an_open_stream_holds_no_database_connection(people: Served, asha:
     engine: AsyncEngine = people.app.state.resources.engine
     async with listening_to(people.url, asha.token) as page:
         await page.until("balance")
-        ends_at = time.monotonic() + deadline()
-        while engine.pool.checkedout():  # type: ignore[attr-defined]  # a queue pool's
-            assert time.monotonic() < ends_at
-            await asyncio.sleep(0.01)
+
+        async def is_free() -> bool:
+            return not engine.pool.checkedout()  # type: ignore[attr-defined]  # a queue pool's
+
+        await eventually_async(is_free, "every connection is back in the pool")
 
 
 async def test_the_streams_of_one_owner_are_limited(
@@ -247,10 +247,10 @@ async def test_the_streams_of_one_owner_are_limited(
 
 
 async def until_nobody_listens(served: Served) -> None:
-    ends_at = time.monotonic() + deadline()
-    while served.app.state.hub.count:
-        assert time.monotonic() < ends_at, "a stream that was left is still open"
-        await asyncio.sleep(0.02)
+    async def are_closed() -> bool:
+        return bool(served.app.state.hub.count == 0)
+
+    await eventually_async(are_closed, "every stream that was left is closed")
 
 
 async def test_a_closed_page_frees_its_stream(people: Served, asha: Signed) -> None:

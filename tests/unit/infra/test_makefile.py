@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from infra.local.layout import CHECKOUT
+from tests.support.deadlines import deadline
 
 OLD_PYTHON = """#!/bin/bash
 if [ "$1" = --version ]; then echo "Python 3.9.2"; else exit 1; fi
@@ -32,7 +33,13 @@ def make(checkout: Path, path: str, *arguments: str) -> subprocess.CompletedProc
     program = shutil.which("make")
     assert program is not None
     return subprocess.run(
-        [program, *arguments], cwd=checkout, env={"PATH": path}, capture_output=True, text=True, timeout=30, check=False
+        [program, *arguments],
+        cwd=checkout,
+        env={"PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=deadline(30),
+        check=False,
     )
 
 

@@ -1,0 +1,55 @@
+"""Allowances follow the machine: they stretch on a slow one and are never shorter than on the reference machine."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support import deadlines
+from tests.support.waiting import eventually, eventually_async
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What the next measurements find, the last of them again and again."""
+    found = [1.0]
+    monkeypatch.setattr(deadlines, "measure", lambda: found.pop(0) if len(found) > 1 else found[0])
+    monkeypatch.setattr(deadlines, "_measured_at", float("-inf"))
+    monkeypatch.setattr(deadlines, "MEASURED_FOR_SECONDS", 0.0)
+    monkeypatch.delenv(deadlines.SLOWNESS)
+    return found
+
+
+def test_the_reference_machine_waits_as_long_as_a_test_says(measured: list[float]) -> None:
+    assert deadlines.deadline(3) == 3
+
+
+def test_a_machine_four_times_slower_waits_four_times_as_long(measured: list[float]) -> None:
+    measured[:] = [4.0]
+    assert deadlines.deadline(3) == 12
+
+
+def test_load_that_comes_and_goes_is_measured_anew(measured: list[float]) -> None:
+    measured[:] = [1.0, 5.0, 1.0]
+    assert [deadlines.deadline(1) for _ in range(3)] == [1, 5, 1]
+
+
+def test_a_worker_keeps_to_what_the_run_began_with(measured: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(deadlines.SLOWNESS, "2.5")
+    assert deadlines.deadline(2) == 5
+
+
+def test_a_measurement_is_never_below_one_nor_without_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    for reference, found in ((1e9, 1.0), (1e-9, deadlines.MOST)):
+        monkeypatch.setattr(deadlines, "REFERENCE_SECONDS", reference)
+        assert deadlines.measure() == found
+
+
+async def test_what_never_comes_fails_and_says_what_it_was() -> None:
+    async def never() -> bool:
+        return False
+
+    with pytest.raises(AssertionError, match="the bus"):
+        eventually(lambda: None, "the bus", seconds=0.01)
+    with pytest.raises(AssertionError, match="the bus"):
+        await eventually_async(never, "the bus", seconds=0.01)
+    assert eventually(lambda: "it", "the bus") == "it"
