@@ -67,7 +67,7 @@ async def test_days_and_months_agree_with_adding_up_by_hand(
     assert sum(inflow.count for _, inflow in monthly.items) == len(payments)
 
 
-async def test_the_summary_tells_days_and_months_apart_in_the_shops_own_zone(sessionmaker: SessionMaker) -> None:
+async def test_the_periods_of_the_summary_are_those_of_the_shops_zone(sessionmaker: SessionMaker) -> None:
     shop = await open_shop(sessionmaker, "Asia/Kolkata")  # it is 2 November there already
     local = ZoneInfo("Asia/Kolkata")
     for amount, at in [
@@ -105,7 +105,7 @@ async def test_on_the_first_of_a_month_yesterday_belongs_to_the_last(sessionmake
 
 
 @pytest.mark.parametrize("kind", ["funding", "onramp", "payout_reversal", "adjustment"])
-async def test_only_what_people_paid_counts(sessionmaker: SessionMaker, kind: TransferKind) -> None:
+async def test_only_payments_count(sessionmaker: SessionMaker, kind: TransferKind) -> None:
     shop = await open_shop(sessionmaker)
     await pay(sessionmaker, shop.id, 100, NOW - timedelta(minutes=2), kind)
     with clock.reading(lambda: NOW):
@@ -117,7 +117,7 @@ async def test_only_what_people_paid_counts(sessionmaker: SessionMaker, kind: Tr
     assert all(inflow == Inflow() for _, inflow in daily.items)
 
 
-async def test_what_a_shop_pays_back_or_another_takes_is_not_its_inflow(sessionmaker: SessionMaker) -> None:
+async def test_what_a_shop_pays_to_another_is_the_inflow_of_the_other(sessionmaker: SessionMaker) -> None:
     shop, other = await open_shop(sessionmaker), await open_shop(sessionmaker)
     await pay(sessionmaker, shop.id, 100, NOW - timedelta(minutes=2))
     with clock.reading(lambda: NOW - timedelta(minutes=1)):

@@ -103,7 +103,7 @@ def by_hand(history: list[Payment], zone: str) -> dict[date, Inflow]:
 @given(st.sampled_from(ZONES).flatmap(histories))
 @example(("Asia/Kathmandu", [Payment(datetime(2026, 5, 4, 18, 15, tzinfo=UTC), 5, "payment"), RollUp(1)]))
 @example(("Asia/Kolkata", [Payment(datetime(2026, 5, 4, 18, 30, tzinfo=UTC), 5, "payment"), RollUp(1)]))
-async def test_reports_are_the_ledgers_whenever_the_roll_up_ran(
+async def test_reports_equal_the_ledger_whenever_roll_ups_run(
     sessionmaker: SessionMaker, zone_and_steps: tuple[str, list[Payment | RollUp]]
 ) -> None:
     zone, steps = zone_and_steps
@@ -160,7 +160,7 @@ async def test_every_entry_is_rolled_up_once_into_the_quarter_of_its_time(sessio
     assert mark.seq == 5
 
 
-async def test_a_run_goes_round_all_shops_that_are_behind(fresh_sessionmaker: SessionMaker) -> None:
+async def test_a_run_rolls_up_all_shops_that_are_behind(fresh_sessionmaker: SessionMaker) -> None:
     shops = [await open_shop(fresh_sessionmaker) for _ in range(3)]
     for number, shop in enumerate(shops):
         for _ in range(number + 3):

@@ -78,7 +78,7 @@ async def test_each_period_stands_beside_the_one_before(merchant_app: RunningApp
     assert "50% above 1\u201320 October" in page.text
 
 
-async def test_a_payment_is_there_on_the_next_look(asha: Signed, shop: Signed) -> None:
+async def test_a_new_payment_is_on_the_next_page_load(asha: Signed, shop: Signed) -> None:
     browser = Browser(shop)
     assert "No payment yet" in (await browser.open("/")).text
     await asha.send(shop.wallet_id, 20_00, note="two chai")
@@ -88,7 +88,7 @@ async def test_a_payment_is_there_on_the_next_look(asha: Signed, shop: Signed) -
     assert 'data-events="/api/v1/events"' in page.answer.text
 
 
-async def test_names_with_markup_in_them_are_text(merchant_app: RunningApp, user_app: RunningApp) -> None:
+async def test_markup_in_a_name_is_shown_as_text(merchant_app: RunningApp, user_app: RunningApp) -> None:
     shop = await merchant_app.shop("<script>alert(1)</script>")
     payer = await user_app.person("<b>Mallory", last_name='"><img src=x onerror=alert(1)>', balance=100_00)
     sent = await payer.send(shop.wallet_id, 20_00, note="<i>note</i>")

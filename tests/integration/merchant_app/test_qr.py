@@ -31,12 +31,12 @@ async def test_the_png_is_square(shop: Signed) -> None:
     assert width == height > 300
 
 
-async def test_another_amount_is_another_picture(shop: Signed) -> None:
+async def test_another_amount_gives_another_image(shop: Signed) -> None:
     pictures = {(await shop.get("/qr.svg", **asked)).content for asked in ({}, {"amount": 20000}, {"amount": 20001})}
     assert len(pictures) == 3
 
 
-async def test_a_picture_at_hand_is_not_sent_again(shop: Signed) -> None:
+async def test_a_cached_image_is_not_sent_again(shop: Signed) -> None:
     first = await shop.get("/qr.png")
     assert "private" in first.headers["cache-control"]
     headers = {"Authorization": f"Bearer {shop.token}", "If-None-Match": first.headers["etag"]}

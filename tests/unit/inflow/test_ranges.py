@@ -31,7 +31,7 @@ def test_a_range_given_from_one_end_only_is_completed() -> None:
     assert ranges.months(Month(2026, 10), None, today=TODAY) == [Month(2026, 10), Month(2026, 11)]
 
 
-def test_a_range_may_be_a_leap_year_long_and_no_longer() -> None:
+def test_a_range_is_at_most_a_leap_year_long() -> None:
     assert len(ranges.days(date(2024, 1, 1), date(2024, 12, 31), today=TODAY)) == 366
     with pytest.raises(RangeTooLong, match="366 days"):
         ranges.days(date(2024, 1, 1), date(2025, 1, 1), today=TODAY)
@@ -40,7 +40,7 @@ def test_a_range_may_be_a_leap_year_long_and_no_longer() -> None:
         ranges.months(Month(2020, 1), Month(2025, 1), today=TODAY)
 
 
-def test_a_range_runs_forwards_and_stays_within_reach() -> None:
+def test_a_range_that_is_reversed_or_out_of_reach_is_rejected() -> None:
     with pytest.raises(RangeReversed):
         ranges.days(date(2026, 1, 2), date(2026, 1, 1), today=TODAY)
     with pytest.raises(RangeReversed):
@@ -60,5 +60,5 @@ def test_an_average_is_rounded_to_the_nearest_paisa_and_halves_up(amount: int, c
     assert Fraction(-1, 2) < off <= Fraction(1, 2)
 
 
-def test_no_payments_average_nothing() -> None:
+def test_the_average_of_no_payments_is_zero() -> None:
     assert Inflow(0, 0).average == 0

@@ -42,7 +42,7 @@ def test_every_bar_fits_the_chart_and_stands_on_its_foot(amounts: list[int]) -> 
 
 
 @given(PAISE, PAISE)
-def test_more_is_never_drawn_lower(one: int, other: int) -> None:
+def test_a_larger_amount_never_has_a_lower_bar(one: int, other: int) -> None:
     first, second = bar_chart([Point(one, ""), Point(other, "")]).bars
     assert (first.height > second.height) <= (one > other)
 

@@ -29,7 +29,7 @@ def _recent(today: date, *, of_today: int = 0, yesterday: int = 0, month: int = 
         (date(2026, 1, 2), "1\u20132 December"),
     ],
 )
-def test_a_month_stands_beside_as_many_days_of_the_last(today: date, span: str) -> None:
+def test_a_month_is_compared_with_as_many_days_of_the_last(today: date, span: str) -> None:
     figures = figures_of(_recent(today, month=150_00, last_month=100_00))
     assert figures.against_last_month == Comparison("up", f"50% above {span}")
     assert figures_of(_recent(today)).against_last_month == Comparison("same", f"{span}: nothing received")
@@ -50,7 +50,7 @@ def test_changes_are_whole_per_cents(month: int, change: Comparison) -> None:
     assert figures_of(recent).against_last_month == change
 
 
-def test_a_day_that_is_not_over_is_never_behind() -> None:
+def test_today_is_never_shown_as_behind_yesterday() -> None:
     assert figures_of(_recent(date(2026, 11, 20), yesterday=50_00)).against_yesterday.trend == "same"
     ahead = figures_of(_recent(date(2026, 11, 20), of_today=60_00, yesterday=50_00)).against_yesterday
     assert ahead == Comparison("up", "₹10.00 more than all of yesterday")

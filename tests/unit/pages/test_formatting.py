@@ -27,21 +27,21 @@ def test_rupees_are_grouped_by_lakh(paise: int, written: str) -> None:
     assert formatting.rupees(abs(paise)) == str(Money(abs(paise))), "one way to write money"
 
 
-def test_an_amount_has_its_paise_apart() -> None:
+def test_an_amount_is_split_into_rupees_and_paise() -> None:
     assert formatting.amount_parts(12345678) == formatting.AmountParts("", "1,23,456", "78")
     assert formatting.amount_parts(-5) == formatting.AmountParts("\u2212", "0", "05")
     assert formatting.short_rupees(25000) == "₹250"
     assert formatting.input_rupees(25050) == "250.50"
 
 
-def test_a_moment_is_told_in_the_reader_s_time_zone() -> None:
+def test_a_moment_is_shown_in_the_given_time_zone() -> None:
     moment = datetime(2026, 11, 20, 19, 14, tzinfo=UTC)
     assert formatting.when(moment) == "21 Nov 2026, 12:44 am"
     assert formatting.when(moment, ZoneInfo("UTC")) == "20 Nov 2026, 7:14 pm"
     assert formatting.iso(moment) == "2026-11-20T19:14:00Z"
 
 
-def test_days_have_names_when_they_are_near() -> None:
+def test_today_and_yesterday_have_names() -> None:
     now = datetime(2026, 11, 20, 19, 14, tzinfo=UTC)  # already the 21st in India
     with clock.reading(lambda: now):
         assert formatting.day(now) == "Today"
