@@ -17,27 +17,27 @@ from shared.pages.rendering import render, see_other
 
 _FOR_MACHINES = ("/api", "/healthz", "/readyz", "/metrics", "/openapi.json")
 _HEADINGS = {
-    HTTPStatus.BAD_REQUEST: "That did not reach us in one piece",
+    HTTPStatus.BAD_REQUEST: "The request could not be read",
     HTTPStatus.PAYMENT_REQUIRED: "Not enough money",
     HTTPStatus.FORBIDDEN: "That is not allowed",
     HTTPStatus.NOT_FOUND: "There is nothing at this address",
     HTTPStatus.METHOD_NOT_ALLOWED: "This page cannot be opened that way",
-    HTTPStatus.CONFLICT: "That does not fit any more",
-    HTTPStatus.REQUEST_TIMEOUT: "That did not reach us in time",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "That is too much at once",
+    HTTPStatus.CONFLICT: "This is no longer possible",
+    HTTPStatus.REQUEST_TIMEOUT: "The request did not arrive in time",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The request is too large",
     HTTPStatus.UNPROCESSABLE_ENTITY: "Something in that address is not right",
     HTTPStatus.LOCKED: "Locked for a while",
-    HTTPStatus.TOO_MANY_REQUESTS: "A little too often",
+    HTTPStatus.TOO_MANY_REQUESTS: "Too many requests",
     HTTPStatus.INTERNAL_SERVER_ERROR: "Something went wrong on our side",
     HTTPStatus.BAD_GATEWAY: "The bank did not answer",
-    HTTPStatus.SERVICE_UNAVAILABLE: "We are catching our breath",
+    HTTPStatus.SERVICE_UNAVAILABLE: "Batua cannot do this right now",
 }
 _SENTENCES = {
     HTTPStatus.NOT_FOUND: "The link may be old, or it belongs to another account.",
     HTTPStatus.METHOD_NOT_ALLOWED: "Go back to the page you came from and use the button there.",
     HTTPStatus.INTERNAL_SERVER_ERROR: "No money has moved without being written down. Look at your activity before "
     "you try again.",
-    HTTPStatus.SERVICE_UNAVAILABLE: "Your money is where it was. Try again in a few seconds.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "Try again in a few seconds. The same form sent again pays once.",
 }
 
 
