@@ -20,7 +20,7 @@ from shared.ledger.rules import accounts_touched
 LANES = 2
 MAX_BATCH = 256
 MAX_WAITING = 4096
-MAX_TRIES = 3
+MAX_ATTEMPTS = 3
 RETRY_PAUSE_SECONDS = 0.05
 TIMEOUT_SECONDS = 20.0
 
@@ -92,7 +92,7 @@ class GroupCommit:
         batch = [waiting for waiting in batch if not waiting.outcome.done()]
         if not batch:
             return
-        for attempt in range(1, MAX_TRIES + 1):
+        for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
                 outcomes = await self._commit([waiting.instruction for waiting in batch])
             except Exception as error:  # any error: report it to the callers, keep the lane running

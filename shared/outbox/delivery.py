@@ -24,7 +24,7 @@ from shared.outbox.mail import Letter, Unrenderable, render
 
 BATCH = 100
 """One call sends at most this many messages."""
-MAX_TRIES = 20
+MAX_ATTEMPTS = 20
 MAX_REFUSALS = 3
 """After this many SMTP 5xx answers (permanent failure, RFC 5321) a message is given up."""
 RETRY_BASE_SECONDS = 30.0
@@ -96,10 +96,10 @@ async def _deliver(sessionmaker: SessionMaker, settings: MailSettings, server: a
         try:
             await _send(row, settings, server)
         except _ServerUnavailable as error:
-            await _retry_later(sessionmaker, row, error.__cause__ or error, tries=MAX_TRIES)
+            await _retry_later(sessionmaker, row, error.__cause__ or error, max_attempts=MAX_ATTEMPTS)
             break
         except (Unrenderable, aiosmtplib.SMTPException, MessageError, ValueError) as error:
-            await _retry_later(sessionmaker, row, error, tries=_max_attempts(error))
+            await _retry_later(sessionmaker, row, error, max_attempts=_max_attempts(error))
         else:
             await _mark_sent(sessionmaker, row)
             sent += 1
@@ -138,9 +138,9 @@ async def _mark_sent(sessionmaker: SessionMaker, row: RowMapping) -> None:
         await session.execute(_SENT, {"id": row["id"], "now": clock.now()})
 
 
-async def _retry_later(sessionmaker: SessionMaker, row: RowMapping, error: BaseException, *, tries: int) -> None:
-    """Schedule the next attempt, or give up after `tries` attempts."""
-    gives_up = row["attempts"] >= tries
+async def _retry_later(sessionmaker: SessionMaker, row: RowMapping, error: BaseException, *, max_attempts: int) -> None:
+    """Schedule the next attempt, or give up after `max_attempts`."""
+    gives_up = row["attempts"] >= max_attempts
     next_attempt_at = None if gives_up else clock.now() + timedelta(seconds=backoff_seconds(row["attempts"]))
     _logger.warning(
         "message %s, try %d: %s%s", row["id"], row["attempts"], _describe(error), "; given up" if gives_up else ""
@@ -163,7 +163,7 @@ def backoff_seconds(attempts: int) -> float:
 
 def _max_attempts(error: BaseException) -> int:
     refused = isinstance(error, Unrenderable | MessageError | ValueError) or _code(error) in _PERMANENT
-    return MAX_REFUSALS if refused else MAX_TRIES
+    return MAX_REFUSALS if refused else MAX_ATTEMPTS
 
 
 def _code(error: BaseException) -> int | None:

@@ -205,7 +205,7 @@ async def test_passing_refusals_are_bounded_too(fresh_sessionmaker: SessionMaker
     for hours in range(1, 25):
         await deliver_at(fresh_sessionmaker, mailbox.settings(), later(hours * 3601))
     (row,) = await rows(fresh_sessionmaker)
-    assert (row.attempts, row.next_attempt_at) == (delivery.MAX_TRIES, None)
+    assert (row.attempts, row.next_attempt_at) == (delivery.MAX_ATTEMPTS, None)
 
 
 async def test_a_message_that_cannot_be_rendered_delays_no_other_message(
@@ -237,7 +237,7 @@ async def test_a_server_that_hangs_ends_the_batch_within_its_time(fresh_sessionm
 
 
 def test_the_pauses_grow_to_an_hour_and_never_line_up() -> None:
-    for attempts in range(1, delivery.MAX_TRIES + 1):
+    for attempts in range(1, delivery.MAX_ATTEMPTS + 1):
         longest = min(delivery.RETRY_CAP_SECONDS, delivery.RETRY_BASE_SECONDS * 2 ** (attempts - 1))
         drawn = [backoff_seconds(attempts) for _ in range(20)]
         assert all(longest / 2 <= seconds <= longest for seconds in drawn)
