@@ -38,8 +38,9 @@ _logger = logging.getLogger(__name__)
 async def take_in(sessionmaker: SessionMaker, delivery: Delivery, *, within_seconds: float) -> Verdict:
     """Commit the delivery and return its verdict; a copy of one that is finished is `duplicate`.
 
-    Makes at most MAX_ATTEMPTS attempts, because deadlocks and lost connections pass. A repeated attempt is safe even
-    when the one before it was committed. Raises NotCommitted when the database cannot do it in time.
+    Makes at most MAX_ATTEMPTS attempts: a deadlock or a lost connection is usually gone at the next one. A repeated
+    attempt is safe even when the one before it was committed. Raises NotCommitted when the database cannot do it in
+    time.
     """
     try:
         async with asyncio.timeout(within_seconds):
@@ -71,7 +72,8 @@ async def _record(session: AsyncSession, delivery: Delivery) -> Verdict:
     payload = asdict(delivery.notice)
     row, is_new = await _row_of(session, delivery, delivery.webhook_id)
     if row.payload != payload:
-        # It is signed, so the bank sent it. It is judged on its own, or a reversal under a used id would be lost.
+        # It is signed, so the bank sent it. It is handled as a new notice; otherwise a reversal sent under a used id
+        # would be lost.
         _logger.error("%s used the webhook id of %s for another message; both are kept", row.bank, row.id)
         row, is_new = await _row_of(session, delivery, f"{delivery.webhook_id}#{_digest(payload)}")
     if not is_new and row.verdict.is_final:

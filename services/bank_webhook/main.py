@@ -43,6 +43,7 @@ def create_app(settings: BankWebhookSettings | None = None) -> FastAPI:
 
     app = create_application(
         title="Batua bank webhook",
+        description=routes.DESCRIPTION,
         settings=chosen,
         lifespan=lifespan,
         routers=[routes.router],

@@ -42,6 +42,18 @@ _ERRORS = (
 )
 
 
+DESCRIPTION = """\
+Banks send notices about payments and payouts here, from the networks that are allowed for them.
+
+**Signature.** Each notice is signed as Standard Webhooks say: `webhook-id`, `webhook-timestamp` and `webhook-signature`
+over `id.timestamp.body`, within five minutes of now. Every copy of a notice has the same `webhook-id`.
+
+**Answers.** 200 `settled`, `duplicate` or `noted`: the bank need not send the notice again. 404 and 422: nothing was
+credited; the bank returns the money to the person. 503: send the same notice again later. Errors are
+`application/problem+json` (RFC 9457).
+"""
+
+
 class Accepted(BaseModel):
     """What became of the notice.
 
@@ -53,7 +65,7 @@ class Accepted(BaseModel):
 
 
 def _header(name: str, description: str) -> dict[str, Any]:
-    return {"name": name, "in": "header", "required": False, "schema": {"type": "string"}, "description": description}
+    return {"name": name, "in": "header", "required": True, "schema": {"type": "string"}, "description": description}
 
 
 def _examples() -> dict[str, Any]:
@@ -85,7 +97,7 @@ _DOCUMENTED: dict[str, Any] = {
 
 @router.post("/webhooks/{bank}", responses=problem_responses(*_ERRORS), openapi_extra=_DOCUMENTED)
 async def receive_notice(bank: str, request: Request) -> Accepted:
-    """Take in one notice. The answer follows the commit, so the bank is never told more than we have."""
+    """Take in one notice. The bank gets an answer only after the commit."""
     resources: WebhookResources = request.app.state.resources
     delivery = await resources.gate.admit(bank, request)
     within_seconds = resources.settings.webhook_commit_seconds

@@ -16,6 +16,7 @@ from shared.http.errors import JsonRequired
 from shared.http.health import Dependency, health_router
 from shared.http.middleware import BodyLimitMiddleware, RequestMiddleware
 from shared.http.security_headers import SecurityHeadersMiddleware
+from shared.http.vocabulary import DESCRIPTION
 from shared.version import VERSION
 
 BODY_LIMIT_BYTES = 64 * 1024
@@ -29,6 +30,7 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 def create_application(
     *,
     title: str,
+    description: str = DESCRIPTION,
     settings: Settings,
     lifespan: Lifespan,
     routers: Sequence[APIRouter],
@@ -66,7 +68,7 @@ def create_application(
     app.include_router(health_router(readiness))
     for router in routers:
         app.include_router(router, prefix=prefix, dependencies=[Depends(require_json)] if json_only else [])
-    openapi.publish_contract(app)
+    openapi.publish_contract(app, description=description)
     mount_api_reference(app)
     return app
 

@@ -32,7 +32,7 @@ _cookie = APIKeyCookie(name=SESSION_COOKIE, auto_error=False, description="The s
 
 
 def current_resources(request: Request) -> Resources:
-    """What the lifespan opened."""
+    """The database, Redis and keys that the process opened at its start."""
     resources: Resources = request.app.state.resources
     return resources
 
@@ -160,7 +160,7 @@ def pin_checker(
         str | None, Header(alias="X-Pin-Token", max_length=MAX_TOKEN_LENGTH, description="Instead of `pin` in the body")
     ] = None,
 ) -> PinChecker:
-    """`check_pin: PinCheck` in a route, then `await check_pin(body.pin)`."""
+    """The PIN check of a route: `check_pin: PinCheck`, then `await check_pin(body.pin)`."""
     return PinChecker(resources, caller, pin_token)
 
 

@@ -27,7 +27,7 @@ from shared.http.errors import (
     ServiceUnavailable,
 )
 from shared.http.problems import MEDIA_TYPE, PROBLEM_SCHEMA, describe, status_of
-from shared.http.vocabulary import DESCRIPTION, VOCABULARY
+from shared.http.vocabulary import VOCABULARY
 
 _EVERYWHERE: tuple[type[BatuaError], ...] = (InternalError, ServiceUnavailable)
 _WITH_INPUT: tuple[type[BatuaError], ...] = (InvalidRequest,)
@@ -38,9 +38,9 @@ _SAFE = {"get", "head"}
 _BAD_REQUEST, _NOT_FOUND = 400, 404
 
 
-def publish_contract(app: FastAPI) -> None:
+def publish_contract(app: FastAPI, *, description: str) -> None:
     """Publish the app's contract with every error and description at `/openapi.json`."""
-    publish(app, description=DESCRIPTION, complete=_complete)
+    publish(app, description=description, complete=_complete)
 
 
 def _complete(schema: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from shared.api_reference.describe import Vocabulary
 
 DESCRIPTION = """\
 **Money.** Every amount is a whole number of paise (100 paise = 1 rupee) beside a `currency`, which is always `INR`.
-One movement is between 1 and 1000000000 paise.
+One transfer or withdrawal is between 1 and 1,000,000,000 paise (one crore rupees).
 
 **Times** are RFC 3339 in UTC. **Ids** are UUIDv7 (RFC 9562). Unknown fields of a body are rejected.
 
@@ -24,8 +24,8 @@ One movement is between 1 and 1000000000 paise.
 **Idempotency.** A POST that moves or reserves money needs an `Idempotency-Key`: 1 to 255 visible ASCII characters, new
 for each intention. The same key with the same body answers the first status and body again, with
 `Idempotent-Replayed: true`, and moves nothing. The same key with another body answers 422 `idempotency_key_reused`.
-While the first request runs, a copy answers 409 `request_in_flight`. An error (4xx) moves nothing and frees the key.
-After a timeout or a 5xx, repeat the request with the same key.
+While the first request runs, a copy answers 409 `request_in_flight`. Any other 4xx moves nothing and frees the key.
+After `request_in_flight`, a timeout or a 5xx, repeat the request with the same key, never with a new one.
 
 **Lists** take `limit` (1 to 100) and `cursor`, and answer `items` and `next_cursor`, which is null on the last page.
 """
@@ -54,7 +54,7 @@ _PROPERTIES: Mapping[str, str] = {
     "amount": "Paise.",
     "available": "Paise that can be spent: `balance` minus `held`.",
     "balance": "Paise on the account, reserved money included.",
-    "balance_after": "Paise on the caller's account after this movement.",
+    "balance_after": "Paise on the caller's account after this transfer.",
     "currency": "ISO 4217 code, always `INR`.",
     "held": "Paise reserved for withdrawals that have not ended.",
     "refundable": "Paise of the payment that the shop can still refund; null when it is no payment to the shop.",

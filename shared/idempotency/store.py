@@ -21,7 +21,9 @@ from shared.idempotency.claims import Answer, Claim
 from shared.idempotency.errors import IdempotencyKeyReused, RequestInFlight
 
 ABANDONED_AFTER = timedelta(seconds=30)
-"""A committed key without an answer belongs to a request of several transactions. Older than this, the request died."""
+"""A committed key without an answer belongs to a request of several transactions. When it is older than this, a repeat
+of the request takes it over.
+"""
 
 KEPT_FOR = timedelta(days=7)
 PURGE_BATCH = 5000

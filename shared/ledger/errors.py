@@ -1,4 +1,4 @@
-"""Errors of the ledger. A refused command changes nothing."""
+"""Errors of the ledger. A rejected command changes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Group commit for money: instructions that arrive while a batch is in flight are posted together in the next batch.
+"""Group commit for money: instructions that arrive while a batch is written are posted together in the next batch.
 
 There is no timer: an idle ledger posts at once. A hot account (one shop, many buyers) costs one lock and one commit
 per batch instead of per payment. Every instruction carries its idempotency key, so a failed batch can be retried whole.
@@ -50,7 +50,7 @@ class GroupCommit:
 
     async def post(self, instruction: Instruction) -> InstructionOutcome:
         """Answer the outcome after its batch is committed. Raises LedgerBusy when the queue is full, the database
-        cannot be reached, or TIMEOUT_SECONDS pass.
+        cannot be reached, TIMEOUT_SECONDS pass, or the process is closing.
 
         After LedgerBusy or a cancellation the transfer may still happen; retry with the same key to find out.
         """

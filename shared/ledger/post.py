@@ -79,7 +79,7 @@ async def post_one(session: AsyncSession, command: Command) -> Posted:
 
 
 async def post_instructions(session: AsyncSession, instructions: Sequence[Instruction]) -> list[InstructionOutcome]:
-    """Post the instructions whose keys are new; replay or refuse the others. Answers the outcomes in the same order.
+    """Post the instructions whose keys are new; replay or reject the others. Answers the outcomes in the same order.
 
     A key that comes twice in one batch is decided once: its later copies get the answer of the first.
     """

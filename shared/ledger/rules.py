@@ -55,7 +55,7 @@ class AccountState:
         return self.balance - self.held
 
     def sent_by(self, day: date) -> int:
-        """Paise sent on that day. If a later day has already started on another machine, its counter stands."""
+        """Paise sent on that day. If the stored day is later (another machine's clock is ahead), its sum counts."""
         return self.sent_today if self.sent_on is not None and self.sent_on >= day else 0
 
     def having_sent(self, amount: int, day: date) -> AccountState:
@@ -164,7 +164,7 @@ class Posted:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The command is refused and changes nothing; `error` says why."""
+    """The command is rejected and changes nothing; `error` says why."""
 
     command: Command
     error: BatuaError

@@ -67,11 +67,6 @@ class Event:
     cursor: Cursor
 
 
-def cursor_now(account: Account) -> Cursor:
-    """The cursor of a page that shows this account as it is now."""
-    return Cursor(account.seq, clock.now())
-
-
 class Feed:
     """Reads what is new for one listener. Without a cursor it begins with the present state."""
 

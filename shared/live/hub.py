@@ -21,7 +21,7 @@ from shared.db.engine import SessionMaker
 from shared.db.outages import is_outage
 from shared.live.errors import StreamsExhausted, TooManyStreams
 from shared.live.signals import on_termination
-from shared.live.watch import fingerprints
+from shared.live.watch import change_marks
 from shared.redis.client import REDIS_ERRORS, open_redis
 from shared.wakeups.announcer import CHANNEL_PREFIX, channel_of
 
@@ -72,7 +72,7 @@ class Hub:
         """Streams open now."""
         self._pubsub: PubSub | None = None
         self._is_closed = False
-        self.reading = asyncio.Semaphore(READS_AT_ONCE)
+        self.read_slots = asyncio.Semaphore(READS_AT_ONCE)
 
     async def join(self, owner_id: UUID, account_id: UUID) -> Listener:
         """A new listener for the owner of this wallet. Raises TooManyStreams, StreamsExhausted."""
@@ -112,7 +112,10 @@ class Hub:
                 await self._receive()
             except REDIS_ERRORS as error:
                 if not is_away:
-                    _logger.warning("no wake-ups from Redis, Postgres is asked every second: %s", type(error).__name__)
+                    _logger.warning(
+                        "no wake-ups from Redis, changes arrive within a second from Postgres alone: %s",
+                        type(error).__name__,
+                    )
                 is_away = True
             else:
                 is_away = False
@@ -129,13 +132,13 @@ class Hub:
                 continue
             try:
                 async with asyncio.timeout(WATCH_TIMEOUT_SECONDS), self._lookup_sessionmaker() as session:
-                    present = await fingerprints(session, list(by_owner))
+                    present = await change_marks(session, list(by_owner))
             except Exception as error:
                 if not is_outage(error):
                     _logger.error("changes in Postgres cannot be watched", exc_info=error)
                 continue
-            for owner_id, fingerprint in present.items():
-                if seen.get(owner_id) != fingerprint:
+            for owner_id, change_mark in present.items():
+                if seen.get(owner_id) != change_mark:
                     self._wake(by_owner[owner_id])
             seen = present
 

@@ -99,7 +99,7 @@ async def chunks(
         try:
             if not await _is_still_signed_in(resources, hub, token):
                 return
-            async with hub.reading, resources.read_sessionmaker() as session:
+            async with hub.read_slots, resources.read_sessionmaker() as session:
                 events, has_more = await feed.read_events(session)
         except Exception as error:
             if not is_outage(error):
@@ -115,7 +115,7 @@ async def chunks(
 
 async def _is_still_signed_in(resources: Resources, hub: Hub, token: str) -> bool:
     try:
-        async with hub.reading, resources.lookup_sessionmaker() as session:
+        async with hub.read_slots, resources.lookup_sessionmaker() as session:
             await resources.tokens.verify(session, token)
     except (TokenInvalid, TokenExpired, TokenRevoked):
         return False

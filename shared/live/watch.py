@@ -22,12 +22,12 @@ _FINGERPRINTS = text(f"""
         (SELECT count(*) FROM withdrawals WHERE owner_id = listening.owner_id AND status = 'queued'),
         (SELECT string_agg(status, ',' ORDER BY id) FROM (
             SELECT id, status FROM on_ramps WHERE owner_id = listening.owner_id ORDER BY id DESC LIMIT 20) AS newest)
-    ) AS fingerprint
+    ) AS change_mark
     FROM unnest(CAST(:owner_ids AS uuid[])) AS listening (owner_id)
 """)  # noqa: S608 - statuses of the model
 
 
-async def fingerprints(session: AsyncSession, owner_ids: Sequence[UUID]) -> dict[UUID, str]:
+async def change_marks(session: AsyncSession, owner_ids: Sequence[UUID]) -> dict[UUID, str]:
     """By owner, a text that differs as soon as something changed."""
     rows = await session.execute(_FINGERPRINTS, {"owner_ids": list(owner_ids)})
-    return {row.owner_id: row.fingerprint for row in rows}
+    return {row.owner_id: row.change_mark for row in rows}

@@ -20,7 +20,10 @@ class Verdict(StrEnum):
     SETTLED = "settled"
     """It ended an on-ramp or a withdrawal."""
     NOTED = "noted"
-    """Kept, and nothing changed: the payout is being sent now, and the outcome of that send decides."""
+    """Kept, and nothing changed: the payout is being sent now, and the outcome of that send decides.
+
+    The webhook answers `noted` to a contradiction too.
+    """
     DUPLICATE = "duplicate"
     """It says what is known already."""
     UNKNOWN_TOKEN = "unknown_token"  # noqa: S105 - the token of a netbanking session that we do not know

@@ -129,7 +129,7 @@ class Withdrawal(Base):
     """Consecutive steps without a result; the backoff grows with them."""
     lease_id: Mapped[UUID | None]
     lease_expires_at: Mapped[datetime | None]
-    """Until then one worker owns the row; afterwards every worker treats it as `unknown` (UTC)."""
+    """Until then (UTC) one worker owns the row. If it ends during a send, the withdrawal becomes `unknown`."""
     next_attempt_at: Mapped[datetime | None]
     first_not_found_at: Mapped[datetime | None]
     """When an enquiry first answered "not found" since the last send. The second comes a grace period later."""

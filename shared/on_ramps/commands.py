@@ -105,7 +105,8 @@ class _Attempt:
         if pending >= MAX_PENDING:
             raise TooManyOnRamps(MAX_PENDING, int((soonest - now).total_seconds()) + 1 if soonest is not None else 1)
         wallet = await wallet_of(session, owner_id)
-        # Without a token no payment can be made for it. It ends once no attempt can still be about to write the token.
+        # Without a token no payment can be made for it. The first enquiry waits until every attempt that could write
+        # the token is over.
         timings = self.settings.on_ramps
         earliest = store.ABANDONED_AFTER + timedelta(seconds=2 * timings.bank_timeout_seconds)
         on_ramp = OnRamp(
@@ -146,7 +147,7 @@ class _Attempt:
         return answer
 
     async def _record_opened(self, on_ramp_id: UUID, opened: SessionOpened) -> Answer | None:
-        """Keep the session and the answer. None: the on-ramp has failed in the meantime."""
+        """Keep the netbanking token and the answer. None: the on-ramp has failed in the meantime."""
         async with self.sessionmaker.begin() as session:
             on_ramp = await rows.lock_by_id(session, on_ramp_id)
             if on_ramp.token is None:

@@ -1,6 +1,7 @@
 """Carry out withdrawals: lease what is due, call the bank outside any transaction, record what was learnt.
 
-A crash anywhere leaves a row whose lease expires. From then on the withdrawal is `unknown`, and the bank is asked.
+A crash anywhere leaves a row whose lease expires. If it expires during a send, the withdrawal becomes `unknown` and the
+bank is asked; during an enquiry its status stays.
 """
 
 from __future__ import annotations
@@ -80,7 +81,10 @@ class BankCall:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """How many calls a run made for an owner, and when another run is due. None: nothing is left, or it is not ours."""
+    """How many calls a run made for an owner, and when another run is due (UTC).
+
+    None: this run made no call, or the owner has no withdrawal left.
+    """
 
     calls: int
     again_at: datetime | None

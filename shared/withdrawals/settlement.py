@@ -26,7 +26,7 @@ from shared.withdrawals.states import MoneyMove, Transition, verdict_on
 _logger = logging.getLogger(__name__)
 
 MAX_REASON_LENGTH = 200
-_CLAIMS: dict[type[Conclusion], str] = {Paid: "Paid", PayoutRefused: "TurnedDown", PayoutReversed: "SentBack"}
+_BANK_SAYS: dict[type[Conclusion], str] = {Paid: "Paid", PayoutRefused: "TurnedDown", PayoutReversed: "SentBack"}
 """What the bank says happened, as timelines store it and the API shows it."""
 
 
@@ -85,7 +85,7 @@ async def _record_refusal(session: AsyncSession, withdrawal: Withdrawal, fact: C
 
 async def _record_contradiction(session: AsyncSession, withdrawal: Withdrawal, fact: Conclusion) -> None:
     kind = EventKind.CONTRADICTION
-    facts: EventFacts = {"claim": _CLAIMS[type(fact)], "utr": None if isinstance(fact, PayoutRefused) else fact.utr}
+    facts: EventFacts = {"claim": _BANK_SAYS[type(fact)], "utr": None if isinstance(fact, PayoutRefused) else fact.utr}
     await timeline.append(session, withdrawal.id, status=withdrawal.status, kind=kind, facts=facts)
     alert(withdrawal, kind)
 

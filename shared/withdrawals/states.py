@@ -69,7 +69,7 @@ class Context:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transition:
-    """Where the withdrawal goes. Money moves, in this order, in the transaction that writes it."""
+    """Where the withdrawal goes. `money` lists the moves in order; they happen in the transaction that writes it."""
 
     status: WithdrawalStatus
     kind: EventKind
@@ -79,7 +79,7 @@ class Transition:
     retries: int = 0
     first_not_found_at: datetime | None = None
     adds_event: bool = True
-    """Whether the timeline gets an event. What it says already is not repeated."""
+    """Whether the timeline gets an event: False when it already says the same."""
 
 
 def conclude(fact: Conclusion) -> Transition:
@@ -257,8 +257,8 @@ def verdict_on(
 
     It ends a withdrawal that is active, whatever we believed. One exception: a refusal that comes while the payout is
     being sent may be about an earlier send. It is noted, the hold stays, and the outcome of this send decides.
-    For a withdrawal that is not active it is a duplicate, a reversal, or a contradiction, which changes nothing and
-    needs an operator.
+    For a withdrawal that is not active it is a duplicate, a reversal or a contradiction. A contradiction changes
+    nothing and needs an operator.
     """
     if status.is_active and is_being_sent and isinstance(fact, PayoutRefused):
         return Verdict.NOTED, None
