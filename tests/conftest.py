@@ -33,6 +33,7 @@ from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
 from shared.ids import new_token
 from shared.migrations import runner
 from tests.support.deadlines import SLOWNESS, deadline, measure
+from tests.support.service_limits import service_limits
 
 POSTGRES = "BATUA_TESTS_POSTGRES"
 """Superuser's URL of the server the tests clone databases on; set once by the controlling process."""
@@ -59,9 +60,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Measure the machine, and start the servers before the workers are, unless only pure tests were asked for."""
     is_worker = hasattr(config, "workerinput")
     _listen_to_interrupts()
-    _let_http_wait()
     if not is_worker:
         os.environ[SLOWNESS] = f"{fmean(measure() for _ in range(5)):.2f}"
+        os.environ.update(service_limits())
+    _let_http_wait()
     only_pure = all("tests/unit" in argument for argument in config.args)
     if is_worker or only_pure or POSTGRES in os.environ:
         return

@@ -17,18 +17,15 @@ from services.merchant_app.main import create_app as create_merchant_app
 from services.merchant_app.settings import MerchantAppSettings
 from services.user_app.main import create_app as create_user_app
 from services.user_app.settings import UserAppSettings
-from shared.config import OnRampTimings, RateLimits
+from shared.config import RateLimits
 from shared.db.engine import SessionMaker
 from shared.ids import new_token
 from tests.support.bank_settings import NOWHERE, bank_values
-from tests.support.deadlines import deadline
 from tests.support.factories import fund
 
 PIN = "4711"
 PASSWORD = "correct horse"
 API = "/api/v1"
-_BANK_SECONDS = deadline(5)
-_REDIS_SECONDS = deadline(5)
 _KEPT_APPLICATIONS = 8
 
 Settings = UserAppSettings | MerchantAppSettings
@@ -41,7 +38,6 @@ def user_app_settings(database_url: str, redis_url: str, bank_url: str = NOWHERE
     return UserAppSettings(
         **_common(database_url, redis_url),
         **bank_values(bank_url),
-        on_ramps=OnRampTimings(bank_timeout_seconds=_BANK_SECONDS),
         user_app_url="https://batua.example",
         **more,
     )
@@ -56,7 +52,6 @@ def _common(database_url: str, redis_url: str) -> dict[str, Any]:
     return {
         "database_url": SecretStr(database_url),
         "redis_url": SecretStr(redis_url),
-        "redis_timeout_seconds": _REDIS_SECONDS,
         "token_keys": [SecretStr("newest-key-0123456789")],
         "pin_pepper": SecretStr("a pepper 0123456789"),
         "bcrypt_rounds": 4,

@@ -17,19 +17,13 @@ from infra.demo.actors import Holder, SimulatedBank
 from infra.local.secrets import read_secrets
 from infra.local.stack import Stack
 from tests.support.deadlines import deadline
+from tests.support.service_limits import service_limits
 
 CHECKOUT = Path(__file__).parents[2]
 actors.TIMEOUT_SECONDS = deadline(actors.TIMEOUT_SECONDS)
-SLOW = {
-    "BATUA_READY_SECONDS": f"{deadline(60):.0f}",
-    "BATUA_DATABASE_POOL_TIMEOUT_SECONDS": f"{deadline(5):.2f}",
-    "BATUA_DATABASE_STATEMENT_TIMEOUT_SECONDS": f"{deadline(15):.2f}",
-    "BATUA_DATABASE_LOCK_TIMEOUT_SECONDS": f"{deadline(10):.2f}",
-    "BATUA_ON_RAMPS__BANK_TIMEOUT_SECONDS": f"{deadline(5):.2f}",
-    "BATUA_REDIS_TIMEOUT_SECONDS": f"{deadline(0.5):.2f}",
-}
-"""The services wait as long for each other as this machine needs."""
-FAST = {
+SLOW = service_limits() | {"BATUA_READY_SECONDS": f"{deadline(60):.0f}"}
+"""The processes of a stack wait as long for each other as this machine needs."""
+FAST = SLOW | {
     "BATUA_BCRYPT_ROUNDS": "4",
     "BATUA_RATE_LIMITS__ENABLED": "false",
     "BATUA_WELCOME_BALANCE_PAISE": str(1000_00),
@@ -39,7 +33,7 @@ FAST = {
     "BATUA_WITHDRAWALS__RETRY_CAP_SECONDS": "1",
     "BATUA_WITHDRAWALS__NOT_FOUND_GRACE_SECONDS": f"{deadline(1.5):.2f}",
     "BATUA_WITHDRAWALS__SWEEP_SECONDS": "0.5",
-} | SLOW
+}
 
 
 @pytest.fixture
