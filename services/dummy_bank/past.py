@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.dummy_bank import book
 from services.dummy_bank.book import CUSTOMERS, NODAL, OUTSIDE
 from services.dummy_bank.errors import BankError
 from services.dummy_bank.payouts import fingerprint
+from services.dummy_bank.times import Time
 from shared.banks.messages import Identifier, PayoutRequest, SessionRequest
 from shared.clock import now, rfc3339
 
@@ -27,24 +28,20 @@ _CUSTOMER = CUSTOMERS["demo"]
 class PastPayment(SessionRequest):
     """A netbanking session that the demo customer has decided."""
 
-    model_config = ConfigDict(strict=False, frozen=True, extra="forbid")
-
     token: Identifier
     bank_reference: Identifier
     status: Literal["approved", "declined"]
-    at: AwareDatetime
+    at: Time
 
 
 class PastPayout(PayoutRequest):
     """A payout with its outcome. `reversed_at`: when the money of a REVERSED one came back."""
 
-    model_config = ConfigDict(strict=False, frozen=True, extra="forbid")
-
     status: Literal["SUCCESS", "FAILED", "REVERSED"]
     utr: Identifier | None = None
     code: Annotated[str | None, Field(max_length=100)] = None
-    at: AwareDatetime
-    reversed_at: AwareDatetime | None = None
+    at: Time
+    reversed_at: Time | None = None
 
 
 class Past(BaseModel):

@@ -7,7 +7,7 @@ import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import AwareDatetime, BeforeValidator
+from pydantic import AwareDatetime
 
 from services.dummy_bank import notice_queue, past
 from services.dummy_bank.book import NODAL
@@ -18,22 +18,15 @@ from services.dummy_bank.errors import BankError
 from services.dummy_bank.faults import Faults
 from services.dummy_bank.past import Added, Past
 from services.dummy_bank.problems import responses
+from services.dummy_bank.times import Time
 from shared.banks.messages import MAX_LIST_ITEMS, Statement
 from shared.clock import rfc3339
 
 router = APIRouter(prefix="/{bank}/api", tags=["records"], responses=responses(400, 401, 404, 405, 413, 422, 500))
 
 
-def _only_rfc_3339(value: object) -> object:
-    """Reject a bare number, which pydantic would read as seconds since 1970."""
-    if isinstance(value, str) and "T" not in value.upper():
-        raise ValueError("not a time in RFC 3339")
-    return value
-
-
-Moment = Annotated[AwareDatetime, BeforeValidator(_only_rfc_3339)]
-From = Annotated[Moment | None, Query(alias="from", description="RFC 3339, inclusive")]
-To = Annotated[Moment | None, Query(description="RFC 3339, exclusive")]
+From = Annotated[Time | None, Query(alias="from", description="RFC 3339, inclusive")]
+To = Annotated[Time | None, Query(description="RFC 3339, exclusive")]
 MessageId = Annotated[str, Path(min_length=1, max_length=128)]
 
 _BEGINNING, _END = "0001-01-01", "9999-12-31"
