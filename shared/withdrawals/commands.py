@@ -75,7 +75,6 @@ async def request(
                 keyed_request,
                 claim,
                 withdrawal=Withdrawal(
-                    id=new_id(),
                     owner_id=keyed_request.owner_id,
                     bank=bank,
                     account_number=account_number,
@@ -85,7 +84,6 @@ async def request(
                     status=WithdrawalStatus.QUEUED,
                     attempts=0,
                     retries=0,
-                    created_at=clock.now(),
                 ),
                 limits=limits,
             )
@@ -137,6 +135,7 @@ async def _claim_and_queue(
     withdrawal: Withdrawal,
     limits: MovementLimits,
 ) -> Answer:
+    """Queue `withdrawal`, which has neither id nor time yet: both follow the lock on the wallet."""
     earlier = await store.claim_one(session, claim)
     if earlier is not None:
         return earlier
@@ -148,6 +147,8 @@ async def _claim_and_queue(
     await _require_room_in_queue(session, withdrawal.owner_id)
     today = withdrawal_limits(limits)
     today.check(withdrawal.amount, await withdrawn_on(session, today.day, owner_id=withdrawal.owner_id))
+    # Still under the lock: ids are in the order of the queue, and the row counts on the day whose limit was checked.
+    withdrawal.id, withdrawal.created_at = new_id(), clock.now()
     withdrawal.account_id, withdrawal.currency, withdrawal.hold_id = wallet.id, wallet.currency, hold.hold_id
     session.add(withdrawal)
     await session.flush()

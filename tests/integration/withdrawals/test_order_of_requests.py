@@ -1,0 +1,81 @@
+"""Requests of one owner are decided one after the other: the day's limit and the queue follow the wallet's lock."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared import clock
+from shared.config import MovementLimits
+from shared.db.engine import SessionMaker
+from shared.http.keyed_requests import WITHDRAW
+from shared.idempotency import store
+from shared.idempotency.claims import Answer, Claim
+from shared.ledger.errors import LimitExceeded
+from shared.models import Account, Withdrawal
+from shared.withdrawals import commands
+from tests.support.factories import create_user
+from tests.support.idempotency import NoGuard
+from tests.support.waiting import until_a_lock_is_awaited
+
+MIDNIGHT_IN_INDIA = datetime(2027, 3, 1, 18, 30, tzinfo=UTC)
+
+
+async def withdraw(
+    sessionmaker: SessionMaker, wallet: Account, key: str, amount: int, limits: MovementLimits
+) -> Answer:
+    assert wallet.owner_id is not None
+    return await commands.request(
+        WITHDRAW.request(wallet.owner_id, key),
+        sessionmaker=sessionmaker,
+        guard=NoGuard(),
+        limits=limits,
+        amount=amount,
+        bank="hdfc",
+        account_number="50100123451234",
+        ifsc="ICIC0001234",
+        account_holder="Asha Rao",
+    )
+
+
+async def test_requests_that_wait_over_midnight_are_within_one_days_limit(sessionmaker: SessionMaker) -> None:
+    async with sessionmaker.begin() as session:
+        wallet = await create_user(session, balance=10_000_00)
+    limits = MovementLimits(withdrawal_per_day_paise=1_000_00, withdrawal_per_movement_paise=1_000_00)
+    now = MIDNIGHT_IN_INDIA - timedelta(milliseconds=500)
+    with clock.reading(lambda: now):
+        async with sessionmaker() as blocker:
+            await blocker.get_one(Account, wallet.id, with_for_update=True)
+            tasks = [asyncio.create_task(withdraw(sessionmaker, wallet, f"k{n}", 1_000_00, limits)) for n in range(4)]
+            await until_a_lock_is_awaited(sessionmaker)
+            now = MIDNIGHT_IN_INDIA + timedelta(milliseconds=500)
+            await blocker.rollback()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes if isinstance(outcome, BaseException)] == [LimitExceeded] * 3
+
+
+async def test_ids_are_in_the_order_of_the_queue(sessionmaker: SessionMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with sessionmaker.begin() as session:
+        wallet = await create_user(session, balance=10_000_00)
+    claim_one = store.claim_one
+    has_begun, may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def claim_late(session: AsyncSession, claim: Claim) -> Answer | None:
+        if claim.key == "first":
+            has_begun.set()
+            await may_go_on.wait()
+        return await claim_one(session, claim)
+
+    monkeypatch.setattr(store, "claim_one", claim_late)
+    first = asyncio.create_task(withdraw(sessionmaker, wallet, "first", 100, MovementLimits()))
+    await has_begun.wait()
+    second = await withdraw(sessionmaker, wallet, "second", 200, MovementLimits())
+    may_go_on.set()
+    assert (second.body["position"], (await first).body["position"]) == (1, 2)
+    async with sessionmaker() as session:
+        queue = select(Withdrawal.amount).where(Withdrawal.owner_id == wallet.owner_id).order_by(Withdrawal.id)
+        assert list(await session.scalars(queue)) == [200, 100]
