@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from sqlalchemy import event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from shared.config import DatabaseSettings
@@ -21,12 +25,11 @@ def async_url(url: str) -> str:
 def create_engine(settings: DatabaseSettings, *, application_name: str) -> AsyncEngine:
     """Create an engine. Every wait has a timeout: connection, pool, lock, statement, idle transaction."""
     statement_timeout = settings.database_statement_timeout_seconds
-    return create_async_engine(
+    engine = create_async_engine(
         async_url(settings.database_url.get_secret_value()),
         pool_size=settings.database_pool_size,
         max_overflow=0,
         pool_timeout=settings.database_pool_timeout_seconds,
-        pool_pre_ping=True,
         pool_recycle=1800,
         # Error texts are logged, and the values of a statement may be hashes or account numbers.
         hide_parameters=True,
@@ -42,6 +45,14 @@ def create_engine(settings: DatabaseSettings, *, application_name: str) -> Async
             },
         },
     )
+    event.listen(engine.sync_engine, "checkout", _refuse_closed)
+    return engine
+
+
+def _refuse_closed(connection: Any, _record: Any, _proxy: Any) -> None:
+    """Make the pool open another connection: the driver knows that the server hung up, without a ping per checkout."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 def create_sessionmaker(engine: AsyncEngine) -> SessionMaker:
