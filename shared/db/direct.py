@@ -1,0 +1,32 @@
+"""The driver's own connection, for statements that run so often that nothing may stand between them and Postgres.
+
+A session costs more CPU than the statements of a transfer: it builds, compiles and adapts each of them, and returns to
+its caller through a greenlet. Code on the way of a transfer, and of reads that come as often, uses asyncpg itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.util import greenlet_spawn
+
+
+@asynccontextmanager
+async def direct_connection(engine: AsyncEngine) -> AsyncIterator[asyncpg.Connection]:
+    """A connection of the engine's pool for as long as the block lasts, outside any transaction.
+
+    The driver's exceptions come unwrapped: `shared.db.outages` knows them too. A connection that breaks within the
+    block does not return to the pool.
+    """
+    pooled = await engine.raw_connection()
+    connection = pooled.driver_connection
+    assert connection is not None
+    try:
+        yield connection
+    finally:
+        if connection.is_closed():
+            await greenlet_spawn(pooled.invalidate)
+        await greenlet_spawn(pooled.close)

@@ -1,0 +1,127 @@
+"""Ask Postgres once what many requests ask at the same moment.
+
+Questions that arrive while a statement runs are gathered and asked by the next one. There is no timer: an idle process
+asks at once. A question never joins a statement that was already sent, so the answer contains whatever was committed
+before the question was asked: a session revoked a moment ago is seen as revoked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from shared.db.direct import direct_connection
+from shared.db.outages import is_outage
+
+MAX_BATCH = 256
+MAX_WAITING = 4096
+TIMEOUT_SECONDS = 20.0
+
+QuestionT = TypeVar("QuestionT")
+AnswerT = TypeVar("AnswerT")
+
+
+class DatabaseBusy(TimeoutError):
+    """As many questions wait as a process may hold. Callers answer it as they answer a timeout."""
+
+
+@dataclass(slots=True, eq=False)
+class _Asked(Generic[QuestionT, AnswerT]):
+    question: QuestionT
+    answer: asyncio.Future[AnswerT]
+
+
+class Gather(Generic[QuestionT, AnswerT]):
+    """One kind of question. `ask_all` asks many in one statement and answers them in order.
+
+    `ask_all` only reads: a broken connection makes it run again.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        ask_all: Callable[[asyncpg.Connection, Sequence[QuestionT]], Awaitable[Sequence[AnswerT]]],
+    ) -> None:
+        self._engine = engine
+        self._ask_all = ask_all
+        self._waiting: deque[_Asked[QuestionT, AnswerT]] = deque()
+        self._task: asyncio.Task[None] | None = None
+
+    async def ask(self, question: QuestionT) -> AnswerT:
+        """The answer to one question. Raises DatabaseBusy at once when MAX_WAITING questions wait, TimeoutError after
+        TIMEOUT_SECONDS, and what the driver raises.
+
+        A caller that is cancelled withdraws a question that was not sent yet.
+        """
+        if len(self._waiting) >= MAX_WAITING:
+            raise DatabaseBusy
+        asked: _Asked[QuestionT, AnswerT] = _Asked(question, asyncio.get_running_loop().create_future())
+        self._waiting.append(asked)
+        if self._task is None:
+            self._task = asyncio.create_task(self._answer_waiting())
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            return await asked.answer
+
+    async def _answer_waiting(self) -> None:
+        try:
+            while batch := self._take():
+                await self._answer_from(batch)
+        finally:
+            self._task = None
+
+    async def _answer_from(self, batch: list[_Asked[QuestionT, AnswerT]]) -> None:
+        """Answer this batch and those that gather meanwhile, on one connection while it works."""
+        try:
+            async with direct_connection(self._engine) as connection:
+                while batch:
+                    _give(batch, await self._ask_all(connection, [asked.question for asked in batch]))
+                    batch = self._take()
+        except Exception as error:  # any error belongs to the callers; the next batch starts anew
+            await self._ask_again(batch, error)
+
+    async def _ask_again(self, batch: list[_Asked[QuestionT, AnswerT]], error: Exception) -> None:
+        if _may_pass(error):
+            await self._ask_apart([batch])
+        elif len(batch) == 1:
+            _fail(batch, error)
+        else:  # one bad question must not fail the others
+            await self._ask_apart([[asked] for asked in batch])
+
+    async def _ask_apart(self, batches: list[list[_Asked[QuestionT, AnswerT]]]) -> None:
+        for batch in batches:
+            try:
+                async with direct_connection(self._engine) as connection:
+                    _give(batch, await self._ask_all(connection, [asked.question for asked in batch]))
+            except Exception as error:
+                _fail(batch, error)
+
+    def _take(self) -> list[_Asked[QuestionT, AnswerT]]:
+        taken: list[_Asked[QuestionT, AnswerT]] = []
+        while self._waiting and len(taken) < MAX_BATCH:
+            asked = self._waiting.popleft()
+            if not asked.answer.done():
+                taken.append(asked)
+        return taken
+
+
+def _may_pass(error: Exception) -> bool:
+    # After a migration the driver's prepared statement is out of date once; the second try prepares it again.
+    return is_outage(error) or isinstance(error, asyncpg.InvalidCachedStatementError)
+
+
+def _give(batch: Sequence[_Asked[QuestionT, AnswerT]], answers: Sequence[AnswerT]) -> None:
+    for asked, answer in zip(batch, answers, strict=True):
+        if not asked.answer.done():
+            asked.answer.set_result(answer)
+
+
+def _fail(batch: Sequence[_Asked[QuestionT, AnswerT]], error: Exception) -> None:
+    for asked in batch:
+        if not asked.answer.done():
+            asked.answer.set_exception(error)
