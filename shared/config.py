@@ -81,7 +81,7 @@ class DatabaseSettings(Settings):
     database_url: SecretStr
     """`postgresql://role:password@host:port/name`; each service has a role of its own."""
     database_pool_size: int = Field(default=10, ge=1, le=100)
-    """Connections that one process may hold open at once."""
+    """Connections that the sessions of one process may hold open at once. Gathered work has four more of its own."""
     database_pool_timeout_seconds: float = Field(default=5.0, gt=0)
     """How long a request waits for a free connection before it answers 503."""
     database_statement_timeout_seconds: float = Field(default=15.0, gt=0)

@@ -33,6 +33,7 @@ def create_app(settings: BankWebhookSettings | None = None) -> FastAPI:
         async with open_database(chosen, application_name="bank_webhook") as database:
             app.state.resources = WebhookResources(
                 engine=database.engine,
+                direct_engine=database.direct_engine,
                 sessionmaker=database.sessionmaker,
                 read_sessionmaker=database.read_sessionmaker,
                 lookup_sessionmaker=database.lookup_sessionmaker,

@@ -22,12 +22,15 @@ def async_url(url: str) -> str:
     return make_url(url).set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
 
 
-def create_engine(settings: DatabaseSettings, *, application_name: str) -> AsyncEngine:
-    """Create an engine. Every wait has a timeout: connection, pool, lock, statement, idle transaction."""
+def create_engine(settings: DatabaseSettings, *, application_name: str, pool_size: int | None = None) -> AsyncEngine:
+    """Create an engine. Every wait has a timeout: connection, pool, lock, statement, idle transaction.
+
+    `pool_size` takes the place of the setting.
+    """
     statement_timeout = settings.database_statement_timeout_seconds
     engine = create_async_engine(
         async_url(settings.database_url.get_secret_value()),
-        pool_size=settings.database_pool_size,
+        pool_size=settings.database_pool_size if pool_size is None else pool_size,
         max_overflow=0,
         pool_timeout=settings.database_pool_timeout_seconds,
         pool_recycle=1800,

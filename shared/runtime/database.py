@@ -11,12 +11,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared.config import DatabaseSettings
 from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
 
+DIRECT_POOL_SIZE = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """One engine and three kinds of sessions on its connections."""
+    """Two engines, and three kinds of sessions on the connections of the first."""
 
     engine: AsyncEngine
+    direct_engine: AsyncEngine
+    """A few connections for gathered questions and gathered transfers alone: one of them serves many requests at once,
+    so none may wait behind the requests that hold the connections of `engine`."""
     sessionmaker: SessionMaker
     """Sessions that write: a transaction each."""
     read_sessionmaker: SessionMaker
@@ -27,14 +32,17 @@ class Database:
 
 @asynccontextmanager
 async def open_database(settings: DatabaseSettings, *, application_name: str) -> AsyncIterator[Database]:
-    """Engine and sessions of one process. Nothing connects before the first statement."""
+    """Engines and sessions of one process. Nothing connects before the first statement."""
     engine = create_engine(settings, application_name=application_name)
+    direct_engine = create_engine(settings, application_name=application_name, pool_size=DIRECT_POOL_SIZE)
     try:
         yield Database(
             engine=engine,
+            direct_engine=direct_engine,
             sessionmaker=create_sessionmaker(engine),
             read_sessionmaker=create_sessionmaker(engine.execution_options(postgresql_readonly=True)),
             lookup_sessionmaker=create_sessionmaker(engine.execution_options(isolation_level="AUTOCOMMIT")),
         )
     finally:
+        await direct_engine.dispose()
         await engine.dispose()

@@ -69,6 +69,7 @@ async def open_resources(settings: AccountSettings, *, audience: Audience) -> As
             try:
                 yield Resources(
                     engine=database.engine,
+                    direct_engine=database.direct_engine,
                     sessionmaker=database.sessionmaker,
                     read_sessionmaker=database.read_sessionmaker,
                     lookup_sessionmaker=database.lookup_sessionmaker,
