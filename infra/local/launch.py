@@ -22,7 +22,8 @@ _CELERY = ["-m", "celery", "-A", "services.withdraw_worker.app:celery_app"]
 _WORKER = ["--pool", "threads", "--concurrency", "8", "--without-gossip", "--without-mingle"]
 # More than the 1000 event streams that a process holds at most: each counts as a request while it lasts.
 _HTTP_BOUNDS = ["--timeout-graceful-shutdown", "10", "--limit-concurrency", "2000"]
-_HTTP = ["--no-server-header", "--no-access-log", "--no-proxy-headers", *_HTTP_BOUNDS]
+_HTTP_ENGINE = ["--loop", "uvloop", "--http", "shared.http.server:BoundedProtocol", "--ws", "none"]
+_HTTP = ["--no-server-header", "--no-access-log", "--no-proxy-headers", *_HTTP_ENGINE, *_HTTP_BOUNDS]
 
 
 def command(process: str, layout: Layout) -> list[str]:

@@ -14,6 +14,7 @@ from types import FrameType
 import uvicorn
 
 from services.bank_webhook.main import create_app
+from shared.http.server import BoundedProtocol
 
 BACKLOG = 2048
 DRAIN_SECONDS = 20
@@ -43,6 +44,9 @@ def main() -> None:
         create_app,
         factory=True,
         backlog=BACKLOG,
+        loop="uvloop",
+        http=BoundedProtocol,
+        ws="none",
         proxy_headers=False,
         server_header=False,
         access_log=False,

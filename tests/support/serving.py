@@ -11,6 +11,7 @@ from typing import Any
 
 import uvicorn
 
+from shared.http.server import BoundedProtocol
 from tests.support.deadlines import deadline
 from tests.support.waiting import eventually
 
@@ -31,7 +32,9 @@ def serving(app: Any, bound: socket.socket | None = None) -> Iterator[str]:
         with listening() as own, serving(app, own) as url:
             yield url
         return
-    config = uvicorn.Config(app, log_config=None, proxy_headers=False, timeout_graceful_shutdown=5)
+    config = uvicorn.Config(
+        app, log_config=None, proxy_headers=False, http=BoundedProtocol, ws="none", timeout_graceful_shutdown=5
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
     thread.start()
