@@ -7,8 +7,8 @@ from uuid import UUID
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 
-from shared.http.dependencies import Caller, ReadSession
-from shared.ledger.accounts import Wallet, wallet_of
+from shared.http.dependencies import SignedInCaller
+from shared.ledger.accounts import Wallet
 
 router = APIRouter(tags=["wallet"])
 
@@ -52,6 +52,6 @@ class WalletOut(BaseModel):
 
 
 @router.get("/wallet")
-async def get_wallet(caller: Caller, session: ReadSession) -> WalletOut:
+async def get_wallet(caller: SignedInCaller) -> WalletOut:
     """The caller's wallet."""
-    return WalletOut.of(Wallet.of(await wallet_of(session, caller.owner_id)))
+    return WalletOut.of(caller.wallet)

@@ -1,6 +1,6 @@
 """Session tokens: JWTs (RFC 7519) signed with HS256, valid for one app, revocable.
 
-Every verification reads Postgres, in one SQL statement: a sign-out holds whatever happens to Redis.
+Pure: `read` checks what a token says, `identify` judges it by what Postgres says of its session (see `sessions`).
 """
 
 from __future__ import annotations
@@ -10,19 +10,17 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 import jwt
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
 from shared.auth.errors import PinTokenInvalid, TokenExpired, TokenInvalid, TokenRevoked
 from shared.auth.rules import MAX_TOKEN_LENGTH
 from shared.config import TokenSettings
 from shared.ids import new_id
-from shared.models import Owner, RevokedToken
 
 Audience = Literal["user_app", "merchant_app"]
 OwnerKind = Literal["user", "merchant"]
@@ -33,6 +31,8 @@ ISSUER = "batua"
 _SESSION, _PIN = "session", "pin"
 _KEY_ID_LENGTH = 16
 _PIN_DIGEST_LENGTH = 32
+MAX_REMEMBERED = 8192
+"""Tokens whose signature a process checks once. About a kilobyte each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,40 @@ class Identity:
     session_id: UUID
     is_system: bool
     expires_at: datetime
+
+
+class SessionState(NamedTuple):
+    """What Postgres says of a session and its owner. All columns of an owner that does not exist are None or False."""
+
+    kind: str | None
+    is_system: bool | None
+    tokens_valid_after: datetime | None
+    kept_token_id: UUID | None
+    is_revoked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a token says, after its signature was checked."""
+
+    owner_id: UUID
+    token_id: UUID
+    issued_at: datetime
+    expires_at: datetime
+    purpose: str
+    pin_digest: bytes
+
+    @classmethod
+    def of(cls, payload: Mapping[str, Any]) -> Claims:
+        """Raises KeyError, ValueError, TypeError, OverflowError for claims that are missing or wrong."""
+        return cls(
+            UUID(payload["sub"]),
+            UUID(payload["jti"]),
+            datetime.fromtimestamp(payload["iat"], UTC),
+            datetime.fromtimestamp(payload["exp"], UTC),
+            str(payload.get("purpose", "")),
+            str(payload.get("pin", "")).encode(),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +99,9 @@ class Tokens:
         self._audience = audience
         self._lifetime = timedelta(seconds=settings.token_lifetime_seconds)
         self._pin_lifetime = timedelta(seconds=settings.pin_token_lifetime_seconds)
+        # A signature that was right stays right; expiry and the session's state are judged at every use. What is wrong
+        # raises and is not remembered.
+        self._signed_claims = lru_cache(MAX_REMEMBERED)(self._check_signature)
 
     @property
     def kind(self) -> OwnerKind:
@@ -81,22 +118,21 @@ class Tokens:
         claims = {"jti": str(identity.session_id), "pin": digest.decode()}
         return self._sign(_PIN, identity.owner_id, self._pin_lifetime, claims)
 
-    async def verify(self, session: AsyncSession, token: str) -> Identity:
-        """The owner and session of a token. Raises TokenInvalid, TokenExpired, TokenRevoked."""
-        claims = self._read(token, _SESSION)
-        statement = (
-            select(Owner.is_system, Owner.tokens_valid_after, Owner.kept_token_id, RevokedToken.id)
-            .outerjoin(RevokedToken, RevokedToken.id == claims.token_id)
-            .where(Owner.id == claims.owner_id, Owner.kind == self.kind)
-        )
-        row = (await session.execute(statement)).one_or_none()
-        if row is None:
+    def read(self, token: str) -> Claims:
+        """What a session token says. Raises TokenInvalid, TokenExpired."""
+        return self._read(token, _SESSION)
+
+    def identify(self, claims: Claims, state: SessionState) -> Identity:
+        """The owner and session of a token, by what Postgres says now. Raises TokenInvalid, TokenRevoked."""
+        if state.kind != self.kind:
             raise TokenInvalid
-        is_system, valid_after, kept_token_id, revoked = row
-        is_too_old = valid_after is not None and claims.issued_at <= valid_after and claims.token_id != kept_token_id
-        if revoked is not None or is_too_old:
+        valid_after = state.tokens_valid_after
+        is_too_old = (
+            valid_after is not None and claims.issued_at <= valid_after and claims.token_id != state.kept_token_id
+        )
+        if state.is_revoked or is_too_old:
             raise TokenRevoked
-        return Identity(claims.owner_id, self.kind, claims.token_id, is_system, claims.expires_at)
+        return Identity(claims.owner_id, self.kind, claims.token_id, bool(state.is_system), claims.expires_at)
 
     def verify_pin_token(self, token: str, identity: Identity, pin_hash: str) -> None:
         """Raise PinTokenInvalid unless the token stands for this owner's PIN in this session.
@@ -127,55 +163,39 @@ class Tokens:
         key_id = self._signing_key_id
         return IssuedToken(jwt.encode(claims, self._keys[key_id], ALGORITHM, headers={"kid": key_id}), expires_at)
 
-    def _read(self, token: str, purpose: str) -> _Claims:
+    def _read(self, token: str, purpose: str) -> Claims:
         if len(token) > MAX_TOKEN_LENGTH:
             raise TokenInvalid
         try:
-            key_id = jwt.get_unverified_header(token).get("kid")
-            key = self._keys.get(key_id) if isinstance(key_id, str) else None
-            if key is None:
-                raise TokenInvalid
-            payload = jwt.decode(
-                token,
-                key,
-                algorithms=[ALGORITHM],
-                audience=self._audience,
-                issuer=ISSUER,
-                # The time comes from shared.clock, so the library must not read its own.
-                options={
-                    "require": ["iss", "aud", "sub", "jti", "iat", "exp"],
-                    "strict_aud": True,
-                    "verify_exp": False,
-                    "verify_iat": False,
-                },
-            )
-            claims = _Claims.of(payload)
+            claims = self._signed_claims(token)
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, UnicodeError):
             raise TokenInvalid from None
-        if payload.get("purpose") != purpose:
+        if claims.purpose != purpose:
             raise TokenInvalid
         if claims.expires_at <= clock.now():
             raise TokenExpired
         return claims
 
-
-@dataclass(frozen=True, slots=True)
-class _Claims:
-    owner_id: UUID
-    token_id: UUID
-    issued_at: datetime
-    expires_at: datetime
-    pin_digest: bytes
-
-    @classmethod
-    def of(cls, payload: Mapping[str, Any]) -> _Claims:
-        return cls(
-            UUID(payload["sub"]),
-            UUID(payload["jti"]),
-            datetime.fromtimestamp(payload["iat"], UTC),
-            datetime.fromtimestamp(payload["exp"], UTC),
-            str(payload.get("pin", "")).encode(),
+    def _check_signature(self, token: str) -> Claims:
+        key_id = jwt.get_unverified_header(token).get("kid")
+        key = self._keys.get(key_id) if isinstance(key_id, str) else None
+        if key is None:
+            raise jwt.InvalidKeyError
+        payload = jwt.decode(
+            token,
+            key,
+            algorithms=[ALGORITHM],
+            audience=self._audience,
+            issuer=ISSUER,
+            # The time comes from shared.clock, so the library must not read its own.
+            options={
+                "require": ["iss", "aud", "sub", "jti", "iat", "exp"],
+                "strict_aud": True,
+                "verify_exp": False,
+                "verify_iat": False,
+            },
         )
+        return Claims.of(payload)
 
 
 def _pin_digest(key: bytes, pin_hash: str) -> bytes:

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared.auth import pins
 from shared.auth.errors import AuthenticationRequired
 from shared.auth.rules import MAX_TOKEN_LENGTH
+from shared.auth.sessions import SignedIn
 from shared.auth.tokens import Identity
 from shared.http.client_address import client_address
 from shared.http.cookies import SESSION_COOKIE, require_same_origin
@@ -31,7 +32,7 @@ _bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="The `tok
 _cookie = APIKeyCookie(name=SESSION_COOKIE, auto_error=False, description="The same token, kept by a browser")
 
 
-def current_resources(request: Request) -> Resources:
+async def current_resources(request: Request) -> Resources:
     """The database, Redis and keys that the process opened at its start."""
     resources: Resources = request.app.state.resources
     return resources
@@ -40,7 +41,7 @@ def current_resources(request: Request) -> Resources:
 CurrentResources = Annotated[Resources, Depends(current_resources)]
 
 
-def _client_address(request: Request, resources: CurrentResources) -> str:
+async def _client_address(request: Request, resources: CurrentResources) -> str:
     peer = request.client.host if request.client is not None else None
     forwarded_for = request.headers.getlist("x-forwarded-for")
     return str(client_address(peer, forwarded_for, resources.settings.trusted_proxies) or peer or "unknown")
@@ -68,13 +69,13 @@ WriteSession = Annotated[AsyncSession, Depends(write_session, scope="function")]
 ReadSession = Annotated[AsyncSession, Depends(read_session, scope="function")]
 
 
-async def current_caller(
+async def signed_in(
     request: Request,
     resources: CurrentResources,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
     cookie: Annotated[str | None, Depends(_cookie)],
-) -> Identity:
-    """The owner of the bearer token, or else of the session cookie.
+) -> SignedIn:
+    """The owner of the bearer token, or else of the session cookie, with the wallet.
 
     Raises AuthenticationRequired, TokenInvalid, TokenExpired, TokenRevoked, and CrossOrigin when the cookie came
     with a request of another site.
@@ -84,16 +85,23 @@ async def current_caller(
         raise AuthenticationRequired
     if bearer is None:
         require_same_origin(request)
-    async with resources.lookup_sessionmaker() as session:
-        identity = await resources.tokens.verify(session, token)
-    request.state.caller = identity  # pages show their navigation to a signed-in caller
-    return identity
+    found = await resources.sessions.check(token)
+    request.state.caller = found.identity  # pages show their navigation to a signed-in caller
+    return found
+
+
+SignedInCaller = Annotated[SignedIn, Depends(signed_in)]
+
+
+async def current_caller(found: SignedInCaller) -> Identity:
+    """The owner of the bearer token, or else of the session cookie."""
+    return found.identity
 
 
 Caller = Annotated[Identity, Depends(current_caller)]
 
 
-def current_token(
+async def current_token(
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
     cookie: Annotated[str | None, Depends(_cookie)],
 ) -> str:
@@ -104,7 +112,7 @@ def current_token(
 CurrentToken = Annotated[str, Depends(current_token)]
 
 
-def idempotency_key(
+async def idempotency_key(
     key: Annotated[
         str | None,
         Header(
@@ -153,7 +161,7 @@ class PinChecker:
         )
 
 
-def pin_checker(
+async def pin_checker(
     resources: CurrentResources,
     caller: Caller,
     pin_token: Annotated[

@@ -97,7 +97,7 @@ async def chunks(
     while not listener.is_closing:
         listener.woken.clear()
         try:
-            if not await _is_still_signed_in(resources, hub, token):
+            if not await _is_still_signed_in(resources, token):
                 return
             async with hub.read_slots, resources.read_sessionmaker() as session:
                 events, has_more = await feed.read_events(session)
@@ -113,10 +113,9 @@ async def chunks(
             await listener.wait(max(0.0, min(HEARTBEAT_SECONDS, left_seconds)))
 
 
-async def _is_still_signed_in(resources: Resources, hub: Hub, token: str) -> bool:
+async def _is_still_signed_in(resources: Resources, token: str) -> bool:
     try:
-        async with hub.read_slots, resources.lookup_sessionmaker() as session:
-            await resources.tokens.verify(session, token)
+        await resources.sessions.check(token)
     except (TokenInvalid, TokenExpired, TokenRevoked):
         return False
     return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from shared.auth import commands
 from shared.errors import Unauthenticated
@@ -25,8 +25,7 @@ async def is_signed_in(request: Request, resources: Resources) -> bool:
     if not token:
         return False
     try:
-        async with resources.lookup_sessionmaker() as session:
-            await resources.tokens.verify(session, token)
+        await resources.sessions.check(token)
     except Unauthenticated:
         return False
     return True
@@ -61,12 +60,13 @@ async def sign_in(
     return render(request, "sign-in.html", status=form.status, form=form, next=wanted, signed_out=False)
 
 
-@router.post("/sign-out", dependencies=[Depends(require_same_origin)])
+@router.post("/sign-out")
 async def sign_out(request: Request, resources: CurrentResources) -> Response:
     """Revoke the session, if it is still valid, and forget its cookie."""
+    require_same_origin(request)
     try:
+        identity = (await resources.sessions.check(request.cookies.get(SESSION_COOKIE, ""))).identity
         async with resources.sessionmaker.begin() as session:
-            identity = await resources.tokens.verify(session, request.cookies.get(SESSION_COOKIE, ""))
             await commands.sign_out(session, identity=identity)
     except Unauthenticated:
         pass

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 from shared.auth.passwords import Hasher
+from shared.auth.sessions import Sessions
 from shared.auth.throttle import SignInThrottle
 from shared.auth.tokens import Audience, Tokens
 from shared.config import (
@@ -52,6 +53,7 @@ class Resources(Database):
     hasher: Hasher
     throttle: SignInThrottle
     tokens: Tokens
+    sessions: Sessions
 
 
 @asynccontextmanager
@@ -65,6 +67,7 @@ async def open_resources(settings: AccountSettings, *, audience: Audience) -> As
     ):
         announce_commits(database.sessionmaker, announcer.tell)
         group_commit = GroupCommit(database.sessionmaker)
+        tokens = Tokens(settings, audience)
         with closing(Hasher(settings)) as hasher:
             try:
                 yield Resources(
@@ -80,7 +83,8 @@ async def open_resources(settings: AccountSettings, *, audience: Audience) -> As
                     group_commit=group_commit,
                     hasher=hasher,
                     throttle=SignInThrottle(settings.rate_limits, redis, audience=audience),
-                    tokens=Tokens(settings, audience),
+                    tokens=tokens,
+                    sessions=Sessions(database.direct_engine, tokens),
                 )
             finally:
                 await _drain(group_commit)

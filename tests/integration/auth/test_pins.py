@@ -13,13 +13,14 @@ from uuid import UUID
 import httpx
 import pytest
 from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from services.user_app.settings import UserAppSettings
 from shared import clock
 from shared.auth import pins
 from shared.auth.errors import PinIncorrect, PinTokenInvalid
 from shared.auth.passwords import Hasher
+from shared.auth.sessions import Sessions
 from shared.auth.tokens import Tokens
 from shared.db.engine import SessionMaker
 from shared.models import Owner, PinFailure
@@ -160,7 +161,7 @@ async def test_what_cannot_be_a_pin_is_not_counted(
 
 
 async def test_a_pin_token_stands_for_the_pin_in_its_own_session_for_five_minutes(
-    users: httpx.AsyncClient, user_settings: UserAppSettings, sessionmaker: SessionMaker
+    users: httpx.AsyncClient, user_settings: UserAppSettings, engine: AsyncEngine, sessionmaker: SessionMaker
 ) -> None:
     answer, other = await sign_up(users), await sign_up(users)
     elsewhere = (await log_in(users, answer["user"]["email"])).json()["token"]
@@ -168,10 +169,10 @@ async def test_a_pin_token_stands_for_the_pin_in_its_own_session_for_five_minute
     with clock.reading(lambda: entered_at):
         entered = (await enter(users, answer["token"], PIN)).json()
     tokens = Tokens(user_settings, "user_app")
-    async with sessionmaker() as session:
-        here, there, stranger = [
-            await tokens.verify(session, token) for token in (answer["token"], elsewhere, other["token"])
-        ]
+    sessions = Sessions(engine, tokens)
+    here, there, stranger = [
+        (await sessions.check(token)).identity for token in (answer["token"], elsewhere, other["token"])
+    ]
     async with sessionmaker() as session:
         pin_hash = (await session.get_one(Owner, here.owner_id)).pin_hash
     tokens.verify_pin_token(entered["pin_token"], here, pin_hash)
