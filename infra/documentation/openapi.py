@@ -43,10 +43,15 @@ def openapi_documents() -> Mapping[str, Callable[[], str]]:
     return {f"openapi/{service}.json": partial(_document, service) for service in SERVICES}
 
 
-def _document(service: str) -> str:
+def application(service: str) -> FastAPI:
+    """The service's application, whose lifespan is not opened."""
     with _environment(_PLACEHOLDERS):
         app: FastAPI = import_module(f"services.{service}.main").create_app()
-    return json.dumps(app.openapi(), indent=2, ensure_ascii=False) + "\n"
+    return app
+
+
+def _document(service: str) -> str:
+    return json.dumps(application(service).openapi(), indent=2, ensure_ascii=False) + "\n"
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from shared.banks.table import BANKS
 _api_key = APIKeyHeader(name="X-Api-Key", auto_error=False)
 
 
-def current_simulator(request: Request) -> Simulator:
+async def current_simulator(request: Request) -> Simulator:
     """The simulator of this app."""
     simulator: Simulator = request.app.state.simulator
     return simulator
@@ -26,7 +26,7 @@ def current_simulator(request: Request) -> Simulator:
 SimulatorDep = Annotated[Simulator, Depends(current_simulator)]
 
 
-def bank_in_path(
+async def bank_in_path(
     simulator: SimulatorDep,
     bank: Annotated[str, Path(max_length=20, json_schema_extra={"enum": list(BANKS)})],
 ) -> BankProfile:
@@ -40,7 +40,7 @@ def bank_in_path(
 BankDep = Annotated[BankProfile, Depends(bank_in_path)]
 
 
-def bank_with_key(profile: BankDep, given: Annotated[str | None, Security(_api_key)] = None) -> BankProfile:
+async def bank_with_key(profile: BankDep, given: Annotated[str | None, Security(_api_key)] = None) -> BankProfile:
     """The bank named in the path, when the caller sent its API key. Raises BankError (404, 401)."""
     key = profile.api_key.get_secret_value()
     if given is None or not hmac.compare_digest(given.encode(), key.encode()):
@@ -52,7 +52,7 @@ def bank_with_key(profile: BankDep, given: Annotated[str | None, Security(_api_k
 KeyedBankDep = Annotated[BankProfile, Depends(bank_with_key)]
 
 
-def hang_up(request: Request) -> HangUp:
+async def hang_up(request: Request) -> HangUp:
     """Makes a coroutine that ends when the caller hangs up. The body must have been read before."""
 
     async def until_disconnected() -> None:

@@ -46,7 +46,7 @@ async def open_banks(banks: Mapping[str, BankEndpoint], timeout_seconds: float) 
         yield Banks(clients)
 
 
-def current_banks(request: Request) -> Banks:
+async def current_banks(request: Request) -> Banks:
     """What the lifespan opened."""
     banks: Banks = request.app.state.banks
     return banks
@@ -55,7 +55,7 @@ def current_banks(request: Request) -> Banks:
 CurrentBanks = Annotated[Banks, Depends(current_banks)]
 
 
-def current_on_ramp_settings(resources: CurrentResources) -> OnRampSettings:
+async def current_on_ramp_settings(resources: CurrentResources) -> OnRampSettings:
     """The timings of on-ramps, and where the bank sends people back to."""
     assert isinstance(resources.settings, OnRampSettings)
     return resources.settings

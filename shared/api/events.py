@@ -63,7 +63,7 @@ After = Annotated[
 ]
 
 
-def _current_hub(request: Request) -> Hub:
+async def _current_hub(request: Request) -> Hub:
     hub: Hub = request.app.state.hub
     return hub
 

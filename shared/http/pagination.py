@@ -75,7 +75,7 @@ def _unreadable() -> InvalidRequest:
     return InvalidRequest.of("cursor", "not a cursor of this list")
 
 
-def _page_request(
+async def _page_request(
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
     cursor: Annotated[str | None, Query(max_length=MAX_CURSOR_LENGTH)] = None,
 ) -> PageRequest:

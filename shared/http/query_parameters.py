@@ -88,7 +88,7 @@ class StatementRequest:
     wanted: Filter
 
 
-def _statement_query(
+async def _statement_query(
     *,
     account_id: Annotated[UUID | None, Query(description="A pot instead of the wallet")] = None,
     direction: Annotated[Direction | None, Query()] = None,

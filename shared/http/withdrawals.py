@@ -142,7 +142,7 @@ def _time(moment: datetime | None) -> str | None:
     return None if moment is None else rfc3339(moment)
 
 
-def current_worker_hint(request: Request) -> WorkerHint:
+async def current_worker_hint(request: Request) -> WorkerHint:
     """What the lifespan opened."""
     hint: WorkerHint = request.app.state.hint_withdrawal
     return hint
