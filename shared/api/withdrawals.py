@@ -88,7 +88,7 @@ async def withdraw(
         account_holder=body.account_holder,
         amount=body.amount,
         sessionmaker=resources.sessionmaker,
-        guard=resources.guard,
+        marks=resources.marks,
         limits=resources.settings.limits,
     )
     afterwards.add_task(hint, caller.owner_id)

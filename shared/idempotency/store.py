@@ -102,6 +102,15 @@ async def claim_one(session: AsyncSession, claim: Claim) -> Answer | None:
     return claimed
 
 
+async def find(session: AsyncSession, claim: Claim) -> Answer | None:
+    """The first answer of a request; None while it has none. Claims nothing. Raises IdempotencyKeyReused."""
+    row = (await session.execute(_SELECT, _names([claim]))).mappings().one_or_none()
+    found = None if row is None else _claimed(claim, row)
+    if isinstance(found, IdempotencyKeyReused):
+        raise found
+    return None if isinstance(found, BatuaError) else found
+
+
 async def finish(session: AsyncSession, pairs: Sequence[tuple[Claim, Answer]]) -> None:
     """Store each answer beside its key."""
     if pairs:

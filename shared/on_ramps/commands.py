@@ -24,8 +24,8 @@ from shared.config import OnRampSettings
 from shared.db.engine import SessionMaker
 from shared.idempotency import store
 from shared.idempotency.claims import Answer, Claim
-from shared.idempotency.guard import DuplicateGuard
 from shared.idempotency.keyed_request import KeyedRequest
+from shared.idempotency.marks import Marks
 from shared.ids import new_id
 from shared.ledger.accounts import wallet_of
 from shared.models import OnRamp
@@ -50,7 +50,7 @@ async def start(
     amount: int,
     sessionmaker: SessionMaker,
     clients: Mapping[str, BankClient],
-    guard: DuplicateGuard,
+    marks: Marks,
     settings: OnRampSettings,
 ) -> Answer:
     """Start an on-ramp of `amount` paise into the owner's wallet. Answers the on-ramp with the URL to approve it at.
@@ -66,7 +66,7 @@ async def start(
             raise UnknownBank(bank)
         return await attempt.run(client, bank, amount)
 
-    return await guard.run(attempt.claim, work)
+    return await marks.run(attempt.claim, work)
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,7 @@ async def withdraw(
                 account_holder=to.account_holder,
                 amount=typed.amount,
                 sessionmaker=resources.sessionmaker,
-                guard=resources.guard,
+                marks=resources.marks,
                 limits=resources.settings.limits,
             )
         )

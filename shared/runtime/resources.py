@@ -23,7 +23,7 @@ from shared.config import (
     RedisSettings,
     TokenSettings,
 )
-from shared.idempotency.guard import DuplicateGuard
+from shared.idempotency.marks import Marks
 from shared.ledger.group_commit import GroupCommit
 from shared.redis.client import open_redis
 from shared.runtime.database import Database, open_database
@@ -48,7 +48,7 @@ class Resources(Database):
     settings: AccountSettings
     audience: Audience
     redis: Redis
-    guard: DuplicateGuard
+    marks: Marks
     group_commit: GroupCommit
     hasher: Hasher
     throttle: SignInThrottle
@@ -79,7 +79,7 @@ async def open_resources(settings: AccountSettings, *, audience: Audience) -> As
                     settings=settings,
                     audience=audience,
                     redis=redis,
-                    guard=DuplicateGuard(redis),
+                    marks=Marks(database.lookup_sessionmaker),
                     group_commit=group_commit,
                     hasher=hasher,
                     throttle=SignInThrottle(settings.rate_limits, redis, audience=audience),

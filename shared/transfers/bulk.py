@@ -16,8 +16,8 @@ from shared.db.engine import SessionMaker
 from shared.errors import BatuaError
 from shared.idempotency import store
 from shared.idempotency.claims import Answer
-from shared.idempotency.guard import DuplicateGuard
 from shared.idempotency.keyed_request import KeyedRequest
+from shared.idempotency.marks import Marks
 from shared.ledger.accounts import wallet_of
 from shared.ledger.limits import SendingLimit
 from shared.ledger.parties import Holder, holders, holders_of_wallets
@@ -53,7 +53,7 @@ async def send_many(
     items: Sequence[BulkItem],
     all_or_nothing: bool,
     sessionmaker: SessionMaker,
-    guard: DuplicateGuard,
+    marks: Marks,
     limits: MovementLimits,
 ) -> Answer:
     """Send each item from the owner's wallet, in order; each sees the items before it. Answers an outcome per item.
@@ -66,7 +66,6 @@ async def send_many(
     claim = request.claim(items=[asdict(item) for item in items], all_or_nothing=all_or_nothing)
 
     async def work() -> Answer:
-        # Committed before the guard remembers the answer, so that it never remembers what did not happen.
         async with sessionmaker.begin() as session:
             known = await store.claim_one(session, claim)
             if known is not None:
@@ -77,7 +76,7 @@ async def send_many(
             await store.finish(session, [(claim, answer)])
             return answer
 
-    return await guard.run(claim, work)
+    return await marks.run(claim, work)
 
 
 async def _plan(

@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared.config import MovementLimits
 from shared.db.engine import SessionMaker
 from shared.idempotency.claims import Answer, Claim
-from shared.idempotency.guard import DuplicateGuard
 from shared.idempotency.keyed_request import KeyedRequest
+from shared.idempotency.marks import Marks
 from shared.ids import new_id
 from shared.ledger import system_accounts
 from shared.ledger.accounts import account_of, open_account, wallet_of
@@ -43,7 +43,7 @@ async def send(
     from_account: UUID | None = None,
     read_sessionmaker: SessionMaker,
     group_commit: GroupCommit,
-    guard: DuplicateGuard,
+    marks: Marks,
     limits: MovementLimits,
 ) -> Answer:
     """Send `amount` from the owner's wallet, or from the owner's account `from_account`. Answers the receipt.
@@ -70,7 +70,7 @@ async def send(
             )
         return await _post(group_commit, request, claim, transfer, ends)
 
-    return await guard.run(claim, work)
+    return await marks.run(claim, work)
 
 
 async def give_initial_funds(
@@ -82,7 +82,7 @@ async def give_initial_funds(
     note: str | None = None,
     read_sessionmaker: SessionMaker,
     group_commit: GroupCommit,
-    guard: DuplicateGuard,
+    marks: Marks,
 ) -> Answer:
     """Fund the wallet `to` from the platform's account. Answers the receipt; a repeated key gets the first answer.
 
@@ -110,7 +110,7 @@ async def give_initial_funds(
         )
         return await _post(group_commit, request, claim, transfer, Ends(platform, recipient))
 
-    return await guard.run(claim, work)
+    return await marks.run(claim, work)
 
 
 async def open_pot(session: AsyncSession, *, owner_id: UUID, name: str) -> Account:

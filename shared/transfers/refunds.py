@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared.db.engine import SessionMaker
 from shared.idempotency import store
 from shared.idempotency.claims import Answer
-from shared.idempotency.guard import DuplicateGuard
 from shared.idempotency.keyed_request import KeyedRequest
+from shared.idempotency.marks import Marks
 from shared.ids import new_id
 from shared.ledger.accounts import lock_accounts
 from shared.ledger.errors import ReversalExceedsOriginal
@@ -37,7 +37,7 @@ async def refund(
     amount: int | None = None,
     note: str | None = None,
     sessionmaker: SessionMaker,
-    guard: DuplicateGuard,
+    marks: Marks,
 ) -> Answer:
     """Give `amount` of a payment that the owner received back to its payer, or all that is left. Answers the receipt.
 
@@ -47,7 +47,6 @@ async def refund(
     claim = request.claim(id=payment_id, amount=amount, note=note)
 
     async def work() -> Answer:
-        # Committed before the guard remembers the answer, so that it never remembers what did not happen.
         async with sessionmaker.begin() as session:
             known = await store.claim_one(session, claim)
             if known is not None:
@@ -57,7 +56,7 @@ async def refund(
             await store.finish(session, [(claim, answer)])
             return answer
 
-    return await guard.run(claim, work)
+    return await marks.run(claim, work)
 
 
 async def _give_back(

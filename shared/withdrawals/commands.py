@@ -17,8 +17,8 @@ from shared.config import MovementLimits
 from shared.db.engine import SessionMaker
 from shared.idempotency import store
 from shared.idempotency.claims import Answer, Claim
-from shared.idempotency.guard import DuplicateGuard
 from shared.idempotency.keyed_request import KeyedRequest
+from shared.idempotency.marks import Marks
 from shared.ids import new_id
 from shared.ledger.accounts import wallet_of
 from shared.ledger.post import post_one
@@ -53,7 +53,7 @@ async def request(
     account_holder: str,
     amount: int,
     sessionmaker: SessionMaker,
-    guard: DuplicateGuard,
+    marks: Marks,
     limits: MovementLimits,
 ) -> Answer:
     """Hold `amount` and put a withdrawal into the owner's queue. Answers the withdrawal.
@@ -68,7 +68,6 @@ async def request(
     )
 
     async def work() -> Answer:
-        # Committed before the guard remembers the answer, so that it remembers nothing that did not happen.
         async with sessionmaker.begin() as session:
             return await _claim_and_queue(
                 session,
@@ -88,7 +87,7 @@ async def request(
                 limits=limits,
             )
 
-    return await guard.run(claim, work)
+    return await marks.run(claim, work)
 
 
 async def cancel(session: AsyncSession, *, owner_id: UUID, withdrawal_id: UUID) -> WithdrawalDetail:

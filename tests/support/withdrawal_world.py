@@ -18,6 +18,7 @@ from shared.banks.notices import PayoutNotice
 from shared.config import MovementLimits, WithdrawalTimings
 from shared.db.engine import SessionMaker
 from shared.http.keyed_requests import WITHDRAW
+from shared.idempotency.marks import Marks
 from shared.ids import new_token
 from shared.models import Account, OutboxMessage, Withdrawal, WithdrawalEvent
 from shared.models import Transfer as TransferRow
@@ -26,7 +27,6 @@ from shared.withdrawals.engine import BankCall, Engine
 from shared.withdrawals.notices import PayoutOutcome, apply_payout_notice
 from tests.support.deadlines import ENOUGH_SECONDS, deadline
 from tests.support.factories import create_user
-from tests.support.idempotency import NoGuard
 from tests.support.simulated_bank import BankClient as BankConsole
 
 ACCOUNT_NUMBER = "50100123451234"
@@ -78,7 +78,7 @@ class World:
             account_holder="Asha Rao",
             amount=amount,
             sessionmaker=self.sessionmaker,
-            guard=NoGuard(),
+            marks=Marks(self.sessionmaker),
             limits=MovementLimits(),
         )
         return UUID(answer.body["id"])

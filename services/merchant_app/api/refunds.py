@@ -61,6 +61,6 @@ async def refund_payment(
         amount=body.amount,
         note=body.note,
         sessionmaker=resources.sessionmaker,
-        guard=resources.guard,
+        marks=resources.marks,
     )
     return respond(answer)

@@ -59,7 +59,7 @@ async def refund_payment(
                 amount=typed.amount,
                 note=typed.note,
                 sessionmaker=resources.sessionmaker,
-                guard=resources.guard,
+                marks=resources.marks,
             )
         )
         return see_other(f"{PATH}/{transaction_id}?refunded=1")

@@ -80,7 +80,7 @@ async def send_money_to_many(
         items=[bulk.BulkItem(item.to, item.amount, item.note) for item in body.items],
         all_or_nothing=body.all_or_nothing,
         sessionmaker=resources.sessionmaker,
-        guard=resources.guard,
+        marks=resources.marks,
         limits=resources.settings.limits,
     )
     return respond(answer)

@@ -56,7 +56,7 @@ async def start_on_ramp(
         amount=body.amount,
         sessionmaker=resources.sessionmaker,
         clients=banks.clients,
-        guard=resources.guard,
+        marks=resources.marks,
         settings=settings,
     )
     return respond(answer)

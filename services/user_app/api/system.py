@@ -50,6 +50,6 @@ async def give_initial_funds(
         note=body.note,
         read_sessionmaker=resources.read_sessionmaker,
         group_commit=resources.group_commit,
-        guard=resources.guard,
+        marks=resources.marks,
     )
     return respond(answer)

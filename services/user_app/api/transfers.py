@@ -76,7 +76,7 @@ async def send_money(
         from_account=body.from_account,
         read_sessionmaker=resources.read_sessionmaker,
         group_commit=resources.group_commit,
-        guard=resources.guard,
+        marks=resources.marks,
         limits=resources.settings.limits,
     )
     return respond(answer)

@@ -71,7 +71,7 @@ async def add_money(
                 amount=typed.amount,
                 sessionmaker=resources.sessionmaker,
                 clients=banks.clients,
-                guard=resources.guard,
+                marks=resources.marks,
                 settings=settings,
             )
         )

@@ -71,7 +71,7 @@ async def move(
                 from_account=typed.from_account,
                 read_sessionmaker=resources.read_sessionmaker,
                 group_commit=resources.group_commit,
-                guard=resources.guard,
+                marks=resources.marks,
                 limits=resources.settings.limits,
             )
         )

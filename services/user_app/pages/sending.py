@@ -88,7 +88,7 @@ async def send(
                 note=typed.note,
                 read_sessionmaker=resources.read_sessionmaker,
                 group_commit=resources.group_commit,
-                guard=resources.guard,
+                marks=resources.marks,
                 limits=resources.settings.limits,
             )
         )

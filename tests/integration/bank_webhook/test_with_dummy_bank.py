@@ -19,6 +19,7 @@ from shared.banks.table import BANKS
 from shared.config import OnRampSettings
 from shared.db.engine import SessionMaker
 from shared.http.keyed_requests import START_ON_RAMP
+from shared.idempotency.marks import Marks
 from shared.ids import new_token
 from shared.ledger.accounts import wallet_of
 from shared.models import Entry, OnRamp
@@ -27,7 +28,6 @@ from tests.support.bank_notices import SECRETS, webhook_values
 from tests.support.bank_settings import BANK_API_KEY, endpoints, simulator_values
 from tests.support.deadlines import deadline
 from tests.support.factories import create_user
-from tests.support.idempotency import NoGuard
 from tests.support.serving import listening, serving
 from tests.support.waiting import eventually_async
 
@@ -103,7 +103,7 @@ async def test_what_the_person_decides_at_the_bank_arrives_once(
         amount=AMOUNT,
         sessionmaker=sessionmaker,
         clients=clients,
-        guard=NoGuard(),
+        marks=Marks(sessionmaker),
         settings=OnRampSettings(user_app_url="https://batua.example"),
     )
     await decide(answer.body["redirect_url"], decision)

@@ -1,4 +1,4 @@
-"""A key that was used before a deployment still replays after it: its fingerprint and its Redis value stay the same.
+"""A key that was used before a deployment still replays after it: its fingerprint and its stored row stay the same.
 
 Each expected fingerprint was computed by the code before keyed operations were gathered in one table. One that must
 change breaks every client that retries across the deployment.
@@ -6,16 +6,15 @@ change breaks every client that retries across the deployment.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import pytest
-from redis.asyncio import Redis
 from sqlalchemy import update
 
-from shared.models import Owner
+from shared import clock
+from shared.models import IdempotencyKey, Owner
 from tests.support.apps import PIN, RunningApp, Signed, problem
 from tests.support.browsing import Browser, PageForm
 
@@ -35,11 +34,20 @@ class Before:
     fingerprint: str
     field_hashes: dict[str, str]
 
-    async def remember(self, redis: Redis, owner_id: UUID) -> str:
-        """Leave in Redis what that code left there; the key of the request."""
-        answer = {"status": self.status, "body": STORED}
-        stored = {"fingerprint": self.fingerprint, "field_hashes": self.field_hashes, "answer": answer}
-        await redis.set(f"idem:{owner_id}:before", json.dumps(stored))
+    async def remember(self, app: RunningApp, owner_id: UUID) -> str:
+        """Leave in Postgres what that code left there; the key of the request."""
+        async with app.sessionmaker.begin() as session:
+            session.add(
+                IdempotencyKey(
+                    owner_id=owner_id,
+                    key="before",
+                    fingerprint=self.fingerprint,
+                    field_hashes=self.field_hashes,
+                    status=self.status,
+                    body=STORED,
+                    created_at=clock.now(),
+                )
+            )
         return "before"
 
 
@@ -141,31 +149,31 @@ WHOLE_REFUND = Before(
     "before",
     [TRANSFER, SMALLEST_TRANSFER, MOVE_BETWEEN_POTS, MOVE_WITHOUT_NOTE, BULK, SMALLEST_BULK, ON_RAMP, WITHDRAWAL],
 )
-async def test_a_persons_request_replays(asha: Signed, redis: Redis, before: Before) -> None:
-    key = await before.remember(redis, asha.id)
+async def test_a_persons_request_replays(asha: Signed, user_app: RunningApp, before: Before) -> None:
+    key = await before.remember(user_app, asha.id)
     secrets: dict[str, Any] = {} if before is ON_RAMP else {"pin": PIN}
     answer = await asha.post(before.path, key=key, **before.body, **secrets)
     assert (answer.status_code, answer.json()) == (before.status, STORED)
     assert answer.headers["idempotent-replayed"] == "true"
 
 
-async def test_initial_funds_replay(user_app: RunningApp, asha: Signed, redis: Redis) -> None:
+async def test_initial_funds_replay(user_app: RunningApp, asha: Signed) -> None:
     async with user_app.sessionmaker.begin() as session:
         await session.execute(update(Owner).where(Owner.id == asha.id).values(is_system=True))
-    key = await INITIAL_FUNDS.remember(redis, asha.id)
+    key = await INITIAL_FUNDS.remember(user_app, asha.id)
     answer = await asha.post(INITIAL_FUNDS.path, key=key, **INITIAL_FUNDS.body)
     assert (answer.status_code, answer.json()) == (201, STORED)
 
 
 @pytest.mark.parametrize("before", [REFUND, WHOLE_REFUND])
-async def test_a_refund_replays(shop: Signed, redis: Redis, before: Before) -> None:
-    key = await before.remember(redis, shop.id)
+async def test_a_refund_replays(shop: Signed, merchant_app: RunningApp, before: Before) -> None:
+    key = await before.remember(merchant_app, shop.id)
     answer = await shop.post(before.path, key=key, pin=PIN, **before.body)
     assert (answer.status_code, answer.json()) == (201, STORED)
 
 
-async def test_another_request_with_the_key_gets_the_fields_that_differ(asha: Signed, redis: Redis) -> None:
-    key = await TRANSFER.remember(redis, asha.id)
+async def test_another_request_with_the_key_gets_the_fields_that_differ(asha: Signed, user_app: RunningApp) -> None:
+    key = await TRANSFER.remember(user_app, asha.id)
     refused = problem(await asha.send("bob@batua", 7, key=key, note="rent"), 422, "idempotency_key_reused")
     assert [error["field"] for error in refused["errors"]] == ["amount"]
 
@@ -179,15 +187,15 @@ async def test_another_request_with_the_key_gets_the_fields_that_differ(asha: Si
     ],
 )
 async def test_a_form_sends_the_same_request_as_the_api(
-    asha: Signed, redis: Redis, form: PageForm, before: Before
+    asha: Signed, user_app: RunningApp, form: PageForm, before: Before
 ) -> None:
-    key = await before.remember(redis, asha.id)
+    key = await before.remember(user_app, asha.id)
     answer = await Browser(asha).post(form, pin=PIN, idempotency_key=key)
     assert answer.headers["location"] == f"{before.path}/{ID}"
 
 
-async def test_the_refund_form_sends_the_same_request_as_the_api(shop: Signed, redis: Redis) -> None:
+async def test_the_refund_form_sends_the_same_request_as_the_api(shop: Signed, merchant_app: RunningApp) -> None:
     form = PageForm("post", f"/transactions/{ID}/refund", {"amount": "50", "note": "one samosa too many"})
-    key = await REFUND.remember(redis, shop.id)
+    key = await REFUND.remember(merchant_app, shop.id)
     answer = await Browser(shop).post(form, pin=PIN, idempotency_key=key)
     assert answer.headers["location"] == f"/transactions/{ID}?refunded=1"

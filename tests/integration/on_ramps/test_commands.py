@@ -25,6 +25,7 @@ from shared.idempotency import store
 from shared.idempotency.claims import Answer
 from shared.idempotency.errors import IdempotencyKeyReused, RequestInFlight
 from shared.idempotency.keyed_request import KeyedRequest
+from shared.idempotency.marks import Marks
 from shared.ids import new_token
 from shared.models import Account, OnRamp
 from shared.models.on_ramp import OnRampStatus
@@ -35,7 +36,6 @@ from shared.on_ramps.views import OnRampView
 from tests.support.bank_notices import create_on_ramp, payment_notice
 from tests.support.deadlines import ENOUGH_SECONDS, deadline
 from tests.support.factories import create_user
-from tests.support.idempotency import NoGuard
 from tests.support.waiting import eventually_async
 
 Clients = dict[str, BankClient]
@@ -69,7 +69,7 @@ def start(sessionmaker: SessionMaker, clients: Clients, settings: OnRampSettings
             amount=amount,
             sessionmaker=sessionmaker,
             clients=through or clients,
-            guard=NoGuard(),
+            marks=Marks(sessionmaker),
             settings=settings,
         )
 

@@ -16,6 +16,7 @@ from shared.http.keyed_requests import WITHDRAW
 from shared.http.withdrawals import WithdrawalWithTimelineOut
 from shared.idempotency.claims import Answer
 from shared.idempotency.errors import IdempotencyKeyReused
+from shared.idempotency.marks import Marks
 from shared.ids import new_id
 from shared.ledger.errors import InsufficientFunds, LimitExceeded
 from shared.models import Account
@@ -31,7 +32,6 @@ from shared.withdrawals.errors import (
 from shared.withdrawals.facts import Paid, PayoutRefused
 from shared.withdrawals.queries import get_withdrawal, list_under_review, list_withdrawals
 from shared.withdrawals.views import WithdrawalDetail
-from tests.support.idempotency import NoGuard
 from tests.support.withdrawal_world import ACCOUNT_NUMBER, World, owner_of, past
 
 GOOD = {"bank": "hdfc", "account_number": ACCOUNT_NUMBER, "ifsc": "ICIC0001234", "account_holder": "Asha Rao"}
@@ -43,7 +43,9 @@ async def ask_with_key(
 ) -> Answer:
     body: dict[str, Any] = {**GOOD, "amount": 100_00, **changed}
     request = WITHDRAW.request(owner_of(wallet), key)
-    return await commands.request(request, sessionmaker=world.sessionmaker, guard=NoGuard(), limits=limits, **body)
+    return await commands.request(
+        request, sessionmaker=world.sessionmaker, marks=Marks(world.sessionmaker), limits=limits, **body
+    )
 
 
 async def cancel(world: World, wallet: Account, withdrawal_id: UUID) -> dict[str, Any]:

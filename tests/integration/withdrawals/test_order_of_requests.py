@@ -15,11 +15,11 @@ from shared.db.engine import SessionMaker
 from shared.http.keyed_requests import WITHDRAW
 from shared.idempotency import store
 from shared.idempotency.claims import Answer, Claim
+from shared.idempotency.marks import Marks
 from shared.ledger.errors import LimitExceeded
 from shared.models import Account, Withdrawal
 from shared.withdrawals import commands
 from tests.support.factories import create_user
-from tests.support.idempotency import NoGuard
 from tests.support.waiting import until_a_lock_is_awaited
 
 MIDNIGHT_IN_INDIA = datetime(2027, 3, 1, 18, 30, tzinfo=UTC)
@@ -32,7 +32,7 @@ async def withdraw(
     return await commands.request(
         WITHDRAW.request(wallet.owner_id, key),
         sessionmaker=sessionmaker,
-        guard=NoGuard(),
+        marks=Marks(sessionmaker),
         limits=limits,
         amount=amount,
         bank="hdfc",

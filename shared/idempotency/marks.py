@@ -1,0 +1,58 @@
+"""Requests that this process carries out now, by their idempotency keys.
+
+A mark only saves work: it turns a copy away before the copy costs a transaction that moves money. Finished answers are
+in Postgres alone, which also decides between copies in different processes (see `store`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from shared.db.engine import SessionMaker
+from shared.errors import BatuaError, Unavailable
+from shared.idempotency import store
+from shared.idempotency.claims import Answer, Claim
+from shared.idempotency.errors import IdempotencyKeyReused, RequestInFlight
+from shared.idempotency.store import KeyName
+
+
+class Marks:
+    """The keys in flight in one process, as many as it has requests under way."""
+
+    def __init__(self, lookup_sessionmaker: SessionMaker) -> None:
+        self._lookup_sessionmaker = lookup_sessionmaker
+        self._in_flight: dict[KeyName, Claim] = {}
+
+    async def run(self, claim: Claim, work: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Run `work` under the mark of its key, which is freed in any case. `work` claims the key in Postgres.
+
+        A copy of a request in flight gets the first answer if Postgres has one, else RequestInFlight, or
+        IdempotencyKeyReused if its body differs. A request that `work` rejects before it claims the key also gets
+        the first answer, if there is one: the recipient may be gone since.
+        """
+        marked = self._in_flight.get(claim.name)
+        if marked is not None:
+            return await self._finished(claim, _error_of_copy(claim, marked))
+        self._in_flight[claim.name] = claim
+        try:
+            return await work()
+        except (IdempotencyKeyReused, Unavailable):
+            raise
+        except BatuaError as error:
+            return await self._finished(claim, error)
+        finally:
+            del self._in_flight[claim.name]
+
+    async def _finished(self, claim: Claim, otherwise: BatuaError) -> Answer:
+        """The first answer of the request, as Postgres has it. Raises `otherwise` if there is none."""
+        async with self._lookup_sessionmaker() as session:
+            known = await store.find(session, claim)
+        if known is None:
+            raise otherwise
+        return known
+
+
+def _error_of_copy(claim: Claim, marked: Claim) -> BatuaError:
+    if claim.fingerprint == marked.fingerprint:
+        return RequestInFlight()
+    return IdempotencyKeyReused(claim.differing_fields(marked.field_hashes))
