@@ -26,7 +26,7 @@ from rich.table import Table
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bench.history import BUYERS, RICH, load_payments
+from bench.books import BUYERS, RICH, load_payments
 from infra.local.ports import PortInUse
 from infra.local.stack import Stack
 from shared import clock

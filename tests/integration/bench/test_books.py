@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from sqlalchemy import func, select
 
-from bench.history import RICH, load_payments
+from bench.books import RICH, load_payments
 from shared import clock
 from shared.db.engine import SessionMaker
 from shared.inflow.commands import roll_up_all
