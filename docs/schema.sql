@@ -1,10 +1,29 @@
 -- The schema of Batua, made from shared/migrations by `make docs`. Amounts are paise, times are UTC.
 
+CREATE FUNCTION public.count_reversal() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    AS $$
+        BEGIN
+            INSERT INTO public.reversed_totals AS total (transfer_id, amount, reversed)
+            SELECT id, amount, NEW.amount FROM public.transfers WHERE id = NEW.reverses
+            ON CONFLICT (transfer_id) DO UPDATE SET reversed = total.reversed + EXCLUDED.reversed;
+            RETURN NULL;
+        END $$;
+
 CREATE FUNCTION public.refuse_change() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
         BEGIN
             RAISE EXCEPTION '% is append-only: % refused', TG_TABLE_NAME, TG_OP
+                USING ERRCODE = 'restrict_violation';
+        END $$;
+
+CREATE FUNCTION public.refuse_direct_write() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+        BEGIN
+            RAISE EXCEPTION '% is written by a trigger alone: % refused', TG_TABLE_NAME, TG_OP
                 USING ERRCODE = 'restrict_violation';
         END $$;
 
@@ -206,6 +225,15 @@ CREATE TABLE public.reconciliation_findings (
     CONSTRAINT ck_reconciliation_findings_kind CHECK (((kind)::text = ANY ((ARRAY['missing_at_bank'::character varying, 'missing_here'::character varying, 'amount_differs'::character varying, 'unmatched_credit'::character varying])::text[])))
 );
 
+-- One row per reversed transfer, so that Postgres itself rejects a refund beyond the payment. Only a trigger on `transfers` writes here.
+CREATE TABLE public.reversed_totals (
+    transfer_id uuid NOT NULL,
+    amount bigint NOT NULL,
+    reversed bigint NOT NULL,
+    CONSTRAINT ck_reversed_totals_reversed_positive CHECK ((reversed > 0)),
+    CONSTRAINT ck_reversed_totals_reversed_within_amount CHECK ((reversed <= amount))
+);
+
 -- Kept until the token would have expired by itself.
 CREATE TABLE public.revoked_tokens (
     id uuid NOT NULL,
@@ -339,6 +367,9 @@ ALTER TABLE ONLY public.pin_failures
 ALTER TABLE ONLY public.reconciliation_findings
     ADD CONSTRAINT pk_reconciliation_findings PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.reversed_totals
+    ADD CONSTRAINT pk_reversed_totals PRIMARY KEY (transfer_id);
+
 ALTER TABLE ONLY public.revoked_tokens
     ADD CONSTRAINT pk_revoked_tokens PRIMARY KEY (id);
 
@@ -443,6 +474,12 @@ CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.transfe
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.withdrawal_events FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+CREATE TRIGGER count_reversal AFTER INSERT ON public.transfers FOR EACH ROW WHEN ((new.reverses IS NOT NULL)) EXECUTE FUNCTION public.count_reversal();
+
+CREATE TRIGGER never_deleted BEFORE DELETE OR TRUNCATE ON public.reversed_totals FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_direct_write();
+
+CREATE TRIGGER written_by_trigger BEFORE INSERT OR UPDATE ON public.reversed_totals FOR EACH STATEMENT WHEN ((pg_trigger_depth() = 0)) EXECUTE FUNCTION public.refuse_direct_write();
+
 ALTER TABLE ONLY public.accounts
     ADD CONSTRAINT fk_accounts_owner_id_owners FOREIGN KEY (owner_id) REFERENCES public.owners(id);
 
@@ -487,6 +524,9 @@ ALTER TABLE ONLY public.on_ramps
 
 ALTER TABLE ONLY public.pin_failures
     ADD CONSTRAINT fk_pin_failures_owner_id_owners FOREIGN KEY (owner_id) REFERENCES public.owners(id);
+
+ALTER TABLE ONLY public.reversed_totals
+    ADD CONSTRAINT fk_reversed_totals_transfer_id_transfers FOREIGN KEY (transfer_id) REFERENCES public.transfers(id);
 
 ALTER TABLE ONLY public.transfers
     ADD CONSTRAINT fk_transfers_credit_account_id_accounts FOREIGN KEY (credit_account_id) REFERENCES public.accounts(id);

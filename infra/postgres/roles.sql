@@ -66,6 +66,7 @@ BEGIN
         ('accounts', apps, format('INSERT (%s)', of_new_account)),
         ('transfers', every_service, 'SELECT, INSERT'),
         ('entries', every_service, 'SELECT, INSERT'),
+        ('reversed_totals', every_service, 'SELECT'),  -- written by a trigger, with its owner's rights
         ('holds', every_service, 'SELECT, UPDATE (status, transfer_id, closed_at)'),
         ('holds', apps, 'INSERT'),
         ('ledger_seals', 'withdraw_worker', 'INSERT'),

@@ -40,9 +40,9 @@ _READ_HOLDS = text("""
 """)
 _READ_ORIGINALS = text("""
     SELECT original.id, original.debit_account_id, original.credit_account_id, original.amount,
-           CAST(coalesce(sum(reversal.amount), 0) AS bigint) AS reversed
-    FROM transfers AS original LEFT JOIN transfers AS reversal ON reversal.reverses = original.id
-    WHERE original.id = ANY(CAST(:ids AS uuid[])) GROUP BY original.id
+           coalesce(total.reversed, 0) AS reversed
+    FROM transfers AS original LEFT JOIN reversed_totals AS total ON total.transfer_id = original.id
+    WHERE original.id = ANY(CAST(:ids AS uuid[]))
 """)
 _UPDATE_ACCOUNTS = text("""
     UPDATE accounts SET balance = new.balance, held = new.held, seq = new.seq,

@@ -13,6 +13,7 @@ from shared.models.outbox_message import OutboxMessage
 from shared.models.owner import Owner
 from shared.models.pin_failure import PinFailure
 from shared.models.reconciliation_finding import ReconciliationFinding
+from shared.models.reversed_total import ReversedTotal
 from shared.models.revoked_token import RevokedToken
 from shared.models.transfer import Transfer
 from shared.models.user import User
@@ -35,6 +36,7 @@ __all__ = [
     "Owner",
     "PinFailure",
     "ReconciliationFinding",
+    "ReversedTotal",
     "RevokedToken",
     "Transfer",
     "User",

@@ -147,6 +147,21 @@ _TRANSFERS = (
         """,
     ),
     Check(
+        "every total of reversals is the sum of what reverses the transfer",
+        "transfers",
+        """
+        SELECT transfer_id, total.amount, t.amount AS transfer_amount, total.reversed, sums.reversed AS sum_of_reversals
+        FROM (
+            SELECT * FROM reversed_totals WHERE transfer_id > :after AND transfer_id <= :upto
+        ) total FULL JOIN (
+            SELECT reverses AS transfer_id, sum(amount) AS reversed FROM transfers
+            WHERE reverses > :after AND reverses <= :upto GROUP BY reverses
+        ) sums USING (transfer_id) LEFT JOIN transfers t ON t.id = transfer_id
+        WHERE total.reversed IS DISTINCT FROM sums.reversed OR total.amount IS DISTINCT FROM t.amount
+        ORDER BY transfer_id LIMIT :limit
+        """,
+    ),
+    Check(
         "every transfer of kind onramp has one successful on-ramp",
         "transfers",
         """

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared.ledger.accounts import account_of, wallet_of
 from shared.ledger.parties import holder_of_wallet, holders
 from shared.ledger.statement import balance_at, derived_balance
-from shared.models import Account, Entry, Owner, User
+from shared.models import Account, Entry, Owner, ReversedTotal, User
 from shared.models import Transfer as TransferRow
 from shared.transfers.errors import NotRefundable, TransferNotFound
 from shared.transfers.views import Balance, Ends, Payee, Person, Receipt, RefundablePayment
@@ -61,12 +61,10 @@ async def refunded_amounts(session: AsyncSession, transfer_ids: Collection[UUID]
     """Paise given back of each of these transfers; a transfer without a refund is left out."""
     if not transfer_ids:
         return {}
-    statement = (
-        select(TransferRow.reverses, func.sum(TransferRow.amount))
-        .where(TransferRow.reverses.in_(transfer_ids))
-        .group_by(TransferRow.reverses)
+    statement = select(ReversedTotal.transfer_id, ReversedTotal.reversed).where(
+        ReversedTotal.transfer_id.in_(transfer_ids)
     )
-    return {row[0]: int(row[1]) for row in await session.execute(statement) if row[0] is not None}
+    return {row.transfer_id: row.reversed for row in await session.execute(statement)}
 
 
 async def list_accounts(

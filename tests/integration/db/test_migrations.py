@@ -10,6 +10,7 @@ from sqlalchemy.pool import NullPool
 from shared.banks.table import BANKS
 from shared.db.base import Base
 from shared.db.engine import async_url
+from shared.ids import new_id
 from shared.ledger import system_accounts
 from shared.migrations import runner
 
@@ -47,3 +48,27 @@ async def test_the_chart_of_accounts_is_there_from_the_start(fresh_database_url:
         system_accounts.FEES: ("fees", "fees"),
         **{bank.settlement_account_id: ("bank_settlement", bank.code) for bank in BANKS.values()},
     }
+
+
+async def test_what_was_reversed_before_the_totals_came_is_added_up(empty_database_url: str) -> None:
+    await asyncio.to_thread(runner.upgrade, empty_database_url, "0006")
+    engine = create_async_engine(async_url(empty_database_url), poolclass=NullPool)
+    whole, partly, untouched = new_id(), new_id(), new_id()
+    insert = """
+        INSERT INTO transfers
+            (id, kind, debit_account_id, credit_account_id, amount, currency, reverses, created_at)
+        VALUES ($1, 'adjustment', $2, $3, $4, 'INR', $5, now())
+    """
+    fees, funding = system_accounts.FEES, system_accounts.FUNDING
+    async with engine.begin() as connection:
+        for original in (whole, partly, untouched):
+            await connection.exec_driver_sql(insert, (original, funding, fees, 500, None))
+        for original, amount in ((whole, 200), (partly, 1), (whole, 300), (partly, 2)):
+            await connection.exec_driver_sql(insert, (new_id(), fees, funding, amount, original))
+    await asyncio.to_thread(runner.upgrade, empty_database_url)
+    async with engine.begin() as connection:
+        await connection.exec_driver_sql(insert, (new_id(), fees, funding, 4, partly))
+        rows = await connection.exec_driver_sql("SELECT transfer_id, amount, reversed FROM reversed_totals")
+        found = {row.transfer_id: (row.amount, row.reversed) for row in rows}
+    await engine.dispose()
+    assert found == {whole: (500, 500), partly: (500, 7)}

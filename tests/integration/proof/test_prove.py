@@ -127,6 +127,12 @@ TAMPERINGS = [
         id="entry inserted",
     ),
     pytest.param("UPDATE transfers SET amount = 50 WHERE kind = 'payment'", "reverses", id="refunded too much"),
+    pytest.param("UPDATE reversed_totals SET reversed = 101", "total of reversals", id="total of refunds raised"),
+    pytest.param("UPDATE reversed_totals SET amount = 9999", "total of reversals", id="refundable amount raised"),
+    pytest.param("DELETE FROM reversed_totals", "total of reversals", id="total of refunds deleted"),
+    pytest.param(
+        "UPDATE transfers SET reverses = NULL WHERE kind = 'refund'", "total of reversals", id="refund made a gift"
+    ),
     pytest.param(
         "UPDATE transfers SET kind = 'onramp' WHERE note = 'chai'", "kind onramp has one", id="on-ramp made up"
     ),
