@@ -7,6 +7,7 @@ the count back. However many wrong PINs arrive at once, at most five are answere
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import delete, select
@@ -21,6 +22,22 @@ from shared.db.engine import SessionMaker
 from shared.errors import BatuaError
 from shared.ids import new_id
 from shared.models import Owner, PinFailure
+
+
+class PinState(NamedTuple):
+    """An owner's PIN as Postgres has it. `locking_failure`: when it is locked, the wrong PIN whose age opens it."""
+
+    pin_hash: str | None
+    locking_failure: datetime | None
+
+
+STATE_COLUMNS = """
+    owner.pin_hash,
+    (SELECT failed_at FROM pin_failures failure
+     WHERE failure.owner_id = asked.owner_id AND failure.failed_at > {window_start}
+     ORDER BY failed_at DESC OFFSET {attempts} - 1 LIMIT 1) AS locking_failure
+"""
+"""The fields of a PinState, in its order, for a statement with the joins of a session's state."""
 
 
 async def check(
@@ -43,16 +60,20 @@ async def check(
     return pin_hash
 
 
-async def check_token(
-    sessionmaker: SessionMaker, *, tokens: Tokens, settings: PasswordSettings, identity: Identity, pin_token: str
+def check_token(
+    state: PinState, *, tokens: Tokens, settings: PasswordSettings, identity: Identity, pin_token: str
 ) -> None:
     """Check that the token stands for the PIN that the owner has now. Raises PinTokenInvalid, PinLocked."""
-    async with sessionmaker() as session:
-        await _raise_if_locked(session, settings, identity.owner_id)
-        pin_hash = await session.scalar(select(Owner.pin_hash).where(Owner.id == identity.owner_id))
-    if pin_hash is None:
+    if state.locking_failure is not None:
+        raise _locked(settings, state.locking_failure)
+    if state.pin_hash is None:
         raise TokenInvalid
-    tokens.verify_pin_token(pin_token, identity, pin_hash)
+    tokens.verify_pin_token(pin_token, identity, state.pin_hash)
+
+
+def window_start(settings: PasswordSettings) -> datetime:
+    """Older failures do not count now."""
+    return clock.now() - timedelta(seconds=settings.pin_window_seconds)
 
 
 async def _count_failure(sessionmaker: SessionMaker, settings: PasswordSettings, owner_id: UUID) -> BatuaError:
@@ -64,7 +85,7 @@ async def _count_failure(sessionmaker: SessionMaker, settings: PasswordSettings,
         window = timedelta(seconds=settings.pin_window_seconds)
         failures = await _recent_failures(session, settings, owner_id, now)
         if len(failures) >= settings.pin_attempts:
-            return PinLocked(locked_until=failures[-1] + window)
+            return _locked(settings, failures[-1])
         await session.execute(
             delete(PinFailure).where(PinFailure.owner_id == owner_id, PinFailure.failed_at <= now - window)
         )
@@ -75,7 +96,11 @@ async def _count_failure(sessionmaker: SessionMaker, settings: PasswordSettings,
 async def _raise_if_locked(session: AsyncSession, settings: PasswordSettings, owner_id: UUID) -> None:
     failures = await _recent_failures(session, settings, owner_id, clock.now())
     if len(failures) >= settings.pin_attempts:
-        raise PinLocked(locked_until=failures[-1] + timedelta(seconds=settings.pin_window_seconds))
+        raise _locked(settings, failures[-1])
+
+
+def _locked(settings: PasswordSettings, locking_failure: datetime) -> PinLocked:
+    return PinLocked(locked_until=locking_failure + timedelta(seconds=settings.pin_window_seconds))
 
 
 async def _recent_failures(

@@ -25,11 +25,14 @@ from shared.http.fields import IDEMPOTENCY_KEY_PATTERN
 from shared.idempotency.claims import Answer
 from shared.idempotency.errors import IdempotencyKeyMissing
 from shared.runtime.resources import Resources
+from shared.transfers.senders import Sender
 
 _IDEMPOTENCY_KEY = re.compile(IDEMPOTENCY_KEY_PATTERN)
 
 _bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="The `token` of register or login")
 _cookie = APIKeyCookie(name=SESSION_COOKIE, auto_error=False, description="The same token, kept by a browser")
+Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+Cookie = Annotated[str | None, Depends(_cookie)]
 
 
 async def current_resources(request: Request) -> Resources:
@@ -69,15 +72,8 @@ WriteSession = Annotated[AsyncSession, Depends(write_session, scope="function")]
 ReadSession = Annotated[AsyncSession, Depends(read_session, scope="function")]
 
 
-async def signed_in(
-    request: Request,
-    resources: CurrentResources,
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-    cookie: Annotated[str | None, Depends(_cookie)],
-) -> SignedIn:
-    """The owner of the bearer token, or else of the session cookie, with the wallet.
-
-    Raises AuthenticationRequired, TokenInvalid, TokenExpired, TokenRevoked, and CrossOrigin when the cookie came
+def given_token(request: Request, bearer: HTTPAuthorizationCredentials | None, cookie: str | None) -> str:
+    """The bearer token, or else the session cookie. Raises AuthenticationRequired, and CrossOrigin when the cookie came
     with a request of another site.
     """
     token = bearer.credentials if bearer is not None else cookie
@@ -85,7 +81,16 @@ async def signed_in(
         raise AuthenticationRequired
     if bearer is None:
         require_same_origin(request)
-    found = await resources.sessions.check(token)
+    return token
+
+
+async def signed_in(request: Request, resources: CurrentResources, bearer: Bearer, cookie: Cookie) -> SignedIn:
+    """The owner of the bearer token, or else of the session cookie, with the wallet.
+
+    Raises AuthenticationRequired, TokenInvalid, TokenExpired, TokenRevoked, and CrossOrigin when the cookie came
+    with a request of another site.
+    """
+    found = await resources.sessions.check(given_token(request, bearer, cookie))
     request.state.caller = found.identity  # pages show their navigation to a signed-in caller
     return found
 
@@ -101,10 +106,7 @@ async def current_caller(found: SignedInCaller) -> Identity:
 Caller = Annotated[Identity, Depends(current_caller)]
 
 
-async def current_token(
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-    cookie: Annotated[str | None, Depends(_cookie)],
-) -> str:
+async def current_token(bearer: Bearer, cookie: Cookie) -> str:
     """The token that `Caller` has verified: a stream verifies it again and again."""
     return bearer.credentials if bearer is not None else cookie or ""
 
@@ -131,6 +133,11 @@ async def idempotency_key(
 IdempotencyKey = Annotated[str, Depends(idempotency_key)]
 
 
+PinToken = Annotated[
+    str | None, Header(alias="X-Pin-Token", max_length=MAX_TOKEN_LENGTH, description="Instead of `pin` in the body")
+]
+
+
 @dataclass(frozen=True, slots=True)
 class PinChecker:
     """Checks the PIN, or the PIN token sent instead of it. Call it before any other work."""
@@ -138,12 +145,14 @@ class PinChecker:
     resources: Resources
     caller: Identity
     pin_token: str | None
+    sender: Sender | None = None
+    """Found for this request already, or asked for when it is needed."""
 
     async def __call__(self, pin: SecretStr | None) -> None:
         """Raises PinIncorrect, PinLocked, PinTokenInvalid, and InvalidRequest when neither was sent."""
         if self.pin_token is not None:
-            await pins.check_token(
-                self.resources.sessionmaker,
+            pins.check_token(
+                (self.sender or await self._find_sender()).pin,
                 tokens=self.resources.tokens,
                 settings=self.resources.settings,
                 identity=self.caller,
@@ -160,14 +169,11 @@ class PinChecker:
             pin=pin.get_secret_value(),
         )
 
+    async def _find_sender(self) -> Sender:
+        return await self.resources.senders.find(owner_id=self.caller.owner_id, session_id=self.caller.session_id)
 
-async def pin_checker(
-    resources: CurrentResources,
-    caller: Caller,
-    pin_token: Annotated[
-        str | None, Header(alias="X-Pin-Token", max_length=MAX_TOKEN_LENGTH, description="Instead of `pin` in the body")
-    ] = None,
-) -> PinChecker:
+
+async def pin_checker(resources: CurrentResources, caller: Caller, pin_token: PinToken = None) -> PinChecker:
     """The PIN check of a route: `check_pin: PinCheck`, then `await check_pin(body.pin)`."""
     return PinChecker(resources, caller, pin_token)
 

@@ -196,6 +196,14 @@ def _recipient(value: str) -> str:
         raise PydanticCustomError("recipient", "neither a wallet id such as alice@batua nor an account id") from None
 
 
+def recipient_in(value: object) -> str | None:
+    """The recipient that a `Recipient` field would read; None if it would refuse the value."""
+    try:
+        return _recipient(value.strip().lower()) if isinstance(value, str) else None
+    except PydanticCustomError:
+        return None
+
+
 Recipient = Annotated[
     str,
     BeforeValidator(_stripped),

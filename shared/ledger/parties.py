@@ -26,7 +26,7 @@ class Party:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """An account with its owner."""
+    """An account with its owner. `HOLDER_COLUMNS` has the fields in the same order."""
 
     account_id: UUID
     owner_id: UUID | None
@@ -44,6 +44,12 @@ class Holder:
             return Party(None, self.account_name)
         return Party(self.wallet_id, self.owner_name or self.account_name)
 
+
+HOLDER_COLUMNS = """
+    {account}.id, {account}.owner_id, {account}.kind, {account}.name, {wallet}.handle,
+    coalesce(trim({user}.first_name || ' ' || {user}.last_name), {merchant}.business_name)
+"""
+"""A holder in SQL text: fill in the names that the statement gives these tables."""
 
 account = aliased(Account, name="holding")
 """The account whose holder a statement reads: select from it or join it, then call `with_owner`."""

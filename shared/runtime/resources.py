@@ -27,6 +27,7 @@ from shared.idempotency.marks import Marks
 from shared.ledger.group_commit import GroupCommit
 from shared.redis.client import open_redis
 from shared.runtime.database import Database, open_database
+from shared.transfers.senders import Senders
 from shared.wakeups.announcer import open_announcer
 from shared.wakeups.commits import announce_commits
 
@@ -54,6 +55,7 @@ class Resources(Database):
     throttle: SignInThrottle
     tokens: Tokens
     sessions: Sessions
+    senders: Senders
 
 
 @asynccontextmanager
@@ -85,6 +87,7 @@ async def open_resources(settings: AccountSettings, *, audience: Audience) -> As
                     throttle=SignInThrottle(settings.rate_limits, redis, audience=audience),
                     tokens=tokens,
                     sessions=Sessions(database.direct_engine, tokens),
+                    senders=Senders(database.direct_engine, settings),
                 )
             finally:
                 await _drain(group_commit)

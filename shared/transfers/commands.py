@@ -18,16 +18,17 @@ from shared.idempotency.keyed_request import KeyedRequest
 from shared.idempotency.marks import Marks
 from shared.ids import new_id
 from shared.ledger import system_accounts
-from shared.ledger.accounts import account_of, open_account, wallet_of
+from shared.ledger.accounts import open_account
 from shared.ledger.group_commit import GroupCommit
 from shared.ledger.limits import SendingLimit
-from shared.ledger.parties import Holder, holder_of_wallet, holders
+from shared.ledger.parties import holder_of_wallet, holders
 from shared.ledger.post import Instruction, Replayed
 from shared.ledger.rules import Posted, Rejected, Transfer
 from shared.models import Account, Owner
 from shared.transfers.errors import PotNameTaken, RecipientNotFound, SystemUserOnly, TooManyPots
 from shared.transfers.limits import sending_limits
-from shared.transfers.planning import account_id_in, mail_to_recipient, transfer_between
+from shared.transfers.planning import mail_to_recipient, transfer_between
+from shared.transfers.senders import Sender
 from shared.transfers.views import Ends, Receipt, receipt_for
 
 MAX_POTS = 20
@@ -37,37 +38,28 @@ MAX_POTS = 20
 async def send(
     request: KeyedRequest[Receipt],
     *,
-    to: str,
+    sender: Sender,
     amount: int,
     note: str | None = None,
-    from_account: UUID | None = None,
-    read_sessionmaker: SessionMaker,
     group_commit: GroupCommit,
     marks: Marks,
     limits: MovementLimits,
 ) -> Answer:
-    """Send `amount` from the owner's wallet, or from the owner's account `from_account`. Answers the receipt.
+    """Send `amount` from and to the accounts that `sender` was found for. Answers the receipt.
 
-    `to` is a wallet id, or the id of one of the owner's own accounts. A repeated key gets the first answer. Transfers
-    to others count towards the limits; transfers between the owner's accounts do not.
+    A repeated key gets the first answer. Transfers to others count towards the limits; transfers between the owner's
+    accounts do not.
 
     Raises RecipientNotFound, AccountNotFound, InsufficientFunds, LimitExceeded, SameAccount, AccountClosed,
     CurrencyMismatch, IdempotencyKeyReused, RequestInFlight: no money moved. Raises LedgerBusy: the transfer may still
     happen; retry with the same key to find out.
     """
-    claim = request.claim(to=to, amount=amount, note=note, from_account=from_account)
+    claim = request.claim(to=sender.to, amount=amount, note=note, from_account=sender.from_account)
 
     async def work() -> Answer:
-        async with read_sessionmaker() as session:  # closed before the money moves, so that it holds no connection
-            transfer, ends = await _plan(
-                session,
-                owner_id=request.owner_id,
-                to=to,
-                amount=amount,
-                note=note,
-                from_account=from_account,
-                limits=limits,
-            )
+        ends = sender.ends
+        limit = SendingLimit(sender.wallet.account_id, sending_limits(limits))
+        transfer = transfer_between(ends, amount=amount, note=note, initiated_by=request.owner_id, limit=limit)
         return await _post(group_commit, request, claim, transfer, ends)
 
     return await marks.run(claim, work)
@@ -126,37 +118,6 @@ async def open_pot(session: AsyncSession, *, owner_id: UUID, name: str) -> Accou
     if len(names) >= MAX_POTS:
         raise TooManyPots(MAX_POTS)
     return await open_account(session, owner_id=owner_id, kind="pot", name=name)
-
-
-async def _plan(
-    session: AsyncSession,
-    *,
-    owner_id: UUID,
-    to: str,
-    amount: int,
-    note: str | None,
-    from_account: UUID | None,
-    limits: MovementLimits,
-) -> tuple[Transfer, Ends]:
-    wallet = await wallet_of(session, owner_id)
-    source = wallet if from_account is None else await account_of(session, owner_id, from_account)
-    recipient = await _find_recipient(session, owner_id, to)
-    payer = (await holders(session, [source.id]))[source.id]
-    ends = Ends(payer, recipient)
-    limit = SendingLimit(wallet.id, sending_limits(limits))
-    return transfer_between(ends, amount=amount, note=note, initiated_by=owner_id, limit=limit), ends
-
-
-async def _find_recipient(session: AsyncSession, owner_id: UUID, to: str) -> Holder:
-    account_id = account_id_in(to)
-    if account_id is None:
-        found = await holder_of_wallet(session, to)
-    else:  # an id names an account of the owner's own; other owners are reached by wallet id
-        found = (await holders(session, [account_id])).get(account_id)
-        found = found if found is not None and found.owner_id == owner_id else None
-    if found is None:
-        raise RecipientNotFound
-    return found
 
 
 async def _post(

@@ -28,6 +28,8 @@ def transfer_between(ends: Ends, *, amount: int, note: str | None, initiated_by:
 
 def account_id_in(to: str) -> UUID | None:
     """The account id that `to` is, or None when `to` is a wallet id."""
+    if "@" in to:
+        return None
     try:
         return UUID(to)
     except ValueError:

@@ -8,12 +8,13 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from pydantic import ConfigDict, Field
 
-from shared.http.dependencies import Caller, CurrentResources, IdempotencyKey, PinCheck, ReadSession, respond
+from shared.http.dependencies import Caller, IdempotencyKey, PinToken, ReadSession, respond
 from shared.http.fields import Body, Paise, Pin, Recipient
 from shared.http.keyed_requests import KEY_ERRORS, PIN_ERRORS, REPLAY_HEADERS, SEND_MONEY
 from shared.http.problems import problem_responses
 from shared.http.query_parameters import OptionalText
 from shared.http.receipts import TransferOut
+from shared.http.sending import CurrentSender
 from shared.ledger.errors import (
     AccountClosed,
     AccountNotFound,
@@ -64,17 +65,16 @@ class TransferIn(Body):
     },
 )
 async def send_money(
-    caller: Caller, key: IdempotencyKey, check_pin: PinCheck, resources: CurrentResources, body: TransferIn
+    caller: CurrentSender, key: IdempotencyKey, body: TransferIn, pin_token: PinToken = None
 ) -> JSONResponse:
     """Send money to a friend (`p2p`) or a shop (`payment`), or move it between the caller's accounts."""
-    await check_pin(body.pin)
+    await caller.pin_checker(pin_token)(body.pin)
+    resources = caller.resources
     answer = await commands.send(
-        SEND_MONEY.request(caller.owner_id, key),
-        to=body.to,
+        SEND_MONEY.request(caller.identity.owner_id, key),
+        sender=await caller.sender_to(body.to, body.from_account),
         amount=body.amount,
         note=body.note,
-        from_account=body.from_account,
-        read_sessionmaker=resources.read_sessionmaker,
         group_commit=resources.group_commit,
         marks=resources.marks,
         limits=resources.settings.limits,

@@ -63,13 +63,14 @@ async def move(
     with form.catching():
         typed = form.read(MoveForm)
         await check_pin(typed.pin)
+        sender = await resources.senders.find(
+            owner_id=caller.owner_id, session_id=caller.session_id, to=str(typed.to), from_account=typed.from_account
+        )
         answer = await retry_while_in_flight(
             lambda: commands.send(
                 SEND_MONEY.request(caller.owner_id, form.key),
-                to=str(typed.to),
+                sender=sender,
                 amount=typed.amount,
-                from_account=typed.from_account,
-                read_sessionmaker=resources.read_sessionmaker,
                 group_commit=resources.group_commit,
                 marks=resources.marks,
                 limits=resources.settings.limits,

@@ -80,13 +80,13 @@ async def send(
     with form.catching():
         typed = form.read(SendForm)
         await check_pin(typed.pin)
+        sender = await resources.senders.find(owner_id=caller.owner_id, session_id=caller.session_id, to=typed.to)
         answer = await retry_while_in_flight(
             lambda: commands.send(
                 SEND_MONEY.request(caller.owner_id, form.key),
-                to=typed.to,
+                sender=sender,
                 amount=typed.amount,
                 note=typed.note,
-                read_sessionmaker=resources.read_sessionmaker,
                 group_commit=resources.group_commit,
                 marks=resources.marks,
                 limits=resources.settings.limits,
