@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from prometheus_client import Counter, Histogram
 
 _REQUESTS = Counter("batua_http_requests", "Requests answered", ["service", "method", "route", "status"])
@@ -10,5 +12,11 @@ _SECONDS = Histogram("batua_http_request_seconds", "Time to answer", ["service",
 
 def observe(*, service: str, method: str, route: str, status: int, seconds: float) -> None:
     """Count one answered request."""
-    _REQUESTS.labels(service, method, route, str(status)).inc()
-    _SECONDS.labels(service, method, route).observe(seconds)
+    requests, times = _children(service, method, route, status)
+    requests.inc()
+    times.observe(seconds)
+
+
+@cache  # as many as prometheus_client keeps: routes, methods and statuses are few
+def _children(service: str, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    return _REQUESTS.labels(service, method, route, str(status)), _SECONDS.labels(service, method, route)
