@@ -5,12 +5,18 @@ from __future__ import annotations
 import secrets
 from uuid import UUID
 
+import uuid_utils
 from uuid_utils.compat import uuid7
 
 
 def new_id() -> UUID:
     """A new UUIDv7, larger than the earlier ones of this process."""
     return UUID(int=uuid7().int)
+
+
+def new_id_text() -> str:
+    """The text of a new UUIDv7, at a tenth of the cost of `str(new_id())`: for what is only named, as a request is."""
+    return str(uuid_utils.uuid7())
 
 
 def new_token(length_bytes: int = 24) -> str:

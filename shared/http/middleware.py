@@ -23,13 +23,12 @@ from shared.errors import BatuaError
 from shared.http.errors import BodyTooLarge, BodyTooSlow, InternalError, ServiceUnavailable
 from shared.ids import new_id
 from shared.runtime import metrics
-from shared.runtime.logs import request_id
+from shared.runtime.logs import log_request, request_id
 
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,128}")
 _KNOWN_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 _UNKNOWN = "unknown"
 
-_access = logging.getLogger("batua.access")
 _logger = logging.getLogger(__name__)
 
 
@@ -86,8 +85,7 @@ class RequestMiddleware:
         route = _template(scope)
         method = scope["method"] if scope["method"] in _KNOWN_METHODS else _UNKNOWN
         metrics.observe(service=self._service, method=method, route=route, status=status, seconds=seconds)
-        facts = {"method": method, "route": route, "status": status, "ms": round(seconds * 1000, 1)}
-        _access.info("%s %s %d", method, route, status, extra={"facts": facts})
+        log_request(method=method, route=route, status=status, seconds=seconds)
 
 
 class BodyLimitMiddleware:

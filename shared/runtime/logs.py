@@ -7,39 +7,79 @@ import logging
 import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from json.encoder import encode_basestring_ascii as _quoted
+from math import isfinite
 from typing import Any
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 _HANDLER_NAME = "batua-json"
+_encode = json.JSONEncoder(default=str).encode
+_access = logging.getLogger("batua.access")
 
 
 class JsonFormatter(logging.Formatter):
-    """Time (UTC), level, logger, message, request id, the `facts` passed as `extra`, and the traceback if any."""
+    """Time (UTC), level, logger, message, request id, the `facts` passed as `extra`, and the traceback if any.
+
+    Every request writes a line, so the object is put together here; the encoder encodes only what is rare.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._second = (0, "")
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line."""
-        line: dict[str, Any] = {
-            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
+        line = (
+            f'{{"at": "{self._at(record.created)}", "level": {_quoted(record.levelname)}, '
+            f'"logger": {_quoted(record.name)}, "message": {_quoted(record.getMessage())}'
+        )
         known = request_id.get()
         if known is not None:
-            line["request_id"] = known
+            line += f', "request_id": {_quoted(known)}'
         facts = getattr(record, "facts", None)
         if isinstance(facts, dict):
-            line |= facts
+            for name, value in facts.items():
+                line += f", {_quoted(str(name))}: {_json(value)}"
         if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+            line += f', "traceback": {_quoted(self.formatException(record.exc_info))}'
+        return line + "}"
+
+    def _at(self, created: float) -> str:
+        second = int(created)
+        known, text = self._second
+        if known != second:
+            text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+            self._second = second, text
+        return f"{text}.{int((created - second) * 1000):03d}+00:00"
+
+
+def _json(value: Any) -> str:
+    kind = type(value)
+    if kind is str:
+        return _quoted(value)
+    if kind is int or (kind is float and isfinite(value)):
+        return repr(value)
+    return _encode(value)
+
+
+def log_request(*, method: str, route: str, status: int, seconds: float) -> None:
+    """Write the line of one answered request; `route` is a template, because a path would hold ids."""
+    if not _access.isEnabledFor(logging.INFO):
+        return
+    facts = {"method": method, "route": route, "status": status, "ms": round(seconds * 1000, 1)}
+    # Made directly: the logger would look through the stack for the line of code that logs, always this one.
+    record = logging.LogRecord(_access.name, logging.INFO, __file__, 0, "%s %s %d", (method, route, status), None)
+    record.facts = facts
+    _access.handle(record)
 
 
 def configure_logging(level: str) -> None:
     """Log as JSON to standard error, the server's lines too. A second call only sets the level."""
     root = logging.getLogger()
     root.setLevel(level)
+    # No line shows the thread or process, and finding out costs as much as writing it.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     if not any(handler.name == _HANDLER_NAME for handler in root.handlers):
         handler = logging.StreamHandler(sys.stderr)
         handler.name = _HANDLER_NAME

@@ -2,9 +2,13 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import sys
+from decimal import Decimal
 
-from shared.runtime.logs import JsonFormatter, configure_logging, request_id
+import pytest
+
+from shared.runtime.logs import JsonFormatter, configure_logging, log_request, request_id
 
 
 def record(message: str, **more: object) -> logging.LogRecord:
@@ -21,6 +25,61 @@ def test_a_line_is_one_json_object_with_the_request_id() -> None:
         request_id.reset(token)
     assert "\n" not in line
     assert json.loads(line).items() >= {"message": "two\nlines", "status": 200, "request_id": "abc"}.items()
+
+
+def test_every_kind_of_fact_is_written_as_json_writes_it() -> None:
+    facts = {
+        "text": 'q"uo\\te\n\u20b9\ud800',
+        "number": -7,
+        "large": 2**80,
+        "share": 0.1,
+        "none": None,
+        "yes": True,
+        "many": [1, {"a": "b"}],
+        "odd": Decimal("1.50"),
+        'na"me': 1,
+    }
+    line = JsonFormatter().format(record("m", facts=facts | {"endless": math.inf}))
+    written = json.loads(line)
+    assert written.pop("endless") == math.inf
+    assert written.items() >= (facts | {"odd": "1.50"}).items()
+    assert line.isascii()
+
+
+def test_the_time_is_in_utc_to_the_millisecond() -> None:
+    formatter = JsonFormatter()
+    shown = [
+        json.loads(formatter.format(record("m", created=created)))["at"]
+        for created in (1795701600.0004, 1795701600.9999, 1795701601.25)
+    ]
+    assert shown == [
+        "2026-11-26T14:00:00.000+00:00",
+        "2026-11-26T14:00:00.999+00:00",
+        "2026-11-26T14:00:01.250+00:00",
+    ]
+
+
+def test_a_request_is_one_line_with_its_facts(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="batua.access"):
+        log_request(method="GET", route="/api/v1/wallet", status=200, seconds=0.00123)
+    (made,) = caplog.records
+    written = json.loads(JsonFormatter().format(made))
+    assert written.pop("at")
+    assert written == {
+        "level": "INFO",
+        "logger": "batua.access",
+        "message": "GET /api/v1/wallet 200",
+        "method": "GET",
+        "route": "/api/v1/wallet",
+        "status": 200,
+        "ms": 1.2,
+    }
+
+
+def test_no_line_is_made_for_a_level_that_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, logger="batua.access"):
+        log_request(method="GET", route="/", status=200, seconds=0.1)
+    assert not caplog.records
 
 
 def test_a_traceback_stays_on_its_line() -> None:
