@@ -14,9 +14,9 @@ from shared.banks.notices import Notice
 from shared.banks.signatures import verify
 from shared.banks.table import BANKS
 from shared.errors import BatuaError
+from shared.http.body_limit import UnreadBody
 from shared.http.client_address import Address, client_address, is_in
 from shared.http.errors import BodyTooLarge, JsonRequired
-from shared.http.middleware import UnreadBody
 
 MAX_BODY_BYTES = 64 * 1024
 _UNKNOWN = "unknown"

@@ -11,11 +11,12 @@ from shared.api_reference.describe import operation_id
 from shared.api_reference.mount import mount_api_reference
 from shared.config import Settings
 from shared.http import openapi
+from shared.http.body_limit import BodyLimit
 from shared.http.error_handlers import add_error_handlers
 from shared.http.errors import JsonRequired
 from shared.http.health import Dependency, health_router
-from shared.http.middleware import BodyLimitMiddleware, RequestMiddleware
-from shared.http.security_headers import SecurityHeadersMiddleware
+from shared.http.middleware import RequestMiddleware
+from shared.http.security_headers import SecurityHeaders
 from shared.http.vocabulary import DESCRIPTION
 from shared.version import VERSION
 
@@ -58,12 +59,13 @@ def create_application(
         generate_unique_id_function=operation_id,
     )
     app.state.settings = settings
-    app.add_middleware(
-        BodyLimitMiddleware, limit_bytes=body_limit_bytes, larger=larger_bodies, within_seconds=body_seconds
-    )
-    app.add_middleware(RequestMiddleware, service=title)
     app.state.form_targets = []  # pages add theirs before the first request
-    app.add_middleware(SecurityHeadersMiddleware, form_targets=app.state.form_targets, is_local=settings.env == "local")
+    app.add_middleware(
+        RequestMiddleware,
+        service=title,
+        security_headers=SecurityHeaders(form_targets=app.state.form_targets, is_local=settings.env == "local"),
+        body_limit=BodyLimit(limit_bytes=body_limit_bytes, larger=larger_bodies, within_seconds=body_seconds),
+    )
     add_error_handlers(app)
     app.include_router(health_router(readiness))
     for router in routers:

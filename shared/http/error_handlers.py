@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shared.errors import BatuaError, FieldError
+from shared.http.body_limit import UnreadBody
 from shared.http.errors import InvalidRequest, MalformedJson
-from shared.http.middleware import UnreadBody
 from shared.http.problems import plain_problem, problem
 
 # The framework raises these itself, before a route runs.

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from urllib.parse import urlsplit
 
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-_ALWAYS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
+_ALWAYS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
     # Our own pages learn which page sent a form; other sites learn no address, which may hold an id.
-    "Referrer-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
-_HSTS = "max-age=63072000; includeSubDomains"
+    (b"referrer-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+_NOT_STORED = (b"cache-control", b"no-store")
+_HSTS = (b"strict-transport-security", b"max-age=63072000; includeSubDomains")
+
+RawHeader = tuple[bytes, bytes]
 
 
 def content_security_policy(form_targets: Sequence[str], *, is_local: bool) -> str:
@@ -46,28 +47,26 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-class SecurityHeadersMiddleware:
-    """Adds the headers that a response does not set itself. A response is stored only if it says that it may be."""
+class SecurityHeaders:
+    """The headers that a response does not set itself. A response is stored only if it says that it may be."""
 
-    def __init__(self, app: ASGIApp, *, form_targets: Sequence[str], is_local: bool) -> None:
-        self._app = app
-        self._headers = dict(_ALWAYS)
-        self._headers["Content-Security-Policy"] = content_security_policy(form_targets, is_local=is_local)
-        self._headers["Cache-Control"] = "no-store"
-        if not is_local:
-            self._headers["Strict-Transport-Security"] = _HSTS
+    def __init__(self, *, form_targets: Sequence[str], is_local: bool) -> None:
+        self._form_targets = form_targets
+        self._is_local = is_local
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    def completed(self, headers: Iterable[RawHeader], *more: RawHeader) -> list[RawHeader]:
+        """`headers` as a response sent them, then the security headers that are not among them, then `more`."""
+        own, names = self._own
+        given = list(headers)
+        present = {name for name, _ in given}
+        missing = own if present.isdisjoint(names) else [header for header in own if header[0] not in present]
+        return [*given, *missing, *more]
 
-        async def send_guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in self._headers.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
-        await self._app(scope, receive, send_guarded)
+    @cached_property
+    def _own(self) -> tuple[tuple[RawHeader, ...], frozenset[bytes]]:
+        """Made for the first response: until then pages add their form targets."""
+        policy = content_security_policy(self._form_targets, is_local=self._is_local)
+        own: tuple[RawHeader, ...] = (*_ALWAYS, (b"content-security-policy", policy.encode()), _NOT_STORED)
+        if not self._is_local:
+            own = (*own, _HSTS)
+        return own, frozenset(name for name, _ in own)

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from shared.errors import BatuaError, Unauthenticated
 from shared.http import error_handlers
-from shared.http.middleware import UnreadBody
+from shared.http.body_limit import UnreadBody
 from shared.pages.paths import sign_in_path
 from shared.pages.rendering import render, see_other
 
