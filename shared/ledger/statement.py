@@ -23,7 +23,9 @@ from shared.ledger.rules import Direction, TransferKind
 from shared.models import Account, Entry, Transfer
 
 SCAN_LINES = 20_000
-"""One page of a filtered statement reads at most this many lines."""
+"""One page of a statement filtered by direction or kind reads at most this many lines."""
+SEARCH_LINES = 2_000
+"""One page of a search reads at most this many: of each line it looks up who the other side is."""
 CHUNK_LINES = 1_000
 CLOCK_SKEW = timedelta(seconds=5)
 """Entries are numbered under a lock but dated by several machines, whose clocks may differ by this much."""
@@ -55,9 +57,11 @@ class Filter:
     search: str | None = None
 
     @property
-    def skips_lines(self) -> bool:
-        """Whether the reader must pass over lines that do not match."""
-        return self.direction is not None or self.kind is not None or bool(self.search)
+    def most_lines(self) -> int | None:
+        """How many lines one page may read, most of which may not match; None if all match."""
+        if self.search:
+            return SEARCH_LINES
+        return SCAN_LINES if self.direction is not None or self.kind is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +88,14 @@ async def read_page(
 ) -> StatementPage:
     """Read at most `limit` lines older than `before_seq`, newest first. Raises AccountNotFound.
 
-    `seq` has no gaps, so a range of it is a number of lines: a filtered page reads at most SCAN_LINES.
+    `seq` has no gaps, so a range of it is a number of lines: a filtered page reads at most SCAN_LINES, or SEARCH_LINES.
     """
     account = await session.get(Account, account_id)
     if account is None:
         raise AccountNotFound
     highest, lowest = await _bounds(session, account, before_seq, wanted)
-    window = max(lowest, highest - SCAN_LINES + 1) if wanted.skips_lines else lowest
+    most = wanted.most_lines
+    window = lowest if most is None else max(lowest, highest - most + 1)
     statement = (
         _lines_of(account_id)
         .where(Entry.seq.between(window, highest), *_conditions(wanted))

@@ -137,6 +137,7 @@ async def test_filters_agree_with_filtering_the_whole_history_by_hand(
     sessionmaker: SessionMaker, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(statement, "SCAN_LINES", 4)
+    monkeypatch.setattr(statement, "SEARCH_LINES", 4)
     asha, ravi = await people(sessionmaker)
     await move(sessionmaker, system_accounts.FUNDING, asha.id, 1000, kind="funding", at=NOON)
     for minute in range(12):

@@ -1,0 +1,128 @@
+"""How many rows a read touches does not grow with the history. Postgres counts them; no clock is involved."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bench.books import load_years
+from shared import clock
+from shared.db.engine import SessionMaker
+from shared.inflow import queries as inflow
+from shared.inflow.commands import roll_up_all
+from shared.ledger import statement
+from shared.ledger.statement import Filter
+from shared.models import Account
+from shared.transfers.queries import get_receipt, get_refundable_payment, refunded_amounts
+from tests.support.factories import create_merchant
+
+DAYS = 2
+"""Few, so that both histories are rolled up into the same quarters of an hour."""
+LINES = 20
+ROWS_PER_LINE = 6
+"""An entry, its transfer, and who the other side is: account, wallet, person or shop."""
+
+Read = Callable[[AsyncSession], Awaitable[object]]
+
+# Of this transaction. A table of a few hundred rows would be read from end to end, a real one is not.
+_PLAN_AS_FOR_MILLIONS = """
+    SELECT set_config('enable_' || way, 'off', true)
+    FROM unnest(ARRAY['seqscan', 'hashjoin', 'mergejoin', 'bitmapscan']) AS way
+"""
+_ROWS_READ = "SELECT sum(seq_tup_read + idx_tup_fetch)::bigint FROM pg_stat_xact_user_tables"
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """A shop with so many lines on its statement."""
+
+    sessionmaker: SessionMaker
+    account_id: UUID
+    owner_id: UUID
+    payment: UUID
+    lines: int
+
+    async def rows_read(self, read: Read) -> int:
+        async with self.sessionmaker() as session:
+            await session.execute(text(_PLAN_AS_FOR_MILLIONS))
+            before = await session.scalar(text(_ROWS_READ)) or 0
+            await read(session)
+            return int(await session.scalar(text(_ROWS_READ)) or 0) - before
+
+
+async def grown(sessionmaker: SessionMaker, database_url: str, entries: int) -> Shop:
+    async with sessionmaker.begin() as session:
+        account = await create_merchant(session)
+        account_id, owner_id = account.id, account.owner_id
+    assert owner_id is not None
+    await load_years(database_url, shop=account_id, shop_owner=owner_id, entries=entries, days=DAYS)
+    while await roll_up_all(sessionmaker):
+        pass
+    async with sessionmaker() as session:
+        refunded = "SELECT reverses FROM transfers WHERE kind = 'refund' ORDER BY id LIMIT 1"
+        payment = (await session.execute(text(refunded))).scalar_one()
+        return Shop(sessionmaker, account_id, owner_id, payment, (await session.get_one(Account, account_id)).seq)
+
+
+@pytest.fixture
+async def shop(fresh_sessionmaker: SessionMaker, fresh_database_url: str) -> Shop:
+    shop = await grown(fresh_sessionmaker, fresh_database_url, 20_000)
+    assert shop.lines > 5_000
+    return shop
+
+
+def page(shop: Shop, wanted: Filter = statement.EVERYTHING, before_seq: int | None = None) -> Read:
+    return lambda session: statement.read_page(
+        session, shop.account_id, limit=LINES, before_seq=before_seq, wanted=wanted
+    )
+
+
+def balance_at(shop: Shop, at: datetime) -> Read:
+    return lambda session: statement.balance_at(session, shop.account_id, at)
+
+
+async def test_a_page_of_a_long_statement_reads_its_lines_and_nothing_else(shop: Shop) -> None:
+    most = (LINES + 1) * ROWS_PER_LINE + 1
+    now = clock.now()
+    day = Filter(since=now - timedelta(hours=30), until=now - timedelta(hours=20))
+    assert await shop.rows_read(page(shop)) <= most
+    assert await shop.rows_read(page(shop, before_seq=shop.lines // 2)) <= most
+    assert await shop.rows_read(page(shop, before_seq=LINES)) <= most
+    assert await shop.rows_read(page(shop, Filter(direction="CREDIT"))) <= most + LINES
+    assert await shop.rows_read(page(shop, day)) <= most + 10 * ROWS_PER_LINE  # and what the clocks may disagree about
+
+
+@pytest.mark.parametrize(
+    "wanted", [Filter(kind="payout"), Filter(search="zebra"), Filter(search="zebra", kind="payment")]
+)
+async def test_a_filter_that_nothing_matches_reads_a_bounded_part(
+    shop: Shop, wanted: Filter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(statement, "SCAN_LINES", 100)
+    monkeypatch.setattr(statement, "SEARCH_LINES", 100)
+    assert 100 <= await shop.rows_read(page(shop, wanted)) <= 100 * ROWS_PER_LINE + 1
+
+
+async def test_a_balance_as_of_a_moment_reads_one_entry(shop: Shop) -> None:
+    for hours in (0, 1, 20, 40):
+        assert await shop.rows_read(balance_at(shop, clock.now() - timedelta(hours=hours))) == 1
+
+
+async def test_a_receipt_and_what_was_refunded_read_a_few_rows(shop: Shop) -> None:
+    owner, payment = shop.owner_id, shop.payment
+    assert await shop.rows_read(lambda session: refunded_amounts(session, [payment])) == 1
+    assert await shop.rows_read(lambda session: get_receipt(session, reader=owner, transfer_id=payment)) <= 20
+    assert (
+        await shop.rows_read(lambda session: get_refundable_payment(session, shop_id=owner, payment_id=payment)) <= 25
+    )
+
+
+async def test_a_dashboard_reads_quarters_of_an_hour_however_many_payments_they_add_up(shop: Shop) -> None:
+    quarters = DAYS * 24 * 4 + 1
+    assert await shop.rows_read(lambda session: inflow.recent(session, shop.owner_id)) <= quarters + 10
