@@ -1,0 +1,63 @@
+"""The reference for transfers: pgbench of the same Postgres doing the same double entry, statement by statement."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.population import ACCOUNT_PREFIX, HOT_SHOP, OWNER_PREFIX
+from infra.local import postgres
+
+CLIENTS = 16
+LONGEST_START_SECONDS = 60
+_TEMPLATE = Path(__file__).parent / "references" / "transfer.pgbench.sql"
+
+
+@dataclass(frozen=True, slots=True)
+class PgbenchRun:
+    """Transactions that committed, per second, and the milliseconds that each took on average."""
+
+    per_second: float
+    average_ms: float
+
+
+def script(*, people: int, to_shop: bool) -> str:
+    """The transfer: between two accounts chosen at random, or from one of them to the one shop."""
+    another = f"(:payer + :other - 1) % {people} + 1"
+    return _TEMPLATE.read_text(encoding="utf-8").format(
+        people=people,
+        to=HOT_SHOP if to_shop else another,
+        kind="payment" if to_shop else "p2p",
+        account_prefix=ACCOUNT_PREFIX,
+        owner_prefix=OWNER_PREFIX,
+    )
+
+
+def run(url: str, *, people: int, to_shop: bool, seconds: float, folder: Path) -> PgbenchRun:
+    """CLIENTS connections with prepared statements, each sending its next transfer when one is committed."""
+    file = folder / "transfer.pgbench.sql"
+    file.write_text(script(people=people, to_shop=to_shop), encoding="utf-8")
+    command = [str(postgres.program("pgbench")), "--no-vacuum", "--protocol", "prepared", "--file", str(file)]
+    command += ["--client", str(CLIENTS), "--jobs", "2", "--time", str(max(1, round(seconds))), url]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    result = subprocess.run(
+        command, capture_output=True, text=True, timeout=seconds + LONGEST_START_SECONDS, check=False, env=environment
+    )
+    if result.returncode != 0:
+        raise SystemExit(f"pgbench failed: {result.stderr[-1000:]}")
+    return read(result.stdout)
+
+
+def read(output: str) -> PgbenchRun:
+    """The figures that pgbench printed. Raises ValueError if a transaction failed."""
+    failed = re.search(r"number of failed transactions: (\d+)", output)
+    if failed is None or failed[1] != "0":
+        raise ValueError(f"pgbench's transactions failed: {output}")
+    per_second = re.search(r"^tps = ([0-9.]+)", output, re.MULTILINE)
+    average_ms = re.search(r"^latency average = ([0-9.]+) ms", output, re.MULTILINE)
+    if per_second is None or average_ms is None:
+        raise ValueError(f"pgbench printed no figures: {output}")
+    return PgbenchRun(float(per_second[1]), float(average_ms[1]))

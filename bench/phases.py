@@ -1,0 +1,171 @@
+"""What `make bench` measures, phase by phase. Batua and its references take turns within a phase."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+
+from bench import load, requests
+from bench.measure import Memory, cpu_used, memory_sampled
+from bench.population import account_id, owner_id
+from bench.references.thin import FUNCTION
+from bench.rounds import Rounds
+from bench.servers import ReferenceServer
+from bench.stack import REFERENCE
+from bench.statements import Statements, counted
+
+BULK_CONNECTIONS, BULK_REQUESTS = 8, 32
+NOTICES_PER_SECOND = 2500
+"""So many are prepared for each second: more than can be settled."""
+IDLE_REQUESTS = 100
+MAIL_POLL_SECONDS = 0.5
+SERVICES = ("user_app", "merchant_app", "bank_webhook", "withdraw_worker", "scheduler", "smtp", "redis", "postgres")
+MAIL = ("withdraw_worker", "smtp")
+
+_PENDING = """
+    INSERT INTO on_ramps (id, owner_id, account_id, bank, amount, currency, status, idempotency_key, token,
+                          redirect_url, is_late_success, is_contradicted, next_enquiry_at, created_at)
+    SELECT uuidv7(), owner_id, account_id, 'hdfc', 20000, 'INR', 'pending', token, token, 'http://127.0.0.1/', false,
+           false, now() + interval '1 day', now()
+    FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS pending (owner_id, account_id, token)
+"""
+_DUE_MAIL = "SELECT count(*) FROM outbox_messages WHERE next_attempt_at IS NOT NULL"
+
+
+@dataclass
+class Extra:
+    """What is measured once in a run."""
+
+    idle_ms: float = 0.0
+    half_peak_p99_ms: float = 0.0
+    statements: Statements = field(default_factory=Statements)
+    counted_transfers: int = 0
+    mail_share: float = 0.0
+    backlog_seconds: float = 0.0
+    memory: Memory = field(default_factory=Memory)
+
+
+def prepare_references(rounds: Rounds) -> None:
+    """Give the copied database the function of the thin app."""
+    sql = FUNCTION.read_text(encoding="utf-8")
+    _with_connection(rounds.bench.stack.database_url(database=REFERENCE), lambda connection: connection.execute(sql))
+
+
+def single_transfers(rounds: Rounds, *, thin: ReferenceServer, hello: ReferenceServer) -> None:
+    """One round of transfers, spread and to one shop, and of what they are compared with."""
+    people = rounds.bench.people
+    rounds.measure("transfers spread", "user_app", requests.transfers(people, to_shop=False))
+    rounds.settle()
+    rounds.measure_pgbench("pgbench spread", to_shop=False)
+    rounds.measure_reference("thin transfers", thin, requests.thin_transfers(people))
+    rounds.measure("transfers to one shop", "user_app", requests.transfers(people, to_shop=True))
+    rounds.settle()
+    rounds.measure_pgbench("pgbench to one account", to_shop=True)
+    rounds.measure_reference("hello", hello, requests.hello_reads())
+
+
+def bulk(rounds: Rounds) -> None:
+    """One round of requests of a thousand transfers."""
+    for name, to_shop in (("bulk spread", False), ("bulk to one shop", True)):
+        sent = requests.bulk_transfers(rounds.bench.people, to_shop=to_shop, requests=BULK_REQUESTS)
+        rounds.measure(name, "user_app", sent, connections=BULK_CONNECTIONS, pieces=requests.BULK_ITEMS)
+    rounds.settle()
+
+
+def reads(rounds: Rounds) -> None:
+    """One round of what signed-in people read most."""
+    people = rounds.bench.people
+    rounds.measure("GET /wallet", "user_app", requests.api_reads("/wallet", people))
+    rounds.measure("GET /transactions?limit=20", "user_app", requests.api_reads("/transactions?limit=20", people))
+    rounds.measure("home page", "user_app", requests.page_reads("/", people))
+
+
+def webhooks(rounds: Rounds, turn: int) -> None:
+    """One round of signed notices, each of which settles a pending on-ramp of its own."""
+    bench = rounds.bench
+    numbers = [1 + n % len(bench.people) for n in range(int(NOTICES_PER_SECOND * rounds.seconds))]
+    tokens = [f"bench{turn}x{n}" for n in range(len(numbers))]
+    owners, accounts = [owner_id(n) for n in numbers], [account_id(n) for n in numbers]
+    _with_connection(
+        bench.stack.database_url(), lambda connection: connection.execute(_PENDING, owners, accounts, tokens)
+    )
+    secret = bench.secrets["BATUA_BANK_HDFC_WEBHOOK_SECRETS"].split(",")[0]
+    rounds.measure_once(
+        "webhooks settled",
+        "bank_webhook",
+        requests.notices(secret, [(token, str(owner), 20000) for token, owner in zip(tokens, owners, strict=True)]),
+    )
+    rounds.settle()
+
+
+def latency(rounds: Rounds, extra: Extra, *, seconds: float) -> None:
+    """The median of an idle system, and the 99th percentile at half of the peak."""
+    sent = requests.transfers(rounds.bench.people, to_shop=False)
+    url = rounds.bench.stack.url("user_app")
+    rounds.settle()
+    extra.idle_ms = load.one_by_one(url, sent, count=IDLE_REQUESTS).p50_ms
+    half = rounds.found["transfers spread"].per_second / 2
+    with cpu_used(rounds.stack_pids) as used:
+        paced = load.pace(url, sent, seconds=seconds, per_second=max(1.0, half))
+    rounds.keep("transfers at half the peak", paced, used)
+    extra.half_peak_p99_ms = paced.p99_ms
+    rounds.say(f"  idle: {extra.idle_ms:.1f} ms")
+
+
+def round_trips(rounds: Rounds, extra: Extra) -> None:
+    """What user_app asks Postgres per transfer at full load."""
+    sent = requests.transfers(rounds.bench.people, to_shop=False)
+
+    async def count() -> None:
+        async with counted(rounds.bench.superuser_url(), "user_app") as extra.statements:
+            came = await asyncio.to_thread(
+                load.keep_busy,
+                rounds.bench.stack.url("user_app"),
+                sent,
+                seconds=rounds.seconds,
+                folder=rounds.bench.folder,
+            )
+            extra.counted_transfers = came.answers - came.rejected
+
+    asyncio.run(count())
+
+
+def mail(rounds: Rounds, extra: Extra, *, seconds: float, patience: float) -> None:
+    """The CPU of mail and worker while transfers come in and until their mail is sent, and how long that takes."""
+    sent = requests.transfers(rounds.bench.people, to_shop=False)
+    url, folder = rounds.bench.stack.url("user_app"), rounds.bench.folder
+    with cpu_used(rounds.stack_pids) as used:
+        load.keep_busy(url, sent, seconds=seconds, folder=folder)
+        ended = time.monotonic()
+        due = -1
+        while due and time.monotonic() - ended < patience:
+            time.sleep(MAIL_POLL_SECONDS)
+            due = _with_connection(rounds.bench.superuser_url(), lambda connection: connection.fetchval(_DUE_MAIL))
+    extra.backlog_seconds = time.monotonic() - ended
+    extra.mail_share = used.share(MAIL)
+    if due:
+        rounds.notes.append(f"{due:,} mails were still to be sent {patience:.0f} s after the load")
+    rounds.say(f"  mail: {extra.mail_share:.0%} of the CPU, the backlog gone after {extra.backlog_seconds:.0f} s")
+
+
+def memory(rounds: Rounds, extra: Extra, *, seconds: float) -> None:
+    """The memory of each process while transfers come in."""
+    sent = requests.transfers(rounds.bench.people, to_shop=False)
+    with memory_sampled(rounds.bench.stack, SERVICES) as extra.memory:
+        load.keep_busy(rounds.bench.stack.url("user_app"), sent, seconds=seconds, folder=rounds.bench.folder)
+
+
+def _with_connection(url: str, work: Callable[[asyncpg.Connection], Awaitable[Any]]) -> Any:
+    async def run() -> Any:
+        connection = await asyncpg.connect(url, command_timeout=120)
+        try:
+            return await work(connection)
+        finally:
+            await connection.close()
+
+    return asyncio.run(run())

@@ -1,0 +1,139 @@
+"""Measure: put load on a service, a reference application or pgbench, and keep what came back and what it cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bench import load, pgbench
+from bench.figures import median
+from bench.load import Load
+from bench.measure import CpuUse, cpu_used
+from bench.servers import ReferenceServer
+from bench.stack import REFERENCE, Bench
+from infra.local.layout import PROCESSES
+from infra.local.leftovers import read_pid
+
+QUIET_SHARE = 0.1
+"""Of one core: with less, the stack counts as idle and the next measurement begins."""
+QUIET_SECONDS = 15.0
+WARM_UP_SECONDS = 1.0
+LOAD_GENERATOR = "load generator"
+TOO_FEW, LONGER = 2, 5
+"""With fewer than so many answers per connection a measurement says nothing: it is repeated, so many times longer."""
+
+
+@dataclass
+class Measured:
+    """One kind of work: what came back in each round, and the CPU it took. `pieces`: transfers per answer."""
+
+    pieces: int = 1
+    loads: list[Load] = field(default_factory=list)
+    used: list[CpuUse] = field(default_factory=list)
+
+    @property
+    def per_second(self) -> float:
+        """Pieces of work a second, the median of the rounds."""
+        return median([each.per_second * self.pieces for each in self.loads])
+
+    def cpu_ms(self, name: str) -> float:
+        """CPU milliseconds per piece of work of the processes of this name, the median of the rounds."""
+        counts = [max(1, each.answers - each.rejected) * self.pieces for each in self.loads]
+        pairs = zip(self.used, counts, strict=True)
+        return median([1000 * use.seconds.get(name, 0.0) / count for use, count in pairs])
+
+    def milliseconds(self, name: str) -> float:
+        """The median of the rounds of `p50_ms` or `p99_ms`."""
+        return median([getattr(each, name) for each in self.loads])
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where requests go, and the pids of the processes whose CPU is counted, by name."""
+
+    url: str
+    pids: Mapping[str, Sequence[int]]
+
+
+class Rounds:
+    """Measures and keeps what was found, by the name of the work."""
+
+    def __init__(self, bench: Bench, *, seconds: float, say: Callable[[str], None]) -> None:
+        self.bench = bench
+        self.seconds = seconds
+        self.say = say
+        self.found: dict[str, Measured] = {}
+        self.pgbench: dict[str, list[float]] = {}
+        self.notes: list[str] = []
+        self._warm: set[str] = set()
+
+    @property
+    def stack_pids(self) -> dict[str, list[int]]:
+        """The pid of each process of the stack."""
+        pids = {name: read_pid(self.bench.stack.layout, name) for name in PROCESSES}
+        return {name: [pid] for name, pid in pids.items() if pid is not None}
+
+    def measure(
+        self, name: str, process: str, sent: Sequence[bytes], *, connections: int = load.CONNECTIONS, pieces: int = 1
+    ) -> Load:
+        """Load one service of the stack with these requests."""
+        place = Place(self.bench.stack.url(process), self.stack_pids)
+        return self._measure(name, place, sent, connections=connections, pieces=pieces)
+
+    def measure_reference(self, name: str, server: ReferenceServer, sent: Sequence[bytes]) -> Load:
+        """Load a reference application."""
+        return self._measure(name, Place(server.url, {"reference": server.pids}), sent)
+
+    def measure_once(self, name: str, process: str, sent: Sequence[bytes]) -> Load:
+        """Load one service with requests that may be sent once each."""
+        with cpu_used(self.stack_pids) as used:
+            came = load.use_up(self.bench.stack.url(process), sent, seconds=self.seconds)
+        return self.keep(name, came, used)
+
+    def measure_pgbench(self, name: str, *, to_shop: bool) -> None:
+        """Run pgbench on the copy of the database."""
+        url = self.bench.stack.database_url(database=REFERENCE)
+        people = len(self.bench.people)
+        ran = pgbench.run(url, people=people, to_shop=to_shop, seconds=self.seconds, folder=self.bench.folder)
+        self.pgbench.setdefault(name, []).append(ran.per_second)
+        self.say(f"  {name}: {ran.per_second:,.0f} a second")
+
+    def settle(self, seconds: float = QUIET_SECONDS) -> None:
+        """Wait until the stack has no work left, within bounds: a reference must not pay for our mail."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            began = time.monotonic()
+            with cpu_used(self.stack_pids) as used:
+                time.sleep(0.5)
+            if used.whole / (time.monotonic() - began) < QUIET_SHARE:
+                return
+        self.notes.append(f"the stack was still at work {seconds:.0f} s after a load: the next figure is too low")
+
+    def keep(self, name: str, came: Load, used: CpuUse, pieces: int = 1) -> Load:
+        """Remember what came back and what it cost."""
+        found = self.found.setdefault(name, Measured(pieces))
+        used.seconds[LOAD_GENERATOR] = came.generator_seconds
+        found.loads.append(came)
+        found.used.append(used)
+        if came.rejected or came.broken:
+            self.notes.append(f"{name}: {came.rejected} answers rejected, {came.broken} not answered")
+        self.say(
+            f"  {name}: {came.per_second * pieces:,.0f} a second, p50 {came.p50_ms:.1f} ms, p99 {came.p99_ms:.1f} ms"
+            + (f", {came.rejected} rejected" if came.rejected else "")
+        )
+        return came
+
+    def _measure(
+        self, name: str, place: Place, sent: Sequence[bytes], *, connections: int = load.CONNECTIONS, pieces: int = 1
+    ) -> Load:
+        folder = self.bench.folder
+        if name not in self._warm:  # statements are prepared, templates compiled and connections opened once
+            self._warm.add(name)
+            load.keep_busy(place.url, sent, seconds=WARM_UP_SECONDS, folder=folder, connections=connections)
+        for seconds in (self.seconds, LONGER * self.seconds):
+            with cpu_used(place.pids) as used:
+                came = load.keep_busy(place.url, sent, seconds=seconds, folder=folder, connections=connections)
+            if came.answers >= TOO_FEW * connections:
+                break
+        return self.keep(name, came, used, pieces)

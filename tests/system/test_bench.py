@@ -1,0 +1,46 @@
+"""The smallest bench of transfers runs, and the books are right afterwards. How fast it is, is not asked."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from bench import phases
+from bench.__main__ import HELLO, THIN, proven
+from bench.goals import rows
+from bench.references.thin import DATABASE_URL
+from bench.rounds import Rounds
+from bench.servers import serving
+from bench.stack import HELLO_PORT_OFFSET, REFERENCE, THIN_PORT_OFFSET, running_bench
+from tests.support.whole_stack import SLOW
+
+PEOPLE, PAYMENTS = 200, 400
+NEEDED = ("postgres", "redis", "user_app")
+
+
+@pytest.mark.slow
+def test_transfers_are_measured_beside_their_references_and_the_books_are_right() -> None:
+    said: list[str] = []
+    with running_bench(said.append, people=PEOPLE, payments=PAYMENTS, settings=SLOW, processes=NEEDED) as bench:
+        rounds, extra = Rounds(bench, seconds=1, say=said.append), phases.Extra()
+        phases.prepare_references(rounds)
+        settings = {DATABASE_URL: bench.stack.database_url(database=REFERENCE)}
+        with (
+            serving(bench, HELLO, bench.port(HELLO_PORT_OFFSET)) as hello,
+            serving(bench, THIN, bench.port(THIN_PORT_OFFSET), settings) as thin,
+        ):
+            phases.single_transfers(rounds, thin=thin, hello=hello)
+        phases.round_trips(rounds, extra)
+        proof = asyncio.run(proven(bench))
+    assert proof.ok, proof.failed
+    assert [name for name, found in rounds.found.items() if any(each.rejected for each in found.loads)] == []
+    assert {name for name, found in rounds.found.items() if found.per_second} == {
+        "transfers spread",
+        "transfers to one shop",
+        "thin transfers",
+        "hello",
+    }
+    assert all(rounds.pgbench[name][0] > 0 for name in ("pgbench spread", "pgbench to one account"))
+    assert extra.statements.all_calls > 0
+    assert [row.work for row in rows(rounds, extra)][:2] == ["POST /transfers, spread", "to one shop"]
