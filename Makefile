@@ -33,7 +33,7 @@ unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 # Without compiled files each of nine processes would compile all of Batua at every start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install up demo test test-dates lint docs fmt migrate prove seed bench bench-inflow screenshots lock compose-up clean
+.PHONY: help install up demo test test-dates lint docs fmt migrate prove seed bench bench-flame bench-inflow screenshots lock compose-up clean
 
 help: ## Explain every target
 	@awk 'BEGIN {FS = ":.*## "; print "make <target>:"} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -96,7 +96,11 @@ prove: $(INSTALLED) ## Prove that the books of the running stack are right
 seed: $(INSTALLED) ## Give the running stack people, shops and ninety days of history
 	@exec $(BIN)/batua seed
 
-bench: bench-inflow ## Measure what must stay fast
+bench: $(INSTALLED) ## Measure how fast Batua is, beside pgbench and others; QUICK=1 takes under three minutes
+	@exec $(BIN)/python -m bench $(if $(QUICK),--quick)
+
+bench-flame: $(INSTALLED) ## Draw where user_app spends its time under transfers: var/flame-user_app.svg
+	@exec $(BIN)/python -m bench.flame
 
 bench-inflow: $(INSTALLED) ## Measure a shop's dashboard after 10,000 and after 1,000,000 payments
 	@exec $(BIN)/python -m bench.inflow
