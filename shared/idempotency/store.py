@@ -1,21 +1,25 @@
 """Idempotency keys in Postgres, written in the same database transaction as the money.
 
-An insert that meets an uncommitted insert of the same key waits for it, so exactly one of many copies goes on.
+A transaction that carries out a request locks its key until it ends, so exactly one of many copies goes on. This is an
+advisory lock, taken before every other lock. A request with a transaction of its own waits for it (`claim_one`); a
+batch of many requests does not (`look_up`), so that a slow request elsewhere holds up none of them. Two keys with the
+same lock number exclude each other without need; the primary key is the truth.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import RowMapping, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
+from shared.db.transaction import Transaction
+from shared.db.writes import Write
 from shared.errors import BatuaError
 from shared.idempotency.claims import Answer, Claim
 from shared.idempotency.errors import IdempotencyKeyReused, RequestInFlight
@@ -33,6 +37,14 @@ KeyName = tuple[UUID, str]
 Claimed = Answer | BatuaError | None
 """None: the key is this request's now. Answer: the first answer. Error: in flight, or used for another request."""
 
+_LOCK_NUMBER = "hashtextextended(CAST(owner_id AS text) || ' ' || key, 0)"
+# In the order of their numbers, so that two requests with several keys cannot deadlock.
+_WAIT_FOR_LOCKS = text(f"""
+    SELECT pg_advisory_xact_lock(number) FROM (
+        SELECT {_LOCK_NUMBER} AS number
+        FROM unnest(CAST(:owner_ids AS uuid[]), CAST(:keys AS text[])) AS asked (owner_id, key) ORDER BY number
+    ) AS in_order
+""")  # noqa: S608 - a constant
 _INSERT = text("""
     INSERT INTO idempotency_keys (owner_id, key, fingerprint, field_hashes, created_at)
     SELECT owner_id, key, fingerprint, field_hashes, :now
@@ -46,9 +58,26 @@ _INSERT = text("""
     RETURNING owner_id, key
 """)
 _SELECT = text("""
-    SELECT owner_id, key, fingerprint, field_hashes, status, body FROM idempotency_keys
+    SELECT owner_id, key, fingerprint, CAST(field_hashes AS text), status, CAST(body AS text) FROM idempotency_keys
     WHERE (owner_id, key) IN (SELECT * FROM unnest(CAST(:owner_ids AS uuid[]), CAST(:keys AS text[])))
-""").columns(field_hashes=JSONB, body=JSONB)
+""")
+# The keys that are not free. Every lock is tried: a condition on what a volatile function answers stays outside.
+_LOOK_UP = f"""
+    SELECT owner_id, key, fingerprint, field_hashes, status, body FROM (
+        SELECT owner_id, key, known.fingerprint, known.field_hashes::text, known.status, known.body::text,
+               pg_try_advisory_xact_lock({_LOCK_NUMBER}) AS is_locked
+        FROM unnest($1::uuid[], $2::text[]) AS asked (owner_id, key)
+        LEFT JOIN idempotency_keys AS known USING (owner_id, key)
+    ) AS looked_up
+    WHERE fingerprint IS NOT NULL OR NOT is_locked
+"""  # noqa: S608 - a constant
+_INSERT_ANSWERED = """
+    INSERT INTO idempotency_keys (owner_id, key, fingerprint, field_hashes, status, body, created_at)
+    SELECT owner_id, key, fingerprint, field_hashes::jsonb, status, body::jsonb, $7::timestamptz
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[])
+         AS answered (owner_id, key, fingerprint, field_hashes, status, body)
+    ON CONFLICT (owner_id, key) DO NOTHING
+"""
 _FINISH = text("""
     UPDATE idempotency_keys SET status = done.status, body = done.body
     FROM unnest(CAST(:owner_ids AS uuid[]), CAST(:keys AS text[]), CAST(:statuses AS bigint[]),
@@ -66,10 +95,14 @@ _PURGE = text("""
 """)
 
 
+_FREED = (None, "", None, "")
+
+
 async def claim_all(session: AsyncSession, claims: Sequence[Claim]) -> dict[KeyName, Claimed]:
-    """Claim all keys, in two SQL statements at most. No two claims may have the same owner and key."""
+    """Claim all keys, in three SQL statements at most. No two claims may have the same owner and key."""
     if not claims:
         return {}
+    await session.execute(_WAIT_FOR_LOCKS, _names(claims))
     now = clock.now()
     inserted = await session.execute(
         _INSERT,
@@ -85,9 +118,9 @@ async def claim_all(session: AsyncSession, claims: Sequence[Claim]) -> dict[KeyN
     others = [claim for claim in claims if claim.name not in ours]
     result: dict[KeyName, Claimed] = dict.fromkeys(ours)
     if others:
-        rows = (await session.execute(_SELECT, _names(others))).mappings()
-        stored = {(row["owner_id"], row["key"]): row for row in rows}
-        result |= {claim.name: _claimed(claim, stored.get(claim.name)) for claim in others}
+        stored = {(row[0], row[1]): row[2:] for row in await session.execute(_SELECT, _names(others))}
+        # A key that was freed between the two statements: the caller may retry.
+        result |= {claim.name: _known(claim, *stored.get(claim.name, _FREED)) for claim in others}
     return result
 
 
@@ -102,10 +135,39 @@ async def claim_one(session: AsyncSession, claim: Claim) -> Answer | None:
     return claimed
 
 
+async def look_up(transaction: Transaction, claims: Sequence[Claim]) -> dict[KeyName, Answer | BatuaError]:
+    """Lock those keys that are free until the transaction ends; what is known of the others, by name.
+
+    A key that another transaction works on is RequestInFlight. It may be finished since: then `answered` cannot be
+    written, or a later look finds the answer.
+    """
+    if not claims:
+        return {}
+    names = _names(claims)
+    rows = await transaction.fetch(_LOOK_UP, names["owner_ids"], names["keys"])
+    by_name = {claim.name: claim for claim in claims}
+    return {(row[0], row[1]): _known(by_name[row[0], row[1]], *row[2:]) for row in rows}
+
+
+def answered(pairs: Sequence[tuple[Claim, Answer]], *, at: datetime) -> Write:
+    """Keys that `look_up` found free, as rows with their answers. `at` is UTC."""
+    claims = [claim for claim, _ in pairs]
+    names = _names(claims)
+    columns = (
+        names["owner_ids"],
+        names["keys"],
+        [claim.fingerprint for claim in claims],
+        [_json(claim.field_hashes) for claim in claims],
+        [answer.status for _, answer in pairs],
+        [_json(answer.body) for _, answer in pairs],
+    )
+    return Write(_INSERT_ANSWERED, (*columns, at), len(pairs))
+
+
 async def find(session: AsyncSession, claim: Claim) -> Answer | None:
     """The first answer of a request; None while it has none. Claims nothing. Raises IdempotencyKeyReused."""
-    row = (await session.execute(_SELECT, _names([claim]))).mappings().one_or_none()
-    found = None if row is None else _claimed(claim, row)
+    row = (await session.execute(_SELECT, _names([claim]))).one_or_none()
+    found = None if row is None else _known(claim, *row[2:])
     if isinstance(found, IdempotencyKeyReused):
         raise found
     return None if isinstance(found, BatuaError) else found
@@ -136,14 +198,17 @@ async def purge(session: AsyncSession) -> int:
     return int(getattr(result, "rowcount", 0))
 
 
-def _claimed(claim: Claim, row: RowMapping | None) -> Claimed:
-    if row is None:  # freed between the two statements: the caller may retry
+def _known(
+    claim: Claim, fingerprint: str | None, field_hashes: str, status: int | None, body: str
+) -> Answer | BatuaError:
+    """What a stored row means for a request with its key. Without a fingerprint there is no row yet."""
+    if fingerprint is None:
         return RequestInFlight()
-    if row["fingerprint"] != claim.fingerprint:
-        return IdempotencyKeyReused(claim.differing_fields(row["field_hashes"]))
-    if row["status"] is None:
+    if fingerprint != claim.fingerprint:
+        return IdempotencyKeyReused(claim.differing_fields(json.loads(field_hashes)))
+    if status is None:
         return RequestInFlight()
-    return Answer(row["status"], row["body"], is_replayed=True)
+    return Answer(status, json.loads(body), is_replayed=True)
 
 
 def _names(claims: Sequence[Claim]) -> dict[str, Any]:

@@ -9,20 +9,32 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field
+from uuid import UUID
 
-from shared.db.engine import SessionMaker
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from shared.db.direct import direct_connection
 from shared.db.outages import is_outage
+from shared.db.writes import NotAllWritten
+from shared.idempotency.errors import RequestInFlight
 from shared.ledger.errors import LedgerBusy
-from shared.ledger.post import Instruction, InstructionOutcome, post_instructions
-from shared.ledger.rules import accounts_touched
+from shared.ledger.post import Instruction, InstructionOutcome, accounts_changed, post_instructions
+from shared.ledger.rules import Rejected, accounts_touched
 
-LANES = 2
+LANES = 1
 MAX_BATCH = 256
 MAX_WAITING = 4096
 MAX_ATTEMPTS = 3
 RETRY_PAUSE_SECONDS = 0.05
 TIMEOUT_SECONDS = 20.0
+IN_FLIGHT_SECONDS = 5.0
+IN_FLIGHT_PAUSE_SECONDS = 0.05
+
+# Another transaction took a key, or a migration changed a prepared statement: the next attempt looks anew.
+_OVERTAKEN = (NotAllWritten, asyncpg.InvalidCachedStatementError)
 
 _logger = logging.getLogger(__name__)
 
@@ -40,10 +52,21 @@ class _Lane:
 
 
 class GroupCommit:
-    """Posts the keyed instructions of one process in batches, each batch in its own transaction."""
+    """Posts the keyed instructions of one process in batches, each in its own transaction on the driver's connection.
 
-    def __init__(self, sessionmaker: SessionMaker, *, lanes: int = LANES, max_batch: int = MAX_BATCH) -> None:
-        self._sessionmaker = sessionmaker
+    `tell` is called after each commit with the accounts that changed. It must not raise and must not block.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        tell: Callable[[Set[UUID]], None] | None = None,
+        *,
+        lanes: int = LANES,
+        max_batch: int = MAX_BATCH,
+    ) -> None:
+        self._engine = engine
+        self._tell = tell
         self._lanes = [_Lane() for _ in range(lanes)]
         self._max_batch = max_batch
         self._is_closed = False
@@ -52,20 +75,16 @@ class GroupCommit:
         """Answer the outcome after its batch is committed. Raises LedgerBusy when the queue is full, the database
         cannot be reached, TIMEOUT_SECONDS pass, or the process is closing.
 
-        After LedgerBusy or a cancellation the transfer may still happen; retry with the same key to find out.
+        While another process works on the same key, its answer is awaited for IN_FLIGHT_SECONDS; then the instruction
+        is rejected with RequestInFlight. A caller that is cancelled withdraws an instruction that is still waiting.
+        After LedgerBusy, or a cancellation later than that, the transfer may still happen; retry with the same key to
+        find out.
         """
         if instruction.claim is None:
             raise ValueError("an instruction that may be retried needs its idempotency key")
-        lane = self._lane_for(instruction)
-        if self._is_closed or len(lane.queue) >= MAX_WAITING:
-            raise LedgerBusy
-        waiting = _Waiting(instruction, asyncio.get_running_loop().create_future())
-        lane.queue.append(waiting)
-        if lane.task is None:
-            lane.task = asyncio.create_task(self._drain(lane))
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                return await waiting.outcome
+                return await self._post_when_free(instruction)
         except TimeoutError:
             raise LedgerBusy from None
 
@@ -74,6 +93,25 @@ class GroupCommit:
         self._is_closed = True
         tasks = [lane.task for lane in self._lanes if lane.task is not None]
         await asyncio.gather(*tasks)
+
+    async def _post_when_free(self, instruction: Instruction) -> InstructionOutcome:
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + IN_FLIGHT_SECONDS
+        while True:
+            outcome = await self._post_in_batch(instruction)
+            if not _is_in_flight(outcome) or loop.time() >= give_up_at:
+                return outcome
+            await asyncio.sleep(IN_FLIGHT_PAUSE_SECONDS)
+
+    async def _post_in_batch(self, instruction: Instruction) -> InstructionOutcome:
+        lane = self._lane_for(instruction)
+        if self._is_closed or len(lane.queue) >= MAX_WAITING:
+            raise LedgerBusy
+        waiting = _Waiting(instruction, asyncio.get_running_loop().create_future())
+        lane.queue.append(waiting)
+        if lane.task is None:
+            lane.task = asyncio.create_task(self._drain(lane))
+        return await waiting.outcome
 
     def _lane_for(self, instruction: Instruction) -> _Lane:
         # All payments to one account use one lane, so that they share batches.
@@ -89,24 +127,26 @@ class GroupCommit:
             lane.task = None
 
     async def _post_batch(self, batch: list[_Waiting]) -> None:
-        batch = [waiting for waiting in batch if not waiting.outcome.done()]
-        if not batch:
-            return
         for attempt in range(1, MAX_ATTEMPTS + 1):
+            batch = [waiting for waiting in batch if not waiting.outcome.done()]  # the others' callers have left
+            if not batch:
+                return
             try:
                 outcomes = await self._commit([waiting.instruction for waiting in batch])
             except Exception as error:  # any error: report it to the callers, keep the lane running
                 _logger.warning("batch of %d failed, try %d: %s", len(batch), attempt, type(error).__name__)
-                if not is_outage(error):
-                    await self._post_apart(batch, error)
-                    return
-                await asyncio.sleep(RETRY_PAUSE_SECONDS * attempt)
+                failure = error
+                if is_outage(error):
+                    await asyncio.sleep(RETRY_PAUSE_SECONDS * attempt)
+                elif not isinstance(error, _OVERTAKEN):
+                    break
             else:
-                for waiting, outcome in zip(batch, outcomes, strict=True):
-                    if not waiting.outcome.done():
-                        waiting.outcome.set_result(outcome)
+                _give(batch, outcomes)
                 return
-        _fail(batch, LedgerBusy())
+        if is_outage(failure):
+            _fail(batch, LedgerBusy())
+        else:
+            await self._post_apart(batch, failure)
 
     async def _post_apart(self, batch: list[_Waiting], error: Exception) -> None:
         if len(batch) == 1:
@@ -116,8 +156,26 @@ class GroupCommit:
             await self._post_batch([waiting])
 
     async def _commit(self, instructions: list[Instruction]) -> list[InstructionOutcome]:
-        async with self._sessionmaker.begin() as session:
-            return await post_instructions(session, instructions)
+        async with (
+            direct_connection(self._engine) as connection,
+            connection.transaction(
+                isolation="read_committed"
+            ),  # a batch that waited for a lock sees what was committed
+        ):
+            outcomes = await post_instructions(connection, instructions)
+        if self._tell is not None:
+            self._tell(accounts_changed(outcomes))
+        return outcomes
+
+
+def _is_in_flight(outcome: InstructionOutcome) -> bool:
+    return isinstance(outcome, Rejected) and isinstance(outcome.error, RequestInFlight)
+
+
+def _give(batch: list[_Waiting], outcomes: list[InstructionOutcome]) -> None:
+    for waiting, outcome in zip(batch, outcomes, strict=True):
+        if not waiting.outcome.done():
+            waiting.outcome.set_result(outcome)
 
 
 def _fail(batch: list[_Waiting], error: Exception) -> None:

@@ -1,25 +1,28 @@
-"""Post money: write a batch of commands in a fixed number of statements, whatever its size.
+"""Post money: a batch of commands in three statements, whatever its size.
 
-Claim idempotency keys, lock accounts in id order, decide, write. A batch of 1 and a batch of 500 take the same path.
-The caller commits: everything in its transaction happens, or nothing does.
+Lock idempotency keys, lock accounts in id order, decide, and write everything at once. A batch of 1 and a batch of 500
+take the same path. The caller commits: everything in its transaction happens, or nothing does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
+from shared.db.transaction import SessionTransaction, Transaction
+from shared.db.writes import Write, write_all
 from shared.errors import BatuaError
 from shared.idempotency import store
 from shared.idempotency.claims import Answer, Claim
 from shared.idempotency.errors import IdempotencyKeyReused
 from shared.ledger import sql
 from shared.ledger.rules import Command, Outcome, Posted, Rejected, accounts_touched, decide
-from shared.outbox.messages import Message, write
+from shared.outbox.messages import Message, rows_of
 from shared.wakeups.commits import wake_after_commit
 
 
@@ -57,17 +60,11 @@ InstructionOutcome = Posted | Rejected | Replayed
 
 async def post(session: AsyncSession, commands: Sequence[Command]) -> list[Outcome]:
     """Decide and write the commands in order, in the caller's transaction. Answers the outcomes in the same order."""
-    if not commands:
-        return []
-    touched = sorted({account_id for command in commands for account_id in accounts_touched(command)})
-    books = await sql.lock_books(session, touched, commands)
-    decided, after = decide(books, commands)
-    at = clock.now()
-    outcomes = [replace(outcome, at=at) if isinstance(outcome, Posted) else outcome for outcome in decided]
-    posted = [outcome for outcome in outcomes if isinstance(outcome, Posted)]
-    await sql.write(session, books, after, posted, at=at)
-    wake_after_commit(session, (account_id for outcome in posted for account_id in accounts_touched(outcome.command)))
-    return outcomes
+    transaction = SessionTransaction(session)
+    decided = await _decide(transaction, commands)
+    await write_all(transaction, decided.writes)
+    wake_after_commit(session, accounts_changed(decided.outcomes))
+    return decided.outcomes
 
 
 async def post_one(session: AsyncSession, command: Command) -> Posted:
@@ -78,14 +75,16 @@ async def post_one(session: AsyncSession, command: Command) -> Posted:
     return outcome
 
 
-async def post_instructions(session: AsyncSession, instructions: Sequence[Instruction]) -> list[InstructionOutcome]:
-    """Post the instructions whose keys are new; replay or reject the others. Answers the outcomes in the same order.
+async def post_instructions(transaction: Transaction, instructions: Sequence[Instruction]) -> list[InstructionOutcome]:
+    """Post the instructions whose keys are free; replay or reject the others. Answers the outcomes in the same order.
 
-    A key that comes twice in one batch is decided once: its later copies get the answer of the first.
+    A key that comes twice in one batch is decided once: its later copies get the answer of the first. A key is written
+    together with its answer, so a rejected instruction leaves its key free. Raises NotAllWritten if a key was taken in
+    the meantime: roll back, and post again.
     """
     first_with_key = _first_with_key(instructions)
     claims = [instructions[index].claim for index in first_with_key.values()]
-    claimed = await store.claim_all(session, [claim for claim in claims if claim is not None])
+    known = await store.look_up(transaction, [claim for claim in claims if claim is not None])
 
     results: dict[int, InstructionOutcome] = {}
     fresh: list[int] = []
@@ -94,15 +93,15 @@ async def post_instructions(session: AsyncSession, instructions: Sequence[Instru
         if claim is None:
             fresh.append(index)
         elif first_with_key[claim.name] == index:
-            earlier = claimed[claim.name]
-            if earlier is None:
-                fresh.append(index)
+            if claim.name in known:
+                results[index] = _answer_known(instruction, known[claim.name])
             else:
-                results[index] = _answer_known(instruction, earlier)
+                fresh.append(index)
 
-    outcomes = await post(session, [instructions[index].command for index in fresh])
-    results |= dict(zip(fresh, outcomes, strict=True))
-    await _finish(session, [(instructions[index], outcome) for index, outcome in zip(fresh, outcomes, strict=True)])
+    decided = await _decide(transaction, [instructions[index].command for index in fresh])
+    results |= dict(zip(fresh, decided.outcomes, strict=True))
+    done = [(instructions[index], outcome) for index, outcome in zip(fresh, decided.outcomes, strict=True)]
+    await write_all(transaction, [*decided.writes, *_belonging_to(done, at=decided.at)])
     for index, instruction in enumerate(instructions):
         if index not in results and instruction.claim is not None:
             first = first_with_key[instruction.claim.name]
@@ -110,20 +109,44 @@ async def post_instructions(session: AsyncSession, instructions: Sequence[Instru
     return [results[index] for index in range(len(instructions))]
 
 
-async def _finish(session: AsyncSession, done: Sequence[tuple[Instruction, Outcome]]) -> None:
+def accounts_changed(outcomes: Iterable[InstructionOutcome]) -> set[UUID]:
+    """The accounts whose owners see something new once this is committed."""
+    posted = [outcome.command for outcome in outcomes if isinstance(outcome, Posted)]
+    return {account_id for command in posted for account_id in accounts_touched(command)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """What the rules decided under the locks: the outcomes, and the rows that they take. `at` is UTC."""
+
+    outcomes: list[Outcome]
+    writes: list[Write]
+    at: datetime
+
+
+async def _decide(transaction: Transaction, commands: Sequence[Command]) -> _Decided:
+    """Lock the accounts, and decide. Nothing is written yet."""
+    if not commands:
+        return _Decided([], [], clock.now())
+    touched = {account_id for command in commands for account_id in accounts_touched(command)}
+    books = await sql.lock_books(transaction, list(touched), commands)
+    decided, after = decide(books, commands)
+    at = clock.now()
+    outcomes = [replace(outcome, at=at) if isinstance(outcome, Posted) else outcome for outcome in decided]
+    posted = [outcome for outcome in outcomes if isinstance(outcome, Posted)]
+    return _Decided(outcomes, sql.writes_of(books, after, posted, at=at), at)
+
+
+def _belonging_to(done: Sequence[tuple[Instruction, Outcome]], *, at: datetime) -> list[Write]:
+    """The keys of the posted instructions with their answers, and their mail."""
     answers: list[tuple[Claim, Answer]] = []
-    refused: list[Claim] = []
     messages: list[Message] = []
     for instruction, outcome in done:
         if isinstance(outcome, Posted):
             messages += instruction.messages(outcome)
             if instruction.claim is not None and instruction.answer is not None:
                 answers.append((instruction.claim, instruction.answer(outcome)))
-        elif instruction.claim is not None:
-            refused.append(instruction.claim)
-    await store.finish(session, answers)
-    await store.release(session, refused)
-    await write(session, messages)
+    return [store.answered(answers, at=at), rows_of(messages)]
 
 
 def _first_with_key(instructions: Sequence[Instruction]) -> dict[tuple[UUID, str], int]:

@@ -68,7 +68,7 @@ async def open_resources(settings: AccountSettings, *, audience: Audience) -> As
         open_announcer(redis) as announcer,
     ):
         announce_commits(database.sessionmaker, announcer.tell)
-        group_commit = GroupCommit(database.sessionmaker)
+        group_commit = GroupCommit(database.direct_engine, announcer.tell)
         tokens = Tokens(settings, audience)
         with closing(Hasher(settings)) as hasher:
             try:

@@ -7,8 +7,10 @@ import random
 from collections import Counter
 
 from sqlalchemy import case, func, select
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.db.engine import SessionMaker
+from shared.db.transaction import SessionTransaction
 from shared.idempotency.claims import Answer, claim_for
 from shared.ids import new_id
 from shared.ledger.group_commit import GroupCommit
@@ -29,7 +31,7 @@ def send(sender: Account, receiver: Account, amount: int, key: str) -> Instructi
 
 async def in_a_transaction_of_its_own(sessionmaker: SessionMaker, instruction: Instruction) -> InstructionOutcome:
     async with sessionmaker.begin() as session:
-        (outcome,) = await post_instructions(session, [instruction])
+        (outcome,) = await post_instructions(SessionTransaction(session), [instruction])
     return outcome
 
 
@@ -48,20 +50,20 @@ async def test_of_fifty_transfers_with_money_for_twenty_twenty_happen(sessionmak
     assert (await balance(sessionmaker, alice), await balance(sessionmaker, bob)) == (0, 2000)
 
 
-async def test_of_fifty_in_one_batch_twenty_happen_too(sessionmaker: SessionMaker) -> None:
+async def test_of_fifty_in_one_batch_twenty_happen_too(sessionmaker: SessionMaker, engine: AsyncEngine) -> None:
     async with sessionmaker.begin() as session:
         alice, bob = await create_user(session, balance=2000), await create_user(session)
-    group_commit = GroupCommit(sessionmaker)
+    group_commit = GroupCommit(engine)
     outcomes = await asyncio.gather(*[group_commit.post(send(alice, bob, 100, f"{n}")) for n in range(50)])
     await group_commit.close()
     assert Counter(type(outcome) for outcome in outcomes) == {Posted: 20, Rejected: 30}
     assert (await balance(sessionmaker, alice), await balance(sessionmaker, bob)) == (0, 2000)
 
 
-async def test_money_sent_both_ways_at_once_never_deadlocks(sessionmaker: SessionMaker) -> None:
+async def test_money_sent_both_ways_at_once_never_deadlocks(sessionmaker: SessionMaker, engine: AsyncEngine) -> None:
     async with sessionmaker.begin() as session:
         alice, bob = await create_user(session, balance=100_000), await create_user(session, balance=100_000)
-    group_commits = [GroupCommit(sessionmaker) for _ in range(3)]  # three processes' worth
+    group_commits = [GroupCommit(engine) for _ in range(3)]  # three processes' worth
     storm = []
     for number in range(150):
         sender, receiver = (alice, bob) if number % 2 else (bob, alice)
@@ -78,10 +80,10 @@ async def test_money_sent_both_ways_at_once_never_deadlocks(sessionmaker: Sessio
     assert await balance(sessionmaker, alice) + await balance(sessionmaker, bob) == 200_000
 
 
-async def test_twenty_copies_of_a_request_move_money_once(sessionmaker: SessionMaker) -> None:
+async def test_twenty_copies_of_a_request_move_money_once(sessionmaker: SessionMaker, engine: AsyncEngine) -> None:
     async with sessionmaker.begin() as session:
         alice, bob = await create_user(session, balance=2000), await create_user(session)
-    group_commits = [GroupCommit(sessionmaker) for _ in range(4)]
+    group_commits = [GroupCommit(engine) for _ in range(4)]
     outcomes = await asyncio.gather(*[group_commits[n % 4].post(send(alice, bob, 100, "same")) for n in range(20)])
     for group_commit in group_commits:
         await group_commit.close()
@@ -91,12 +93,14 @@ async def test_twenty_copies_of_a_request_move_money_once(sessionmaker: SessionM
     assert await balance(sessionmaker, bob) == 100
 
 
-async def test_a_storm_over_shared_accounts_leaves_the_books_coherent(sessionmaker: SessionMaker) -> None:
+async def test_a_storm_over_shared_accounts_leaves_the_books_coherent(
+    sessionmaker: SessionMaker, engine: AsyncEngine
+) -> None:
     async with sessionmaker.begin() as session:
         pool = [await create_user(session, balance=500) for _ in range(6)]
         pool += [await create_merchant(session, balance=0) for _ in range(2)]
     dice = random.Random(20261120)
-    group_commits = [GroupCommit(sessionmaker) for _ in range(2)]
+    group_commits = [GroupCommit(engine) for _ in range(2)]
     storm = []
     for number in range(400):
         sender, receiver = dice.sample(pool, 2)

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.db.engine import SessionMaker
+from shared.db.transaction import SessionTransaction
 from shared.errors import BatuaError
 from shared.idempotency.claims import Answer, claim_for
 from shared.ids import new_id
@@ -121,7 +122,7 @@ async def test_a_batch_of_any_size_takes_the_same_number_of_statements(
         instructions = [pay(buyer, shop, key=f"{size}") for buyer in buyers[:size]]
         with counting_statements(engine) as seen:
             async with sessionmaker.begin() as session:
-                outcomes = await post_instructions(session, instructions)
+                outcomes = await post_instructions(SessionTransaction(session), instructions)
         assert all(isinstance(outcome, Posted) for outcome in outcomes)
         counts.append(len(seen))
     assert counts[0] == counts[1] <= 8, seen
@@ -143,7 +144,7 @@ async def test_a_key_moves_money_once_and_its_answer_is_stored(sessionmaker: Ses
         buyer, shop = await create_user(session, balance=100), await create_merchant(session)
     for expected in (Posted, Replayed, Replayed):
         async with sessionmaker.begin() as session:
-            (outcome,) = await post_instructions(session, [pay(buyer, shop, key="k")])
+            (outcome,) = await post_instructions(SessionTransaction(session), [pay(buyer, shop, key="k")])
         assert isinstance(outcome, expected)
     assert isinstance(outcome, Replayed)
     assert outcome.answer == Answer(201, {"balance_after": 90}, is_replayed=True)
@@ -164,12 +165,14 @@ async def test_a_key_that_comes_twice_in_one_batch_is_decided_once(sessionmaker:
         pay(buyer, shop, key="poor", amount=95),
     ]
     async with sessionmaker.begin() as session:
-        outcomes = await post_instructions(session, batch)
+        outcomes = await post_instructions(SessionTransaction(session), batch)
     assert [type(outcome) for outcome in outcomes] == [Posted, Replayed, Rejected, Rejected, Rejected]
     codes = [outcome.error.code for outcome in outcomes if isinstance(outcome, Rejected)]
     assert codes == ["idempotency_key_reused", "insufficient_funds", "insufficient_funds"]
     async with sessionmaker.begin() as session:
-        again = await post_instructions(session, [pay(buyer, shop, key="k"), pay(buyer, shop, key="k")])
+        again = await post_instructions(
+            SessionTransaction(session), [pay(buyer, shop, key="k"), pay(buyer, shop, key="k")]
+        )
     assert [type(outcome) for outcome in again] == [Replayed, Replayed]
     assert await balances(sessionmaker, buyer) == (90, 0)
 
@@ -178,13 +181,13 @@ async def test_a_refusal_frees_its_key(sessionmaker: SessionMaker) -> None:
     async with sessionmaker.begin() as session:
         buyer, shop = await create_user(session, balance=5), await create_merchant(session)
     async with sessionmaker.begin() as session:
-        (refused,) = await post_instructions(session, [pay(buyer, shop, key="k")])
+        (refused,) = await post_instructions(SessionTransaction(session), [pay(buyer, shop, key="k")])
     assert isinstance(refused, Rejected)
     async with sessionmaker.begin() as session:
         assert await session.get(IdempotencyKey, (buyer.owner_id, "k")) is None
         await post_one(session, Transfer(new_id(), "funding", system_accounts.FUNDING, buyer.id, 5))
     async with sessionmaker.begin() as session:
-        (posted,) = await post_instructions(session, [pay(buyer, shop, key="k")])
+        (posted,) = await post_instructions(SessionTransaction(session), [pay(buyer, shop, key="k")])
     assert isinstance(posted, Posted)
 
 
@@ -192,9 +195,9 @@ async def test_another_body_under_a_used_key_names_what_differs(sessionmaker: Se
     async with sessionmaker.begin() as session:
         buyer, shop = await create_user(session, balance=100), await create_merchant(session)
     async with sessionmaker.begin() as session:
-        await post_instructions(session, [pay(buyer, shop, key="k")])
+        await post_instructions(SessionTransaction(session), [pay(buyer, shop, key="k")])
     async with sessionmaker.begin() as session:
-        (refused,) = await post_instructions(session, [pay(buyer, shop, key="k", amount=11)])
+        (refused,) = await post_instructions(SessionTransaction(session), [pay(buyer, shop, key="k", amount=11)])
     assert isinstance(refused, Rejected)
     assert refused.error.facts() == {"fields": ["amount"]}
 
@@ -205,7 +208,7 @@ async def test_commands_without_a_key_are_posted(sessionmaker: SessionMaker) -> 
     plain = Instruction(Transfer(new_id(), "p2p", alice.id, bob.id, 60))
     short = Instruction(Transfer(new_id(), "p2p", alice.id, bob.id, 60))
     async with sessionmaker.begin() as session:
-        outcomes = await post_instructions(session, [plain, short])
+        outcomes = await post_instructions(SessionTransaction(session), [plain, short])
     assert [type(outcome) for outcome in outcomes] == [Posted, Rejected]
     with pytest.raises(ValueError, match="needs an answer"):
         Instruction(plain.command, claim_for(new_id(), "k", method="POST", route="/", body={}))
