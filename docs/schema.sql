@@ -186,7 +186,9 @@ CREATE TABLE public.outbox_messages (
     next_attempt_at timestamp with time zone,
     sent_at timestamp with time zone,
     last_error character varying,
-    created_at timestamp with time zone NOT NULL
+    created_at timestamp with time zone NOT NULL,
+    bundle_id uuid,
+    closed_at timestamp with time zone
 );
 
 -- Credentials and identity; the profile is a `User` or a `Merchant` with the same id.
@@ -439,6 +441,10 @@ CREATE INDEX ix_on_ramps_owner_id_id ON public.on_ramps USING btree (owner_id, i
 CREATE INDEX ix_on_ramps_owner_id_idempotency_key ON public.on_ramps USING btree (owner_id, idempotency_key);
 
 CREATE INDEX ix_on_ramps_pending ON public.on_ramps USING btree (next_enquiry_at) WHERE ((status)::text = 'pending'::text);
+
+CREATE INDEX ix_outbox_messages_bundle ON public.outbox_messages USING btree (bundle_id) WHERE ((bundle_id IS NOT NULL) AND (sent_at IS NULL));
+
+CREATE INDEX ix_outbox_messages_bundles_of ON public.outbox_messages USING btree (owner_id, closed_at) WHERE (bundle_id = id);
 
 CREATE INDEX ix_outbox_messages_due ON public.outbox_messages USING btree (next_attempt_at) WHERE (next_attempt_at IS NOT NULL);
 

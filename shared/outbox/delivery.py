@@ -1,8 +1,8 @@
-"""Deliver the outbox to an SMTP server: each message at least once.
+"""Deliver the outbox to an SMTP server: each mail at least once.
 
-Taking a message moves its next attempt into the future and commits, so that no lock or transaction waits for the mail
-server. A worker that dies halfway leaves a message that is due again when the lease ends; the copy has the same
-Message-ID.
+Mails are taken in batches, sent in one SMTP session and recorded in batches. Taking moves the next attempt into the
+future and commits, so that no lock or transaction waits for the mail server. A worker that dies halfway leaves mails
+that are due again when the lease ends; the copies have the same Message-ID.
 """
 
 from __future__ import annotations
@@ -11,19 +11,22 @@ import asyncio
 import logging
 import random
 import socket
+import time
 from datetime import timedelta
 from email.errors import MessageError
 
 import aiosmtplib
-from sqlalchemy import RowMapping, text
 
 from shared import clock
 from shared.config import MailSettings
 from shared.db.engine import SessionMaker
-from shared.outbox.mail import Letter, Unrenderable, render
+from shared.outbox import queue
+from shared.outbox.mail import Bundle, Letter, Unrenderable, render
 
-BATCH = 100
-"""One call sends at most this many messages."""
+RUN_SECONDS = 2.5
+"""After this time, a run takes no further batch. The next run begins soon."""
+BATCH_SECONDS = 20.0
+"""Mails of a batch that are not sent by then are put back: a slow server must not outlast the lease."""
 MAX_ATTEMPTS = 20
 MAX_REFUSALS = 3
 """After this many SMTP 5xx answers (permanent failure, RFC 5321) a message is given up."""
@@ -31,31 +34,7 @@ RETRY_BASE_SECONDS = 30.0
 RETRY_CAP_SECONDS = 3600.0
 LEASE_MARGIN_SECONDS = 30.0
 _PERMANENT = range(500, 600)
-
-_ANY_DUE = text("SELECT EXISTS (SELECT FROM outbox_messages WHERE next_attempt_at <= :now)")
-_TAKE = text("""
-    WITH due AS (
-        SELECT id FROM outbox_messages WHERE next_attempt_at <= :now
-        ORDER BY next_attempt_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
-    ), taken AS (
-        UPDATE outbox_messages message SET attempts = attempts + 1, next_attempt_at = :leased_until
-        FROM due WHERE message.id = due.id RETURNING message.*
-    )
-    SELECT taken.id, taken.kind, taken.owner_id, taken.facts, taken.attempts, taken.created_at, owner.email,
-           coalesce(person.first_name, shop.business_name) AS name
-    FROM taken
-    LEFT JOIN owners owner ON owner.id = taken.owner_id
-    LEFT JOIN users person ON person.id = taken.owner_id
-    LEFT JOIN merchants shop ON shop.id = taken.owner_id
-""")
-_SENT = text("""
-    UPDATE outbox_messages SET sent_at = :now, next_attempt_at = NULL, last_error = NULL WHERE id = :id
-""")
-# Changes nothing if another worker has taken the message since and may have sent it.
-_FAILED = text("""
-    UPDATE outbox_messages SET next_attempt_at = :next_attempt_at, last_error = :error
-    WHERE id = :id AND sent_at IS NULL AND attempts = :attempts
-""")
+_CLOSING = 421
 
 _logger = logging.getLogger(__name__)
 
@@ -65,94 +44,106 @@ class _ServerUnavailable(Exception):
 
 
 async def deliver_due(sessionmaker: SessionMaker, settings: MailSettings) -> int:
-    """Send due messages, at most BATCH. Answers how many the server accepted.
+    """Send due mails, batch by batch, for about RUN_SECONDS. Returns how many the server accepted.
 
-    Any number of callers may run at once. When the server cannot be reached, no message loses an attempt.
+    Any number of callers may run at once. When the server cannot be reached, no mail loses an attempt.
     Raises nothing for errors of the server.
     """
-    async with sessionmaker() as session:
-        if not await session.scalar(_ANY_DUE, {"now": clock.now()}):
-            return 0
+    ends_at = time.monotonic() + RUN_SECONDS
     server = _server(settings)
+    sent = 0
     try:
-        async with asyncio.timeout(settings.smtp_timeout_seconds * 2):
-            await server.connect()
-    except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
-        _logger.warning("the mail server cannot be reached: %s", _describe(error))
-        server.close()
-        return 0
-    try:
-        return await _deliver(sessionmaker, settings, server)
+        goes_on = True
+        while goes_on:
+            await _bundle(sessionmaker)
+            accepted, goes_on = await _deliver_batch(sessionmaker, settings, server)
+            sent += accepted
+            goes_on = goes_on and accepted > 0 and time.monotonic() < ends_at
     finally:
         await _disconnect(server)
-
-
-async def _deliver(sessionmaker: SessionMaker, settings: MailSettings, server: aiosmtplib.SMTP) -> int:
-    sent = 0
-    for _ in range(BATCH):
-        row = await _take(sessionmaker, settings)
-        if row is None:
-            break
-        try:
-            await _send(row, settings, server)
-        except _ServerUnavailable as error:
-            await _retry_later(sessionmaker, row, error.__cause__ or error, max_attempts=MAX_ATTEMPTS)
-            break
-        except (Unrenderable, aiosmtplib.SMTPException, MessageError, ValueError) as error:
-            await _retry_later(sessionmaker, row, error, max_attempts=_max_attempts(error))
-        else:
-            await _mark_sent(sessionmaker, row)
-            sent += 1
     return sent
 
 
-async def _take(sessionmaker: SessionMaker, settings: MailSettings) -> RowMapping | None:
-    now = clock.now()
-    lease_seconds = settings.smtp_timeout_seconds + LEASE_MARGIN_SECONDS
-    values = {"now": now, "leased_until": now + timedelta(seconds=lease_seconds)}
-    async with sessionmaker.begin() as session:
-        return (await session.execute(_TAKE, values)).mappings().one_or_none()
+async def _bundle(sessionmaker: SessionMaker) -> None:
+    """Bundle all new messages before any is sent, so that a burst becomes one mail. Takes half a run at most."""
+    ends_at = time.monotonic() + RUN_SECONDS / 2
+    while await queue.bundle_new(sessionmaker) == queue.BUNDLE_BATCH and time.monotonic() < ends_at:
+        pass
 
 
-async def _send(row: RowMapping, settings: MailSettings, server: aiosmtplib.SMTP) -> None:
-    if row["email"] is None:
-        raise Unrenderable("the owner does not exist")
-    letter = Letter(
-        id=row["id"],
-        kind=row["kind"],
-        facts=row["facts"],
-        email=row["email"],
-        name=row["name"] or "there",
-        created_at=row["created_at"],
-    )
-    mail = render(letter, mail_from=settings.mail_from)
+async def _deliver_batch(
+    sessionmaker: SessionMaker, settings: MailSettings, server: aiosmtplib.SMTP
+) -> tuple[int, bool]:
+    """Send one batch. Returns how many mails the server accepted, and whether it is still there."""
+    if not await queue.is_any_due(sessionmaker):
+        return 0, True
+    if not await _connect(server, settings):
+        return 0, False
+    lease_seconds = BATCH_SECONDS + settings.smtp_timeout_seconds * 3 + LEASE_MARGIN_SECONDS
+    mails = await queue.take(sessionmaker, lease_seconds=lease_seconds)
+    outcomes = queue.Outcomes(untried=mails[::-1])
+    try:
+        is_there = await _send_all(outcomes, settings, server)
+    finally:
+        # Also when this run is cancelled: what the server has accepted must not be sent again.
+        await queue.record(sessionmaker, outcomes)
+    return len(outcomes.sent), is_there
+
+
+async def _send_all(outcomes: queue.Outcomes, settings: MailSettings, server: aiosmtplib.SMTP) -> bool:
+    """Offer every mail to the server while it is there. Returns whether it still is."""
+    ends_at = time.monotonic() + BATCH_SECONDS
+    while outcomes.untried:
+        if time.monotonic() > ends_at or not (server.is_connected or await _connect(server, settings)):
+            return False
+        mail = outcomes.untried.pop()
+        try:
+            await _send(mail, settings, server)
+        except _ServerUnavailable as error:
+            outcomes.failed.append(_failure(mail, error.__cause__ or error, max_attempts=MAX_ATTEMPTS))
+            return False
+        except (Unrenderable, aiosmtplib.SMTPException, MessageError, ValueError) as error:
+            outcomes.failed.append(_failure(mail, error, max_attempts=_max_attempts(error)))
+        else:
+            outcomes.sent.append(mail)
+    return True
+
+
+async def _send(mail: queue.Taken, settings: MailSettings, server: aiosmtplib.SMTP) -> None:
+    message = render(_letter(mail), mail_from=settings.mail_from)
     try:
         async with asyncio.timeout(settings.smtp_timeout_seconds):
-            await server.send_message(mail)
+            await server.send_message(message)
     except (OSError, TimeoutError, aiosmtplib.SMTPSenderRefused, aiosmtplib.SMTPHeloError) as error:
         raise _ServerUnavailable from error
+    except aiosmtplib.SMTPException as error:
+        if _code(error) == _CLOSING:
+            raise _ServerUnavailable from error
+        raise
 
 
-async def _mark_sent(sessionmaker: SessionMaker, row: RowMapping) -> None:
-    async with sessionmaker.begin() as session:
-        await session.execute(_SENT, {"id": row["id"], "now": clock.now()})
-
-
-async def _retry_later(sessionmaker: SessionMaker, row: RowMapping, error: BaseException, *, max_attempts: int) -> None:
-    """Schedule the next attempt, or give up after `max_attempts`."""
-    gives_up = row["attempts"] >= max_attempts
-    next_attempt_at = None if gives_up else clock.now() + timedelta(seconds=backoff_seconds(row["attempts"]))
-    _logger.warning(
-        "message %s, try %d: %s%s", row["id"], row["attempts"], _describe(error), "; given up" if gives_up else ""
+def _letter(mail: queue.Taken) -> Letter:
+    if mail.email is None:
+        raise Unrenderable("the owner does not exist")
+    is_bundle = mail.count > 1
+    return Letter(
+        id=mail.id,
+        kind=mail.kind,
+        facts=mail.facts,
+        email=mail.email,
+        name=mail.name or "there",
+        created_at=mail.closed_at if is_bundle and mail.closed_at else mail.created_at,
+        bundle=Bundle(count=mail.count, amount=mail.amount or 0, newest=mail.newest) if is_bundle else None,
     )
-    values = {
-        "id": row["id"],
-        "attempts": row["attempts"],
-        "next_attempt_at": next_attempt_at,
-        "error": _describe(error),
-    }
-    async with sessionmaker.begin() as session:
-        await session.execute(_FAILED, values)
+
+
+def _failure(mail: queue.Taken, error: BaseException, *, max_attempts: int) -> queue.Failure:
+    """Schedule the next attempt, or give up after `max_attempts`."""
+    gives_up = mail.attempts >= max_attempts
+    next_attempt_at = None if gives_up else clock.now() + timedelta(seconds=backoff_seconds(mail.attempts))
+    end = "; given up" if gives_up else ""
+    _logger.warning("message %s, try %d: %s%s", mail.id, mail.attempts, _describe(error), end)
+    return queue.Failure(mail, _describe(error), next_attempt_at)
 
 
 def backoff_seconds(attempts: int) -> float:
@@ -194,7 +185,23 @@ def _server(settings: MailSettings) -> aiosmtplib.SMTP:
     )
 
 
+async def _connect(server: aiosmtplib.SMTP, settings: MailSettings) -> bool:
+    """Connect if there is no connection. False: the server cannot be reached."""
+    if server.is_connected:
+        return True
+    try:
+        async with asyncio.timeout(settings.smtp_timeout_seconds * 2):
+            await server.connect()
+    except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
+        _logger.warning("the mail server cannot be reached: %s", _describe(error))
+        server.close()
+        return False
+    return True
+
+
 async def _disconnect(server: aiosmtplib.SMTP) -> None:
+    if not server.is_connected:
+        return
     try:
         async with asyncio.timeout(1):
             await server.quit()

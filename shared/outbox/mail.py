@@ -7,7 +7,7 @@ in HTML.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.errors import MessageError
@@ -19,13 +19,13 @@ from uuid import UUID
 from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError, select_autoescape
 
 from shared.banks.table import BANKS
-from shared.money import Money
+from shared.money import PAISE_PER_RUPEE, Money
 
 MAX_SUBJECT_LENGTH = 150
 _AMOUNTS = ("amount", "balance_after")
 _FACTS: Mapping[str, Mapping[str, Any]] = {
     "welcome": {"wallet_id": ""},
-    "money_received": {"from_name": "Someone", "note": None, "transfer_id": "", "balance_after": None},
+    "money_received": {"from_name": None, "note": None, "transfer_id": "", "balance_after": None},
     "withdrawal_finished": {"withdrawal_id": "", "bank": "", "status": "", "utr": None, "reason": None},
 }
 """The facts that the template of each kind uses, with their defaults. An amount has no default: it is required."""
@@ -46,8 +46,17 @@ class Unrenderable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Bundle:
+    """Many messages that one mail tells of: how many, their amounts together in paise, the facts of the newest."""
+
+    count: int
+    amount: int
+    newest: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
 class Letter:
-    """An outbox message with the address and name of its owner."""
+    """An outbox message, or a bundle of them, with the address and name of its owner."""
 
     id: UUID
     kind: str
@@ -55,23 +64,25 @@ class Letter:
     email: str
     name: str
     created_at: datetime
+    bundle: Bundle | None = None
 
 
 def render(letter: Letter, *, mail_from: str) -> EmailMessage:
-    """Render the mail. Its Message-ID is the id of the message, so that a copy can be recognised.
+    """Render the mail. Its Message-ID is the id of the (first) message, so that a copy can be recognised.
 
     Raises Unrenderable for an unknown kind, a missing amount, or an address that is not allowed in a header.
     """
     try:
-        values = _values(letter)
-        return _compose(letter, values, mail_from)
+        if letter.bundle is None:
+            return _compose(letter, letter.kind, _values(letter), mail_from)
+        return _compose(letter, f"{letter.kind}_bundle", _bundle_values(letter, letter.bundle), mail_from)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, MessageError, TemplateError) as error:
         # The error text may repeat private text; its type is enough to find the cause.
         raise Unrenderable(type(error).__name__) from error
 
 
-def _compose(letter: Letter, values: Mapping[str, Any], mail_from: str) -> EmailMessage:
-    subject = _subject(letter.kind, values)[:MAX_SUBJECT_LENGTH]
+def _compose(letter: Letter, template: str, values: Mapping[str, Any], mail_from: str) -> EmailMessage:
+    subject = _subject(template, values)[:MAX_SUBJECT_LENGTH]
     mail = EmailMessage()
     mail["From"] = mail_from
     mail["To"] = letter.email
@@ -79,14 +90,34 @@ def _compose(letter: Letter, values: Mapping[str, Any], mail_from: str) -> Email
     mail["Date"] = format_datetime(letter.created_at)
     mail["Message-ID"] = f"<{letter.id}@{_domain(mail_from)}>"
     mail["Auto-Submitted"] = "auto-generated"
-    mail.set_content(_templates.get_template(f"{letter.kind}.txt").render(values))
-    html = _templates.get_template(f"{letter.kind}.html").render({**values, "subject": subject})
+    mail.set_content(_templates.get_template(f"{template}.txt").render(values))
+    html = _templates.get_template(f"{template}.html").render({**values, "subject": subject})
     mail.add_alternative(html, subtype="html")
     return mail
 
 
 def _values(letter: Letter) -> dict[str, Any]:
-    known = {**_FACTS[letter.kind], **letter.facts}
+    return {**_facts(letter.kind, letter.facts), "name": one_line(letter.name)}
+
+
+def _bundle_values(letter: Letter, bundle: Bundle) -> dict[str, Any]:
+    newest = [_facts(letter.kind, facts) for facts in bundle.newest]
+    return {
+        "count": _grouped(bundle.count),
+        "amount": str(Money(bundle.amount)),
+        "newest": newest,
+        "more": _grouped(bundle.count - len(newest)) if bundle.count > len(newest) else None,
+        "name": one_line(letter.name),
+    }
+
+
+def _grouped(count: int) -> str:
+    """A number as people in India write it: `1,23,456`."""
+    return str(Money(count * PAISE_PER_RUPEE)).removeprefix("₹").removesuffix(".00")
+
+
+def _facts(kind: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    known = {**_FACTS[kind], **facts}
     values: dict[str, Any] = {key: _clean(value) for key, value in known.items()}
     for key in _AMOUNTS:
         if values.get(key) is not None:
@@ -94,7 +125,9 @@ def _values(letter: Letter) -> dict[str, Any]:
     if "bank" in values:
         bank = BANKS.get(values["bank"])
         values["bank"] = bank.name if bank else values["bank"]
-    return {**values, "name": one_line(letter.name)}
+    if kind == "money_received":
+        values["from_name"] = values["from_name"] or values.get("bank") or "Someone"
+    return values
 
 
 def _subject(kind: str, values: Mapping[str, Any]) -> str:
@@ -103,6 +136,8 @@ def _subject(kind: str, values: Mapping[str, Any]) -> str:
             return "Welcome to Batua"
         case "money_received", _:
             return f"{values['from_name']} sent you {values['amount']}"
+        case "money_received_bundle", _:
+            return f"{values['amount']} in {values['count']} payments"
         case "withdrawal_finished", "succeeded":
             return f"{values['amount']} is on your account at {values['bank']}"
         case "withdrawal_finished", "reversed":

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
-from typing import Any
+from typing import Any, TypeVar
 
 from aiosmtpd.smtp import SMTP, Envelope
 
@@ -25,6 +25,7 @@ class Mailbox:
     recipient_answers: dict[str, str] = field(default_factory=dict)
     data_answers: list[str] = field(default_factory=list)
     port: int = 0
+    sessions: int = 0
 
     async def handle_RCPT(self, _server: SMTP, _session: Any, envelope: Envelope, address: str, options: Any) -> str:  # noqa: N802 - aiosmtpd calls it so
         if address in self.recipient_answers:
@@ -42,12 +43,16 @@ class Mailbox:
         return MailSettings(smtp_host="127.0.0.1", smtp_port=self.port, smtp_timeout_seconds=deadline(timeout_seconds))
 
 
+Box = TypeVar("Box", bound=Mailbox)
+
+
 @asynccontextmanager
-async def listening(mailbox: Mailbox) -> AsyncIterator[Mailbox]:
+async def listening(mailbox: Box) -> AsyncIterator[Box]:
     loop = asyncio.get_running_loop()
     sessions: list[SMTP] = []
 
     def session() -> SMTP:
+        mailbox.sessions += 1
         sessions.append(SMTP(mailbox, hostname="localhost", enable_SMTPUTF8=True))
         return sessions[-1]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import sys
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,7 +19,7 @@ from shared.config import MailSettings
 from shared.db.engine import SessionMaker
 from shared.ids import new_id
 from shared.models import OutboxMessage, Owner
-from shared.outbox import delivery
+from shared.outbox import delivery, queue
 from shared.outbox.delivery import backoff_seconds, deliver_due
 from shared.outbox.messages import Message, write
 from tests.support.deadlines import deadline
@@ -94,7 +96,7 @@ async def test_a_delivery_that_dies_before_its_commit_sends_a_copy_with_the_same
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(delivery, "_mark_sent", die)
+        patched.setattr(queue, "record", die)
         task = asyncio.create_task(_swallowing(deliver_due(fresh_sessionmaker, mailbox.settings())))
         assert await task == "died"
     assert await deliver_due(fresh_sessionmaker, mailbox.settings()) == 0  # the lease still stands
@@ -184,6 +186,127 @@ async def test_a_server_that_hangs_ends_the_batch_within_its_time(fresh_sessionm
         assert await deliver_due(fresh_sessionmaker, box.settings(timeout_seconds=1)) == 0
         release.set()
     assert sorted(row.attempts for row in await rows(fresh_sessionmaker)) == [0, 0, 1]
+
+
+class Leaving(Mailbox):
+    """Accepts `accepts` mails and then is gone, in the middle of the next."""
+
+    accepts = 2
+
+    async def handle_DATA(self, server: SMTP, session: Any, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's
+        if len(self.received) == self.accepts:
+            assert isinstance(server.transport, asyncio.Transport)
+            server.transport.abort()
+            return "451 gone"
+        return await super().handle_DATA(server, session, envelope)
+
+
+async def test_a_server_that_goes_away_is_sent_nothing_twice_and_costs_the_rest_no_attempt(
+    fresh_sessionmaker: SessionMaker, mailbox: Mailbox
+) -> None:
+    await put_in(fresh_sessionmaker, 5)
+    async with listening(Leaving()) as leaving:
+        assert await deliver_due(fresh_sessionmaker, leaving.settings()) == 2
+    found = await rows(fresh_sessionmaker)
+    assert sorted(row.attempts for row in found) == [0, 0, 1, 1, 1]
+    assert sum(row.sent_at is not None for row in found) == 2
+    assert await deliver_due(fresh_sessionmaker, mailbox.settings()) == 2  # at once: they are due as they were
+    assert await deliver_at(fresh_sessionmaker, mailbox.settings(), later(31)) == 1
+    sent = [mail["Message-ID"] for mail in (*leaving.received, *mailbox.received)]
+    assert len(sent) == len(set(sent)) == 5
+
+
+async def test_a_server_that_says_it_is_closing_costs_the_rest_no_attempt(
+    fresh_sessionmaker: SessionMaker, mailbox: Mailbox
+) -> None:
+    mailbox.data_answers = ["250 OK", "421 closing"]
+    await put_in(fresh_sessionmaker, 4)
+    assert await deliver_due(fresh_sessionmaker, mailbox.settings()) == 1
+    assert sorted(row.attempts for row in await rows(fresh_sessionmaker)) == [0, 0, 1, 1]
+
+
+class Holding(Mailbox):
+    """Accepts `accepts` mails and answers nothing to the next, until it is released."""
+
+    accepts = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_held = asyncio.Event()
+        self.release = asyncio.Event()
+
+    async def handle_DATA(self, server: SMTP, session: Any, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's
+        if len(self.received) == self.accepts:
+            self.is_held.set()
+            await self.release.wait()
+        return await super().handle_DATA(server, session, envelope)
+
+
+async def test_a_run_that_is_cancelled_records_what_was_accepted(
+    fresh_sessionmaker: SessionMaker, mailbox: Mailbox
+) -> None:
+    await put_in(fresh_sessionmaker, 5)
+    async with listening(Holding()) as holding:
+        delivering = asyncio.create_task(deliver_due(fresh_sessionmaker, holding.settings()))
+        async with asyncio.timeout(deadline()):
+            await holding.is_held.wait()
+        delivering.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await delivering
+        sent = [mail["Message-ID"] for mail in holding.received]
+        holding.release.set()
+    assert await deliver_due(fresh_sessionmaker, mailbox.settings()) == 2
+    assert await deliver_at(fresh_sessionmaker, mailbox.settings(), later(3600)) == 1  # it may have been accepted
+    again = [mail["Message-ID"] for mail in mailbox.received]
+    assert len(sent) == 2
+    assert len(set(sent + again)) == 5
+
+
+async def test_a_worker_that_is_killed_leaves_its_batch_due_when_the_lease_ends(
+    fresh_sessionmaker: SessionMaker, fresh_database_url: str, mailbox: Mailbox
+) -> None:
+    await put_in(fresh_sessionmaker, 4)
+    async with listening(Holding()) as holding:
+        worker = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.support.mail_worker", fresh_database_url, str(holding.port)
+        )
+        async with asyncio.timeout(deadline(60)):
+            await holding.is_held.wait()
+        worker.kill()
+        assert await worker.wait() == -signal.SIGKILL
+        holding.release.set()
+    assert await deliver_due(fresh_sessionmaker, mailbox.settings()) == 0
+    assert await deliver_at(fresh_sessionmaker, mailbox.settings(), later(3600)) == 4
+    first = {mail["Message-ID"] for mail in holding.received}
+    assert len(first) >= 2
+    assert first < {mail["Message-ID"] for mail in mailbox.received}
+
+
+async def test_the_oldest_mail_goes_first(fresh_sessionmaker: SessionMaker, mailbox: Mailbox) -> None:
+    expected = [(await put_in(fresh_sessionmaker))[1] for _ in range(5)]
+    assert await deliver_due(fresh_sessionmaker, mailbox.settings()) == 5
+    assert [mail["To"] for mail in mailbox.received] == expected
+
+
+async def test_a_batch_that_takes_too_long_is_put_back(
+    fresh_sessionmaker: SessionMaker, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put_in(fresh_sessionmaker, 3)
+    monkeypatch.setattr(delivery, "BATCH_SECONDS", -1)
+    assert await deliver_due(fresh_sessionmaker, mailbox.settings()) == 0
+    assert {row.attempts for row in await rows(fresh_sessionmaker)} == {0}
+    monkeypatch.undo()
+    assert await deliver_due(fresh_sessionmaker, mailbox.settings()) == 3
+
+
+async def test_one_session_takes_more_than_one_batch(
+    fresh_sessionmaker: SessionMaker, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "BATCH", 2)
+    monkeypatch.setattr(delivery, "RUN_SECONDS", deadline())
+    await put_in(fresh_sessionmaker, 5)
+    assert await deliver_due(fresh_sessionmaker, mailbox.settings()) == 5
+    assert mailbox.sessions == 1
 
 
 def test_the_pauses_grow_to_an_hour_and_never_line_up() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.outbox.mail import Letter, Unrenderable, render
+from shared.outbox.mail import Bundle, Letter, Unrenderable, render
 
 FROM = "Batua <no-reply@batua.example>"
 RECEIVED: dict[str, Any] = {"amount": 50000, "from_name": "Bob Nair", "note": "for chai", "transfer_id": "t-1"}
@@ -44,6 +45,46 @@ def test_facts_that_are_optional_may_be_left_out() -> None:
     text, html = parts(render(letter("money_received", {"amount": 1, "from_name": "Bob"}), mail_from=FROM))
     assert "None" not in text + html
     assert "balance" not in text + html
+
+
+def bundle(count: int, amount: int, *newest: dict[str, Any], name: str = "Alice") -> Letter:
+    return replace(letter("money_received", RECEIVED, name=name), bundle=Bundle(count, amount, newest))
+
+
+def test_a_bundle_says_how_many_how_much_and_names_the_newest() -> None:
+    newest = [RECEIVED, {"amount": 12345_00, "from_name": "Chai & Co"}]
+    mail = render(bundle(1234, 1_00_000_00, *newest), mail_from=FROM)
+    assert mail["Subject"] == "₹1,00,000.00 in 1,234 payments"
+    assert mail["Message-ID"] == f"<{UUID(int=7)}@batua.example>"
+    text, html = parts(mail)
+    assert text == (
+        "Hello Alice,\n\nyou received ₹1,00,000.00 in 1,234 payments.\n\nThe newest of them:\n"
+        '- ₹500.00 from Bob Nair: "for chai"\n- ₹12,345.00 from Chai & Co\n- and 1,232 more\n\nBatua\n'
+    )
+    for said in ("Hello Alice", "<strong>₹1,00,000.00</strong>", "₹500.00 from Bob Nair: “for chai”", "Chai &amp; Co"):
+        assert said in html
+
+
+def test_a_bundle_that_names_all_its_payments_speaks_of_no_more() -> None:
+    text, html = parts(render(bundle(2, 1000_00, RECEIVED, RECEIVED), mail_from=FROM))
+    assert "more" not in text + html
+    assert "newest" not in text + html
+    assert text.count("- ₹500.00 from Bob Nair") == html.count("<li>₹500.00 from Bob Nair") == 2
+
+
+def test_text_that_people_wrote_stays_text_in_a_bundle() -> None:
+    evil = "<script>alert(1)</script>\r\n\r\nPay here: evil.example\u202e"
+    mail = render(bundle(3, 1000_00, {**RECEIVED, "from_name": evil, "note": evil}, name=evil), mail_from=FROM)
+    text, html = parts(mail)
+    assert "<script" not in html
+    assert not any(line.startswith("Pay here") for line in text.splitlines())
+    assert "\u202e" not in text + html
+
+
+def test_money_from_a_bank_names_the_bank() -> None:
+    facts = {"amount": 50000, "currency": "INR", "kind": "onramp", "bank": "hdfc", "transfer_id": "t-1"}
+    mail = render(letter("money_received", facts), mail_from=FROM)
+    assert mail["Subject"] == "HDFC Bank sent you ₹500.00"
 
 
 def test_the_welcome_names_the_wallet() -> None:
