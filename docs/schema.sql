@@ -51,7 +51,8 @@ CREATE TABLE public.accounts (
     CONSTRAINT ck_accounts_sent_today_not_negative CHECK ((sent_today >= 0)),
     CONSTRAINT ck_accounts_seq_not_negative CHECK ((seq >= 0)),
     CONSTRAINT ck_accounts_system_has_no_owner CHECK (((owner_id IS NULL) = ((kind)::text = ANY ((ARRAY['bank_settlement'::character varying, 'funding'::character varying, 'suspense'::character varying, 'fees'::character varying])::text[]))))
-);
+)
+WITH (fillfactor='90');
 
 -- Closed while `open_until` is null. Open until that time (UTC); afterwards half open, until the bank answers.
 CREATE TABLE public.bank_circuits (
@@ -451,8 +452,6 @@ CREATE INDEX ix_outbox_messages_due ON public.outbox_messages USING btree (next_
 CREATE INDEX ix_pin_failures_owner_id_failed_at ON public.pin_failures USING btree (owner_id, failed_at);
 
 CREATE INDEX ix_revoked_tokens_expires_at ON public.revoked_tokens USING btree (expires_at);
-
-CREATE INDEX ix_transfers_initiated_by_created_at ON public.transfers USING btree (initiated_by, created_at);
 
 CREATE INDEX ix_transfers_reverses ON public.transfers USING btree (reverses) WHERE (reverses IS NOT NULL);
 

@@ -35,5 +35,4 @@ class Transfer(Base):
         CheckConstraint("amount > 0", name="amount_positive"),
         CheckConstraint("debit_account_id <> credit_account_id", name="two_accounts"),
         Index("ix_transfers_reverses", "reverses", postgresql_where=text("reverses IS NOT NULL")),
-        Index("ix_transfers_initiated_by_created_at", "initiated_by", "created_at"),
     )

@@ -72,3 +72,13 @@ async def test_what_was_reversed_before_the_totals_came_is_added_up(empty_databa
         found = {row.transfer_id: (row.amount, row.reversed) for row in rows}
     await engine.dispose()
     assert found == {whole: (500, 500), partly: (500, 7)}
+
+
+async def test_no_index_of_accounts_contains_what_a_transfer_changes(fresh_database_url: str) -> None:
+    engine = create_async_engine(async_url(fresh_database_url), poolclass=NullPool)
+    async with engine.connect() as connection:
+        indexes = await connection.run_sync(lambda sync: inspect(sync).get_indexes("accounts"))
+    await engine.dispose()
+    indexed = {column for index in indexes for column in index["column_names"]}
+    assert indexed
+    assert indexed & {"balance", "held", "seq", "sent_on", "sent_today"} == set()
