@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 INDIA = ZoneInfo("Asia/Kolkata")
@@ -64,5 +65,9 @@ def today(now: datetime, zone: ZoneInfo) -> date:
 
 def indian_day(moment: datetime) -> CalendarDay:
     """The day in India that contains `moment`."""
-    day = today(moment, INDIA)
+    return _indian_day(today(moment, INDIA))
+
+
+@lru_cache(maxsize=4)
+def _indian_day(day: date) -> CalendarDay:
     return CalendarDay(day, start_of(day, INDIA), start_of(day + ONE_DAY, INDIA))

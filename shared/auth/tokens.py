@@ -102,6 +102,7 @@ class Tokens:
         # A signature that was right stays right; expiry and the session's state are judged at every use. What is wrong
         # raises and is not remembered.
         self._signed_claims = lru_cache(MAX_REMEMBERED)(self._check_signature)
+        self._stands_for_pin = lru_cache(MAX_REMEMBERED)(self._compare_pin_digest)
 
     @property
     def kind(self) -> OwnerKind:
@@ -145,8 +146,11 @@ class Tokens:
             raise PinTokenInvalid from None
         if (claims.owner_id, claims.token_id) != (identity.owner_id, identity.session_id):
             raise PinTokenInvalid
-        if not any(hmac.compare_digest(claims.pin_digest, _pin_digest(key, pin_hash)) for key in self._keys.values()):
+        if not self._stands_for_pin(claims.pin_digest, pin_hash):
             raise PinTokenInvalid
+
+    def _compare_pin_digest(self, pin_digest: bytes, pin_hash: str) -> bool:
+        return any(hmac.compare_digest(pin_digest, _pin_digest(key, pin_hash)) for key in self._keys.values())
 
     def _sign(self, purpose: str, owner_id: UUID, lifetime: timedelta, more: Mapping[str, Any]) -> IssuedToken:
         issued_at = clock.now()

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Request
 from fastapi.responses import JSONResponse
-from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security.utils import get_authorization_scheme_param
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -22,17 +22,13 @@ from shared.http.client_address import client_address
 from shared.http.cookies import SESSION_COOKIE, require_same_origin
 from shared.http.errors import InvalidRequest
 from shared.http.fields import IDEMPOTENCY_KEY_PATTERN
+from shared.http.security import signs_in
 from shared.idempotency.claims import Answer
 from shared.idempotency.errors import IdempotencyKeyMissing
 from shared.runtime.resources import Resources
 from shared.transfers.senders import Sender
 
 _IDEMPOTENCY_KEY = re.compile(IDEMPOTENCY_KEY_PATTERN)
-
-_bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="The `token` of register or login")
-_cookie = APIKeyCookie(name=SESSION_COOKIE, auto_error=False, description="The same token, kept by a browser")
-Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
-Cookie = Annotated[str | None, Depends(_cookie)]
 
 
 async def current_resources(request: Request) -> Resources:
@@ -72,43 +68,52 @@ WriteSession = Annotated[AsyncSession, Depends(write_session, scope="function")]
 ReadSession = Annotated[AsyncSession, Depends(read_session, scope="function")]
 
 
-def given_token(request: Request, bearer: HTTPAuthorizationCredentials | None, cookie: str | None) -> str:
+def given_token(request: Request) -> str:
     """The bearer token, or else the session cookie. Raises AuthenticationRequired, and CrossOrigin when the cookie came
     with a request of another site.
     """
-    token = bearer.credentials if bearer is not None else cookie
-    if not token:
+    scheme, token = get_authorization_scheme_param(request.headers.get("authorization"))
+    if token and scheme.lower() == "bearer":
+        return token
+    cookie = request.cookies.get(SESSION_COOKIE)
+    if not cookie:
         raise AuthenticationRequired
-    if bearer is None:
-        require_same_origin(request)
-    return token
+    require_same_origin(request)
+    return cookie
 
 
-async def signed_in(request: Request, resources: CurrentResources, bearer: Bearer, cookie: Cookie) -> SignedIn:
-    """The owner of the bearer token, or else of the session cookie, with the wallet.
+@signs_in
+async def signed_in(request: Request) -> SignedIn:
+    """The owner of the bearer token, or else of the session cookie, with the wallet. One request is checked once.
 
     Raises AuthenticationRequired, TokenInvalid, TokenExpired, TokenRevoked, and CrossOrigin when the cookie came
     with a request of another site.
     """
-    found = await resources.sessions.check(given_token(request, bearer, cookie))
-    request.state.caller = found.identity  # pages show their navigation to a signed-in caller
+    found: SignedIn | None = getattr(request.state, "signed_in", None)
+    if found is None:
+        resources: Resources = request.app.state.resources
+        found = request.state.signed_in = await resources.sessions.check(given_token(request))
+        request.state.caller = found.identity  # pages show their navigation to a signed-in caller
     return found
 
 
 SignedInCaller = Annotated[SignedIn, Depends(signed_in)]
 
 
-async def current_caller(found: SignedInCaller) -> Identity:
-    """The owner of the bearer token, or else of the session cookie."""
-    return found.identity
+@signs_in
+async def current_caller(request: Request) -> Identity:
+    """The owner of the bearer token, or else of the session cookie. Raises what `signed_in` raises."""
+    return (await signed_in(request)).identity
 
 
 Caller = Annotated[Identity, Depends(current_caller)]
 
 
-async def current_token(bearer: Bearer, cookie: Cookie) -> str:
-    """The token that `Caller` has verified: a stream verifies it again and again."""
-    return bearer.credentials if bearer is not None else cookie or ""
+@signs_in
+async def current_token(request: Request) -> str:
+    """The token of the caller, verified: a stream verifies it again and again. Raises what `signed_in` raises."""
+    await signed_in(request)
+    return given_token(request)
 
 
 CurrentToken = Annotated[str, Depends(current_token)]
@@ -173,9 +178,10 @@ class PinChecker:
         return await self.resources.senders.find(owner_id=self.caller.owner_id, session_id=self.caller.session_id)
 
 
-async def pin_checker(resources: CurrentResources, caller: Caller, pin_token: PinToken = None) -> PinChecker:
+@signs_in
+async def pin_checker(request: Request, pin_token: PinToken = None) -> PinChecker:
     """The PIN check of a route: `check_pin: PinCheck`, then `await check_pin(body.pin)`."""
-    return PinChecker(resources, caller, pin_token)
+    return PinChecker(request.app.state.resources, (await signed_in(request)).identity, pin_token)
 
 
 PinCheck = Annotated[PinChecker, Depends(pin_checker)]

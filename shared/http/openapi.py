@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -27,6 +28,7 @@ from shared.http.errors import (
     ServiceUnavailable,
 )
 from shared.http.problems import MEDIA_TYPE, PROBLEM_SCHEMA, describe, status_of
+from shared.http.security import SCHEMES, operations_signed_in
 from shared.http.vocabulary import VOCABULARY
 
 _EVERYWHERE: tuple[type[BatuaError], ...] = (InternalError, ServiceUnavailable)
@@ -40,15 +42,20 @@ _BAD_REQUEST, _NOT_FOUND = 400, 404
 
 def publish_contract(app: FastAPI, *, description: str) -> None:
     """Publish the app's contract with every error and description at `/openapi.json`."""
-    publish(app, description=description, complete=_complete)
+    publish(app, description=description, complete=partial(_complete, app))
 
 
-def _complete(schema: dict[str, Any]) -> None:
+def _complete(app: FastAPI, schema: dict[str, Any]) -> None:
     schemas = schema.setdefault("components", {}).setdefault("schemas", {})
     for replaced in ("HTTPValidationError", "ValidationError"):
         schemas.pop(replaced, None)
     schemas["Problem"] = deepcopy(PROBLEM_SCHEMA)
+    signed_in = operations_signed_in(app)
+    if signed_in:
+        schema["components"]["securitySchemes"] = deepcopy(SCHEMES)
     for path, method, operation in operations(schema):
+        if (path, method) in signed_in:
+            operation["security"] = [{name: []} for name in ("HTTPBearer", "APIKeyCookie")]
         _complete_operation(path, method, operation)
     describe_names(schema, VOCABULARY)
 

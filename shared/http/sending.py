@@ -13,8 +13,9 @@ from uuid import UUID
 from fastapi import Depends, Request
 
 from shared.auth.tokens import Identity
-from shared.http.dependencies import Bearer, Cookie, PinChecker, given_token
+from shared.http.dependencies import PinChecker, given_token
 from shared.http.fields import recipient_in
+from shared.http.security import signs_in
 from shared.runtime.resources import Resources
 from shared.transfers.senders import Sender
 
@@ -41,14 +42,15 @@ class SendingCaller:
         )
 
 
-async def sending_caller(request: Request, bearer: Bearer, cookie: Cookie) -> SendingCaller:
+@signs_in
+async def sending_caller(request: Request) -> SendingCaller:
     """The owner of the bearer token, or else of the session cookie.
 
     Raises AuthenticationRequired, TokenInvalid, TokenExpired, TokenRevoked, and CrossOrigin when the cookie came
     with a request of another site.
     """
     resources: Resources = request.app.state.resources
-    claims = resources.tokens.read(given_token(request, bearer, cookie))
+    claims = resources.tokens.read(given_token(request))
     sender = await resources.senders.find(
         owner_id=claims.owner_id, session_id=claims.token_id, to=await _recipient_of(request)
     )
