@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Set
+from collections.abc import Awaitable, Callable, Sequence, Set
 from dataclasses import dataclass, field
+from typing import TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -19,14 +20,23 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared.db.direct import direct_connection
 from shared.db.outages import is_outage
 from shared.db.writes import NotAllWritten
+from shared.idempotency.claims import Answer
 from shared.idempotency.errors import RequestInFlight
 from shared.ledger.errors import LedgerBusy
-from shared.ledger.post import Instruction, InstructionOutcome, accounts_changed, post_instructions
+from shared.ledger.post import (
+    Instruction,
+    InstructionOutcome,
+    Together,
+    accounts_changed,
+    post_instructions,
+    post_together,
+)
 from shared.ledger.rules import Rejected, accounts_touched
 
 LANES = 1
 MAX_BATCH = 256
 MAX_WAITING = 4096
+MAX_TOGETHER_WAITING = 32
 MAX_ATTEMPTS = 3
 RETRY_PAUSE_SECONDS = 0.05
 TIMEOUT_SECONDS = 20.0
@@ -35,6 +45,10 @@ IN_FLIGHT_PAUSE_SECONDS = 0.05
 
 # Another transaction took a key, or a migration changed a prepared statement: the next attempt looks anew.
 _OVERTAKEN = (NotAllWritten, asyncpg.InvalidCachedStatementError)
+
+T = TypeVar("T")
+_Work = Callable[[asyncpg.Connection], Awaitable[tuple[T, Sequence[InstructionOutcome]]]]
+"""What one transaction does: its result, and the outcomes that it commits."""
 
 _logger = logging.getLogger(__name__)
 
@@ -69,6 +83,8 @@ class GroupCommit:
         self._tell = tell
         self._lanes = [_Lane() for _ in range(lanes)]
         self._max_batch = max_batch
+        self._together = asyncio.Lock()
+        self._together_waiting = 0
         self._is_closed = False
 
     async def post(self, instruction: Instruction) -> InstructionOutcome:
@@ -88,11 +104,34 @@ class GroupCommit:
         except TimeoutError:
             raise LedgerBusy from None
 
+    async def post_together(self, together: Together) -> Answer:
+        """Post many commands of one request in a transaction of their own, so that no other transfer waits for them
+        unless it touches the same accounts. Requests of many commands are posted one after the other.
+
+        Raises IdempotencyKeyReused, RequestInFlight; LedgerBusy as `post` does.
+        """
+        if self._is_closed or self._together_waiting >= MAX_TOGETHER_WAITING:
+            raise LedgerBusy
+
+        async def work(connection: asyncpg.Connection) -> tuple[Answer, Sequence[InstructionOutcome]]:
+            return await post_together(connection, together)
+
+        self._together_waiting += 1
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS), self._together:
+                return await self._commit(work, size=len(together.commands))
+        except TimeoutError:
+            raise LedgerBusy from None
+        finally:
+            self._together_waiting -= 1
+
     async def close(self) -> None:
         """Accept no more instructions, and wait until the accepted ones are posted."""
         self._is_closed = True
         tasks = [lane.task for lane in self._lanes if lane.task is not None]
         await asyncio.gather(*tasks)
+        async with self._together:  # in line behind the accepted ones
+            pass
 
     async def _post_when_free(self, instruction: Instruction) -> InstructionOutcome:
         loop = asyncio.get_running_loop()
@@ -127,26 +166,25 @@ class GroupCommit:
             lane.task = None
 
     async def _post_batch(self, batch: list[_Waiting]) -> None:
-        for attempt in range(1, MAX_ATTEMPTS + 1):
-            batch = [waiting for waiting in batch if not waiting.outcome.done()]  # the others' callers have left
-            if not batch:
-                return
-            try:
-                outcomes = await self._commit([waiting.instruction for waiting in batch])
-            except Exception as error:  # any error: report it to the callers, keep the lane running
-                _logger.warning("batch of %d failed, try %d: %s", len(batch), attempt, type(error).__name__)
-                failure = error
-                if is_outage(error):
-                    await asyncio.sleep(RETRY_PAUSE_SECONDS * attempt)
-                elif not isinstance(error, _OVERTAKEN):
-                    break
-            else:
-                _give(batch, outcomes)
-                return
-        if is_outage(failure):
-            _fail(batch, LedgerBusy())
+        batch = [waiting for waiting in batch if not waiting.outcome.done()]  # the others' callers have left
+        if not batch:
+            return
+        instructions = [waiting.instruction for waiting in batch]
+
+        async def work(connection: asyncpg.Connection) -> tuple[list[InstructionOutcome], Sequence[InstructionOutcome]]:
+            outcomes = await post_instructions(connection, instructions)
+            return outcomes, outcomes
+
+        try:
+            outcomes = await self._commit(work, size=len(batch))
+        except LedgerBusy as busy:
+            _fail(batch, busy)
+        except Exception as error:  # any error: report it to the callers, keep the lane running
+            await self._post_apart(batch, error)
         else:
-            await self._post_apart(batch, failure)
+            for waiting, outcome in zip(batch, outcomes, strict=True):
+                if not waiting.outcome.done():
+                    waiting.outcome.set_result(outcome)
 
     async def _post_apart(self, batch: list[_Waiting], error: Exception) -> None:
         if len(batch) == 1:
@@ -155,27 +193,36 @@ class GroupCommit:
         for waiting in batch:  # one bad instruction must not fail the others
             await self._post_batch([waiting])
 
-    async def _commit(self, instructions: list[Instruction]) -> list[InstructionOutcome]:
+    async def _commit(self, work: _Work[T], *, size: int) -> T:
+        """Run `work` in a transaction. Try again, MAX_ATTEMPTS in all, if it was overtaken or the database failed for a
+        moment: every command carries its key. Raises LedgerBusy if the database cannot be reached."""
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            try:
+                return await self._commit_once(work)
+            except _OVERTAKEN as error:
+                _logger.info("batch of %d overtaken, try %d: %s", size, attempt, error)
+                failure: Exception = error
+            except Exception as error:
+                if not is_outage(error):
+                    raise
+                _logger.warning("batch of %d failed, try %d: %s", size, attempt, type(error).__name__)
+                failure = LedgerBusy()
+                await asyncio.sleep(RETRY_PAUSE_SECONDS * attempt)
+        raise failure
+
+    async def _commit_once(self, work: _Work[T]) -> T:
         async with (
             direct_connection(self._engine) as connection,
-            connection.transaction(
-                isolation="read_committed"
-            ),  # a batch that waited for a lock sees what was committed
+            connection.transaction(isolation="read_committed"),  # sees what was committed while it waited
         ):
-            outcomes = await post_instructions(connection, instructions)
+            result, outcomes = await work(connection)
         if self._tell is not None:
             self._tell(accounts_changed(outcomes))
-        return outcomes
+        return result
 
 
 def _is_in_flight(outcome: InstructionOutcome) -> bool:
     return isinstance(outcome, Rejected) and isinstance(outcome.error, RequestInFlight)
-
-
-def _give(batch: list[_Waiting], outcomes: list[InstructionOutcome]) -> None:
-    for waiting, outcome in zip(batch, outcomes, strict=True):
-        if not waiting.outcome.done():
-            waiting.outcome.set_result(outcome)
 
 
 def _fail(batch: list[_Waiting], error: Exception) -> None:

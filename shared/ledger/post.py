@@ -58,6 +58,27 @@ class Replayed:
 InstructionOutcome = Posted | Rejected | Replayed
 
 
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What follows from the outcomes of a request of many commands: the answer to store, and the mail to send.
+
+    `moves_money` is False when no command is carried out, whatever its outcome; the answer is stored all the same.
+    """
+
+    answer: Answer
+    messages: Sequence[Message]
+    moves_money: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Together:
+    """Many commands of one request, with one key and one answer. `conclude` is pure: it may run more than once."""
+
+    claim: Claim
+    commands: Sequence[Command]
+    conclude: Callable[[Sequence[Outcome]], Conclusion]
+
+
 async def post(session: AsyncSession, commands: Sequence[Command]) -> list[Outcome]:
     """Decide and write the commands in order, in the caller's transaction. Answers the outcomes in the same order."""
     transaction = SessionTransaction(session)
@@ -107,6 +128,28 @@ async def post_instructions(transaction: Transaction, instructions: Sequence[Ins
             first = first_with_key[instruction.claim.name]
             results[index] = _answer_copy(instruction, instructions[first], results[first])
     return [results[index] for index in range(len(instructions))]
+
+
+async def post_together(transaction: Transaction, together: Together) -> tuple[Answer, Sequence[Outcome]]:
+    """Post the commands in order, under their one key. Answers the outcomes too, none if nothing moved now.
+
+    A known key gets its first answer. Raises IdempotencyKeyReused, RequestInFlight; NotAllWritten as
+    `post_instructions` does.
+    """
+    claim = together.claim
+    known = (await store.look_up(transaction, [claim])).get(claim.name)
+    if isinstance(known, BatuaError):
+        raise known
+    if known is not None:
+        return known, ()
+    decided = await _decide(transaction, together.commands)
+    conclusion = together.conclude(decided.outcomes)
+    writes = [store.answered([(claim, conclusion.answer)], at=decided.at), rows_of(conclusion.messages)]
+    if not conclusion.moves_money:
+        await write_all(transaction, writes)
+        return conclusion.answer, ()
+    await write_all(transaction, [*decided.writes, *writes])
+    return conclusion.answer, decided.outcomes
 
 
 def accounts_changed(outcomes: Iterable[InstructionOutcome]) -> set[UUID]:

@@ -5,8 +5,9 @@ The caller has checked the PIN.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,16 +15,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared.config import MovementLimits
 from shared.db.engine import SessionMaker
 from shared.errors import BatuaError
-from shared.idempotency import store
 from shared.idempotency.claims import Answer
 from shared.idempotency.keyed_request import KeyedRequest
 from shared.idempotency.marks import Marks
 from shared.ledger.accounts import wallet_of
+from shared.ledger.group_commit import GroupCommit
 from shared.ledger.limits import SendingLimit
 from shared.ledger.parties import Holder, holders, holders_of_wallets
-from shared.ledger.post import post
+from shared.ledger.post import Conclusion, Together
 from shared.ledger.rules import Outcome, Posted, Rejected, Transfer
-from shared.outbox.messages import write
+from shared.models import Account
 from shared.transfers.errors import AnotherItemRejected, RecipientNotFound
 from shared.transfers.limits import sending_limits
 from shared.transfers.planning import account_id_in, mail_to_recipient, transfer_between
@@ -52,7 +53,8 @@ async def send_many(
     *,
     items: Sequence[BulkItem],
     all_or_nothing: bool,
-    sessionmaker: SessionMaker,
+    read_sessionmaker: SessionMaker,
+    group_commit: GroupCommit,
     marks: Marks,
     limits: MovementLimits,
 ) -> Answer:
@@ -60,21 +62,19 @@ async def send_many(
 
     A rejected item does not stop the others; with `all_or_nothing` one rejected item rejects them all. The answer is
     stored under the key in either case. The number of SQL statements does not depend on the number of items.
-    Raises IdempotencyKeyReused, RequestInFlight.
+    Raises IdempotencyKeyReused, RequestInFlight. Raises LedgerBusy: the transfers may still happen; retry with the
+    same key to find out.
     """
     assert 1 <= len(items) <= MAX_ITEMS
-    claim = request.claim(items=[asdict(item) for item in items], all_or_nothing=all_or_nothing)
+    fields = [{"to": item.to, "amount": item.amount, "note": item.note} for item in items]
+    claim = request.claim(items=fields, all_or_nothing=all_or_nothing)
 
     async def work() -> Answer:
-        async with sessionmaker.begin() as session:
-            known = await store.claim_one(session, claim)
-            if known is not None:
-                return known
+        async with read_sessionmaker() as session:  # closed before the money moves, so that it holds no connection
             planned = await _plan(session, request.owner_id, items, limits)
-            decided = await _post_planned(session, planned, all_or_nothing=all_or_nothing)
-            answer = request.answer([_outcome(each, request.owner_id) for each in decided])
-            await store.finish(session, [(claim, answer)])
-            return answer
+        conclude = partial(_conclude, request, planned, all_or_nothing)
+        commands = [each[0] for each in planned if not isinstance(each, BatuaError)]
+        return await group_commit.post_together(Together(claim, commands, conclude))
 
     return await marks.run(claim, work)
 
@@ -83,41 +83,55 @@ async def _plan(
     session: AsyncSession, owner_id: UUID, items: Sequence[BulkItem], limits: MovementLimits
 ) -> list[_Planned]:
     wallet = await wallet_of(session, owner_id)
-    ids = {item.to: account_id for item in items if (account_id := account_id_in(item.to)) is not None}
-    by_account = await holders(session, {wallet.id, *ids.values()})
-    recipients: dict[str, Holder] = await holders_of_wallets(session, {item.to for item in items} - ids.keys())
-    for to, account_id in ids.items():
-        holder = by_account.get(account_id)
-        if holder is not None and holder.owner_id == owner_id:  # an id names an account of the owner's own
-            recipients[to] = holder
+    recipients, payer = await _find_recipients(session, wallet, {item.to for item in items})
+    ends = {to: Ends(payer, recipient) for to, recipient in recipients.items()}
     limit = SendingLimit(wallet.id, sending_limits(limits))
     planned: list[_Planned] = []
     for item in items:
-        recipient = recipients.get(item.to)
-        if recipient is None:
+        between = ends.get(item.to)
+        if between is None:
             planned.append(RecipientNotFound())
-            continue
-        ends = Ends(by_account[wallet.id], recipient)
-        transfer = transfer_between(ends, amount=item.amount, note=item.note, initiated_by=owner_id, limit=limit)
-        planned.append((transfer, ends))
+        else:
+            transfer = transfer_between(between, amount=item.amount, note=item.note, initiated_by=owner_id, limit=limit)
+            planned.append((transfer, between))
     return planned
 
 
-async def _post_planned(
-    session: AsyncSession, planned: Sequence[_Planned], *, all_or_nothing: bool
-) -> Sequence[_Decided]:
-    async with session.begin_nested() as savepoint:
-        outcomes = iter(await post(session, [each[0] for each in planned if not isinstance(each, BatuaError)]))
-        decided = [each if isinstance(each, BatuaError) else _decide(next(outcomes), each[1]) for each in planned]
-        if all_or_nothing and any(isinstance(each, BatuaError) for each in decided):
-            await savepoint.rollback()
-            decided = [each if isinstance(each, BatuaError) else AnotherItemRejected() for each in decided]
-    posted = [each for each in decided if not isinstance(each, BatuaError)]
-    await write(session, [message for each, ends in posted for message in mail_to_recipient(ends, each)])
-    return decided
+async def _find_recipients(
+    session: AsyncSession, wallet: Account, wanted: Set[str]
+) -> tuple[dict[str, Holder], Holder]:
+    """The holders that these wallet ids, or ids of the owner's own accounts, name; and the wallet's own."""
+    ids = {to: account_id for to in wanted if (account_id := account_id_in(to)) is not None}
+    by_account = await holders(session, {wallet.id, *ids.values()})
+    recipients = await holders_of_wallets(session, wanted - ids.keys())
+    for to, account_id in ids.items():
+        holder = by_account.get(account_id)
+        if holder is not None and holder.owner_id == wallet.owner_id:
+            recipients[to] = holder
+    return recipients, by_account[wallet.id]
 
 
-def _decide(outcome: Outcome, ends: Ends) -> _Decided:
+def _conclude(
+    request: KeyedRequest[Sequence[BulkOutcome]],
+    planned: Sequence[_Planned],
+    all_or_nothing: bool,
+    outcomes: Sequence[Outcome],
+) -> Conclusion:
+    """The answer to the request, given the outcomes of the items whose recipient exists."""
+    following = iter(outcomes)
+    decided = [each if isinstance(each, BatuaError) else _decided(next(following), each[1]) for each in planned]
+    is_sent = not (all_or_nothing and any(isinstance(each, BatuaError) for each in decided))
+    if not is_sent:
+        decided = [each if isinstance(each, BatuaError) else AnotherItemRejected() for each in decided]
+    sent = [each for each in decided if not isinstance(each, BatuaError)]
+    return Conclusion(
+        request.answer([_outcome(each, request.owner_id) for each in decided]),
+        [message for posted, ends in sent for message in mail_to_recipient(ends, posted)],
+        moves_money=is_sent,
+    )
+
+
+def _decided(outcome: Outcome, ends: Ends) -> _Decided:
     return outcome.error if isinstance(outcome, Rejected) else (outcome, ends)
 
 

@@ -79,7 +79,8 @@ async def send_money_to_many(
         SEND_MONEY_TO_MANY.request(caller.owner_id, key),
         items=[bulk.BulkItem(item.to, item.amount, item.note) for item in body.items],
         all_or_nothing=body.all_or_nothing,
-        sessionmaker=resources.sessionmaker,
+        read_sessionmaker=resources.read_sessionmaker,
+        group_commit=resources.group_commit,
         marks=resources.marks,
         limits=resources.settings.limits,
     )
