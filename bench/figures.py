@@ -45,6 +45,9 @@ class Row:
     figure: Quantity
     reference: Quantity | None
     goal: Goal
+    by_cpu: float | None = None
+    """Of a rate: the reference's CPU per piece of work by ours. With all cores busy it says the same as the ratio, and
+    other programs on the machine disturb it less."""
 
     @property
     def ratio(self) -> float:

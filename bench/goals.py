@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.figures import Quantity, Row, at_least, at_most, median
+from bench.figures import Goal, Quantity, Row, at_least, at_most
 from bench.phases import Extra
 from bench.rounds import Rounds
 
@@ -17,16 +17,15 @@ def rows(rounds: Rounds, extra: Extra) -> list[Row]:
 
 
 def _transfers(rounds: Rounds, extra: Extra) -> list[Row]:
-    spread, shop = rounds.found["transfers spread"], rounds.found["transfers to one shop"]
-    thin, hello = rounds.found["thin transfers"], rounds.found["hello"]
+    spread, hello = rounds.found["transfers spread"], rounds.found["hello"]
     found = [
-        Row("POST /transfers, spread", _rate(spread.per_second), _pgbench(rounds, "pgbench spread"), at_least(0.9)),
-        Row("to one shop", _rate(shop.per_second), _pgbench(rounds, "pgbench to one account"), at_least(3)),
-        Row("spread", _rate(spread.per_second), _rate(thin.per_second, "thin FastAPI"), at_least(1)),
+        _rates(rounds, "POST /transfers, spread", "transfers spread", "pgbench spread", at_least(0.9)),
+        _rates(rounds, "to one shop", "transfers to one shop", "pgbench to one account", at_least(3)),
+        _rates(rounds, "spread", "transfers spread", "thin transfers", at_least(1)),
         Row(
             "CPU in user_app per transfer",
             Quantity(spread.cpu_ms("user_app"), "ms"),
-            Quantity(hello.cpu_ms("reference"), "ms", "a hello-world request"),
+            Quantity(hello.cpu_ms("reference"), "ms", "hello"),
             at_most(3),
         ),
     ]
@@ -37,21 +36,23 @@ def _transfers(rounds: Rounds, extra: Extra) -> list[Row]:
 
 
 def _other_work(rounds: Rounds) -> list[Row]:
-    hello = _rate(rounds.found["hello"].per_second, "hello-world FastAPI")
-    spread, hot = _pgbench(rounds, "pgbench spread"), _pgbench(rounds, "pgbench to one account")
-    goals = (
-        ("bulk spread", "bulk of 1,000, spread", spread, at_least(5)),
-        ("bulk to one shop", "bulk of 1,000, to one shop", hot, at_least(15)),
-        ("GET /wallet", "GET /wallet", hello, at_least(0.5)),
-        ("GET /transactions?limit=20", "GET /transactions?limit=20", hello, at_least(0.3)),
-        ("home page", "home page", hello, at_least(0.15)),
-        ("webhooks settled", "webhooks settled", spread, at_least(0.5)),
+    compared = (
+        ("bulk spread", "bulk of 1,000, spread", "pgbench spread", at_least(5)),
+        ("bulk to one shop", "bulk of 1,000, to one shop", "pgbench to one account", at_least(15)),
+        ("GET /wallet", "GET /wallet", "hello", at_least(0.5)),
+        ("GET /transactions?limit=20", "GET /transactions?limit=20", "hello", at_least(0.3)),
+        ("home page", "home page", "hello", at_least(0.15)),
+        ("webhooks settled", "webhooks settled", "pgbench spread", at_least(0.5)),
     )
     return [
-        Row(work, _rate(rounds.found[name].per_second), reference, goal)
-        for name, work, reference, goal in goals
-        if name in rounds.found
+        _rates(rounds, work, name, reference, goal) for name, work, reference, goal in compared if name in rounds.found
     ]
+
+
+def _rates(rounds: Rounds, work: str, name: str, reference: str, goal: Goal) -> Row:
+    ours, theirs = rounds.found[name], rounds.found[reference]
+    by_cpu = theirs.whole_cpu_ms / ours.whole_cpu_ms if ours.whole_cpu_ms else None
+    return Row(work, Quantity(ours.per_second, "/s"), Quantity(theirs.per_second, "/s", reference), goal, by_cpu)
 
 
 def _waiting(extra: Extra) -> list[Row]:
@@ -80,11 +81,3 @@ def _memory(extra: Extra) -> list[Row]:
             at_most(MAX_GROWTH_MIB_PER_MINUTE),
         ),
     ]
-
-
-def _rate(per_second: float, of: str = "") -> Quantity:
-    return Quantity(per_second, "/s", of)
-
-
-def _pgbench(rounds: Rounds, name: str) -> Quantity:
-    return _rate(median(rounds.pgbench.get(name, [])), name)

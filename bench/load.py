@@ -32,10 +32,10 @@ class Load:
 
     answers: int
     seconds: float
-    rejected: int
-    broken: int
-    p50_ms: float
-    p99_ms: float
+    rejected: int = 0
+    broken: int = 0
+    p50_ms: float = 0.0
+    p99_ms: float = 0.0
     generator_seconds: float = 0.0
     """CPU that sending and counting took."""
 
@@ -95,7 +95,7 @@ def _run_wrk(url: str, sent: Sequence[bytes], seconds: float, folder: Path, conn
     requests.write(file, sent)
     command = ["wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{max(1, round(seconds))}s"]
     command += ["--timeout", f"{LONGEST_ANSWER_SECONDS}s", "--script", str(_SCRIPT), url, "--", str(file)]
-    before = _children_seconds()
+    before = children_seconds()
     result = subprocess.run(
         [*command, f"{new_token(6)}-"],
         capture_output=True,
@@ -103,10 +103,11 @@ def _run_wrk(url: str, sent: Sequence[bytes], seconds: float, folder: Path, conn
         timeout=seconds + 2 * LONGEST_ANSWER_SECONDS,
         check=True,
     )
-    return replace(read_wrk(result.stdout), generator_seconds=_children_seconds() - before)
+    return replace(read_wrk(result.stdout), generator_seconds=children_seconds() - before)
 
 
-def _children_seconds() -> float:
+def children_seconds() -> float:
+    """CPU seconds of the programs that the bench ran to their end."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 

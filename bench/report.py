@@ -30,13 +30,14 @@ def goals_table(rows: Sequence[Row]) -> Table:
     """Figure, reference, ratio and goal of each row."""
     table = Table(title="Medians of this run", title_justify="left")
     table.add_column("work")
-    for name in ("figure", "reference", "ratio", "goal"):
+    for name in ("figure", "reference", "ratio", "by CPU", "goal"):
         table.add_column(name, justify="right")
     table.add_column("")
     for row in rows:
         ratio = f"{row.ratio:.2f}" if row.reference is not None else ""
         met = "[green]met[/]" if row.is_met else "[red]not met[/]"
-        table.add_row(row.work, str(row.figure), str(row.reference or ""), ratio, str(row.goal), met)
+        by_cpu = "" if row.by_cpu is None else f"{row.by_cpu:.2f}"
+        table.add_row(row.work, str(row.figure), str(row.reference or ""), ratio, by_cpu, str(row.goal), met)
     return table
 
 
@@ -44,12 +45,12 @@ def cpu_table(rounds: Rounds) -> Table:
     """CPU milliseconds per answer (per transfer in a bulk request) by process, and how long an answer takes."""
     table = Table(title="CPU milliseconds per piece of work, by process", title_justify="left")
     table.add_column("work")
-    for name in ("reference", *_COLUMNS, "p50 ms", "p99 ms"):
+    for name in ("reference", *_COLUMNS, "all", "p50 ms", "p99 ms"):
         table.add_column(name.replace("withdraw_", ""), justify="right")
     for work, found in rounds.found.items():
-        used = [found.cpu_ms(name) for name in ("reference", *_COLUMNS)]
+        used = [*[found.cpu_ms(name) for name in ("reference", *_COLUMNS)], found.whole_cpu_ms]
         took = [found.milliseconds(name) for name in ("p50_ms", "p99_ms")]
-        table.add_row(work, *[f"{ms:.3f}" if ms else "" for ms in used], *[f"{ms:.1f}" for ms in took])
+        table.add_row(work, *[f"{ms:.3f}" if ms else "" for ms in used], *[f"{ms:.1f}" if ms else "" for ms in took])
     return table
 
 
@@ -70,7 +71,6 @@ def results(rounds: Rounds, extra: Extra, rows: Sequence[Row], facts: dict[str, 
             }
             for work, found in rounds.found.items()
         },
-        "pgbench": {name: [round(value, 1) for value in values] for name, values in rounds.pgbench.items()},
         "statements_per_transfer": {
             query: {"calls": round(calls / trips, 4), "ms": round(extra.statements.ms[query] / trips, 4)}
             for query, calls in list(extra.statements.calls.items())[:20]

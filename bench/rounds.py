@@ -43,6 +43,11 @@ class Measured:
         pairs = zip(self.used, counts, strict=True)
         return median([1000 * use.seconds.get(name, 0.0) / count for use, count in pairs])
 
+    @property
+    def whole_cpu_ms(self) -> float:
+        """CPU milliseconds per piece of work of everything that took part, the load generator included."""
+        return sum(self.cpu_ms(name) for name in self.used[0].seconds) if self.used else 0.0
+
     def milliseconds(self, name: str) -> float:
         """The median of the rounds of `p50_ms` or `p99_ms`."""
         return median([getattr(each, name) for each in self.loads])
@@ -64,7 +69,6 @@ class Rounds:
         self.seconds = seconds
         self.say = say
         self.found: dict[str, Measured] = {}
-        self.pgbench: dict[str, list[float]] = {}
         self.notes: list[str] = []
         self._warm: set[str] = set()
 
@@ -73,6 +77,10 @@ class Rounds:
         """The pid of each process of the stack."""
         pids = {name: read_pid(self.bench.stack.layout, name) for name in PROCESSES}
         return {name: [pid] for name, pid in pids.items() if pid is not None}
+
+    @property
+    def _postgres(self) -> dict[str, list[int]]:
+        return {"postgres": self.stack_pids["postgres"]}
 
     def measure(
         self, name: str, process: str, sent: Sequence[bytes], *, connections: int = load.CONNECTIONS, pieces: int = 1
@@ -83,7 +91,7 @@ class Rounds:
 
     def measure_reference(self, name: str, server: ReferenceServer, sent: Sequence[bytes]) -> Load:
         """Load a reference application."""
-        return self._measure(name, Place(server.url, {"reference": server.pids}), sent)
+        return self._measure(name, Place(server.url, {"reference": server.pids, **self._postgres}), sent)
 
     def measure_once(self, name: str, process: str, sent: Sequence[bytes]) -> Load:
         """Load one service with requests that may be sent once each."""
@@ -95,9 +103,11 @@ class Rounds:
         """Run pgbench on the copy of the database."""
         url = self.bench.stack.database_url(database=REFERENCE)
         people = len(self.bench.people)
-        ran = pgbench.run(url, people=people, to_shop=to_shop, seconds=self.seconds, folder=self.bench.folder)
-        self.pgbench.setdefault(name, []).append(ran.per_second)
-        self.say(f"  {name}: {ran.per_second:,.0f} a second")
+        before = load.children_seconds()
+        with cpu_used(self._postgres) as used:
+            ran = pgbench.run(url, people=people, to_shop=to_shop, seconds=self.seconds, folder=self.bench.folder)
+        cost = load.children_seconds() - before
+        self.keep(name, Load(ran.transactions, ran.transactions / ran.per_second, generator_seconds=cost), used)
 
     def settle(self, seconds: float = QUIET_SECONDS) -> None:
         """Wait until the stack has no work left, within bounds: a reference must not pay for our mail."""
@@ -119,7 +129,8 @@ class Rounds:
         if came.rejected or came.broken:
             self.notes.append(f"{name}: {came.rejected} answers rejected, {came.broken} not answered")
         self.say(
-            f"  {name}: {came.per_second * pieces:,.0f} a second, p50 {came.p50_ms:.1f} ms, p99 {came.p99_ms:.1f} ms"
+            f"  {name}: {came.per_second * pieces:,.0f} a second"
+            + (f", p50 {came.p50_ms:.1f} ms, p99 {came.p99_ms:.1f} ms" if came.p50_ms else "")
             + (f", {came.rejected} rejected" if came.rejected else "")
         )
         return came

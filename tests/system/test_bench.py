@@ -38,9 +38,10 @@ def test_transfers_are_measured_beside_their_references_and_the_books_are_right(
     assert {name for name, found in rounds.found.items() if found.per_second} == {
         "transfers spread",
         "transfers to one shop",
+        "pgbench spread",
+        "pgbench to one account",
         "thin transfers",
         "hello",
     }
-    assert all(rounds.pgbench[name][0] > 0 for name in ("pgbench spread", "pgbench to one account"))
     assert extra.statements.all_calls > 0
     assert [row.work for row in rows(rounds, extra)][:2] == ["POST /transfers, spread", "to one shop"]
