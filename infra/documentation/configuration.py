@@ -19,7 +19,7 @@ LOCAL = Group(
             "integer",
             str(DEFAULT_PORT_BASE),
             "Ports of the local stack are counted from here: +1 user_app, +2 merchant_app, +3 bank_webhook, "
-            "+4 dummy_bank, +25 SMTP, +32 Postgres, +79 Redis.",
+            "+4 dummy_bank, +5 metrics of withdraw_worker, +25 SMTP, +32 Postgres, +79 Redis.",
         ),
         Setting(
             "BATUA_READY_SECONDS",

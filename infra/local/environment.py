@@ -14,6 +14,7 @@ from infra.local.secrets import load_or_create_secrets, postgres_password_name, 
 from shared.banks.table import BANKS
 
 OWNER = "batua"
+WORKER_METRICS_PORT_OFFSET = 5
 _ROLE_OF = {
     "user_app": "user_app",
     "merchant_app": "merchant_app",
@@ -49,6 +50,7 @@ def settings(layout: Layout, secrets: Mapping[str, str], role: str = OWNER) -> d
         "BATUA_USER_APP_URL": layout.url("user_app"),
         "BATUA_SMTP_HOST": "127.0.0.1",
         "BATUA_SMTP_PORT": str(layout.port("smtp")),
+        "BATUA_WORKER_METRICS_PORT": str(layout.port_base + WORKER_METRICS_PORT_OFFSET),
     }
     for code in BANKS:
         values[f"BATUA_BANK_{code.upper()}_URL"] = f"{layout.url('dummy_bank')}/{code}"

@@ -18,6 +18,9 @@ from infra.local.secrets import read_secrets
 SHORT_LIFE_SECONDS = 1.0
 PAUSE_SECONDS = 0.5
 
+NICENESS = {"smtp": 10, "withdraw_worker": 10}
+"""Mail may wait while every core is busy with requests. A niced process still gets what the others leave."""
+
 _CELERY = ["-m", "celery", "-A", "services.withdraw_worker.app:celery_app"]
 _WORKER = ["--pool", "threads", "--concurrency", "8", "--without-gossip", "--without-mingle"]
 # More than the 1000 event streams that a process holds at most: each counts as a request while it lasts.
@@ -76,6 +79,7 @@ def main(process: str) -> None:
     note_pid(layout, process)
     os.chdir(CHECKOUT)
     give_up_privileges(way)
+    os.nice(NICENESS.get(process, 0))
     arguments = command(process, layout)
     os.execve(arguments[0], arguments, environment)  # noqa: S606 - our own command line, no shell
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from threading import Event
 from typing import Any
 
 from celery import signals
 
+from services.withdraw_worker.metrics import serve_metrics
 from services.withdraw_worker.resources import open_resources
 from services.withdraw_worker.schedule import beat_schedule
 from services.withdraw_worker.settings import WorkerSettings
@@ -21,6 +23,7 @@ _settings = WorkerSettings()
 _redis_url = _settings.redis_url.get_secret_value()
 _runner = Runner(lambda: open_resources(_settings))
 _stopping = Event()
+_at_the_end = ExitStack()
 # The worker's threads may wait a little longer than a person's request.
 _hints = Hints(_redis_url, timeout_seconds=1.0)
 
@@ -38,6 +41,11 @@ def _log_as_json(**_: Any) -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
+@signals.worker_ready.connect
+def _show_metrics(**_: Any) -> None:
+    _at_the_end.callback(serve_metrics(_settings))
+
+
 @signals.worker_shutting_down.connect
 def _stop_beginning(**_: Any) -> None:
     _stopping.set()
@@ -45,5 +53,6 @@ def _stop_beginning(**_: Any) -> None:
 
 @signals.worker_shutdown.connect
 def _close(**_: Any) -> None:
+    _at_the_end.close()
     _hints.close()
     _runner.close()

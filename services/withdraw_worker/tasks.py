@@ -11,13 +11,13 @@ from uuid import UUID
 from celery import Celery
 
 from services.withdraw_worker import housekeeping
+from services.withdraw_worker.mail import deliver_mail
 from services.withdraw_worker.resources import WorkerResources
 from services.withdraw_worker.settings import WorkerSettings
 from shared import clock
 from shared.db.outages import is_outage
 from shared.inflow.commands import roll_up_all
 from shared.on_ramps.enquiry import enquire_due
-from shared.outbox.delivery import deliver_due
 from shared.tasks import names
 from shared.tasks.hints import Hints
 from shared.tasks.runner import Runner
@@ -98,7 +98,7 @@ def _scheduled(runner: Runner[WorkerResources]) -> dict[str, Task]:
                 resources.sessionmaker, clients=resources.on_ramp_clients, settings=resources.settings
             )
         ),
-        names.DELIVER_OUTBOX: of(lambda resources: deliver_due(resources.sessionmaker, resources.settings)),
+        names.DELIVER_OUTBOX: of(lambda resources: deliver_mail(resources.sessionmaker, resources.settings)),
         names.ROLL_UP_INFLOW: of(lambda resources: roll_up_all(resources.sessionmaker)),
         names.PURGE_IDEMPOTENCY: of(lambda resources: housekeeping.purge_keys(resources.sessionmaker)),
         names.PURGE_TOKENS: of(lambda resources: housekeeping.purge_tokens(resources.sessionmaker)),

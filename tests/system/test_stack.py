@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -21,6 +22,7 @@ from infra.local.postgres import program
 from infra.local.readiness import wait_until
 from infra.local.stack import Stack
 from tests.support.deadlines import deadline
+from tests.support.waiting import eventually
 from tests.support.whole_stack import SLOW
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.xdist_group("own stacks")]
@@ -108,6 +110,23 @@ def test_every_pid_file_names_the_process_that_runs(stack: Stack) -> None:
     }
     ports = {name: port for name in PROCESSES if (port := stack.layout.port(name))}
     assert {name: listening[port] for name, port in ports.items()} == {name: stack.pid(name) for name in ports}
+
+
+def test_mail_gives_way_to_requests(stack: Stack) -> None:
+    niceness = {name: psutil.Process(stack.pid(name)).nice() for name in ("user_app", "smtp", "withdraw_worker")}
+    assert niceness["smtp"] == niceness["withdraw_worker"] == niceness["user_app"] + 10
+
+
+def test_the_worker_shows_how_late_mail_is(stack: Stack) -> None:
+    url = f"http://127.0.0.1:{stack.environment()['BATUA_WORKER_METRICS_PORT']}/metrics"
+
+    def shown() -> bool:
+        try:
+            return "batua_mail_oldest_due_seconds 0.0" in httpx.get(url).text
+        except httpx.TransportError:
+            return False
+
+    eventually(shown, "the worker serves its metrics", seconds=60)
 
 
 def batua(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
