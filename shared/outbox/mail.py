@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.errors import MessageError
+from email.headerregistry import HeaderRegistry
 from email.message import EmailMessage
+from email.policy import default
 from email.utils import format_datetime, parseaddr
 from typing import Any
 from uuid import UUID
@@ -32,6 +34,22 @@ _FACTS: Mapping[str, Mapping[str, Any]] = {
 # Control characters and bidirectional marks.
 _INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 
+
+class _Headers(HeaderRegistry):
+    """Makes the class of each header once. The base class makes one for every header of every mail, which took a third
+    of the time of a mail."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._classes: dict[str, type] = {}
+
+    def __getitem__(self, name: str) -> type:
+        if name not in self._classes:
+            self._classes[name] = super().__getitem__(name)
+        return self._classes[name]
+
+
+_policy = default.clone(header_factory=_Headers())
 _templates = Environment(
     loader=PackageLoader("shared.outbox"),
     autoescape=select_autoescape(["html"]),
@@ -83,7 +101,7 @@ def render(letter: Letter, *, mail_from: str) -> EmailMessage:
 
 def _compose(letter: Letter, template: str, values: Mapping[str, Any], mail_from: str) -> EmailMessage:
     subject = _subject(template, values)[:MAX_SUBJECT_LENGTH]
-    mail = EmailMessage()
+    mail = EmailMessage(policy=_policy)
     mail["From"] = mail_from
     mail["To"] = letter.email
     mail["Subject"] = subject
