@@ -82,6 +82,7 @@ lint: $(INSTALLED) ## Check style, types, import contracts, containers and gener
 docs: $(INSTALLED) ## Write the documents that are made from code
 	@$(BIN)/python -m infra.documentation
 	@$(BIN)/python -m infra.documentation.schema
+	@$(BIN)/python -m bench.chart
 
 fmt: $(INSTALLED) ## Format the code and apply the automatic fixes
 	$(BIN)/ruff check --fix-only .
