@@ -75,6 +75,13 @@ def _is_weak(secret: str) -> bool:
     return short or any(word in lowered for word in _KNOWN_WORDS)
 
 
+class ServingSettings(Settings):
+    """How a service that answers requests uses the cores of its machine."""
+
+    processes: int = Field(default=0, ge=0, le=64)
+    """Processes that share the service's port. 0 is one per core, but no more than 4 (on Linux; elsewhere one)."""
+
+
 class DatabaseSettings(Settings):
     """Postgres, which holds the truth."""
 

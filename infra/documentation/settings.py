@@ -25,12 +25,12 @@ from services.user_app.settings import UserAppSettings
 from services.withdraw_worker.settings import WorkerSettings
 from shared import config
 from shared.banks.settings import BankSettings
-from shared.config import DatabaseSettings
+from shared.config import DatabaseSettings, ServingSettings
 
 READERS: Mapping[str, tuple[type[BaseSettings], ...]] = {
     "user_app": (UserAppSettings,),
     "merchant_app": (MerchantAppSettings,),
-    "bank_webhook": (BankWebhookSettings,),
+    "bank_webhook": (BankWebhookSettings, ServingSettings),
     "withdraw_worker": (WorkerSettings,),
     "scheduler": (WorkerSettings,),
     "dummy_bank": (BankSimulatorSettings,),

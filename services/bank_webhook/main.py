@@ -1,7 +1,4 @@
-"""The bank webhook: `python -m services.bank_webhook`, or uvicorn's `services.bank_webhook.main:create_app --factory`.
-
-With uvicorn's command line pass `--no-proxy-headers`: BATUA_TRUSTED_PROXIES says which proxies are trusted.
-"""
+"""The application factory of the bank webhook; `python -m services.bank_webhook` serves it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The application factory of merchant_app: `uvicorn services.merchant_app.main:create_app --factory`."""
+"""The application factory of merchant_app; `python -m services.merchant_app` serves it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The application factory of user_app: `uvicorn services.user_app.main:create_app --factory`."""
+"""The application factory of user_app; `python -m services.user_app` serves it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Hashing with bcrypt: in threads, off the event loop, at most one hash per core at a time."""
+"""Hashing with bcrypt: in threads, off the event loop, at most one hash per core at a time.
+
+Processes that share a port share the cores out among them.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +30,10 @@ Result = TypeVar("Result")
 class Hasher:
     """Hashes and compares passwords and PINs. What it hashes has at most 72 bytes; the input types check that."""
 
-    def __init__(self, settings: PasswordSettings) -> None:
+    def __init__(self, settings: PasswordSettings, *, processes: int = 1) -> None:
         self._rounds = settings.bcrypt_rounds
         self._pepper = settings.pin_pepper.get_secret_value().encode()
-        threads = max(1, os.cpu_count() or 1)
+        threads = max(1, (os.cpu_count() or 1) // processes)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="bcrypt")
         self._cores = asyncio.Semaphore(threads)
         self._waiting = 0

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 from sqlalchemy import text
 
 CHECK_TIMEOUT_SECONDS = 2.0
@@ -62,9 +64,18 @@ def health_router(readiness: Sequence[Dependency]) -> APIRouter:
 
     @router.get("/metrics")
     async def prometheus() -> Response:
-        return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return Response(generate_latest(_registry()), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return router
+
+
+def _registry() -> CollectorRegistry:
+    """What this process counts; where several share a port, what all of them count together."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return REGISTRY
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return registry
 
 
 async def _is_there(dependency: Dependency, app: FastAPI) -> bool:

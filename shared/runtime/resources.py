@@ -21,6 +21,7 @@ from shared.config import (
     ProxySettings,
     RateLimitSettings,
     RedisSettings,
+    ServingSettings,
     TokenSettings,
 )
 from shared.idempotency.marks import Marks
@@ -37,7 +38,14 @@ _logger = logging.getLogger(__name__)
 
 
 class AccountSettings(
-    DatabaseSettings, RedisSettings, TokenSettings, PasswordSettings, RateLimitSettings, ProxySettings, LimitSettings
+    ServingSettings,
+    DatabaseSettings,
+    RedisSettings,
+    TokenSettings,
+    PasswordSettings,
+    RateLimitSettings,
+    ProxySettings,
+    LimitSettings,
 ):
     """What a service needs to let people sign in and move their money."""
 
@@ -70,7 +78,7 @@ async def open_resources(settings: AccountSettings, *, audience: Audience) -> As
         announce_commits(database.sessionmaker, announcer.tell)
         group_commit = GroupCommit(database.direct_engine, announcer.tell)
         tokens = Tokens(settings, audience)
-        with closing(Hasher(settings)) as hasher:
+        with closing(Hasher(settings, processes=settings.processes or 1)) as hasher:
             try:
                 yield Resources(
                     engine=database.engine,

@@ -116,24 +116,32 @@ class RunningApp:
 
     async def person(self, first_name: str = "Asha", *, balance: int = 0, last_name: str = "Rao") -> Signed:
         """A person who signed up just now and has `balance` paise."""
-        return await self._sign_up("user", balance, first_name=first_name, last_name=last_name)
+        return await sign_up_at(
+            self.client, self.sessionmaker, balance=balance, first_name=first_name, last_name=last_name
+        )
 
     async def shop(self, name: str = "Chai Point", *, timezone: str = "Asia/Kolkata", balance: int = 0) -> Signed:
         """A shop that signed up just now."""
-        return await self._sign_up("merchant", balance, business_name=name, timezone=timezone)
+        return await sign_up_at(
+            self.client, self.sessionmaker, "merchant", balance=balance, business_name=name, timezone=timezone
+        )
 
-    async def _sign_up(self, kind: str, balance: int, **names: str) -> Signed:
-        email = f"{new_token(8).lower().strip('-_')}@example.com"
-        body = {"email": email, "password": PASSWORD, "pin": PIN, **names}
-        answer = await self.client.post(f"{API}/auth/register", json=body)
-        self.client.cookies.clear()
-        assert answer.status_code == httpx.codes.CREATED, answer.text
-        signed = Signed(self.client, answer.json()[kind], answer.json()["token"])
-        if balance:
-            account_id = UUID((await signed.wallet())["account_id"])
-            async with self.sessionmaker.begin() as session:
-                await fund(session, account_id, balance)
-        return signed
+
+async def sign_up_at(
+    client: httpx.AsyncClient, sessionmaker: SessionMaker, kind: str = "user", *, balance: int = 0, **names: str
+) -> Signed:
+    """Someone new at the app that this client calls: a `user` or a `merchant`, with `balance` paise."""
+    email = f"{new_token(8).lower().strip('-_')}@example.com"
+    body = {"email": email, "password": PASSWORD, "pin": PIN, **names}
+    answer = await client.post(f"{API}/auth/register", json=body)
+    client.cookies.clear()
+    assert answer.status_code == httpx.codes.CREATED, answer.text
+    signed = Signed(client, answer.json()[kind], answer.json()["token"])
+    if balance:
+        account_id = UUID((await signed.wallet())["account_id"])
+        async with sessionmaker.begin() as session:
+            await fund(session, account_id, balance)
+    return signed
 
 
 @contextmanager
