@@ -14,12 +14,14 @@ from typing import Any
 import typer
 import yaml
 
+from infra.local.postgres import MAX_CONNECTIONS
 from shared.version import VERSION
 
 ROOT = Path(__file__).resolve().parents[1]
 STORES = ("postgres", "redis", "mail")
 HTTP_SERVICES = ("user_app", "merchant_app", "bank_webhook", "dummy_bank")
 OWN_DATABASE = ("user_app", "merchant_app", "bank_webhook", "withdraw_worker", "scheduler")
+SHARED_PORT = ("user_app", "merchant_app", "bank_webhook")
 WORKERS = ("withdraw_worker", "scheduler")
 EXPECTED = (*STORES, "migrate", *HTTP_SERVICES, *WORKERS)
 
@@ -89,6 +91,19 @@ def _local_only(services: _Services) -> Iterator[str]:
                 yield f"docker-compose.yml: {name} opens port {port} to the whole network"
 
 
+def _one_process_per_core(services: _Services) -> Iterator[str]:
+    for name in SHARED_PORT:
+        command = services.get(name, {}).get("command", [])
+        if name in services and command[:3] != ["python", "-m", f"services.{name}"]:
+            yield f"docker-compose.yml: {name} must be started by python -m services.{name}, which shares out its port"
+
+
+def _connections_fit(services: _Services) -> Iterator[str]:
+    allowed = f"max_connections={MAX_CONNECTIONS}"
+    if "postgres" in services and allowed not in services["postgres"].get("command", []):
+        yield f"docker-compose.yml: postgres must allow as many connections as the local stack's: {allowed}"
+
+
 def check_compose(text: str) -> list[str]:
     """Every rule that this docker-compose.yml breaks."""
     services: _Services = yaml.safe_load(text).get("services", {})
@@ -100,6 +115,8 @@ def check_compose(text: str) -> list[str]:
         _ordered,
         _secrets_without_default,
         _local_only,
+        _one_process_per_core,
+        _connections_fit,
     )
     return [problem for rule in rules for problem in rule(services)]
 

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from infra.cli.failures import exit_with
 from infra.local.layout import PROCESSES, Layout
+from infra.local.leftovers import find_serving
 from infra.local.supervision import ProcessState, Supervisor
 
 
@@ -16,17 +17,18 @@ def _row(layout: Layout, state: ProcessState) -> list[str]:
     runs = state.state == "RUNNING"
     uptime = str(timedelta(seconds=max(0, state.now - state.started_at))) if runs else ""
     port = layout.port(state.name)
-    return [state.name, str(state.pid) if runs else "", state.state.lower(), uptime, str(port or "")]
+    sharing = str(len(find_serving(layout, state.name))) if PROCESSES[state.name].shares_port and runs else ""
+    return [state.name, str(state.pid) if runs else "", state.state.lower(), uptime, str(port or ""), sharing]
 
 
 def ps() -> None:
-    """List the processes of the stack in BATUA_HOME: pid, state, uptime and port."""
+    """List the processes of the stack in BATUA_HOME: pid, state, uptime, port, and how many share the port."""
     layout = Layout.from_environment()
     try:
         states = Supervisor(layout).states()
     except OSError:
         raise exit_with(f"No stack is running in {layout.home}: start one with `make up`.") from None
-    table = Table("process", "pid", "state", "uptime", "port")
+    table = Table("process", "pid", "state", "uptime", "port", "sharing it")
     for name in PROCESSES:
         if name in states:
             table.add_row(*_row(layout, states[name]))

@@ -23,10 +23,10 @@ NICENESS = {"smtp": 10, "withdraw_worker": 10}
 
 _CELERY = ["-m", "celery", "-A", "services.withdraw_worker.app:celery_app"]
 _WORKER = ["--pool", "threads", "--concurrency", "8", "--without-gossip", "--without-mingle"]
-# More than the 1000 event streams that a process holds at most: each counts as a request while it lasts.
-_HTTP_BOUNDS = ["--timeout-graceful-shutdown", "10", "--limit-concurrency", "2000"]
-_HTTP_ENGINE = ["--loop", "uvloop", "--http", "shared.http.server:BoundedProtocol", "--ws", "none"]
-_HTTP = ["--no-server-header", "--no-access-log", "--no-proxy-headers", *_HTTP_ENGINE, *_HTTP_BOUNDS]
+_BANK = ["-m", "uvicorn", "services.dummy_bank.main:create_app", "--factory"]
+_BANK_BOUNDS = ["--timeout-graceful-shutdown", "10", "--limit-concurrency", "2000"]
+_BANK_ENGINE = ["--loop", "uvloop", "--http", "shared.http.server:BoundedProtocol", "--ws", "none"]
+_BANK_OPTIONS = ["--no-server-header", "--no-access-log", "--no-proxy-headers", *_BANK_ENGINE, *_BANK_BOUNDS]
 
 
 def command(process: str, layout: Layout) -> list[str]:
@@ -44,9 +44,11 @@ def command(process: str, layout: Layout) -> list[str]:
         case "scheduler":
             schedule = str(layout.run / "beat-schedule")
             arguments = [*_CELERY, "beat", "--schedule", schedule, "--pidfile=", "--loglevel", "INFO"]
+        case "dummy_bank":
+            arguments = [*_BANK, "--host", "127.0.0.1", "--port", port, *_BANK_OPTIONS]
         case _:
-            application = f"services.{process}.main:create_app"
-            arguments = ["-m", "uvicorn", application, "--factory", "--host", "127.0.0.1", "--port", port, *_HTTP]
+            arguments = ["-m", f"services.{process}", "--host", "127.0.0.1", "--port", port]
+            arguments += ["--metrics-directory", str(layout.metrics(process))]
     return [sys.executable, *arguments]
 
 

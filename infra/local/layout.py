@@ -28,15 +28,17 @@ class Process:
     tier: Tier
     port_offset: int | None = None
     has_health: bool = False
+    shares_port: bool = False
+    """Several processes may serve its port, as children of the one that is supervised."""
 
 
 _ALL = (
     Process("postgres", "postgres", 32),
     Process("redis", "redis", 79),
     Process("smtp", "redis", 25),
-    Process("user_app", "services", 1, has_health=True),
-    Process("merchant_app", "services", 2, has_health=True),
-    Process("bank_webhook", "services", 3, has_health=True),
+    Process("user_app", "services", 1, has_health=True, shares_port=True),
+    Process("merchant_app", "services", 2, has_health=True, shares_port=True),
+    Process("bank_webhook", "services", 3, has_health=True, shares_port=True),
     Process("dummy_bank", "services", 4, has_health=True),
     Process("withdraw_worker", "services"),
     Process("scheduler", "services"),
@@ -119,6 +121,10 @@ class Layout:
     def lock_file(self) -> Path:
         """Locked while a stack runs in this home."""
         return self.run / "stack.lock"
+
+    def metrics(self, process: str) -> Path:
+        """Where the processes that serve one port count together; emptied at each start."""
+        return self.run / "metrics" / process
 
     def pid_file(self, process: str) -> Path:
         """Holds the pid of this process, written at each start."""

@@ -1,7 +1,8 @@
 """End the processes that an earlier stack in this home left running because it was killed.
 
-A process is ended only if it is certainly this stack's: its pid is in a pid file, and its environment names our home
-and its process name, or its command line names a file in our home. No other process is touched.
+A process is ended only if it is certainly this stack's: its environment names our home and its process name, and its
+pid is in a pid file or it is one of several that share a port; or its pid is in a pid file and its command line names a
+file in our home. No other process is touched.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import psutil
 from infra.local.layout import PROCESSES, Layout
 from infra.local.supervision import TIERS, remove_socket
 
-SUPERVISOR_STOP_SECONDS = 45
+SUPERVISOR_STOP_SECONDS = 90
 PROCESS_STOP_SECONDS = 15
 
 
@@ -50,6 +51,31 @@ def find(layout: Layout, process: str) -> psutil.Process | None:
         return found if alive and _is_ours(found, process, layout) else None
     except psutil.NoSuchProcess:
         return None
+
+
+def find_serving(layout: Layout, process: str) -> list[psutil.Process]:
+    """The live processes that do the work: where several share a port, the children of the one that is supervised."""
+    found = find(layout, process)
+    if found is None:
+        return []
+    try:
+        children = found.children() if PROCESSES[process].shares_port else []
+    except psutil.NoSuchProcess:
+        return []
+    return children or [found]
+
+
+def _orphans(layout: Layout) -> list[psutil.Process]:
+    """Processes that shared a port in this home and whose supervisor was killed: they have no pid file."""
+    names = {name for name, process in PROCESSES.items() if process.shares_port}
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            environment = process.environ()
+            is_ours = environment.get("BATUA_HOME") == str(layout.home) and environment.get("BATUA_PROCESS") in names
+            if is_ours and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
 
 
 def _find_supervisor(layout: Layout) -> psutil.Process | None:
@@ -91,6 +117,8 @@ def end_leftovers(layout: Layout) -> list[str]:
         found = {name: process for name in names if (process := find(layout, name)) is not None}
         ended += found
         _end(list(found.values()), signal.SIGINT if tier == "postgres" else signal.SIGTERM, PROCESS_STOP_SECONDS)
+        if tier == "services":
+            _end(_orphans(layout), signal.SIGTERM, PROCESS_STOP_SECONDS)
     for name in (*PROCESSES, "supervisord"):
         layout.pid_file(name).unlink(missing_ok=True)
     remove_socket(layout)

@@ -18,11 +18,13 @@ from infra.local.secrets import postgres_password_name
 SUPERUSER = "postgres"
 INITDB_TIMEOUT_SECONDS = 120
 _PROBE_TIMEOUT_SECONDS = 5
+MAX_CONNECTIONS = 200
+"""For every process of every service by its own pool, and for commands beside them."""
 
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
-    "max_connections": "200",
+    "max_connections": str(MAX_CONNECTIONS),
     "shared_buffers": "128MB",
     "password_encryption": "scram-sha-256",
     "timezone": "UTC",

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
+import psutil
+
 from infra.local import postgres, redis
 from infra.local.errors import StackError
 from infra.local.layout import PROCESSES, Layout
-from infra.local.leftovers import find
+from infra.local.leftovers import find, find_serving
 
 POLL_SECONDS = 0.05
 _ANSWER_SECONDS = 2.0
@@ -67,6 +69,20 @@ def _accepts(port: int) -> bool:
         return False
 
 
+def _all_listen(layout: Layout, process: str) -> bool:
+    """Whether each process that shares the port accepts connections: one that does not yet gets none to keep."""
+    port, serving = layout.port(process), find_serving(layout, process)
+    return bool(serving) and all(_listens(each, port) for each in serving)
+
+
+def _listens(process: psutil.Process, port: int | None) -> bool:
+    try:
+        connections = process.net_connections("tcp")
+    except psutil.Error:
+        return False
+    return any(each.status == psutil.CONN_LISTEN and each.laddr[1] == port for each in connections)
+
+
 def is_ready(layout: Layout, process: str) -> bool:
     """Whether the process runs and answers; one without a port only has to run."""
     if find(layout, process) is None:
@@ -75,6 +91,8 @@ def is_ready(layout: Layout, process: str) -> bool:
         return postgres.accepts_connections(layout)
     if process == "redis":
         return redis.answers(layout)
+    if PROCESSES[process].shares_port and not _all_listen(layout, process):
+        return False
     if PROCESSES[process].has_health:
         return _is_healthy(f"{layout.url(process)}/healthz")
     port = layout.port(process)

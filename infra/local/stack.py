@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
@@ -34,7 +35,7 @@ from infra.local.environment import (
 )
 from infra.local.errors import AlreadyRunning, BadReadySeconds, HomeNotUsable, MigrationFailed, PasswordRefused
 from infra.local.layout import CHECKOUT, PROCESSES, SERVICES, Layout
-from infra.local.leftovers import end_leftovers, read_pid
+from infra.local.leftovers import end_leftovers, find_serving, read_pid
 from infra.local.ports import alone_on, require_free_ports
 from infra.local.readiness import NotReady, is_ready, log_end, wait_until, wait_until_ready
 from infra.local.secrets import postgres_password_name
@@ -46,7 +47,7 @@ ALL: Collection[str] = tuple(PROCESSES)
 READY_SECONDS = 60.0
 """For each process to answer, unless `BATUA_READY_SECONDS` says otherwise."""
 MIGRATION_SECONDS = 120
-STOP_SECONDS = 75
+STOP_SECONDS = 90
 
 
 class Stack:
@@ -155,9 +156,22 @@ class Stack:
         """The state of each process, from the supervisor."""
         return Supervisor(self.layout).states()
 
+    def serving_pids(self, process: str) -> list[int]:
+        """The pids of the processes that do the work: several, where they share a port; `pid` is their supervisor's."""
+        return [each.pid for each in find_serving(self.layout, process)]
+
     def kill(self, process: str) -> int:
-        """SIGKILL the process; returns the pid it had."""
+        """SIGKILL the process and those that share its port; returns the pid it had."""
         pid = self.pid(process)
+        self._killed_at[process] = time.monotonic()
+        for each in (pid, *(other for other in self.serving_pids(process) if other != pid)):
+            with suppress(ProcessLookupError):
+                os.kill(each, signal.SIGKILL)
+        return pid
+
+    def kill_one(self, process: str) -> int:
+        """SIGKILL one of the processes that share the port, so that the others go on; returns its pid."""
+        pid = self.serving_pids(process)[0]
         self._killed_at[process] = time.monotonic()
         os.kill(pid, signal.SIGKILL)
         return pid

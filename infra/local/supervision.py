@@ -25,7 +25,8 @@ from infra.local.layout import CHECKOUT, PROCESSES, Layout, Process, Tier
 TIERS: tuple[Tier, ...] = ("postgres", "redis", "services")
 LOG_BOUND_BYTES = 5 * 1024 * 1024
 LOG_BACKUPS = 2
-_STOP_SECONDS: Mapping[Tier, int] = {"postgres": 30, "redis": 10, "services": 15}
+_STOP_SECONDS: Mapping[Tier, int] = {"postgres": 30, "redis": 10, "services": 40}
+"""A service has 20 s at most for its last requests and 15 s to close."""
 _LONGEST_SOCKET_PATH = 96
 _CALL_TIMEOUT_SECONDS = 45.0
 

@@ -103,13 +103,29 @@ def test_every_pid_file_names_the_process_that_runs(stack: Stack) -> None:
     for name, state in stack.states().items():
         assert state.state == "RUNNING"
         assert stack.pid(name) == state.pid
-    listening = {
-        connection.laddr[1]: connection.pid
+    listening = [
+        (connection.laddr[1], connection.pid)
         for connection in psutil.net_connections("tcp")
         if connection.status == psutil.CONN_LISTEN and connection.laddr
-    }
-    ports = {name: port for name in PROCESSES if (port := stack.layout.port(name))}
-    assert {name: listening[port] for name, port in ports.items()} == {name: stack.pid(name) for name in ports}
+    ]
+    for name in PROCESSES:
+        if port := stack.layout.port(name):
+            assert {pid for at, pid in listening if at == port} == set(stack.serving_pids(name))
+
+
+@pytest.mark.parametrize("process", [name for name, process in PROCESSES.items() if process.shares_port])
+def test_one_killed_process_of_a_service_is_replaced_and_the_service_stays_the_same(stack: Stack, process: str) -> None:
+    supervised, killed = stack.pid(process), stack.kill_one(process)
+    assert wait_until(lambda: killed not in stack.serving_pids(process) and stack.is_ready(process), READY_SECONDS)
+    assert wait_until(lambda: len(stack.serving_pids(process)) == 2 and stack.is_ready(process), READY_SECONDS)
+    assert stack.pid(process) == supervised
+
+
+def test_each_process_of_a_service_is_small_when_idle(stack: Stack) -> None:
+    for name, process in PROCESSES.items():
+        if process.shares_port:
+            sizes = [psutil.Process(pid).memory_info().rss for pid in (stack.pid(name), *stack.serving_pids(name))]
+            assert max(sizes) < 200 * 1024**2, f"{name}: {sizes}"
 
 
 def test_mail_gives_way_to_requests(stack: Stack) -> None:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from infra.local.layout import Layout
@@ -63,3 +64,14 @@ def test_a_pid_file_that_holds_nonsense_is_only_taken_away(layout: Layout) -> No
     layout.pid_file("redis").write_text("half", encoding="ascii")
     assert end_leftovers(layout) == []
     assert not layout.pid_file("redis").exists()
+
+
+def test_processes_that_shared_a_port_of_this_home_are_ended_without_a_pid_file(layout: Layout, start: Start) -> None:
+    ours = start(BATUA_HOME=str(layout.home), BATUA_PROCESS="user_app")
+    another_homes = start(BATUA_HOME="/another/home", BATUA_PROCESS="user_app")
+    a_command = start(BATUA_HOME=str(layout.home), BATUA_PROCESS="command")
+    assert wait_until(lambda: psutil.Process(ours.pid).environ().get("BATUA_PROCESS") == "user_app", 5)
+    assert end_leftovers(layout) == []
+    assert ours.poll() is not None
+    assert another_homes.poll() is None
+    assert a_command.poll() is None

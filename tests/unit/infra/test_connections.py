@@ -1,0 +1,21 @@
+"""What all processes may open together fits into what Postgres allows."""
+
+from __future__ import annotations
+
+from infra.local.layout import PROCESSES
+from infra.local.postgres import MAX_CONNECTIONS
+from shared.config import DatabaseSettings
+from shared.runtime.database import DIRECT_POOL_SIZE
+from shared.serving.cores import MOST_BY_DEFAULT
+
+RESERVED = 3
+"""`superuser_reserved_connections` of Postgres."""
+COMMANDS = 15
+"""For migrations, `batua prove`, a restarted process whose predecessor still drains, and a person with psql."""
+
+
+def test_the_pools_of_all_processes_fit_into_what_postgres_allows() -> None:
+    pool = DatabaseSettings.model_fields["database_pool_size"].default + DIRECT_POOL_SIZE
+    services = [process for process in PROCESSES.values() if process.shares_port]
+    worker = pool
+    assert len(services) * MOST_BY_DEFAULT * pool + worker + COMMANDS + RESERVED <= MAX_CONNECTIONS
