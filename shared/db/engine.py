@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import event
@@ -22,10 +23,16 @@ def async_url(url: str) -> str:
     return make_url(url).set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
 
 
-def create_engine(settings: DatabaseSettings, *, application_name: str, pool_size: int | None = None) -> AsyncEngine:
+def create_engine(
+    settings: DatabaseSettings,
+    *,
+    application_name: str,
+    pool_size: int | None = None,
+    planner: Mapping[str, str] | None = None,
+) -> AsyncEngine:
     """Create an engine. Every wait has a timeout: connection, pool, lock, statement, idle transaction.
 
-    `pool_size` takes the place of the setting.
+    `pool_size` takes the place of the setting. `planner`: settings of Postgres's planner for each connection.
     """
     statement_timeout = settings.database_statement_timeout_seconds
     engine = create_async_engine(
@@ -45,6 +52,7 @@ def create_engine(settings: DatabaseSettings, *, application_name: str, pool_siz
                 "statement_timeout": str(int(statement_timeout * _MILLISECONDS)),
                 "lock_timeout": str(int(settings.database_lock_timeout_seconds * _MILLISECONDS)),
                 "idle_in_transaction_session_timeout": str(int(2 * statement_timeout * _MILLISECONDS)),
+                **(planner or {}),
             },
         },
     )

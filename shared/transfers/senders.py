@@ -25,10 +25,10 @@ from shared.transfers.views import Ends
 
 _WALLET = HOLDER_COLUMNS.format(account="wallet", wallet="wallet", user="payer", merchant="paying_shop")
 _PAYEE = HOLDER_COLUMNS.format(account="payee", wallet="payee", user="paid_user", merchant="paid_shop")
-# An id names an account of the owner's own; other owners are reached by wallet id.
 _ASK = f"""
     SELECT {sessions.STATE_COLUMNS}, {pins.STATE_COLUMNS.format(window_start="$6::timestamptz", attempts="$7::int")},
-           {_WALLET}, {_PAYEE}, source.id, source.kind, source.name, target.id, target.kind, target.name
+           {_WALLET}, {_PAYEE}, source.id, source.owner_id, source.kind, source.name,
+           target.id, target.owner_id, target.kind, target.name
     FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::uuid[])
          WITH ORDINALITY AS asked (owner_id, token_id, handle, source_id, target_id, place)
     {sessions.STATE_JOINS} {sessions.WALLET_JOIN}
@@ -37,8 +37,8 @@ _ASK = f"""
     LEFT JOIN accounts payee ON payee.handle = asked.handle
     LEFT JOIN users paid_user ON paid_user.id = payee.owner_id
     LEFT JOIN merchants paid_shop ON paid_shop.id = payee.owner_id
-    LEFT JOIN accounts source ON source.id = asked.source_id AND source.owner_id = asked.owner_id
-    LEFT JOIN accounts target ON target.id = asked.target_id AND target.owner_id = asked.owner_id
+    LEFT JOIN accounts source ON source.id = asked.source_id
+    LEFT JOIN accounts target ON target.id = asked.target_id
     ORDER BY asked.place
 """  # noqa: S608 - constants of this code
 
@@ -95,8 +95,8 @@ class Senders:
             session=SessionState._make(row[:5]),
             pin=PinState._make(row[5:7]),
             wallet=wallet,
-            source=wallet if from_account is None else _own(wallet, *row[19:22]),
-            recipient=_own(wallet, *row[22:25]) if row[13] is None else Holder(*row[13:19]),
+            source=wallet if from_account is None else _own(wallet, *row[19:23]),
+            recipient=_own(wallet, *row[23:27]) if row[13] is None else Holder(*row[13:19]),
         )
 
     async def _ask_all(self, connection: asyncpg.Connection, asked: Sequence[_Question]) -> Sequence[asyncpg.Record]:
@@ -113,8 +113,8 @@ class Senders:
         return rows
 
 
-def _own(wallet: Holder, account_id: UUID | None, kind: str, name: str) -> Holder | None:
-    """Another account of the wallet's owner."""
-    if account_id is None:
+def _own(wallet: Holder, account_id: UUID, owner_id: UUID | None, kind: str, name: str) -> Holder | None:
+    """The account that an id names, if it is one of the wallet's owner: others are reached by wallet id."""
+    if owner_id is None or owner_id != wallet.owner_id:
         return None
-    return Holder(account_id, wallet.owner_id, kind, name, wallet.wallet_id, wallet.owner_name)
+    return Holder(account_id, owner_id, kind, name, wallet.wallet_id, wallet.owner_name)
