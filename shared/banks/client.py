@@ -14,6 +14,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from shared.banks.connections import Connections
 from shared.banks.errors import MayHaveBeenSent, NotSent, Refused
 from shared.banks.messages import (
     BANK_DOWN,
@@ -56,12 +57,17 @@ class _Reply:
 class BankClient:
     """One bank's API: netbanking sessions, payouts, statement. Create it in the event loop that uses it, and close it.
 
-    `timeout_seconds` bounds a whole call: waiting for a connection, connecting, sending and reading.
+    `timeout_seconds` bounds a whole call: waiting for a connection, connecting, sending and reading. At most
+    `max_connections` calls (default MAX_CONNECTIONS) are under way at once; others wait for a connection.
     Every method may raise NotSent or MayHaveBeenSent; those that ask for something new also Refused.
     """
 
     def __init__(
-        self, bank: BankEndpoint, timeout_seconds: float, transport: httpx.AsyncBaseTransport | None = None
+        self,
+        bank: BankEndpoint,
+        timeout_seconds: float,
+        transport: httpx.AsyncBaseTransport | None = None,
+        max_connections: int | None = None,
     ) -> None:
         self.bank = bank
         self._timeout_seconds = timeout_seconds
@@ -71,11 +77,9 @@ class BankClient:
             # Getting a connection ends well before the whole call does, so that when the call as a whole
             # runs out of time the request is the likely place, and "not sent" is only said when it is certain.
             timeout=httpx.Timeout(timeout_seconds, connect=timeout_seconds / 2, pool=timeout_seconds / 4),
-            limits=httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS),
             follow_redirects=False,
             trust_env=False,
-            verify=_trusted_certificates(),
-            transport=transport,
+            transport=transport or Connections(max_connections or MAX_CONNECTIONS, _trusted_certificates()),
         )
 
     async def aclose(self) -> None:
@@ -223,9 +227,11 @@ def _trusted_certificates() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-def clients_for(banks: Mapping[str, BankEndpoint], timeout_seconds: float) -> dict[str, BankClient]:
+def clients_for(
+    banks: Mapping[str, BankEndpoint], timeout_seconds: float, max_connections: int | None = None
+) -> dict[str, BankClient]:
     """A client per bank, by the bank's code. The caller closes them."""
-    return {code: BankClient(bank, timeout_seconds) for code, bank in banks.items()}
+    return {code: BankClient(bank, timeout_seconds, max_connections=max_connections) for code, bank in banks.items()}
 
 
 async def which_are_up(clients: Mapping[str, BankClient]) -> dict[str, bool]:
