@@ -459,6 +459,8 @@ CREATE INDEX ix_withdrawals_due ON public.withdrawals USING btree (next_attempt_
 
 CREATE INDEX ix_withdrawals_owner_id_id ON public.withdrawals USING btree (owner_id, id);
 
+CREATE INDEX ix_withdrawals_queue ON public.withdrawals USING btree (bank, id) WHERE ((status)::text = 'queued'::text);
+
 CREATE INDEX ix_withdrawals_queued ON public.withdrawals USING btree (owner_id, id) WHERE ((status)::text = 'queued'::text);
 
 CREATE UNIQUE INDEX uq_accounts_one_wallet_per_owner ON public.accounts USING btree (owner_id) WHERE ((kind)::text = ANY ((ARRAY['wallet'::character varying, 'merchant'::character varying])::text[]));

@@ -157,6 +157,7 @@ class Withdrawal(Base):
             postgresql_where=text(f"status IN {sql_values(WithdrawalStatus.active())}"),
         ),
         Index("ix_withdrawals_queued", "owner_id", "id", postgresql_where=text("status = 'queued'")),
+        Index("ix_withdrawals_queue", "bank", "id", postgresql_where=text("status = 'queued'")),
         Index(
             "ix_withdrawals_due",
             "next_attempt_at",
