@@ -20,6 +20,8 @@ Network = IPv4Network | IPv6Network
 MIN_SECRET_LENGTH = 16
 MIN_DIFFERENT_CHARACTERS = 6
 MIN_PRODUCTION_BCRYPT_ROUNDS = 12
+MAX_SLOTS = 256
+"""Calls to one bank at once: what one event loop and one pool of connections carry."""
 _KNOWN_WORDS = ("changeme", "change-me", "password", "example", "insecure", "secret")
 
 
@@ -185,9 +187,14 @@ class ProxySettings(Settings):
 
 
 class WithdrawalTimings(BaseModel):
-    """How long a payout waits for what; all in seconds, so that a test can turn hours into moments."""
+    """How many payouts go out at once, and how long they wait for what; in seconds, so that a test can turn hours into
+    moments.
+    """
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    slots_per_bank: int = Field(default=64, ge=1, le=MAX_SLOTS)
+    """How many calls to one bank a worker makes at once. Each bank has its own: a slow one takes no others."""
 
     bank_timeout_seconds: float = Field(default=5, gt=0)
     """How long one call to a bank may take, from waiting for a connection to the last byte."""
@@ -200,7 +207,7 @@ class WithdrawalTimings(BaseModel):
     not_found_grace_seconds: float = Field(default=30, gt=0)
     """A payout is sent again only after two "not found" answers at least this far apart."""
     sweep_seconds: float = Field(default=10, gt=0)
-    """How often the scheduler looks for withdrawals that are due."""
+    """How often a worker with free slots looks for withdrawals that are due, without a hint."""
     review_after_seconds: float = Field(default=86400, gt=0)
     """A withdrawal that is active for longer goes to `needs_review`."""
 

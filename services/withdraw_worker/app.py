@@ -10,26 +10,38 @@ from typing import Any
 from celery import signals
 
 from services.withdraw_worker.metrics import serve_metrics
-from services.withdraw_worker.resources import open_resources
+from services.withdraw_worker.resources import WorkerResources, open_resources
 from services.withdraw_worker.schedule import beat_schedule
 from services.withdraw_worker.settings import WorkerSettings
 from services.withdraw_worker.tasks import register
 from shared.runtime.logs import configure_logging
 from shared.tasks.application import create_celery
-from shared.tasks.hints import Hints
-from shared.tasks.runner import Runner
+from shared.tasks.resident import resident
+from shared.tasks.runner import STOP_TIMEOUT_SECONDS, Runner
 
 _settings = WorkerSettings()
 _redis_url = _settings.redis_url.get_secret_value()
 _runner = Runner(lambda: open_resources(_settings))
 _stopping = Event()
 _at_the_end = ExitStack()
-# The worker's threads may wait a little longer than a person's request.
-_hints = Hints(_redis_url, timeout_seconds=1.0)
 
 celery_app = create_celery(_redis_url, "batua")
 celery_app.conf.beat_schedule = beat_schedule(_settings)
-register(celery_app, _runner, _settings, _hints, _stopping)
+register(celery_app, _runner)
+
+
+async def _wake(resources: WorkerResources) -> None:
+    resources.dispatcher.wake()
+
+
+# A lease outlives a call to a bank, and so the calls under way when the worker is told to stop.
+celery_app.steps["worker"].add(
+    resident(
+        begin=lambda: _runner.begin(lambda resources: resources.dispatcher.run(_stopping.is_set)),
+        tell_to_end=lambda: _runner.run(_wake, timeout_seconds=STOP_TIMEOUT_SECONDS),
+        end_seconds=_settings.withdrawals.lease_seconds,
+    )
+)
 
 
 @signals.setup_logging.connect
@@ -54,5 +66,4 @@ def _stop_beginning(**_: Any) -> None:
 @signals.worker_shutdown.connect
 def _close(**_: Any) -> None:
     _at_the_end.close()
-    _hints.close()
     _runner.close()

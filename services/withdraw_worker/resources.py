@@ -1,4 +1,4 @@
-"""What the worker's tasks use. All of it lives on the runner's loop."""
+"""What the worker uses. All of it lives on the runner's loop."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from shared.redis.client import open_redis
 from shared.runtime.database import open_database
 from shared.wakeups.announcer import open_announcer
 from shared.wakeups.commits import announce_commits
+from shared.withdrawals.dispatcher import Dispatcher
 from shared.withdrawals.engine import Engine
 
 
@@ -22,7 +23,7 @@ class WorkerResources:
 
     settings: WorkerSettings
     sessionmaker: SessionMaker
-    payouts: Engine
+    dispatcher: Dispatcher
     on_ramp_clients: Mapping[str, BankClient]
 
 
@@ -34,17 +35,20 @@ async def open_resources(settings: WorkerSettings) -> AsyncIterator[WorkerResour
         redis = await stack.enter_async_context(open_redis(settings, max_connections=1))
         announcer = await stack.enter_async_context(open_announcer(redis))
         announce_commits(database.sessionmaker, announcer.tell)
-        payout_clients = _clients(stack, settings, settings.withdrawals.bank_timeout_seconds)
+        timings = settings.withdrawals
+        payout_clients = _clients(stack, settings, timings.bank_timeout_seconds, timings.slots_per_bank)
         yield WorkerResources(
             settings=settings,
             sessionmaker=database.sessionmaker,
-            payouts=Engine(database.sessionmaker, payout_clients, settings.withdrawals),
+            dispatcher=Dispatcher(Engine(database.sessionmaker, payout_clients, timings)),
             on_ramp_clients=_clients(stack, settings, settings.on_ramps.bank_timeout_seconds),
         )
 
 
-def _clients(stack: AsyncExitStack, settings: WorkerSettings, timeout_seconds: float) -> dict[str, BankClient]:
-    clients = clients_for(settings.banks, timeout_seconds)
+def _clients(
+    stack: AsyncExitStack, settings: WorkerSettings, timeout_seconds: float, max_connections: int | None = None
+) -> dict[str, BankClient]:
+    clients = clients_for(settings.banks, timeout_seconds, max_connections)
     for client in clients.values():
         stack.push_async_callback(client.aclose)
     return clients

@@ -21,7 +21,6 @@ def beat_schedule(settings: WorkerSettings) -> dict[str, Any]:
     """Celery beat's table. Daily work runs at night in India; the hours here are UTC."""
     on_ramp_seconds = min(settings.on_ramps.enquire_after_seconds / 4, 60.0)
     return {
-        "sweep": _every(names.SWEEP_WITHDRAWALS, settings.withdrawals.sweep_seconds),
         "enquire": _every(names.ENQUIRE_ON_RAMPS, on_ramp_seconds),
         "mail": _every(names.DELIVER_OUTBOX, OUTBOX_SECONDS),
         "roll up": _every(names.ROLL_UP_INFLOW, ROLL_UP_SECONDS),

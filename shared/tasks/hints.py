@@ -1,4 +1,4 @@
-"""Hint to the worker that an owner has withdrawals to carry out. Best effort: the sweep finds them without a hint."""
+"""Hint to a worker that an owner has withdrawals to carry out. Best effort: its sweep finds them without a hint."""
 
 from __future__ import annotations
 

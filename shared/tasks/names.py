@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 ADVANCE_WITHDRAWALS = "batua.withdrawals.advance"
-SWEEP_WITHDRAWALS = "batua.withdrawals.sweep"
 ENQUIRE_ON_RAMPS = "batua.on_ramps.enquire"
 DELIVER_OUTBOX = "batua.outbox.deliver"
 PURGE_IDEMPOTENCY = "batua.idempotency.purge"

@@ -1,7 +1,8 @@
 """One event loop per worker process, on a thread of its own, with the resources that live on it.
 
-Celery's threads hand over their coroutines and wait. The loop and what lives on it (engine, bank clients) are built at
-first use, in the process that uses them, so that no process inherits them.
+Celery's threads hand over their coroutines and wait; what goes on for as long as the worker is begun on the loop, too.
+The loop and what lives on it (engine, bank clients) are built at first use, in the process that uses them, so that no
+process inherits them.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Generic, TypeVar
 
@@ -36,12 +37,16 @@ class Runner(Generic[Resources]):
 
     def run(self, work: Callable[[Resources], Coroutine[Any, Any, Result]], *, timeout_seconds: float) -> Result:
         """Run `work` on the loop and wait for it. TimeoutError after `timeout_seconds`: the coroutine is cancelled."""
-        loop, resources = self._started()
-        future = asyncio.run_coroutine_threadsafe(_bounded(work(resources), timeout_seconds), loop)
+        future = self.begin(lambda resources: _bounded(work(resources), timeout_seconds))
         try:
             return future.result()
         except CancelledError:
             raise TimeoutError("the worker is stopping") from None
+
+    def begin(self, work: Callable[[Resources], Coroutine[Any, Any, Result]]) -> Future[Result]:
+        """Begin `work` on the loop, and return at once."""
+        loop, resources = self._started()
+        return asyncio.run_coroutine_threadsafe(work(resources), loop)
 
     def close(self) -> None:
         """Close the resources and the loop. What still runs is cancelled; its leases expire."""

@@ -28,10 +28,23 @@ MAX_BROUGHT_FORWARD = 1000
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """Whether a call may go out. `open_until` is null when it may; a probe is the only call that goes out."""
+    """Whether a call may go out. `open_until` is null when it may; a probe is the only call that goes out.
+
+    `probe_until` is set for a probe: until then no other call goes out.
+    """
 
     open_until: datetime | None = None
-    is_probe: bool = False
+    probe_until: datetime | None = None
+
+    @property
+    def is_probe(self) -> bool:
+        """Whether the call finds out if the bank answers again."""
+        return self.probe_until is not None
+
+    @property
+    def of_next_call(self) -> Permission:
+        """Whether another call to the same bank may go out right after this one."""
+        return Permission(open_until=self.probe_until) if self.is_probe else self
 
 
 _WAITS_FOR_BANK = sql_values([WithdrawalStatus.WAITING, WithdrawalStatus.UNKNOWN])
@@ -81,7 +94,7 @@ async def ask(session: AsyncSession, bank: str, *, probe_seconds: float) -> Perm
             probe_until = now + timedelta(seconds=probe_seconds)
             claimed = await session.execute(_PROBE, {"bank": bank, "now": now, "probe_until": probe_until})
             if claimed.one_or_none() is not None:
-                return Permission(is_probe=True)
+                return Permission(probe_until=probe_until)
             # Another worker is probing. That ends with its call, or with its lease.
             is_known = row.probe_until is not None and row.probe_until > now
             return Permission(open_until=row.probe_until if is_known else probe_until)

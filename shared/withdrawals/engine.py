@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import groupby
+from operator import itemgetter
 from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError
@@ -23,6 +26,7 @@ from shared.banks.errors import BankFailed, MayHaveBeenSent, NotSent, Refused
 from shared.banks.messages import PayoutAnswer, PayoutRequest
 from shared.config import WithdrawalTimings
 from shared.db.engine import SessionMaker
+from shared.db.outages import is_outage
 from shared.ids import new_id
 from shared.models import Withdrawal
 from shared.models.withdrawal import WithdrawalStatus
@@ -42,13 +46,11 @@ from shared.withdrawals.facts import (
     PayoutReversed,
     WrongAmount,
 )
-from shared.withdrawals.settlement import apply, settle
+from shared.withdrawals.settlement import Change, apply_all, settle
 from shared.withdrawals.states import Context, State, decide
 
 _logger = logging.getLogger(__name__)
 
-MAX_CALLS_PER_RUN = 10
-"""How many calls to the bank one run makes before other owners get their turn."""
 _ONE_ACTIVE = "uq_withdrawals_one_active_per_owner"
 # Uniform in [0, 1), to spread retries. Nothing secret depends on it.
 _random_jitter = random.SystemRandom().random
@@ -72,6 +74,7 @@ class BankCall:
     withdrawal_id: UUID
     bank: str
     amount: int
+    attempt: int
     lease_id: UUID
     lease_expires_at: datetime
     is_probe: bool
@@ -79,15 +82,21 @@ class BankCall:
     """Holds the whole account number, so it stays out of every log."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """How many calls a run made for an owner, and when another run is due (UTC).
+Outcome = tuple[BankCall, Fact]
+"""A call that was made, and what was learnt from it."""
 
-    None: this run made no call, or the owner has no withdrawal left.
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """Calls to make now, and when to look again.
+
+    `more_is_due`: some of as many as were asked for were put off, so others may be due for the same slots.
+    `next_due_at` (UTC) is when the next of those under way is due; None when there is none, or more is due now.
     """
 
-    calls: int
-    again_at: datetime | None
+    calls: list[BankCall]
+    more_is_due: bool = False
+    next_due_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,43 +108,20 @@ class Engine:
     timings: WithdrawalTimings
     jitter: Callable[[], float] = _random_jitter
 
-    async def advance(
-        self, owner_id: UUID, max_calls: int = MAX_CALLS_PER_RUN, is_stopping: Callable[[], bool] = lambda: False
-    ) -> RunResult:
-        """Do what is due for this owner, one withdrawal after the other, with at most `max_calls` calls.
+    async def claim(self, free: Mapping[str, int], *, owner_id: UUID | None = None) -> Claimed:
+        """Lease what is due, of each bank at most `free[bank]` withdrawals, and of each owner one; see `rows.lock_due`.
 
-        No call begins once `is_stopping` says so: a worker that is told to stop ends within one call.
-        Any number of workers may run this at once: the row's lock, its lease and the unique index on active rows
-        decide which of them makes a call.
+        A withdrawal whose bank has an open circuit is put off instead. Any number of workers may claim at once: the
+        rows' locks, their leases and the unique index on active rows decide which of them makes a call.
         """
-        for calls in range(max_calls):
-            call = None if is_stopping() else await self.next_call(owner_id)
-            if call is None:
-                return RunResult(calls, await self._next_due_at(owner_id) if calls else None)
-            await self.record(call, await self.make(call))
-        return RunResult(max_calls, clock.now())
-
-    async def owners_due(self, limit: int) -> list[UUID]:
-        """Owners for whom something can be done now, the longest waiting first; at most `limit`. Changes nothing.
-
-        It finds what a lost hint, a crashed worker or an emptied broker left behind.
-        """
-        async with self.sessionmaker() as session:
-            return await rows.owners_due(session, clock.now(), limit)
-
-    async def next_call(self, owner_id: UUID) -> BankCall | None:
-        """Lease the owner's active withdrawal if it is due, or the first of the queue. None: nothing to do."""
         try:
-            async with self.sessionmaker.begin() as session:
-                withdrawal = await rows.lock_active(session, owner_id)
-                if withdrawal is not None:
-                    return await self._continue(session, withdrawal)
-                withdrawal = await rows.lock_first_queued(session, owner_id)
-                return None if withdrawal is None else await self._begin_send(session, withdrawal)
-        except IntegrityError as error:
-            if _ONE_ACTIVE not in str(error.orig):
+            return await self._claim(free, owner_id)
+        except Exception as error:
+            if owner_id is not None and isinstance(error, IntegrityError) and _ONE_ACTIVE in str(error.orig):
+                return Claimed([])  # another worker has just started one of this owner's
+            if owner_id is not None or is_outage(error):
                 raise
-            return None  # another worker has just started one of this owner's
+            return await self._claim_apart(free)
 
     async def make(self, call: BankCall) -> Fact:
         """Make the call, with no transaction open. Raises nothing that a bank can cause."""
@@ -155,81 +141,102 @@ class Engine:
         except MayHaveBeenSent as error:
             return MayBeDone(error.reason)
 
-    async def record(self, call: BankCall, fact: Fact) -> None:
-        """Record what was learnt, if the lease is still ours. That the bank paid is recorded in any case."""
+    async def record_all(self, outcomes: Sequence[Outcome]) -> None:
+        """Record what was learnt from calls, all of it or nothing, in a fixed number of statements.
+
+        An outcome counts only if its lease is still ours. That the bank paid is recorded in any case.
+        """
         async with self.sessionmaker.begin() as session:
-            withdrawal = await rows.lock(session, call.withdrawal_id)
-            assert withdrawal is not None, "withdrawals are never deleted"
-            if withdrawal.lease_id == call.lease_id:
-                state = _state_of(withdrawal)
-                if isinstance(fact, InProgress | NotFoundAtBank | NotDone):
-                    acknowledged = await timeline.was_acknowledged(session, withdrawal.id)
-                    state = replace(state, was_acknowledged=acknowledged)
-                await apply(session, withdrawal, decide(state, fact, self._context()))
-            elif isinstance(fact, Paid | PayoutReversed):
-                await settle(session, withdrawal, fact)
-            else:
-                _logger.warning(
-                    "withdrawal %s: %s came after the lease expired", call.withdrawal_id, type(fact).__name__
-                )
-        _logger.info("withdrawal %s: %s -> %s", call.withdrawal_id, call.kind, type(fact).__name__)
-        await self._update_circuit(call, fact)
+            withdrawals = await rows.lock_all(session, [call.withdrawal_id for call, _ in outcomes])
+            ours: list[Outcome] = []
+            late: list[Outcome] = []
+            for outcome in outcomes:
+                is_ours = withdrawals[outcome[0].withdrawal_id].lease_id == outcome[0].lease_id
+                (ours if is_ours else late).append(outcome)
+            acknowledged = await timeline.acknowledged_among(
+                session,
+                [call.withdrawal_id for call, fact in ours if isinstance(fact, InProgress | NotFoundAtBank | NotDone)],
+            )
+            changes = []
+            for call, fact in ours:
+                withdrawal = withdrawals[call.withdrawal_id]
+                changes.append((withdrawal, decide(_state_of(withdrawal, acknowledged), fact, self._context())))
+            await apply_all(session, changes)
+            for call, fact in late:
+                await _record_late(session, withdrawals[call.withdrawal_id], fact)
+        for call, fact in outcomes:
+            _logger.info("withdrawal %s: %s -> %s", call.withdrawal_id, call.kind, type(fact).__name__)
+        await self._update_circuits(outcomes)
 
-    async def _continue(self, session: AsyncSession, withdrawal: Withdrawal) -> BankCall | None:
+    async def _claim(self, free: Mapping[str, int], owner_id: UUID | None) -> Claimed:
         now = clock.now()
-        if withdrawal.lease_expires_at is not None and withdrawal.lease_expires_at > now:
-            return None
-        if withdrawal.status is WithdrawalStatus.IN_FLIGHT:
-            await apply(session, withdrawal, decide(_state_of(withdrawal), LeaseExpired(), self._context()))
-        elif withdrawal.next_attempt_at is not None and withdrawal.next_attempt_at > now:
-            return None
-        if withdrawal.status is WithdrawalStatus.WAITING:
-            return await self._begin_send(session, withdrawal)
-        permission = await self._ask_circuit(session, withdrawal)
-        return None if permission is None else await self._lease(session, withdrawal, CallKind.ENQUIRE, permission)
+        async with self.sessionmaker.begin() as session:
+            due = await rows.lock_due(session, free=free, now=now, owner_id=owner_id)
+            found = Counter(withdrawal.bank for withdrawal in due)
+            calls = await self._begin(session, due) if due else []
+            put_off = found - Counter(call.bank for call in calls)
+            more_is_due = any(found[bank] >= free[bank] for bank in put_off)
+            next_due_at = None if more_is_due else await rows.next_due_at(session, now)
+        return Claimed(calls, more_is_due, next_due_at)
 
-    async def _begin_send(self, session: AsyncSession, withdrawal: Withdrawal) -> BankCall | None:
-        """From the queue or from `waiting`: no payout is sent from any other status."""
-        assert withdrawal.status.may_be_sent
-        withdrawal.active_since = withdrawal.active_since or clock.now()
-        permission = await self._ask_circuit(session, withdrawal)
-        if permission is None:
-            return None
-        withdrawal.status = WithdrawalStatus.IN_FLIGHT
-        withdrawal.attempts += 1
-        withdrawal.first_not_found_at = None
-        call = await self._lease(session, withdrawal, CallKind.SEND, permission)
-        await timeline.append(
-            session,
-            withdrawal.id,
-            status=withdrawal.status,
-            kind=EventKind.SENDING,
-            facts={"attempt": withdrawal.attempts},
+    async def _claim_apart(self, free: Mapping[str, int]) -> Claimed:
+        """Claim what is due owner by owner: one that is busy, or fails, must not hold up the others."""
+        async with self.sessionmaker() as session:  # only to look: nothing is committed
+            due = await rows.lock_due(session, free=free, now=clock.now())
+        calls: list[BankCall] = []
+        for withdrawal in due:
+            try:
+                calls += (await self.claim({withdrawal.bank: 1}, owner_id=withdrawal.owner_id)).calls
+            except Exception as error:
+                if is_outage(error):
+                    break
+                _logger.exception("withdrawal %s cannot be begun", withdrawal.id)
+        return Claimed(calls)
+
+    async def _begin(self, session: AsyncSession, due: Sequence[Withdrawal]) -> list[BankCall]:
+        """Lease these locked withdrawals, or put them off; what was interrupted during a send becomes `unknown`."""
+        interrupted = [one for one in due if one.status is WithdrawalStatus.IN_FLIGHT]
+        await apply_all(
+            session, [(one, decide(_state_of(one), LeaseExpired(), self._context())) for one in interrupted]
         )
-        return call
+        calls: list[BankCall] = []
+        put_off: list[Change] = []
+        permissions: dict[str, circuit.Permission] = {}
+        for withdrawal in due:
+            withdrawal.active_since = withdrawal.active_since or clock.now()
+            bank = withdrawal.bank
+            if bank in permissions:
+                permissions[bank] = permissions[bank].of_next_call
+            else:
+                permissions[bank] = await circuit.ask(session, bank, probe_seconds=self.timings.lease_seconds)
+            permission = permissions[bank]
+            if permission.open_until is None:
+                calls.append(self._lease(withdrawal, permission))
+            else:
+                fact = CircuitOpen(permission.open_until)
+                put_off.append((withdrawal, decide(_state_of(withdrawal), fact, self._context())))
+        await session.flush()
+        await timeline.append_all(session, [_sending(call) for call in calls if call.kind is CallKind.SEND])
+        await apply_all(session, put_off)
+        return calls
 
-    async def _ask_circuit(self, session: AsyncSession, withdrawal: Withdrawal) -> circuit.Permission | None:
-        """Permission to call the bank. Without it the withdrawal is put off."""
-        permission = await circuit.ask(session, withdrawal.bank, probe_seconds=self.timings.lease_seconds)
-        if permission.open_until is None:
-            return permission
-        transition = decide(_state_of(withdrawal), CircuitOpen(permission.open_until), self._context())
-        await apply(session, withdrawal, transition)
-        return None
-
-    async def _lease(
-        self, session: AsyncSession, withdrawal: Withdrawal, kind: CallKind, permission: circuit.Permission
-    ) -> BankCall:
+    def _lease(self, withdrawal: Withdrawal, permission: circuit.Permission) -> BankCall:
+        """From the queue or from `waiting` it is sent, and from no other status: otherwise the bank is asked."""
+        kind = CallKind.SEND if withdrawal.status.may_be_sent else CallKind.ENQUIRE
+        if kind is CallKind.SEND:
+            withdrawal.status = WithdrawalStatus.IN_FLIGHT
+            withdrawal.attempts += 1
+            withdrawal.first_not_found_at = None
         lease_id, expires_at = new_id(), clock.now() + timedelta(seconds=self.timings.lease_seconds)
         withdrawal.lease_id, withdrawal.lease_expires_at = lease_id, expires_at
         withdrawal.next_attempt_at = expires_at
-        await session.flush()
         return BankCall(
             kind=kind,
             owner_id=withdrawal.owner_id,
             withdrawal_id=withdrawal.id,
             bank=withdrawal.bank,
             amount=withdrawal.amount,
+            attempt=withdrawal.attempts,
             lease_id=lease_id,
             lease_expires_at=expires_at,
             is_probe=permission.is_probe,
@@ -243,25 +250,29 @@ class Engine:
             return NoAnswer(error.reason)
         return NotFoundAtBank() if answer is None else _fact_of(answer, call)
 
-    async def _update_circuit(self, call: BankCall, fact: Fact) -> None:
-        match fact:
-            case NotDone(is_about_bank=False):
-                return
-            case NotDone() | MayBeDone() | NoAnswer():
-                async with self.sessionmaker.begin() as session:
-                    open_until = await circuit.record_failure(
-                        session, call.bank, self.timings, is_probe=call.is_probe, jitter=self.jitter()
-                    )
-                if open_until is not None:
-                    _logger.warning("circuit of %s is open until %s", call.bank, open_until.isoformat())
-            case _:
-                async with self.sessionmaker.begin() as session:
-                    if await circuit.record_answer(session, call.bank):
-                        _logger.info("circuit of %s is closed: the bank answers again", call.bank)
+    async def _update_circuits(self, outcomes: Sequence[Outcome]) -> None:
+        """In the order in which the calls ended; answers that come one after another are one answer."""
+        said = [(call.bank, says, call.is_probe) for call, fact in outcomes if (says := _about_bank(fact)) is not None]
+        for (bank, answers), group in groupby(sorted(said, key=itemgetter(0)), key=itemgetter(0, 1)):
+            if answers:
+                await self._record_answer(bank)
+            else:
+                for _, _, is_probe in group:
+                    await self._record_failure(bank, is_probe)
 
-    async def _next_due_at(self, owner_id: UUID) -> datetime | None:
-        async with self.sessionmaker() as session:
-            return await rows.next_due_at(session, owner_id)
+    async def _record_failure(self, bank: str, is_probe: bool) -> None:
+        async with self.sessionmaker.begin() as session:
+            open_until = await circuit.record_failure(
+                session, bank, self.timings, is_probe=is_probe, jitter=self.jitter()
+            )
+        if open_until is not None:
+            _logger.warning("circuit of %s is open until %s", bank, open_until.isoformat())
+
+    async def _record_answer(self, bank: str) -> None:
+        async with self.sessionmaker.begin() as session:
+            was_open = await circuit.record_answer(session, bank)
+        if was_open:
+            _logger.info("circuit of %s is closed: the bank answers again", bank)
 
     def _context(self) -> Context:
         return Context(now=clock.now(), timings=self.timings, jitter=self.jitter())
@@ -282,13 +293,35 @@ def _fact_of(answer: PayoutAnswer, call: BankCall) -> Fact:
             return InProgress()
 
 
-def _state_of(withdrawal: Withdrawal) -> State:
+def _about_bank(fact: Fact) -> bool | None:
+    """Whether the bank answered, as its circuit counts it; None when the fact says nothing about that."""
+    if isinstance(fact, NotDone) and not fact.is_about_bank:
+        return None
+    return not isinstance(fact, NotDone | MayBeDone | NoAnswer)
+
+
+def _sending(call: BankCall) -> timeline.NewEvent:
+    return timeline.NewEvent(
+        call.withdrawal_id, WithdrawalStatus.IN_FLIGHT, EventKind.SENDING, {"attempt": call.attempt}
+    )
+
+
+async def _record_late(session: AsyncSession, withdrawal: Withdrawal, fact: Fact) -> None:
+    """Record what came after the lease had ended, if it says that the bank paid."""
+    if isinstance(fact, Paid | PayoutReversed):
+        await settle(session, withdrawal, fact)
+    else:
+        _logger.warning("withdrawal %s: %s came after the lease expired", withdrawal.id, type(fact).__name__)
+
+
+def _state_of(withdrawal: Withdrawal, acknowledged: Set[UUID] = frozenset()) -> State:
     assert withdrawal.active_since is not None
     return State(
         status=withdrawal.status,
         active_since=withdrawal.active_since,
         retries=withdrawal.retries,
         first_not_found_at=withdrawal.first_not_found_at,
+        was_acknowledged=withdrawal.id in acknowledged,
     )
 
 

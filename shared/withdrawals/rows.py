@@ -2,16 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Select, and_, func, or_, select, union_all
+from sqlalchemy import Select, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.db.columns import sql_values
 from shared.models import Withdrawal
 from shared.models.withdrawal import WithdrawalStatus
 from shared.wakeups.commits import wake_after_commit
 from shared.withdrawals.errors import WithdrawalNotFound
+
+_COLUMNS = ", ".join(column.name for column in Withdrawal.__table__.columns)
+_ACTIVE = sql_values(WithdrawalStatus.active())
+# An active withdrawal of the owner, or an earlier one in the queue, may be at another bank. The bank is a range of one,
+# because the order then comes from the index of the queue, never from the primary key, which begins with all history.
+_DUE = text(f"""
+    WITH free AS MATERIALIZED (
+        SELECT bank, number FROM unnest(CAST(:banks AS text[]), CAST(:numbers AS integer[])) AS free (bank, number)
+    ),
+    under_way AS MATERIALIZED (
+        SELECT due.* FROM free CROSS JOIN LATERAL (
+            SELECT {_COLUMNS} FROM withdrawals
+            WHERE bank = free.bank AND status IN {_ACTIVE} AND (next_attempt_at IS NULL OR next_attempt_at <= :now)
+              AND (CAST(:owner_id AS uuid) IS NULL OR owner_id = :owner_id)
+            ORDER BY next_attempt_at NULLS FIRST LIMIT free.number FOR UPDATE SKIP LOCKED
+        ) AS due
+    ),
+    queued AS MATERIALIZED (
+        SELECT due.* FROM free CROSS JOIN LATERAL (
+            SELECT {_COLUMNS} FROM withdrawals AS queued
+            WHERE bank BETWEEN free.bank AND free.bank AND status = 'queued'
+              AND (CAST(:owner_id AS uuid) IS NULL OR owner_id = :owner_id)
+              AND NOT EXISTS (
+                SELECT FROM withdrawals AS other WHERE other.owner_id = queued.owner_id AND other.status IN {_ACTIVE}
+              )
+              AND NOT EXISTS (
+                SELECT FROM withdrawals AS earlier
+                WHERE earlier.owner_id = queued.owner_id AND earlier.status = 'queued' AND earlier.id < queued.id
+              )
+            ORDER BY bank, id LIMIT free.number - (SELECT count(*) FROM under_way WHERE under_way.bank = free.bank)
+            FOR UPDATE SKIP LOCKED
+        ) AS due
+    )
+    SELECT * FROM under_way UNION ALL SELECT * FROM queued
+""").columns(*Withdrawal.__table__.columns)  # noqa: S608 - columns and statuses of the model
 
 
 async def lock(session: AsyncSession, withdrawal_id: UUID) -> Withdrawal | None:
@@ -28,57 +65,37 @@ async def lock_own(session: AsyncSession, owner_id: UUID, withdrawal_id: UUID) -
     return withdrawal
 
 
-async def lock_active(session: AsyncSession, owner_id: UUID) -> Withdrawal | None:
-    """The owner's active withdrawal, locked."""
-    statement = select(Withdrawal).where(
-        Withdrawal.owner_id == owner_id, Withdrawal.status.in_(WithdrawalStatus.active())
-    )
-    return await _locked(session, statement)
+async def lock_all(session: AsyncSession, withdrawal_ids: Iterable[UUID]) -> dict[UUID, Withdrawal]:
+    """The rows as they are now, by id, locked in the order of their ids until the transaction ends."""
+    statement = select(Withdrawal).where(Withdrawal.id.in_(withdrawal_ids)).order_by(Withdrawal.id)
+    found = await session.scalars(statement.with_for_update().execution_options(populate_existing=True))
+    withdrawals = {withdrawal.id: withdrawal for withdrawal in found}
+    wake_after_commit(session, [withdrawal.account_id for withdrawal in withdrawals.values()])
+    return withdrawals
 
 
-async def lock_first_queued(session: AsyncSession, owner_id: UUID) -> Withdrawal | None:
-    """The first of the owner's queue, locked."""
-    statement = (
-        select(Withdrawal)
-        .where(Withdrawal.owner_id == owner_id, Withdrawal.status == WithdrawalStatus.QUEUED)
-        .order_by(Withdrawal.id)
-        .limit(1)
-    )
-    return await _locked(session, statement)
+async def lock_due(
+    session: AsyncSession, *, free: Mapping[str, int], now: datetime, owner_id: UUID | None = None
+) -> list[Withdrawal]:
+    """Lock withdrawals for which something can be done now: of each bank at most `free[bank]`, of each owner one.
 
-
-async def owners_due(session: AsyncSession, now: datetime, limit: int) -> list[UUID]:
-    """Owners for whom something can be done now, the longest waiting first; at most `limit`.
-
-    Either their active withdrawal is due (a leased one is due when the lease expires), or they have none and one is in
-    their queue.
+    First those under way that are due (a leased one is due when its lease expires), the longest due first; then from
+    the queue, first come, first served, what no earlier one of the same owner precedes. Rows that others have locked
+    are passed over. With `owner_id`, only that owner's.
     """
-    active = select(Withdrawal.owner_id, Withdrawal.next_attempt_at.label("since")).where(
-        Withdrawal.status.in_(WithdrawalStatus.active()),
-        or_(Withdrawal.next_attempt_at.is_(None), Withdrawal.next_attempt_at <= now),
-    )
-    other = select(Withdrawal).subquery()
-    queued = (
-        select(Withdrawal.owner_id, func.min(Withdrawal.created_at).label("since"))
-        .where(
-            Withdrawal.status == WithdrawalStatus.QUEUED,
-            ~select(other.c.id)
-            .where(and_(other.c.owner_id == Withdrawal.owner_id, other.c.status.in_(WithdrawalStatus.active())))
-            .exists(),
-        )
-        .group_by(Withdrawal.owner_id)
-    )
-    due = union_all(active, queued).subquery()
-    statement = select(due.c.owner_id).order_by(due.c.since.nulls_first()).limit(limit)
-    return list((await session.execute(statement)).scalars())
+    values = {"banks": list(free), "numbers": list(free.values()), "now": now, "owner_id": owner_id}
+    found = await session.scalars(select(Withdrawal).from_statement(_DUE), values)
+    withdrawals = list(found)
+    wake_after_commit(session, [withdrawal.account_id for withdrawal in withdrawals])
+    return withdrawals
 
 
-async def next_due_at(session: AsyncSession, owner_id: UUID) -> datetime | None:
-    """When the owner's active withdrawal is due, or None without one."""
-    statement = select(Withdrawal.next_attempt_at).where(
-        Withdrawal.owner_id == owner_id, Withdrawal.status.in_(WithdrawalStatus.active())
+async def next_due_at(session: AsyncSession, now: datetime) -> datetime | None:
+    """When the next of those under way is due after `now`, or None without one."""
+    statement = select(func.min(Withdrawal.next_attempt_at)).where(
+        Withdrawal.status.in_(WithdrawalStatus.active()), Withdrawal.next_attempt_at > now
     )
-    return (await session.scalars(statement)).one_or_none()
+    return (await session.execute(statement)).scalar_one()
 
 
 async def _locked(session: AsyncSession, statement: Select[Withdrawal]) -> Withdrawal | None:

@@ -12,8 +12,8 @@ from shared import clock
 from shared.banks.account_numbers import masked
 from shared.ids import new_id
 from shared.ledger import system_accounts
-from shared.ledger.post import post_one
-from shared.ledger.rules import CaptureHold, ReleaseHold, Transfer
+from shared.ledger.post import post
+from shared.ledger.rules import CaptureHold, Command, Rejected, ReleaseHold, Transfer
 from shared.models import Withdrawal
 from shared.models.webhook_delivery import Verdict
 from shared.models.withdrawal import WithdrawalStatus
@@ -25,6 +25,9 @@ from shared.withdrawals.states import MoneyMove, Transition, verdict_on
 
 _logger = logging.getLogger(__name__)
 
+Change = tuple[Withdrawal, Transition]
+"""A locked withdrawal and what becomes of it."""
+
 MAX_REASON_LENGTH = 200
 _BANK_SAYS: dict[type[Conclusion], str] = {Paid: "Paid", PayoutRefused: "TurnedDown", PayoutReversed: "SentBack"}
 """What the bank says happened, as timelines store it and the API shows it."""
@@ -32,25 +35,35 @@ _BANK_SAYS: dict[type[Conclusion], str] = {Paid: "Paid", PayoutRefused: "TurnedD
 
 async def apply(session: AsyncSession, withdrawal: Withdrawal, transition: Transition) -> None:
     """Apply the transition to a locked withdrawal and end its lease. Raises what the ledger raises."""
-    transfer_ids = await _move_money(session, withdrawal, transition.money)
-    # All at once: a row that is half changed breaks its own constraints as soon as it is written.
-    withdrawal.transfer_id, withdrawal.reversal_transfer_id = transfer_ids
-    withdrawal.status = transition.status
-    withdrawal.lease_id = withdrawal.lease_expires_at = None
-    withdrawal.next_attempt_at = transition.next_attempt_at
-    withdrawal.retries = transition.retries
-    withdrawal.first_not_found_at = transition.first_not_found_at
-    if transition.status.is_final:
-        _record_end(withdrawal, transition)
+    await apply_all(session, [(withdrawal, transition)])
+
+
+async def apply_all(session: AsyncSession, changes: Sequence[Change]) -> None:
+    """Apply a transition to each of these locked withdrawals, in a fixed number of statements, and end their leases.
+
+    Raises what the ledger raises for any of them; then none is applied.
+    """
+    moved = await _move_money(session, changes)
+    for withdrawal, transition in changes:
+        # All at once: a row that is half changed breaks its own constraints as soon as it is written.
+        withdrawal.transfer_id, withdrawal.reversal_transfer_id = moved[withdrawal.id]
+        withdrawal.status = transition.status
+        withdrawal.lease_id = withdrawal.lease_expires_at = None
+        withdrawal.next_attempt_at = transition.next_attempt_at
+        withdrawal.retries = transition.retries
+        withdrawal.first_not_found_at = transition.first_not_found_at
+        if transition.status.is_final:
+            _record_end(withdrawal, transition)
     await session.flush()
-    if transition.adds_event:
-        await timeline.append(
-            session, withdrawal.id, status=transition.status, kind=transition.kind, facts=transition.facts
-        )
-    if transition.status.is_final:
-        await write(session, [_mail(withdrawal)])
-    elif transition.status is WithdrawalStatus.NEEDS_REVIEW and transition.adds_event:
-        alert(withdrawal, transition.kind)
+    added = [(withdrawal, transition) for withdrawal, transition in changes if transition.adds_event]
+    await timeline.append_all(
+        session,
+        [timeline.NewEvent(withdrawal.id, new.status, new.kind, new.facts) for withdrawal, new in added],
+    )
+    await write(session, [_mail(withdrawal) for withdrawal, transition in changes if transition.status.is_final])
+    for withdrawal, transition in added:
+        if transition.status is WithdrawalStatus.NEEDS_REVIEW:
+            alert(withdrawal, transition.kind)
 
 
 async def settle(session: AsyncSession, withdrawal: Withdrawal, fact: Conclusion) -> Verdict:
@@ -102,24 +115,39 @@ def alert(withdrawal: Withdrawal, why: EventKind) -> None:
     _logger.error("withdrawal %s needs a person: %s", withdrawal.id, why, extra={"facts": facts})
 
 
-async def _move_money(
-    session: AsyncSession, withdrawal: Withdrawal, moves: Sequence[MoneyMove]
-) -> tuple[UUID | None, UUID | None]:
-    """Make the moves in order. Returns the ids of the payout and of its reversal, as far as there are any by now."""
-    payout_id, reversal_id = withdrawal.transfer_id, withdrawal.reversal_transfer_id
-    for move in moves:
-        if move is MoneyMove.CAPTURE:
+async def _move_money(session: AsyncSession, changes: Sequence[Change]) -> dict[UUID, tuple[UUID | None, UUID | None]]:
+    """Make every change's moves in their order: all first moves in one batch, then all second ones.
+
+    Returns the ids of the payout and of its reversal, as far as there are any by now, for each withdrawal.
+    """
+    moved = {withdrawal.id: (withdrawal.transfer_id, withdrawal.reversal_transfer_id) for withdrawal, _ in changes}
+    for turn in range(max((len(transition.money) for _, transition in changes), default=0)):
+        commands: list[Command] = []
+        for withdrawal, transition in changes:
+            if turn < len(transition.money):
+                command, moved[withdrawal.id] = _command(withdrawal, transition.money[turn], moved[withdrawal.id])
+                commands.append(command)
+        for outcome in await post(session, commands):
+            if isinstance(outcome, Rejected):
+                raise outcome.error
+    return moved
+
+
+def _command(
+    withdrawal: Withdrawal, move: MoneyMove, so_far: tuple[UUID | None, UUID | None]
+) -> tuple[Command, tuple[UUID | None, UUID | None]]:
+    """What the ledger is told, and the ids of payout and reversal after that."""
+    payout_id, reversal_id = so_far
+    match move:
+        case MoneyMove.CAPTURE:
             payout = _transfer(withdrawal, new_id())
-            await post_one(session, CaptureHold(withdrawal.hold_id, payout))
-            payout_id = payout.id
-        elif move is MoneyMove.RELEASE:
-            await post_one(session, ReleaseHold(withdrawal.hold_id, withdrawal.account_id))
-        else:
+            return CaptureHold(withdrawal.hold_id, payout), (payout.id, reversal_id)
+        case MoneyMove.RELEASE:
+            return ReleaseHold(withdrawal.hold_id, withdrawal.account_id), so_far
+        case MoneyMove.REVERSE:
             assert payout_id is not None, "only what was paid out can be reversed"
             reversal = _reversal(withdrawal, new_id(), payout_id)
-            await post_one(session, reversal)
-            reversal_id = reversal.id
-    return payout_id, reversal_id
+            return reversal, (payout_id, reversal.id)
 
 
 def _transfer(withdrawal: Withdrawal, transfer_id: UUID) -> Transfer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
@@ -22,12 +23,26 @@ from shared.withdrawals.views import TimelineEvent
 MAX_SHOWN = 500
 """Of a longer timeline, the newest events."""
 
-# The caller has locked the withdrawal's row, so no other transaction takes the same number.
+# The caller has locked the withdrawals' rows, so no other transaction takes the same numbers.
 _APPEND = text("""
     INSERT INTO withdrawal_events (withdrawal_id, seq, status, kind, facts, at)
-    SELECT :withdrawal_id, coalesce(max(seq), 0) + 1, :status, :kind, CAST(:facts AS jsonb), :at
-    FROM withdrawal_events WHERE withdrawal_id = :withdrawal_id
+    SELECT new.withdrawal_id,
+           coalesce((SELECT max(seq) FROM withdrawal_events AS old WHERE old.withdrawal_id = new.withdrawal_id), 0)
+               + row_number() OVER (PARTITION BY new.withdrawal_id ORDER BY new.number),
+           new.status, new.kind, new.facts, :at
+    FROM unnest(CAST(:withdrawal_ids AS uuid[]), CAST(:statuses AS text[]), CAST(:kinds AS text[]),
+                CAST(:facts AS jsonb[])) WITH ORDINALITY AS new (withdrawal_id, status, kind, facts, number)
 """)
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """What happened to a withdrawal, and its status after that."""
+
+    withdrawal_id: UUID
+    status: WithdrawalStatus
+    kind: EventKind
+    facts: EventFacts = field(default_factory=EventFacts)
 
 
 async def append(
@@ -39,19 +54,40 @@ async def append(
     facts: EventFacts | None = None,
 ) -> None:
     """Add an event. The caller has locked the withdrawal's row, or has just inserted it."""
-    values = {"withdrawal_id": withdrawal_id, "status": status.value, "kind": kind.value, "at": clock.now()}
-    await session.execute(_APPEND, {**values, "facts": json.dumps(as_json(facts or {}))})
+    await append_all(session, [NewEvent(withdrawal_id, status, kind, facts or {})])
 
 
-async def has_event(session: AsyncSession, withdrawal_id: UUID, *kinds: EventKind) -> bool:
-    """Whether there is an event of one of these kinds."""
+async def append_all(session: AsyncSession, events: Sequence[NewEvent]) -> None:
+    """Add the events in their order, in one statement. The caller has locked the withdrawals' rows."""
+    if not events:
+        return
+    await session.execute(
+        _APPEND,
+        {
+            "withdrawal_ids": [event.withdrawal_id for event in events],
+            "statuses": [event.status.value for event in events],
+            "kinds": [event.kind.value for event in events],
+            "facts": [json.dumps(as_json(event.facts)) for event in events],
+            "at": clock.now(),
+        },
+    )
+
+
+async def has_event(session: AsyncSession, withdrawal_id: UUID, kind: EventKind) -> bool:
+    """Whether there is an event of this kind."""
     events = select(WithdrawalEvent.seq).where(WithdrawalEvent.withdrawal_id == withdrawal_id)
-    return bool(await session.scalar(select(events.where(WithdrawalEvent.kind.in_(kinds)).exists())))
+    return bool(await session.scalar(select(events.where(WithdrawalEvent.kind == kind).exists())))
 
 
-async def was_acknowledged(session: AsyncSession, withdrawal_id: UUID) -> bool:
-    """Whether the bank has acknowledged this payout at least once."""
-    return await has_event(session, withdrawal_id, *(kind for kind in EventKind if kind.is_acknowledgement))
+async def acknowledged_among(session: AsyncSession, withdrawal_ids: Sequence[UUID]) -> set[UUID]:
+    """Those of these payouts that the bank has acknowledged at least once."""
+    if not withdrawal_ids:
+        return set()
+    kinds = [kind for kind in EventKind if kind.is_acknowledgement]
+    statement = select(WithdrawalEvent.withdrawal_id).where(
+        WithdrawalEvent.withdrawal_id.in_(withdrawal_ids), WithdrawalEvent.kind.in_(kinds)
+    )
+    return set(await session.scalars(statement))
 
 
 async def read(session: AsyncSession, withdrawal_id: UUID) -> list[TimelineEvent]:

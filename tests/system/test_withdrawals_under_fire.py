@@ -5,20 +5,31 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from functools import partial
 from itertools import pairwise
 from typing import Any
+from uuid import UUID
 
 import pytest
+from pydantic import SecretStr
+from sqlalchemy import select
 
+from bench.payouts import create_people, fill_queue
 from infra.demo.actors import PIN, Holder, SimulatedBank, wait_for
 from infra.local.stack import Stack
+from shared.config import DatabaseSettings
+from shared.db.engine import create_engine, create_sessionmaker
+from shared.models import Withdrawal
 from tests.support.deadlines import deadline
+from tests.support.waiting import eventually_async
 
 pytestmark = pytest.mark.xdist_group("system")
 
+SLOTS = 64
+"""As many as one worker has for each bank."""
 FINAL = {"succeeded", "failed", "cancelled", "reversed"}
 
 
@@ -50,6 +61,28 @@ def until_finished(holders: Iterable[Holder], *, seconds: float = 90) -> None:
             "every withdrawal is finished",
             seconds=deadline(seconds),
         )
+
+
+@asynccontextmanager
+async def queue_of(stack: Stack, count: int) -> AsyncIterator[tuple[set[str], Callable[[], Awaitable[list[str]]]]]:
+    """Withdrawals of as many people, all queued at once: their references, and how to read their statuses."""
+    settings = DatabaseSettings(database_url=SecretStr(stack.database_url()))
+    engine = create_engine(settings, application_name="tests")
+    sessionmaker = create_sessionmaker(engine)
+    people = await create_people(sessionmaker, count, balance=10_00)
+    references = await fill_queue(sessionmaker, people, count)
+
+    async def statuses_now() -> list[str]:
+        async with sessionmaker() as session:
+            found = await session.scalars(select(Withdrawal.status).where(Withdrawal.id.in_(map(UUID, references))))
+            return [str(status) for status in found]
+
+    yield references, statuses_now
+    await engine.dispose()
+
+
+async def are_all(statuses_now: Callable[[], Awaitable[list[str]]], status: str) -> bool:
+    return set(await statuses_now()) == {status}
 
 
 def calls_by_user(bank: SimulatedBank, references: set[str]) -> dict[str, list[dict[str, Any]]]:
@@ -139,6 +172,44 @@ def test_a_worker_killed_while_the_bank_works_finishes_after_its_restart(
     assert statuses(asha) == {reference: "succeeded"}
     assert_paid_exactly_once(bank, {reference})
     assert asha.balance()["balance"] == 990_00
+    prove()
+
+
+async def test_a_worker_killed_with_every_slot_in_use_pays_each_exactly_once(
+    stack: Stack, bank: SimulatedBank, prove: Callable[[], None]
+) -> None:
+    bank.misbehave(hold_at="after_work", idempotency=False)
+    async with queue_of(stack, SLOTS) as (references, statuses_now):
+        wait_for(
+            lambda: len(bank.calls_for(references)), lambda count: count == SLOTS, "all at the bank", seconds=deadline()
+        )
+        pid = stack.kill("withdraw_worker")
+        stack.wait_until_back("withdraw_worker", after_pid=pid, seconds=deadline(60))
+        bank.misbehave(idempotency=False)
+        await eventually_async(lambda: are_all(statuses_now, "succeeded"), "all are paid", seconds=60)
+    calls = Counter(call["reference"] for call in bank.calls_for(references))
+    assert calls == dict.fromkeys(references, 1), "the bank was asked before anything was sent again"
+    assert_paid_exactly_once(bank, references)
+    prove()
+
+
+async def test_a_worker_that_is_told_to_stop_leaves_no_call_unrecorded(
+    stack: Stack, bank: SimulatedBank, prove: Callable[[], None]
+) -> None:
+    bank.misbehave(hold_at="after_work", idempotency=False)
+    async with queue_of(stack, SLOTS + 10) as (references, statuses_now):
+        wait_for(
+            lambda: len(bank.calls_for(references)), lambda count: count == SLOTS, "slots are used", seconds=deadline()
+        )
+        stack.stop_process("withdraw_worker")
+        # It waited for its calls, which the bank held until they timed out, and began no other.
+        now = Counter(await statuses_now())
+        assert now["queued"] >= 10
+        assert now["in_flight"] == 0
+        bank.misbehave(idempotency=False)
+        stack.start_process("withdraw_worker")
+        await eventually_async(lambda: are_all(statuses_now, "succeeded"), "all are paid", seconds=60)
+    assert_paid_exactly_once(bank, references)
     prove()
 
 

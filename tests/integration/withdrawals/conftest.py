@@ -13,10 +13,9 @@ from shared.banks.client import BankClient
 from shared.config import WithdrawalTimings
 from shared.db.engine import SessionMaker
 from shared.models import BankCircuit
-from shared.withdrawals.engine import Engine
 from tests.support.bank_settings import endpoints, simulator_values
 from tests.support.simulated_bank import KEYS, WEBHOOK_SECRET, Running, bank_client, run_app
-from tests.support.withdrawal_world import PATIENT, World
+from tests.support.withdrawal_world import PATIENT, Engine, World
 
 
 @pytest.fixture(scope="module")

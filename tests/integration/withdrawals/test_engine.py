@@ -18,20 +18,19 @@ from shared.banks.client import BankClient
 from shared.banks.messages import PayoutAnswer, PayoutRequest
 from shared.banks.settings import BankEndpoint
 from shared.ids import new_id
-from shared.withdrawals.engine import Engine
 from shared.withdrawals.facts import InProgress, MayBeDone, NotDone, Paid, PayoutRefused
 from tests.support.deadlines import deadline
 from tests.support.waiting import eventually, eventually_async
-from tests.support.withdrawal_world import HASTY, PATIENT, World, hasty, owner_of, past, taken
+from tests.support.withdrawal_world import HASTY, PATIENT, Engine, World, hasty, owner_of, past, taken
 
 
 async def test_a_withdrawal_is_paid_once_and_captured(world: World) -> None:
     wallet = await world.person(1_000_00)
     withdrawal = await world.ask(wallet, 300_00)
     assert await world.money(wallet) == (1_000_00, 300_00)
-    advanced = await world.engine.advance(owner_of(wallet))
+    calls = await world.engine.advance(owner_of(wallet))
     row = await world.row(withdrawal)
-    assert (row.status, row.attempts, advanced.calls, advanced.again_at) == ("succeeded", 1, 1, None)
+    assert (row.status, row.attempts, calls) == ("succeeded", 1, 1)
     assert row.utr is not None
     assert row.utr.startswith("HDFC")
     assert await world.money(wallet) == (700_00, 0)
@@ -71,19 +70,9 @@ async def test_other_people_are_not_held_up(world: World) -> None:
     assert max(call["started_at"] for call in calls) < min(call["ended_at"] for call in calls)
 
 
-async def test_a_run_is_bounded_and_says_that_more_is_due(world: World) -> None:
-    wallet = await world.person()
-    withdrawals = [await world.ask(wallet, 1_00) for _ in range(3)]
-    advanced = await world.engine.advance(owner_of(wallet), max_calls=2)
-    assert advanced.calls == 2
-    assert advanced.again_at is not None
-    assert [(await world.row(withdrawal)).status for withdrawal in withdrawals] == ["succeeded", "succeeded", "queued"]
-
-
 async def test_nothing_to_do_asks_for_nothing(world: World) -> None:
     wallet = await world.person()
-    advanced = await world.engine.advance(owner_of(wallet))
-    assert (advanced.calls, advanced.again_at) == (0, None)
+    assert await world.engine.advance(owner_of(wallet)) == 0
 
 
 async def test_a_refusal_releases_the_hold(world: World) -> None:

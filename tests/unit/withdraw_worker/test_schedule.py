@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from threading import Event
-
 from celery.schedules import crontab
 
 from services.withdraw_worker.resources import open_resources
@@ -12,7 +10,6 @@ from services.withdraw_worker.settings import WorkerSettings
 from services.withdraw_worker.tasks import register
 from shared.banks.table import BANKS
 from shared.tasks.application import create_celery
-from shared.tasks.hints import Hints
 from shared.tasks.runner import Runner
 from tests.support.bank_settings import bank_values
 
@@ -35,14 +32,12 @@ def test_a_request_is_stale_before_a_handful_of_newer_ones_are_there() -> None:
 
 
 def test_everything_on_the_schedule_is_registered_with_the_worker() -> None:
-    hints = Hints(NOWHERE)
     celery = create_celery(NOWHERE, "test")
-    register(celery, Runner(lambda: open_resources(SETTINGS)), SETTINGS, hints, Event())
+    register(celery, Runner(lambda: open_resources(SETTINGS)))
     assert {entry["task"] for entry in beat_schedule(SETTINGS).values()} <= set(celery.tasks)
     assert "batua.withdrawals.advance" in celery.tasks
-    hints.close()
 
 
 async def test_resources_open_without_a_connection_and_close() -> None:
     async with open_resources(SETTINGS) as resources:
-        assert set(resources.payouts.clients) == set(resources.on_ramp_clients) == set(BANKS)
+        assert set(resources.on_ramp_clients) == set(BANKS)

@@ -1,0 +1,213 @@
+"""The dispatcher keeps a worker's slots busy, each bank's apart, and stops within one call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import datetime
+from itertools import accumulate, pairwise
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select, text
+
+from bench.payouts import create_people, fill_queue
+from shared.models import Withdrawal
+from shared.proof.prove import prove
+from shared.withdrawals.dispatcher import Dispatcher
+from shared.withdrawals.engine import Claimed, Outcome
+from tests.support.deadlines import deadline
+from tests.support.waiting import eventually_async
+from tests.support.withdrawal_world import PATIENT, Engine, World, owner_of
+
+SLOTS = 8
+
+
+@pytest.fixture
+def world(world_alone: World) -> World:
+    """With few slots, and a database of its own: the dispatcher takes whatever is due."""
+    timings = PATIENT.model_copy(update={"slots_per_bank": SLOTS})
+    return replace(world_alone, engine=replace(world_alone.engine, timings=timings))
+
+
+class Worker:
+    """A dispatcher that runs in the background."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.dispatcher = Dispatcher(engine)
+        self.is_stopping = False
+        self.running = asyncio.create_task(self.dispatcher.run(lambda: self.is_stopping))
+
+    async def stop(self) -> None:
+        """Tell it to stop, as SIGTERM does, and wait until it has."""
+        self.is_stopping = True
+        self.dispatcher.wake()
+        async with asyncio.timeout(deadline(30)):
+            await self.running
+
+
+@asynccontextmanager
+async def working(engine: Engine) -> AsyncIterator[Worker]:
+    worker = Worker(engine)
+    try:
+        yield worker
+    finally:
+        await worker.stop()
+
+
+async def statuses(world: World) -> Counter[str]:
+    async with world.sessionmaker() as session:
+        return Counter(str(status) for status in await session.scalars(select(Withdrawal.status)))
+
+
+async def until_all_succeed(world: World, count: int, seconds: float = 60) -> None:
+    async def all_did() -> bool:
+        return await statuses(world) == {"succeeded": count}
+
+    await eventually_async(all_did, "every withdrawal is paid", seconds)
+
+
+def spans(calls: Sequence[dict[str, Any]]) -> list[tuple[float, float]]:
+    return [
+        (datetime.fromisoformat(call["started_at"]).timestamp(), datetime.fromisoformat(call["ended_at"]).timestamp())
+        for call in calls
+    ]
+
+
+def most_at_once(calls: Sequence[dict[str, Any]]) -> int:
+    steps = sorted(step for began, ended in spans(calls) for step in ((began, 1), (ended, -1)))
+    return max(accumulate(step for _, step in steps))
+
+
+def mean_at_once(calls: Sequence[dict[str, Any]]) -> float:
+    """While more is waiting: from the first call until the last one begins."""
+    first, last = min(began for began, _ in spans(calls)), max(began for began, _ in spans(calls))
+    return sum(min(ended, last) - began for began, ended in spans(calls)) / (last - first)
+
+
+@pytest.mark.slow
+async def test_six_hundred_withdrawals_of_sixty_people_keep_every_slot_busy(world: World) -> None:
+    slots = 32
+    world.bank.faults(latency_ms=int(deadline(0.3) * 1000), idempotency=False)
+    engine = replace(world.engine, timings=PATIENT.model_copy(update={"slots_per_bank": slots}))
+    people = await create_people(world.sessionmaker, 60, balance=1_000_00)
+    references = await fill_queue(world.sessionmaker, people, 600)
+    async with working(engine):
+        await until_all_succeed(world, 600, seconds=90)
+    calls = [call for call in world.bank.items("calls") if call["reference"] in references]
+    assert Counter(call["reference"] for call in calls) == dict.fromkeys(references, 1)
+    assert most_at_once(calls) == slots
+    assert mean_at_once(calls) > slots / 2
+    for owner, _ in people:
+        own = sorted(spans([call for call in calls if call["user_ref"] == str(owner)]))
+        assert all(ended <= began for (_, ended), (began, _) in pairwise(own)), "one at a time for each owner"
+    debits = Counter(line["reference"] for line in world.bank.items("statement") if line["reference"] in references)
+    assert debits == dict.fromkeys(references, 1)
+    assert (await prove(world.sessionmaker)).ok
+
+
+async def test_without_a_hint_an_idle_worker_finds_what_is_due_by_itself(world: World) -> None:
+    looked = asyncio.Event()
+
+    class Looking(Engine):
+        async def claim(self, free: Mapping[str, int], *, owner_id: UUID | None = None) -> Claimed:
+            claimed = await Engine.claim(self, free, owner_id=owner_id)
+            looked.set()
+            return claimed
+
+    engine = world.engine
+    async with working(Looking(engine.sessionmaker, engine.clients, engine.timings)):
+        await looked.wait()
+        await world.ask(await world.person())
+        await until_all_succeed(world, 1)
+
+
+async def test_a_bank_that_hangs_takes_no_slot_of_another(world: World) -> None:
+    world.bank.faults(hold_at="before_work")
+    stuck = [await world.ask(await world.person()) for _ in range(SLOTS + 3)]
+    async with working(world.engine):
+        await eventually_async(lambda: at_the_bank(world, SLOTS), "its slots are taken")
+        paid = [await world.ask(await world.person(), bank="axis") for _ in range(3)]
+        await eventually_async(lambda: are(world, paid, "succeeded"), "the other bank pays meanwhile")
+        assert sum(bool(world.calls(withdrawal)) for withdrawal in stuck) == SLOTS
+        world.bank.faults()
+        await eventually_async(lambda: are(world, stuck, "succeeded"), "the bank that hung pays, too")
+
+
+async def test_a_worker_that_is_told_to_stop_begins_no_call_and_records_those_under_way(world: World) -> None:
+    world.bank.faults(hold_at="before_work")
+    for _ in range(2 * SLOTS):
+        await world.ask(await world.person())
+    async with working(world.engine) as worker:
+        await eventually_async(lambda: at_the_bank(world, SLOTS), "its slots are taken")
+        worker.is_stopping = True
+        worker.dispatcher.wake()
+        world.bank.faults()
+    assert await statuses(world) == {"succeeded": SLOTS, "queued": SLOTS}
+
+
+async def test_an_outcome_waits_while_the_database_is_away_and_is_not_asked_for_again(world: World) -> None:
+    class Interrupted(Engine):
+        async def record_all(self, outcomes: Sequence[Outcome]) -> None:
+            attempts.append(len(outcomes))
+            if len(attempts) == 1:
+                raise ConnectionResetError
+            await Engine.record_all(self, outcomes)
+
+    attempts: list[int] = []
+    withdrawal = await world.ask(await world.person())
+    engine = world.engine
+    async with working(Interrupted(engine.sessionmaker, engine.clients, engine.timings)):
+        await until_all_succeed(world, 1)
+    assert attempts == [1, 1]
+    assert len(world.calls(withdrawal)) == 1
+    assert await world.kinds(withdrawal) == ["queued", "sending", "paid"]
+
+
+@pytest.mark.parametrize("status", ["in_flight", "succeeded"])
+async def test_one_that_cannot_be_begun_or_recorded_holds_up_no_other(world: World, status: str) -> None:
+    bad, *good = [await world.ask(await world.person()) for _ in range(4)]
+    async with world.sessionmaker.begin() as session:
+        await session.execute(
+            text(f"ALTER TABLE withdrawals ADD CONSTRAINT broken CHECK (id <> '{bad}' OR status <> '{status}')")
+        )
+    async with working(world.engine):
+        await eventually_async(lambda: are(world, good, "succeeded"), "the others are paid")
+    assert (await world.row(bad)).status in ("queued", "in_flight")
+    assert len(world.calls(bad)) == (0 if status == "in_flight" else 1)
+
+
+async def test_people_whose_other_withdrawal_just_became_active_hold_up_no_other(world: World) -> None:
+    busy, other = await world.person(), await world.person()
+    first, second = await world.ask(busy, 1_00), await world.ask(busy, 1_00)
+    third = await world.ask(other)
+    async with world.sessionmaker() as session:
+        await session.execute(
+            text(f"UPDATE withdrawals SET status = 'waiting', active_since = now() WHERE id = '{second}'")
+        )
+        claiming = asyncio.create_task(world.engine.claim({"hdfc": SLOTS}))
+        await eventually_async(lambda: waits_for_a_lock(world), "the claim meets the other worker's row")
+        await session.commit()
+    claimed = await claiming
+    assert [call.withdrawal_id for call in claimed.calls if call.owner_id == owner_of(other)] == [third]
+    assert (await world.row(first)).status == "queued"
+
+
+async def at_the_bank(world: World, count: int) -> bool:
+    return sum(call["ended_at"] is None for call in world.bank.items("calls")) == count
+
+
+async def are(world: World, withdrawals: Sequence[Any], status: str) -> bool:
+    return all([(await world.row(withdrawal)).status == status for withdrawal in withdrawals])
+
+
+async def waits_for_a_lock(world: World) -> bool:
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    async with world.sessionmaker() as session:
+        return bool(await session.scalar(waiting))
