@@ -11,6 +11,7 @@ import logging
 import signal
 from pathlib import Path
 
+import uvloop
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from shared.ids import new_id
@@ -62,7 +63,7 @@ def main() -> None:
     arguments.directory.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("mail.log").setLevel(logging.WARNING)
-    asyncio.run(serve(port=arguments.port, directory=arguments.directory))
+    uvloop.run(serve(port=arguments.port, directory=arguments.directory))
 
 
 if __name__ == "__main__":
