@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import sys
+import tempfile
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydantic import SecretStr
 from rich.console import Console
 
-from bench import goals, phases, report
+from bench import goals, history, phases, report
+from bench.inflow import started_stack
 from bench.measure import memory_sampled
 from bench.references.thin import DATABASE_URL
 from bench.rounds import Rounds
@@ -28,6 +32,8 @@ from shared.proof.prove import ProofReport, prove
 
 FILE_COLUMNS = 150
 """How wide the tables are where no terminal says it."""
+HISTORY = ("statement, newest", "statement, anywhere", "balance as of a moment", "dashboard")
+"""The reads of a long history that have a row; `python -m bench.history` shows them all."""
 HELLO, THIN = "bench.references.hello:create_app", "bench.references.thin:create_app"
 
 
@@ -73,6 +79,7 @@ def main() -> int:
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=FILE_COLUMNS)
+    logging.disable(logging.INFO)
     began = time.monotonic()
 
     def say(what: str) -> None:
@@ -85,6 +92,8 @@ def main() -> int:
         say("Proving the books")
         proof = asyncio.run(proven(bench))
     rows = goals.rows(rounds, extra)
+    if not chosen.quick and not chosen.transfers_only:
+        rows += [growth.row for growth in grown_history(console) if growth.work in HISTORY]
     console.print(report.cpu_table(rounds))
     console.print(report.goals_table(rows))
     for note in rounds.notes:
@@ -125,6 +134,16 @@ def measure_all(rounds: Rounds, plan: Plan, *, transfers_only: bool) -> phases.E
             rounds.say(f"Memory, {plan.memory_seconds:.0f} s of load")
             phases.memory(rounds, extra, seconds=plan.memory_seconds)
     return extra
+
+
+def grown_history(console: Console) -> list[history.Growth]:
+    """What reading costs after ten million entries, beside a hundred thousand, in a Postgres of its own."""
+    with tempfile.TemporaryDirectory(prefix="batua-bench-") as home:
+        stack = started_stack(Path(home))
+        try:
+            return history.measure(stack, console, is_quick=False)
+        finally:
+            stack.stop()
 
 
 async def proven(bench: Bench) -> ProofReport:

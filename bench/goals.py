@@ -20,6 +20,7 @@ def _transfers(rounds: Rounds, extra: Extra) -> list[Row]:
     spread, hello = rounds.found["transfers spread"], rounds.found["hello"]
     found = [
         _rates(rounds, "POST /transfers, spread", "transfers spread", "pgbench spread", at_least(0.9)),
+        _rates(rounds, "spread", "transfers spread", "pgbench spread, simple", at_least(0.9)),
         _rates(rounds, "to one shop", "transfers to one shop", "pgbench to one account", at_least(3)),
         _rates(rounds, "spread", "transfers spread", "thin transfers", at_least(1)),
         Row(

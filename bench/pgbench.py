@@ -7,6 +7,7 @@ import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from bench.population import ACCOUNT_PREFIX, HOT_SHOP, OWNER_PREFIX
 from infra.local import postgres
@@ -24,23 +25,31 @@ class PgbenchRun:
     per_second: float
 
 
-def script(*, people: int, to_shop: bool) -> str:
+Protocol = Literal["prepared", "simple"]
+"""How statements are sent: prepared once per connection, or as text that the server parses and plans each time, which
+is what pgbench does unless told otherwise."""
+
+
+def script(*, people: int, to_shop: bool, protocol: Protocol = "prepared") -> str:
     """The transfer: between two accounts chosen at random, or from one of them to the one shop."""
     another = f"(:payer + :other - 1) % {people} + 1"
     return _TEMPLATE.read_text(encoding="utf-8").format(
         people=people,
         to=HOT_SHOP if to_shop else another,
         kind="payment" if to_shop else "p2p",
+        transfer_id="':transfer_id'" if protocol == "simple" else ":transfer_id",
         account_prefix=ACCOUNT_PREFIX,
         owner_prefix=OWNER_PREFIX,
     )
 
 
-def run(url: str, *, people: int, to_shop: bool, seconds: float, folder: Path) -> PgbenchRun:
-    """CLIENTS connections with prepared statements, each sending its next transfer when one is committed."""
+def run(
+    url: str, *, people: int, to_shop: bool, seconds: float, folder: Path, protocol: Protocol = "prepared"
+) -> PgbenchRun:
+    """CLIENTS connections, each sending its next transfer when one is committed."""
     file = folder / "transfer.pgbench.sql"
-    file.write_text(script(people=people, to_shop=to_shop), encoding="utf-8")
-    command = [str(postgres.program("pgbench")), "--no-vacuum", "--protocol", "prepared", "--file", str(file)]
+    file.write_text(script(people=people, to_shop=to_shop, protocol=protocol), encoding="utf-8")
+    command = [str(postgres.program("pgbench")), "--no-vacuum", "--protocol", protocol, "--file", str(file)]
     command += ["--client", str(CLIENTS), "--jobs", "2", "--time", str(max(1, round(seconds))), url]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     result = subprocess.run(

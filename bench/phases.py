@@ -62,6 +62,7 @@ def single_transfers(rounds: Rounds, *, thin: ReferenceServer, hello: ReferenceS
     rounds.measure("transfers spread", "user_app", requests.transfers(people, to_shop=False))
     rounds.settle()
     rounds.measure_pgbench("pgbench spread", to_shop=False)
+    rounds.measure_pgbench("pgbench spread, simple", to_shop=False, protocol="simple")
     rounds.measure_reference("thin transfers", thin, requests.thin_transfers(people))
     rounds.measure("transfers to one shop", "user_app", requests.transfers(people, to_shop=True))
     rounds.settle()

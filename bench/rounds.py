@@ -99,13 +99,14 @@ class Rounds:
             came = load.use_up(self.bench.stack.url(process), sent, seconds=self.seconds)
         return self.keep(name, came, used)
 
-    def measure_pgbench(self, name: str, *, to_shop: bool) -> None:
+    def measure_pgbench(self, name: str, *, to_shop: bool, protocol: pgbench.Protocol = "prepared") -> None:
         """Run pgbench on the copy of the database."""
+        seconds, folder = self.seconds, self.bench.folder
         url = self.bench.stack.database_url(database=REFERENCE)
         people = len(self.bench.people)
         before = load.children_seconds()
         with cpu_used(self._postgres) as used:
-            ran = pgbench.run(url, people=people, to_shop=to_shop, seconds=self.seconds, folder=self.bench.folder)
+            ran = pgbench.run(url, people=people, to_shop=to_shop, seconds=seconds, folder=folder, protocol=protocol)
         cost = load.children_seconds() - before
         self.keep(name, Load(ran.transactions, ran.transactions / ran.per_second, generator_seconds=cost), used)
 

@@ -1,5 +1,5 @@
 -- A double-entry transfer as eight statements, each sent when the one before is answered. {to} is a number, or an
--- expression that chooses one; {kind} is the transfer's kind.
+-- expression that chooses one; {kind} is the transfer's kind; {transfer_id} is quoted as the protocol wants it.
 \set payer random(1, {people})
 \set other random(1, {people} - 1)
 \set payee {to}
@@ -26,8 +26,8 @@ VALUES (uuidv7(), '{kind}', ('{account_prefix}' || lpad(:payer::text, 12, '0')):
     ('{owner_prefix}' || lpad(:payer::text, 12, '0'))::uuid, now())
 RETURNING id AS transfer_id \gset
 INSERT INTO entries (account_id, seq, transfer_id, direction, amount, balance_after, created_at)
-VALUES (('{account_prefix}' || lpad(:payer::text, 12, '0'))::uuid, :debit_seq, :transfer_id::uuid, 'DEBIT', :amount,
+VALUES (('{account_prefix}' || lpad(:payer::text, 12, '0'))::uuid, :debit_seq, {transfer_id}::uuid, 'DEBIT', :amount,
         :debit_balance, now()),
-       (('{account_prefix}' || lpad(:payee::text, 12, '0'))::uuid, :credit_seq, :transfer_id::uuid, 'CREDIT', :amount,
+       (('{account_prefix}' || lpad(:payee::text, 12, '0'))::uuid, :credit_seq, {transfer_id}::uuid, 'CREDIT', :amount,
         :credit_balance, now());
 COMMIT;

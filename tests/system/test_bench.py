@@ -39,9 +39,10 @@ def test_transfers_are_measured_beside_their_references_and_the_books_are_right(
         "transfers spread",
         "transfers to one shop",
         "pgbench spread",
+        "pgbench spread, simple",
         "pgbench to one account",
         "thin transfers",
         "hello",
     }
     assert extra.statements.all_calls > 0
-    assert [row.work for row in rows(rounds, extra)][:2] == ["POST /transfers, spread", "to one shop"]
+    assert [row.work for row in rows(rounds, extra)][:3] == ["POST /transfers, spread", "spread", "to one shop"]
