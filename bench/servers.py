@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from bench.listening import processes_of, wait_until_all_listen
 from bench.stack import Bench
-from infra.local import launch
 from infra.local.layout import CHECKOUT
-from infra.local.ports import is_free
+from shared.config import ServingSettings
+from shared.serving.address import GRACEFUL_SECONDS, Service
+from shared.serving.command_line import SUPERVISOR
 
-START_SECONDS = 30.0
 STOP_SECONDS = 15.0
-_USER_APP = "services.user_app.main:create_app"
 
 
 @dataclass(frozen=True)
@@ -29,10 +28,10 @@ class ReferenceServer:
 
 
 def command(bench: Bench, application: str, port: int) -> list[str]:
-    """The command line of user_app with another application and port."""
-    layout = bench.stack.layout
-    swap = {_USER_APP: application, str(layout.port("user_app")): str(port)}
-    return [swap.get(argument, argument) for argument in launch.command("user_app", layout)]
+    """The command line of user_app's supervisor with another application and port."""
+    service = Service(application, "127.0.0.1", port, GRACEFUL_SECONDS)
+    more = ["--processes", str(processes_of(bench.stack)), "--log-level", ServingSettings().log_level]
+    return [sys.executable, "-m", SUPERVISOR, *service.arguments(), *more]
 
 
 @contextmanager
@@ -50,7 +49,7 @@ def serving(
         stderr=log,
     )
     try:
-        _wait_until_serving(process, port)
+        wait_until_all_listen(process.pid, processes_of(bench.stack))
         yield ReferenceServer(f"http://127.0.0.1:{port}", [process.pid])
     finally:
         process.terminate()
@@ -60,11 +59,3 @@ def serving(
             process.kill()
             process.wait()
         log.close()
-
-
-def _wait_until_serving(process: subprocess.Popen[bytes], port: int) -> None:
-    until = time.monotonic() + START_SECONDS
-    while is_free(port):
-        if process.poll() is not None or time.monotonic() > until:
-            sys.exit("a reference application did not start")
-        time.sleep(0.05)

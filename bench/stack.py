@@ -17,6 +17,7 @@ from pathlib import Path
 
 import asyncpg
 
+from bench.listening import processes_of, wait_until_all_listen
 from bench.population import PAST_PAYMENTS, PEOPLE, Person, hash_of_pin, populate, sign_in
 from infra.local import postgres
 from infra.local.environment import local_secrets
@@ -68,6 +69,8 @@ def running_bench(
             secrets, signed = _fill(stack, people, payments)
             say("Starting Batua")
             stack.start(processes)
+            for name in {"user_app", "bank_webhook"} & set(processes):
+                wait_until_all_listen(stack.pid(name), processes_of(stack))
             _require_durable(stack)
             yield Bench(stack, signed, secrets, Path(folder))
         finally:
