@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 
 def new_id() -> UUID:
     """A new UUIDv7, larger than the earlier ones of this process."""
-    return UUID(int=uuid7().int)
+    return uuid7()
 
 
 def new_id_text() -> str:

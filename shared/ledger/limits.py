@@ -21,9 +21,9 @@ class Limits:
 
     def check(self, amount: int, used: int) -> None:
         """Raise LimitExceeded if moving `amount` exceeds a limit. `used` is the paise already moved on this day."""
-        binding = self.binding(used)
         if amount <= self.room(used):
             return
+        binding = self.binding(used)
         if binding == self._name("movement"):
             raise LimitExceeded(binding, maximum=self.per_movement, used=0, remaining=self.per_movement)
         raise LimitExceeded(binding, self.per_day, used, self.left_today(used), resets_at=self.day.ends_at)

@@ -123,13 +123,16 @@ async def open_pot(session: AsyncSession, *, owner_id: UUID, name: str) -> Accou
 async def _post(
     group_commit: GroupCommit, request: KeyedRequest[Receipt], claim: Claim, transfer: Transfer, ends: Ends
 ) -> Answer:
+    stored: list[Answer] = []
+
     def answer(posted: Posted) -> Answer:
-        return request.answer(receipt_for(posted, ends, request.owner_id))
+        stored[:] = [request.answer(receipt_for(posted, ends, request.owner_id))]
+        return stored[0]
 
     instruction = Instruction(transfer, claim, answer=answer, messages=partial(mail_to_recipient, ends))
     match await group_commit.post(instruction):
-        case Posted() as posted:
-            return answer(posted)
+        case Posted():
+            return stored[0]  # by the attempt that was committed, which is the last
         case Replayed() as replayed:
             return replayed.answer
         case Rejected() as rejected:
