@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -37,6 +38,30 @@ KeyName = tuple[UUID, str]
 Claimed = Answer | BatuaError | None
 """None: the key is this request's now. Answer: the first answer. Error: in flight, or used for another request."""
 
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A key that is not free: the request it stands for, and the answer to it. None: unknown, still in flight."""
+
+    fingerprint: str | None
+    field_hashes: Mapping[str, str]
+    answer: Answer | None
+
+    @classmethod
+    def of(cls, fingerprint: str | None, field_hashes: str | None, status: int | None, body: str | None) -> Known:
+        """As the columns of a row say."""
+        hashes = {} if field_hashes is None else json.loads(field_hashes)
+        answer = None if status is None or body is None else Answer(status, json.loads(body))
+        return cls(fingerprint, hashes, answer)
+
+    def answer_to(self, claim: Claim) -> Answer | BatuaError:
+        """What a request with this key is told."""
+        if self.fingerprint is not None and self.fingerprint != claim.fingerprint:
+            return IdempotencyKeyReused(claim.differing_fields(self.field_hashes))
+        return RequestInFlight() if self.answer is None else self.answer.as_replay()
+
+
+_BUSY = Known(None, {}, None)
 _LOCK_NUMBER = "hashtextextended(CAST(owner_id AS text) || ' ' || key, 0)"
 # In the order of their numbers, so that two requests with several keys cannot deadlock.
 _WAIT_FOR_LOCKS = text(f"""
@@ -95,9 +120,6 @@ _PURGE = text("""
 """)
 
 
-_FREED = (None, "", None, "")
-
-
 async def claim_all(session: AsyncSession, claims: Sequence[Claim]) -> dict[KeyName, Claimed]:
     """Claim all keys, in three SQL statements at most. No two claims may have the same owner and key."""
     if not claims:
@@ -118,9 +140,9 @@ async def claim_all(session: AsyncSession, claims: Sequence[Claim]) -> dict[KeyN
     others = [claim for claim in claims if claim.name not in ours]
     result: dict[KeyName, Claimed] = dict.fromkeys(ours)
     if others:
-        stored = {(row[0], row[1]): row[2:] for row in await session.execute(_SELECT, _names(others))}
-        # A key that was freed between the two statements: the caller may retry.
-        result |= {claim.name: _known(claim, *stored.get(claim.name, _FREED)) for claim in others}
+        known = {(row[0], row[1]): Known.of(*row[2:]) for row in await session.execute(_SELECT, _names(others))}
+        # A key that was freed between the two statements is not there: the caller may retry.
+        result |= {claim.name: known.get(claim.name, _BUSY).answer_to(claim) for claim in others}
     return result
 
 
@@ -135,18 +157,17 @@ async def claim_one(session: AsyncSession, claim: Claim) -> Answer | None:
     return claimed
 
 
-async def look_up(transaction: Transaction, claims: Sequence[Claim]) -> dict[KeyName, Answer | BatuaError]:
+async def look_up(transaction: Transaction, claims: Sequence[Claim]) -> dict[KeyName, Known]:
     """Lock those keys that are free until the transaction ends; what is known of the others, by name.
 
-    A key that another transaction works on is RequestInFlight. It may be finished since: then `answered` cannot be
-    written, or a later look finds the answer.
+    A key that another transaction works on is known to be in flight. It may be finished since, or be finished while
+    this snapshot does not show it: then a later look finds the answer, or `answered` cannot be written.
     """
     if not claims:
         return {}
     names = _names(claims)
     rows = await transaction.fetch(_LOOK_UP, names["owner_ids"], names["keys"])
-    by_name = {claim.name: claim for claim in claims}
-    return {(row[0], row[1]): _known(by_name[row[0], row[1]], *row[2:]) for row in rows}
+    return {(row[0], row[1]): Known.of(*row[2:]) for row in rows}
 
 
 def answered(pairs: Sequence[tuple[Claim, Answer]], *, at: datetime) -> Write:
@@ -167,7 +188,7 @@ def answered(pairs: Sequence[tuple[Claim, Answer]], *, at: datetime) -> Write:
 async def find(session: AsyncSession, claim: Claim) -> Answer | None:
     """The first answer of a request; None while it has none. Claims nothing. Raises IdempotencyKeyReused."""
     row = (await session.execute(_SELECT, _names([claim]))).one_or_none()
-    found = None if row is None else _known(claim, *row[2:])
+    found = None if row is None else Known.of(*row[2:]).answer_to(claim)
     if isinstance(found, IdempotencyKeyReused):
         raise found
     return None if isinstance(found, BatuaError) else found
@@ -196,19 +217,6 @@ async def purge(session: AsyncSession) -> int:
     """Delete one batch of keys older than KEPT_FOR. Answers how many."""
     result = await session.execute(_PURGE, {"before": clock.now() - KEPT_FOR, "batch": PURGE_BATCH})
     return int(getattr(result, "rowcount", 0))
-
-
-def _known(
-    claim: Claim, fingerprint: str | None, field_hashes: str, status: int | None, body: str
-) -> Answer | BatuaError:
-    """What a stored row means for a request with its key. Without a fingerprint there is no row yet."""
-    if fingerprint is None:
-        return RequestInFlight()
-    if fingerprint != claim.fingerprint:
-        return IdempotencyKeyReused(claim.differing_fields(json.loads(field_hashes)))
-    if status is None:
-        return RequestInFlight()
-    return Answer(status, json.loads(body), is_replayed=True)
 
 
 def _names(claims: Sequence[Claim]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ take the same path. The caller commits: everything in its transaction happens, o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -19,9 +19,8 @@ from shared.db.writes import Write, write_all
 from shared.errors import BatuaError
 from shared.idempotency import store
 from shared.idempotency.claims import Answer, Claim
-from shared.idempotency.errors import IdempotencyKeyReused
 from shared.ledger import sql
-from shared.ledger.rules import Command, Outcome, Posted, Rejected, accounts_touched, decide
+from shared.ledger.rules import Books, Command, Deciding, Outcome, Posted, Rejected, accounts_touched, decide
 from shared.outbox.messages import Message, rows_of
 from shared.wakeups.commits import wake_after_commit
 
@@ -99,35 +98,35 @@ async def post_one(session: AsyncSession, command: Command) -> Posted:
 async def post_instructions(transaction: Transaction, instructions: Sequence[Instruction]) -> list[InstructionOutcome]:
     """Post the instructions whose keys are free; replay or reject the others. Answers the outcomes in the same order.
 
-    A key that comes twice in one batch is decided once: its later copies get the answer of the first. A key is written
-    together with its answer, so a rejected instruction leaves its key free. Raises NotAllWritten if a key was taken in
-    the meantime: roll back, and post again.
+    They are decided in order, so a later copy of a key in the batch gets the answer of the first that was posted. A
+    key is written together with its answer, so a rejected instruction leaves its key free. Raises NotAllWritten if a
+    key was taken in the meantime: roll back, and post again.
     """
-    first_with_key = _first_with_key(instructions)
-    claims = [instructions[index].claim for index in first_with_key.values()]
-    known = await store.look_up(transaction, [claim for claim in claims if claim is not None])
-
-    results: dict[int, InstructionOutcome] = {}
-    fresh: list[int] = []
-    for index, instruction in enumerate(instructions):
+    claims = {each.claim.name: each.claim for each in instructions if each.claim is not None}
+    known = await store.look_up(transaction, list(claims.values()))
+    fresh = [each.command for each in instructions if each.claim is None or each.claim.name not in known]
+    books = await _lock(transaction, fresh)
+    deciding, at = Deciding(books), clock.now()
+    outcomes: list[InstructionOutcome] = []
+    answers: list[tuple[Claim, Answer]] = []
+    messages: list[Message] = []
+    for instruction in instructions:
         claim = instruction.claim
-        if claim is None:
-            fresh.append(index)
-        elif first_with_key[claim.name] == index:
-            if claim.name in known:
-                results[index] = _answer_known(instruction, known[claim.name])
-            else:
-                fresh.append(index)
-
-    decided = await _decide(transaction, [instructions[index].command for index in fresh])
-    results |= dict(zip(fresh, decided.outcomes, strict=True))
-    done = [(instructions[index], outcome) for index, outcome in zip(fresh, decided.outcomes, strict=True)]
-    await write_all(transaction, [*decided.writes, *_belonging_to(done, at=decided.at)])
-    for index, instruction in enumerate(instructions):
-        if index not in results and instruction.claim is not None:
-            first = first_with_key[instruction.claim.name]
-            results[index] = _answer_copy(instruction, instructions[first], results[first])
-    return [results[index] for index in range(len(instructions))]
+        if claim is not None and claim.name in known:
+            outcomes.append(_answer_known(instruction, known[claim.name].answer_to(claim)))
+            continue
+        outcome = _at(deciding.decide(instruction.command), at)
+        outcomes.append(outcome)
+        if isinstance(outcome, Posted):
+            messages += instruction.messages(outcome)
+            if claim is not None and instruction.answer is not None:
+                answer = instruction.answer(outcome)
+                answers.append((claim, answer))
+                known[claim.name] = store.Known(claim.fingerprint, claim.field_hashes, answer)
+    posted = [outcome for outcome in outcomes if isinstance(outcome, Posted)]
+    rows = sql.writes_of(books, deciding.books, posted, at=at)
+    await write_all(transaction, [*rows, store.answered(answers, at=at), rows_of(messages)])
+    return outcomes
 
 
 async def post_together(transaction: Transaction, together: Together) -> tuple[Answer, Sequence[Outcome]]:
@@ -138,10 +137,11 @@ async def post_together(transaction: Transaction, together: Together) -> tuple[A
     """
     claim = together.claim
     known = (await store.look_up(transaction, [claim])).get(claim.name)
-    if isinstance(known, BatuaError):
-        raise known
     if known is not None:
-        return known, ()
+        earlier = known.answer_to(claim)
+        if isinstance(earlier, BatuaError):
+            raise earlier
+        return earlier, ()
     decided = await _decide(transaction, together.commands)
     conclusion = together.conclude(decided.outcomes)
     writes = [store.answered([(claim, conclusion.answer)], at=decided.at), rows_of(conclusion.messages)]
@@ -167,56 +167,27 @@ class _Decided:
     at: datetime
 
 
+async def _lock(transaction: Transaction, commands: Sequence[Command]) -> Books:
+    """Lock the accounts that the commands touch, and read what the rules need."""
+    touched = {account_id for command in commands for account_id in accounts_touched(command)}
+    return await sql.lock_books(transaction, list(touched), commands) if touched else Books({})
+
+
 async def _decide(transaction: Transaction, commands: Sequence[Command]) -> _Decided:
     """Lock the accounts, and decide. Nothing is written yet."""
-    if not commands:
-        return _Decided([], [], clock.now())
-    touched = {account_id for command in commands for account_id in accounts_touched(command)}
-    books = await sql.lock_books(transaction, list(touched), commands)
+    books = await _lock(transaction, commands)
     decided, after = decide(books, commands)
     at = clock.now()
-    outcomes = [replace(outcome, at=at) if isinstance(outcome, Posted) else outcome for outcome in decided]
+    outcomes = [_at(outcome, at) for outcome in decided]
     posted = [outcome for outcome in outcomes if isinstance(outcome, Posted)]
     return _Decided(outcomes, sql.writes_of(books, after, posted, at=at), at)
 
 
-def _belonging_to(done: Sequence[tuple[Instruction, Outcome]], *, at: datetime) -> list[Write]:
-    """The keys of the posted instructions with their answers, and their mail."""
-    answers: list[tuple[Claim, Answer]] = []
-    messages: list[Message] = []
-    for instruction, outcome in done:
-        if isinstance(outcome, Posted):
-            messages += instruction.messages(outcome)
-            if instruction.claim is not None and instruction.answer is not None:
-                answers.append((instruction.claim, instruction.answer(outcome)))
-    return [store.answered(answers, at=at), rows_of(messages)]
-
-
-def _first_with_key(instructions: Sequence[Instruction]) -> dict[tuple[UUID, str], int]:
-    first: dict[tuple[UUID, str], int] = {}
-    for index, instruction in enumerate(instructions):
-        if instruction.claim is not None:
-            first.setdefault(instruction.claim.name, index)
-    return first
+def _at(outcome: Outcome, at: datetime) -> Outcome:
+    return Posted(outcome.command, outcome.entries, at) if isinstance(outcome, Posted) else outcome
 
 
 def _answer_known(instruction: Instruction, earlier: Answer | BatuaError) -> InstructionOutcome:
     if isinstance(earlier, BatuaError):
         return Rejected(instruction.command, earlier)
     return Replayed(instruction.command, earlier)
-
-
-def _answer_copy(copy: Instruction, first: Instruction, outcome: InstructionOutcome) -> InstructionOutcome:
-    assert copy.claim is not None
-    assert first.claim is not None
-    if copy.claim.fingerprint != first.claim.fingerprint:
-        fields = copy.claim.differing_fields(first.claim.field_hashes)
-        return Rejected(copy.command, IdempotencyKeyReused(fields))
-    match outcome:
-        case Rejected():
-            return Rejected(copy.command, outcome.error)
-        case Replayed():
-            return Replayed(copy.command, outcome.answer)
-        case Posted():
-            assert first.answer is not None
-            return Replayed(copy.command, first.answer(outcome).as_replay())

@@ -15,7 +15,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.db.engine import SessionMaker
 from shared.db.transaction import Transaction
-from shared.errors import BatuaError
 from shared.idempotency import store
 from shared.idempotency.claims import Answer, Claim, claim_for
 from shared.idempotency.errors import RequestInFlight
@@ -124,9 +123,7 @@ async def test_a_key_that_is_finished_after_the_look_moves_money_once(
     look_up = store.look_up
     looks: list[int] = []
 
-    async def look_too_early(
-        transaction: Transaction, claims: Sequence[Claim]
-    ) -> dict[store.KeyName, Answer | BatuaError]:
+    async def look_too_early(transaction: Transaction, claims: Sequence[Claim]) -> dict[store.KeyName, store.Known]:
         found = await look_up(transaction, claims)
         looks.append(len(claims))
         if len(looks) == 1:  # as if its snapshot had been taken before the key below was written

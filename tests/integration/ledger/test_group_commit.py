@@ -9,18 +9,20 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from shared.db.engine import SessionMaker
+from shared.config import DatabaseSettings
+from shared.db.engine import SessionMaker, create_engine
 from shared.idempotency.claims import Answer, claim_for
 from shared.ids import new_id
 from shared.ledger import group_commit as group_commit_module
 from shared.ledger.errors import LedgerBusy
 from shared.ledger.group_commit import GroupCommit
-from shared.ledger.post import Instruction, Replayed
+from shared.ledger.post import Conclusion, Instruction, Replayed, Together
 from shared.ledger.rules import Posted, Transfer
-from shared.models import Account, Entry
+from shared.models import Account, Entry, IdempotencyKey
 from tests.support.deadlines import deadline
 from tests.support.factories import create_merchant, create_user
 from tests.support.waiting import until_a_lock_is_awaited
@@ -173,3 +175,84 @@ async def test_a_caller_who_left_does_not_hold_up_the_lane(sessionmaker: Session
     assert isinstance(await group_commit.post(pay(buyer, shop, "third")), Posted)
     assert isinstance(await group_commit.post(pay(buyer, shop, "first")), Replayed)
     await group_commit.close()
+
+
+async def test_an_instruction_whose_caller_left_before_its_batch_is_dropped(
+    sessionmaker: SessionMaker, engine: AsyncEngine
+) -> None:
+    async with sessionmaker.begin() as session:
+        buyer, shop = await create_user(session, balance=100), await create_merchant(session)
+    group_commit = GroupCommit(engine, lanes=1)
+    async with locked(sessionmaker, shop):
+        first = asyncio.create_task(group_commit.post(pay(buyer, shop, "first")))
+        await until_a_lock_is_awaited(sessionmaker)
+        left = asyncio.create_task(group_commit.post(pay(buyer, shop, "left")))
+        stayed = asyncio.create_task(group_commit.post(pay(buyer, shop, "stayed")))
+        await asyncio.sleep(0)
+        left.cancel()
+        await asyncio.sleep(0)
+    assert [type(outcome) for outcome in await asyncio.gather(first, stayed)] == [Posted, Posted]
+    await group_commit.close()
+    async with sessionmaker() as session:
+        keys = select(IdempotencyKey.key).where(IdempotencyKey.owner_id == buyer.owner_id)
+        assert set(await session.scalars(keys)) == {"first", "stayed"}
+        assert (await session.get_one(Account, shop.id)).balance == 20
+
+
+async def test_what_was_accepted_is_posted_before_it_closes(sessionmaker: SessionMaker, engine: AsyncEngine) -> None:
+    async with sessionmaker.begin() as session:
+        buyer, shop = await create_user(session, balance=100), await create_merchant(session)
+    group_commit = GroupCommit(engine, max_batch=2)
+    payments = [asyncio.create_task(group_commit.post(pay(buyer, shop, f"{n}"))) for n in range(5)]
+    together = [asyncio.create_task(group_commit.post_together(pay_twice(buyer, shop, f"t{n}"))) for n in range(2)]
+    await asyncio.sleep(0)
+    await group_commit.close()
+    assert all(task.done() for task in [*payments, *together])
+    async with sessionmaker() as session:
+        assert (await session.get_one(Account, shop.id)).balance == 90
+    with pytest.raises(LedgerBusy):
+        await group_commit.post_together(pay_twice(buyer, shop, "late"))
+
+
+def pay_twice(buyer: Account, shop: Account, key: str) -> Together:
+    assert buyer.owner_id is not None
+    return Together(
+        claim_for(buyer.owner_id, key, method="POST", route="/transfers/bulk", body={"key": key}),
+        [Transfer(new_id(), "payment", buyer.id, shop.id, 10) for _ in range(2)],
+        lambda outcomes: Conclusion(Answer(200, {"posted": len(outcomes)}), ()),
+    )
+
+
+async def test_many_commands_under_one_key_are_posted_once(sessionmaker: SessionMaker, engine: AsyncEngine) -> None:
+    async with sessionmaker.begin() as session:
+        buyer, shop = await create_user(session, balance=100), await create_merchant(session)
+    commits: list[object] = []
+
+    def lose_the_first(accounts: object) -> None:  # Postgres has committed, and its answer is lost
+        commits.append(accounts)
+        if len(commits) == 1:
+            raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
+
+    here, there = GroupCommit(engine, lose_the_first), GroupCommit(engine)
+    first = await here.post_together(pay_twice(buyer, shop, "k"))
+    again = await there.post_together(pay_twice(buyer, shop, "k"))
+    assert first == again == Answer(200, {"posted": 2}, is_replayed=True)
+    async with sessionmaker() as session:
+        assert (await session.get_one(Account, shop.id)).balance == 20
+
+
+async def test_a_statement_that_a_migration_made_invalid_is_prepared_again(
+    fresh_database_url: str, fresh_sessionmaker: SessionMaker, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with fresh_sessionmaker.begin() as session:
+        buyer, shop = await create_user(session, balance=100), await create_merchant(session)
+    engine = create_engine(DatabaseSettings(database_url=SecretStr(fresh_database_url)), application_name="tests")
+    group_commit = GroupCommit(engine)
+    assert isinstance(await group_commit.post(pay(buyer, shop, "before")), Posted)
+    async with fresh_sessionmaker.begin() as session:
+        await session.execute(text("ALTER TABLE accounts ALTER COLUMN currency TYPE text"))
+    with caplog.at_level("INFO"):
+        assert isinstance(await group_commit.post(pay(buyer, shop, "after")), Posted)
+    assert "cached statement plan is invalid" in caplog.text
+    await group_commit.close()
+    await engine.dispose()
