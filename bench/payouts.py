@@ -37,7 +37,6 @@ from shared.models import Account, Owner, User, Withdrawal, WithdrawalEvent
 from shared.models.withdrawal import WithdrawalStatus
 from shared.proof.prove import prove
 
-SLOTS = 64
 AMOUNT = 1_00
 BATCH = 500
 PROCESSES = ("postgres", "redis", "smtp", "bank_webhook", "dummy_bank", "withdraw_worker", "scheduler")
@@ -47,8 +46,9 @@ TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Figures:
-    """What a drain showed. Rates are per second; the window begins with the first call and ends when the queue is
-    shorter than the slots."""
+    """What a drain showed. Rates are per second; the window lasts from the first call until the last one begins, when
+    slots start to be free for want of work.
+    """
 
     payouts: int
     seconds: float
@@ -69,7 +69,7 @@ class _Meter:
     transactions: int
 
 
-async def drain(stack: Stack, *, payouts: int, people: int, latency_ms: int, slots: int = SLOTS) -> Figures:
+async def drain(stack: Stack, *, payouts: int, people: int, latency_ms: int) -> Figures:
     """Fill the queue of a running stack at one bank, let its worker drain it, and say how that went."""
     engine = create_engine(
         DatabaseSettings(database_url=SecretStr(stack.database_url())), application_name="bench_payouts"
@@ -84,7 +84,7 @@ async def drain(stack: Stack, *, payouts: int, people: int, latency_ms: int, slo
         wallets = await create_people(sessionmaker, people, balance=AMOUNT * (payouts // people + 1))
         before = await _read_meter(stack)
         ids = await fill_queue(sessionmaker, wallets, payouts)
-        await _until_settled(sessionmaker, payouts)
+        await _until_settled(sessionmaker, ids)
         after = await _read_meter(stack)
         calls = [call for call in (await bank.get("/api/calls")).json()["items"] if call["reference"] in ids]
         report = await prove(sessionmaker)
@@ -93,7 +93,7 @@ async def drain(stack: Stack, *, payouts: int, people: int, latency_ms: int, slo
     finally:
         await bank.aclose()
         await engine.dispose()
-    return _figures(calls, before, after, slots)
+    return _figures(calls, before, after)
 
 
 async def create_people(sessionmaker: SessionMaker, people: int, *, balance: int) -> list[tuple[UUID, UUID]]:
@@ -188,14 +188,15 @@ def _row(withdrawal: UUID, owner: UUID, hold: PlaceHold) -> dict[str, Any]:
     }
 
 
-async def _until_settled(sessionmaker: SessionMaker, payouts: int) -> None:
+async def _until_settled(sessionmaker: SessionMaker, ids: set[str]) -> None:
     """Wait while withdrawals end. Raises AssertionError when none did for a minute, or one did not succeed."""
-    statement = select(Withdrawal.status, func.count()).group_by(Withdrawal.status)
+    first = min(map(UUID, ids))  # ids are in the order of the queue, so older ones are none of ours
+    statement = select(Withdrawal.status, func.count()).where(Withdrawal.id >= first).group_by(Withdrawal.status)
     moved_at, left_before = time.monotonic(), -1
     while True:
         async with sessionmaker() as session:
             counts = {str(status): count for status, count in await session.execute(statement)}
-        left = payouts - counts.get("succeeded", 0)
+        left = len(ids) - counts.get("succeeded", 0)
         if left <= 0:
             return
         if left != left_before:
@@ -205,7 +206,7 @@ async def _until_settled(sessionmaker: SessionMaker, payouts: int) -> None:
         await asyncio.sleep(LOOK_SECONDS)
 
 
-def _figures(calls: Sequence[dict[str, Any]], before: _Meter, after: _Meter, slots: int) -> Figures:
+def _figures(calls: Sequence[dict[str, Any]], before: _Meter, after: _Meter) -> Figures:
     spans = [(_moment(call["started_at"]), _moment(call["ended_at"])) for call in calls]
     began = min(started for started, _ in spans)
     # When the last withdrawal of the queue goes out, slots begin to be free for want of work.
@@ -272,8 +273,13 @@ def main() -> None:
     parser.add_argument("--latency-ms", type=int, default=1_000, help="how long the bank takes")
     parser.add_argument("--port-base", type=int, default=28_000)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="batua-payouts-") as home, Stack(Path(home), given.port_base) as stack:
-        figures = asyncio.run(drain(stack, payouts=given.payouts, people=given.people, latency_ms=given.latency_ms))
+    with tempfile.TemporaryDirectory(prefix="batua-payouts-") as home:
+        stack = Stack(Path(home), given.port_base)
+        stack.start(PROCESSES)
+        try:
+            figures = asyncio.run(drain(stack, payouts=given.payouts, people=given.people, latency_ms=given.latency_ms))
+        finally:
+            stack.stop()
     for name, value in asdict(figures).items():
         print(f"{name:32} {value}")
 
