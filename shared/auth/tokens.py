@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -31,8 +33,9 @@ ISSUER = "batua"
 _SESSION, _PIN = "session", "pin"
 _KEY_ID_LENGTH = 16
 _PIN_DIGEST_LENGTH = 32
+_KEY_LENGTH = 32
 MAX_REMEMBERED = 8192
-"""Tokens whose signature a process checks once. About a kilobyte each."""
+"""Tokens whose signature a process checks once. About 1.5 KiB each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,7 @@ class Tokens:
         secrets = [key.get_secret_value().encode() for key in settings.token_keys]
         # Keys of any length are hashed to 32 bytes.
         self._keys = {_key_id(secret): hashlib.sha256(b"batua-token:" + secret).digest() for secret in secrets}
+        self._keys_by_header = {_header(key_id): key for key_id, key in self._keys.items()}
         self._signing_key_id = _key_id(secrets[0])
         self._audience = audience
         self._lifetime = timedelta(seconds=settings.token_lifetime_seconds)
@@ -181,6 +185,28 @@ class Tokens:
         return claims
 
     def _check_signature(self, token: str) -> Claims:
+        return self._check_our_own(token) or self._check_any(token)
+
+    def _check_our_own(self, token: str) -> Claims | None:
+        """The claims of a token that looks exactly as `_sign` writes it, for a tenth of the library's time. None for
+        any other token: the library decides.
+        """
+        header, _, rest = token.partition(".")
+        written, _, signature = rest.partition(".")
+        key = self._keys_by_header.get(header)
+        if key is None or not hmac.compare_digest(_signature(key, f"{header}.{written}"), signature.encode()):
+            return None
+        payload = json.loads(urlsafe_b64decode(written + "=" * (-len(written) % 4)))
+        is_usual = (
+            payload.get("iss") == ISSUER
+            and payload.get("aud") == self._audience
+            and "nbf" not in payload
+            and all(type(payload.get(name)) is str for name in ("sub", "jti"))
+            and all(type(payload.get(name)) in (int, float) for name in ("iat", "exp"))
+        )
+        return Claims.of(payload) if is_usual else None
+
+    def _check_any(self, token: str) -> Claims:
         key_id = jwt.get_unverified_header(token).get("kid")
         key = self._keys.get(key_id) if isinstance(key_id, str) else None
         if key is None:
@@ -205,6 +231,15 @@ class Tokens:
 def _pin_digest(key: bytes, pin_hash: str) -> bytes:
     """A keyed digest of a PIN hash: equal for equal hashes, and it reveals nothing about them."""
     return hmac.digest(key, b"batua-pin:" + pin_hash.encode(), "sha256").hex()[:_PIN_DIGEST_LENGTH].encode()
+
+
+def _header(key_id: str) -> str:
+    """The first part of the tokens that this key signs."""
+    return jwt.encode({}, b"0" * _KEY_LENGTH, ALGORITHM, headers={"kid": key_id}).partition(".")[0]
+
+
+def _signature(key: bytes, signed: str) -> bytes:
+    return urlsafe_b64encode(hmac.digest(key, signed.encode(), "sha256")).rstrip(b"=")
 
 
 def _key_id(secret: bytes) -> str:
