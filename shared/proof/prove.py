@@ -22,7 +22,8 @@ from shared.reconciliation.comparison import Explained
 
 MAX_OFFENDERS = 20
 """A check names at most this many rows."""
-CHUNK_ROWS = 20_000
+CHUNK_ROWS = 5_000
+"""Few enough that the pages of one chunk stay in Postgres's memory for all checks of it."""
 
 Statements = Mapping[str, Sequence[StatementItem]]
 StatementSource = Callable[[], Awaitable[Statements]]
