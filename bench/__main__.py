@@ -47,6 +47,8 @@ class Plan:
     latency_seconds: float
     mail_seconds: float
     mail_patience_seconds: float
+    payouts: int
+    payees: int
     memory_seconds: float
     """0: memory is sampled during the other measurements only."""
 
@@ -58,6 +60,8 @@ WHOLE = Plan(
     latency_seconds=30,
     mail_seconds=30,
     mail_patience_seconds=120,
+    payouts=10_000,
+    payees=1_000,
     memory_seconds=600,
 )
 QUICK = Plan(
@@ -66,7 +70,9 @@ QUICK = Plan(
     other_rounds=1,
     latency_seconds=4,
     mail_seconds=2,
-    mail_patience_seconds=60,
+    mail_patience_seconds=15,
+    payouts=512,
+    payees=256,
     memory_seconds=0,
 )
 
@@ -130,6 +136,8 @@ def measure_all(rounds: Rounds, plan: Plan, *, transfers_only: bool) -> phases.E
         phases.latency(rounds, extra, seconds=plan.latency_seconds)
         rounds.say("Mail")
         phases.mail(rounds, extra, seconds=plan.mail_seconds, patience=plan.mail_patience_seconds)
+        rounds.say("Withdrawals")
+        phases.withdrawals(rounds, extra, payouts=plan.payouts, people=plan.payees)
         if plan.memory_seconds:
             rounds.say(f"Memory, {plan.memory_seconds:.0f} s of load")
             phases.memory(rounds, extra, seconds=plan.memory_seconds)

@@ -6,6 +6,8 @@ from bench.figures import Goal, Quantity, Row, at_least, at_most
 from bench.phases import Extra
 from bench.rounds import Rounds
 
+SLOTS = 64
+"""Payouts of one bank that a worker has under way at once."""
 MAX_MEMORY_MIB = 200
 MAX_GROWTH_MIB_PER_MINUTE = 1.0
 """A process that grows by less counts as flat."""
@@ -61,8 +63,13 @@ def _waiting(extra: Extra) -> list[Row]:
     if extra.half_peak_p99_ms:
         idle = Quantity(extra.idle_ms, "ms", "median, idle")
         found.append(Row("p99 at half the peak", Quantity(extra.half_peak_p99_ms, "ms"), idle, at_most(8)))
-    if extra.backlog_seconds:
+    if extra.payouts is not None:
+        paid = Quantity(extra.payouts.payouts_per_second, "/s")
+        slots = Quantity(SLOTS, "/s", "slots, each 1 s")
+        found.append(Row("withdrawals", paid, slots, at_least(0.9)))
+    if extra.mail_share is not None:
         found.append(Row("CPU of mail and worker, of the stack's", Quantity(extra.mail_share, ""), None, at_most(0.1)))
+    if extra.backlog_seconds is not None:
         found.append(Row("until the mail is sent", Quantity(extra.backlog_seconds, "s"), None, at_most(60)))
     return found
 

@@ -12,7 +12,7 @@ from bench.measure import with_descendants
 from infra.local.stack import Stack
 from shared.serving.cores import default_processes
 
-START_SECONDS = 60.0
+START_SECONDS = 300.0
 
 
 def processes_of(stack: Stack) -> int:

@@ -12,6 +12,7 @@ import asyncpg
 
 from bench import load, requests
 from bench.measure import Memory, cpu_used, memory_sampled
+from bench.payouts import Figures, drain
 from bench.population import account_id, owner_id
 from bench.references.thin import FUNCTION
 from bench.rounds import Rounds
@@ -45,9 +46,11 @@ class Extra:
     half_peak_p99_ms: float = 0.0
     statements: Statements = field(default_factory=Statements)
     counted_transfers: int = 0
-    mail_share: float = 0.0
-    backlog_seconds: float = 0.0
+    mail_share: float | None = None
+    backlog_seconds: float | None = None
+    """Until no mail was due any more; None when the bench did not wait so long."""
     memory: Memory = field(default_factory=Memory)
+    payouts: Figures | None = None
 
 
 def prepare_references(rounds: Rounds) -> None:
@@ -147,11 +150,20 @@ def mail(rounds: Rounds, extra: Extra, *, seconds: float, patience: float) -> No
         while due and time.monotonic() - ended < patience:
             time.sleep(MAIL_POLL_SECONDS)
             due = _with_connection(rounds.bench.superuser_url(), lambda connection: connection.fetchval(_DUE_MAIL))
-    extra.backlog_seconds = time.monotonic() - ended
+    waited = time.monotonic() - ended
     extra.mail_share = used.share(MAIL)
     if due:
-        rounds.notes.append(f"{due:,} mails were still to be sent {patience:.0f} s after the load")
-    rounds.say(f"  mail: {extra.mail_share:.0%} of the CPU, the backlog gone after {extra.backlog_seconds:.0f} s")
+        rounds.notes.append(f"{due:,} mails were still to be sent {waited:.0f} s after the load")
+    else:
+        extra.backlog_seconds = waited
+    rounds.say(f"  mail and worker: {extra.mail_share:.0%} of the CPU; {due:,} mails to be sent after {waited:.0f} s")
+
+
+def withdrawals(rounds: Rounds, extra: Extra, *, payouts: int, people: int) -> None:
+    """A queue of withdrawals at a bank that answers after a second, until it is drained."""
+    rounds.settle()
+    extra.payouts = asyncio.run(drain(rounds.bench.stack, payouts=payouts, people=people, latency_ms=1000))
+    rounds.say(f"  withdrawals: {extra.payouts.payouts_per_second:.1f} a second")
 
 
 def memory(rounds: Rounds, extra: Extra, *, seconds: float) -> None:

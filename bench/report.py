@@ -75,6 +75,7 @@ def results(rounds: Rounds, extra: Extra, rows: Sequence[Row], facts: dict[str, 
             query: {"calls": round(calls / trips, 4), "ms": round(extra.statements.ms[query] / trips, 4)}
             for query, calls in list(extra.statements.calls.items())[:20]
         },
+        "withdrawals": None if extra.payouts is None else asdict(extra.payouts),
         "memory_mib": {name: round(value, 1) for name, value in extra.memory.largest().items()},
         "memory_growth_mib_per_minute": {name: round(value, 2) for name, value in extra.memory.slopes().items()},
         "notes": rounds.notes,

@@ -28,6 +28,8 @@ from infra.local.stack import ALL, Stack
 
 REFERENCE = "reference"
 """The database of the references."""
+READY_SECONDS = 300
+"""A busy machine may take minutes to start what a quiet one starts in seconds."""
 BASES = range(20000, 30000, 100)
 HELLO_PORT_OFFSET, THIN_PORT_OFFSET = 90, 91
 _STATISTICS = "\nshared_preload_libraries = 'pg_stat_statements'\npg_stat_statements.track = 'none'\n"
@@ -63,7 +65,8 @@ def running_bench(
 ) -> Iterator[Bench]:
     """Batua with so many people, or only some of its processes; all of it is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="batua-bench-") as folder:
-        stack = _stack_on_free_ports(Path(folder) / "home", settings or {})
+        patient = {"BATUA_READY_SECONDS": f"{READY_SECONDS}"}
+        stack = _stack_on_free_ports(Path(folder) / "home", patient | dict(settings or {}))
         try:
             say("Starting a Postgres and filling it")
             secrets, signed = _fill(stack, people, payments)

@@ -9,6 +9,7 @@ from bench import load, pgbench, requests
 from bench.figures import Goal, Quantity, Row, at_least, at_most, median
 from bench.measure import CpuUse, slope
 from bench.report import goals_table
+from bench.rounds import Measured
 
 PGBENCH = """\
 pgbench (18.6)
@@ -116,3 +117,13 @@ def test_each_request_in_turn_has_a_key_of_its_own() -> None:
         b"GET /b\r\n\r\n",
         b"POST /a\r\nIdempotency-Key: run1-4\r\n\r\n",
     ]
+
+
+def test_work_is_measured_per_piece_and_by_the_median_of_rounds() -> None:
+    measured = Measured(pieces=10)
+    for answers, seconds in ((20, 1.0), (40, 1.0), (60, 1.0)):
+        measured.loads.append(load.Load(answers, seconds))
+        measured.used.append(CpuUse({"user_app": 0.4, "postgres": 0.2}))
+    assert measured.per_second == 400
+    assert measured.cpu_ms("user_app") == pytest.approx(1.0)
+    assert measured.whole_cpu_ms == pytest.approx(1.5)
