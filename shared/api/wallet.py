@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict
 
-from shared.http.dependencies import SignedInCaller
+from shared.http.dependencies import SignedInCaller, signed_in
+from shared.http.shortcuts import ShortcutRoute, announces_body, shortcut
 from shared.ledger.accounts import Wallet
 
-router = APIRouter(tags=["wallet"])
+router = APIRouter(tags=["wallet"], route_class=ShortcutRoute)
 
 
 class WalletOut(BaseModel):
@@ -51,7 +53,13 @@ class WalletOut(BaseModel):
         )
 
 
+async def _well_formed(request: Request) -> dict[str, Any] | None:
+    """The parameter of `get_wallet`, when there is no body."""
+    return None if announces_body(request) else {"caller": await signed_in(request)}
+
+
 @router.get("/wallet")
+@shortcut(_well_formed)
 async def get_wallet(caller: SignedInCaller) -> WalletOut:
     """The caller's wallet."""
     return WalletOut.of(caller.wallet)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, TypeGuard
 
 from fastapi import Depends, Header, Request
 from fastapi.responses import JSONResponse
@@ -130,9 +130,14 @@ async def idempotency_key(
     ] = None,
 ) -> str:
     """1 to 255 visible ASCII characters. Raises IdempotencyKeyMissing."""
-    if key is None or not _IDEMPOTENCY_KEY.fullmatch(key):
+    if not is_idempotency_key(key):
         raise IdempotencyKeyMissing
     return key
+
+
+def is_idempotency_key(key: str | None) -> TypeGuard[str]:
+    """Whether a request was given a key that can name it."""
+    return key is not None and _IDEMPOTENCY_KEY.fullmatch(key) is not None
 
 
 IdempotencyKey = Annotated[str, Depends(idempotency_key)]

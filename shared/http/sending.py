@@ -49,15 +49,20 @@ async def sending_caller(request: Request) -> SendingCaller:
     Raises AuthenticationRequired, TokenInvalid, TokenExpired, TokenRevoked, and CrossOrigin when the cookie came
     with a request of another site.
     """
-    resources: Resources = request.app.state.resources
-    claims = resources.tokens.read(given_token(request))
-    sender = await resources.senders.find(
-        owner_id=claims.owner_id, session_id=claims.token_id, to=await _recipient_of(request)
-    )
-    return SendingCaller(resources, resources.tokens.identify(claims, sender.session), sender)
+    return await caller_sending(request, to=await _recipient_of(request))
 
 
 CurrentSender = Annotated[SendingCaller, Depends(sending_caller)]
+
+
+async def caller_sending(request: Request, *, to: str | None, from_account: UUID | None = None) -> SendingCaller:
+    """The caller, asked about together with these two accounts. Raises what `sending_caller` raises."""
+    resources: Resources = request.app.state.resources
+    claims = resources.tokens.read(given_token(request))
+    sender = await resources.senders.find(
+        owner_id=claims.owner_id, session_id=claims.token_id, to=to, from_account=from_account
+    )
+    return SendingCaller(resources, resources.tokens.identify(claims, sender.session), sender)
 
 
 async def _recipient_of(request: Request) -> str | None:

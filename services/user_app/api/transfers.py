@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import ConfigDict, Field
 
-from shared.http.dependencies import Caller, IdempotencyKey, PinToken, ReadSession, respond
+from shared.auth.rules import MAX_TOKEN_LENGTH
+from shared.http.dependencies import Caller, IdempotencyKey, PinToken, ReadSession, is_idempotency_key, respond
 from shared.http.fields import Body, Paise, Pin, Recipient
 from shared.http.keyed_requests import KEY_ERRORS, PIN_ERRORS, REPLAY_HEADERS, SEND_MONEY
 from shared.http.problems import problem_responses
 from shared.http.query_parameters import OptionalText
 from shared.http.receipts import TransferOut
-from shared.http.sending import CurrentSender
+from shared.http.sending import CurrentSender, caller_sending
+from shared.http.shortcuts import ShortcutRoute, json_body, shortcut
 from shared.ledger.errors import (
     AccountClosed,
     AccountNotFound,
@@ -27,7 +30,7 @@ from shared.ledger.errors import (
 from shared.transfers import commands, queries
 from shared.transfers.errors import RecipientNotFound, TransferNotFound
 
-router = APIRouter(prefix="/transfers", tags=["transfers"])
+router = APIRouter(prefix="/transfers", tags=["transfers"], route_class=ShortcutRoute)
 
 SEND_ERRORS = (
     InsufficientFunds,
@@ -55,6 +58,18 @@ class TransferIn(Body):
     )
 
 
+async def _well_formed(request: Request) -> dict[str, Any] | None:
+    """The parameters of `send_money`, when key and PIN token are there and the body fits."""
+    key, pin_token = request.headers.get("idempotency-key"), request.headers.get("x-pin-token")
+    if not is_idempotency_key(key) or pin_token is None or len(pin_token) > MAX_TOKEN_LENGTH:
+        return None
+    body = await json_body(request, TransferIn)
+    if body is None:
+        return None
+    caller = await caller_sending(request, to=body.to, from_account=body.from_account)
+    return {"caller": caller, "key": key, "body": body, "pin_token": pin_token}
+
+
 @router.post(
     "",
     status_code=SEND_MONEY.success_status,
@@ -64,6 +79,7 @@ class TransferIn(Body):
         **problem_responses(*SEND_ERRORS, *KEY_ERRORS, *PIN_ERRORS),
     },
 )
+@shortcut(_well_formed)
 async def send_money(
     caller: CurrentSender, key: IdempotencyKey, body: TransferIn, pin_token: PinToken = None
 ) -> JSONResponse:

@@ -1,0 +1,289 @@
+"""A shortcut answers what the ordinary way answers: status, headers, body and the money that moves.
+
+Two worlds of the same people live in one database. One is served with shortcuts, the other without. Each gets the same
+requests, well-formed or not, in the same order.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+from sqlalchemy import text
+
+from services.user_app.api.transfers import send_money
+from services.user_app.main import create_app
+from shared.api.wallet import get_wallet
+from shared.auth.tokens import Tokens
+from shared.http import shortcuts
+from shared.http.application import BODY_LIMIT_BYTES
+from tests.support.apps import PIN, RunningApp, Signed, opened, user_app_settings
+
+TRANSFERS, WALLET = "/api/v1/transfers", "/api/v1/wallet"
+_ROLE = re.compile(r"<(\w+)>")
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
+_MOMENT = re.compile(r"20\d\d-\d\d-\d\dT[\d:.]+(Z|\+00:00)")
+
+Header = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A request in which `<name>` stands for what each world puts there."""
+
+    method: str
+    path: str
+    headers: list[Header]
+    body: bytes
+    is_chunked: bool
+
+
+@dataclass
+class World:
+    """An app, its people, and the names of what is different in every world."""
+
+    app: RunningApp
+    roles: dict[str, str]
+    owners: list[Any]
+    numbers: dict[str, int] = field(default_factory=dict)
+
+    async def answer(self, sent: Sent) -> tuple[int, list[Header], str]:
+        """Send it, and tell the answer in words that hold in every world."""
+        headers = [(name.encode(), self._filled(value).encode("latin-1")) for name, value in sent.headers]
+        body = self._filled(sent.body.decode("latin-1")).encode("latin-1")
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield body[:7]
+            yield body[7:]
+
+        content = chunks() if sent.is_chunked else body or None
+        request = self.app.client.build_request(sent.method, sent.path, content=content)
+        framing = [(name, value) for name, value in request.headers.raw if name.lower() in _FRAMING]
+        request.headers = httpx.Headers([(b"host", b"batua.test"), *framing, *headers])
+        response = await self.app.client.send(request)
+        assert response.headers["content-length"] == str(len(response.content))
+        given = [(name, self._told(value)) for name, value in response.headers.items() if name not in _OF_EVERY_ANSWER]
+        return response.status_code, given, self._told(response.text)
+
+    async def money(self) -> tuple[Any, ...]:
+        """What the people own, and what is written about them."""
+        async with self.app.sessionmaker() as session:
+            accounts = await session.execute(_ACCOUNTS, {"owners": self.owners})
+            counts = (await session.execute(_COUNTS, {"owners": self.owners})).one()
+        return (*(tuple(row) for row in accounts), tuple(counts))
+
+    def _filled(self, template: str) -> str:
+        return _ROLE.sub(lambda found: self.roles.get(found[1], found[0]), template)
+
+    def _told(self, answer: str) -> str:
+        for name, value in self.roles.items():
+            answer = answer.replace(value, f"<{name}>")
+        told = _ID.sub(lambda found: f"<id {self.numbers.setdefault(found[0], len(self.numbers))}>", answer)
+        return _MOMENT.sub("<moment>", told)
+
+
+_FRAMING = {b"content-length", b"transfer-encoding"}
+_OF_EVERY_ANSWER = {"x-request-id", "content-length"}
+_ACCOUNTS = text("SELECT kind, balance, held, seq FROM accounts WHERE owner_id = ANY(:owners) ORDER BY owner_id, kind")
+_COUNTS = text("""
+    SELECT (SELECT count(*) FROM transfers WHERE initiated_by = ANY(:owners)),
+           (SELECT count(*) FROM idempotency_keys WHERE owner_id = ANY(:owners)),
+           (SELECT count(*) FROM outbox_messages WHERE owner_id = ANY(:owners))
+""")
+
+
+async def _world(app: RunningApp) -> World:
+    asha, ravi = await app.person("Asha", balance=1000_00), await app.person("Ravi")
+    pot = (await asha.post("/accounts", name="Goa")).json()["id"]
+    assert (await asha.send(pot, 100_00)).status_code == 201
+    tokens: Tokens = app.app.state.resources.tokens
+    pin = await asha.post("/auth/pin", pin=PIN, key=None)
+    pin_of_ravi = await ravi.post("/auth/pin", pin=PIN, key=None)
+    revoked = Signed(app.client, asha.profile, tokens.issue(asha.id).token)
+    assert (await revoked.post("/auth/logout", key=None)).status_code == 204
+    late = app.app.state.settings.model_copy(update={"token_lifetime_seconds": -60})
+    roles = {
+        "asha": asha.wallet_id,
+        "ASHA": asha.wallet_id.upper(),
+        "ravi": ravi.wallet_id,
+        "pot": pot,
+        "wallet_id": (await asha.wallet())["account_id"],
+        "wallet_of_ravi": (await ravi.wallet())["account_id"],
+        "token": asha.token,
+        "token_of_ravi": ravi.token,
+        "revoked": revoked.token,
+        "expired": Tokens(late, "user_app").issue(asha.id).token,
+        "of_a_shop": Tokens(late, "merchant_app").issue(asha.id).token,
+        "pin_token": pin.json()["pin_token"],
+        "pin_token_of_ravi": pin_of_ravi.json()["pin_token"],
+    }
+    return World(app, roles, [asha.id, ravi.id])
+
+
+taken: Counter[str] = Counter()
+
+
+@pytest.fixture
+async def worlds(
+    database_url: str, redis_url: str, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[World, World]]:
+    """With shortcuts, and without."""
+    made = []
+    async with AsyncExitStack() as stack:
+        for chosen in (_counted(send_money, get_wallet), {}):
+            monkeypatch.setattr(shortcuts, "_parameters_of", chosen)
+            app = create_app(user_app_settings(database_url, redis_url))
+            client = await stack.enter_async_context(opened(app, "http://batua.test"))
+            assert (await client.get("/healthz")).status_code == 200  # the first request builds the routes
+            made.append(await _world(RunningApp(app, client, app.state.resources.sessionmaker)))
+        taken.clear()
+        yield made[0], made[1]
+
+
+def _counted(*endpoints: Any) -> dict[Any, shortcuts.Parameters]:
+    def counting(endpoint: Any) -> shortcuts.Parameters:
+        parameters_of = shortcuts._parameters_of[endpoint]
+
+        async def count(request: Any) -> dict[str, Any] | None:
+            parameters = await parameters_of(request)
+            taken[endpoint.__name__] += parameters is not None
+            return parameters
+
+        return count
+
+    return {endpoint: counting(endpoint) for endpoint in endpoints}
+
+
+def one_of(*values: Any) -> st.SearchStrategy[Any]:
+    return st.sampled_from(values)
+
+
+NOTHING: dict[str, str | None] = {}
+PARTS: dict[str, tuple[st.SearchStrategy[Any], st.SearchStrategy[Any]]] = {
+    "authorization": (
+        one_of("Bearer <token>"),
+        one_of(
+            *("bearer <token>", "BEARER  <token>", "Bearer <token> ", "Basic <token>", "Bearer", "Bearer ", "<token>"),
+            *("Bearer x<token>", "Bearer <revoked>", "Bearer <expired>", "Bearer <of_a_shop>", "Bearer <pin_token>"),
+            *("Bearer \xe9", "Bearer a b", "Bearer <token_of_ravi>", f"Bearer {'x' * 5000}", "", None),
+        ),
+    ),
+    "x-pin-token": (
+        one_of("<pin_token>"),
+        one_of("", "<token>", "<pin_token_of_ravi>", "x<pin_token>", "<pin_token> x", "x" * 5000, "\xe9", None),
+    ),
+    "idempotency-key": (
+        one_of(*"abcdefghijklmnop"),
+        one_of("", "two words", "x" * 255, "x" * 256, "caf\xe9", None),
+    ),
+    "content-type": (
+        one_of("application/json"),
+        one_of(
+            *("application/json; charset=utf-8", "Application/JSON", "application/json ", "text/plain", "", None),
+            *("application/problem+json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"),
+        ),
+    ),
+    "cookie": (st.none(), one_of("session=<token>", "session=<token_of_ravi>", "session=", "a=b; session=<token>")),
+    "sec-fetch-site": (st.none(), one_of("same-origin", "cross-site", "none", "")),
+    "origin": (st.none(), one_of("http://batua.test", "http://other.test", "null")),
+    "again": (
+        st.none(),
+        one_of(
+            *(("idempotency-key", "a"), ("x-pin-token", "<pin_token_of_ravi>"), ("content-type", "text/plain")),
+            *(("authorization", "Bearer <token_of_ravi>"), ("x-request-id", "mine"), ("x-forwarded-for", "1.2.3.4")),
+        ),
+    ),
+    "chunked": (st.just(False), st.just(True)),
+    "to": (
+        one_of("<ravi>", "<ravi>", "<pot>", "<ASHA>", " <ravi> ", "nobody@batua"),
+        one_of("<asha>", "<wallet_id>", "<wallet_of_ravi>", "x", "", 1, None, ["<ravi>"], "\u200b<ravi>", "a" * 71),
+    ),
+    "amount": (
+        st.integers(1, 50),
+        one_of(0, -1, 10**9, 10**30, 1.0, 1.5, "1", True, None, 900_00, 2_000_000_00, float("nan"), float("inf")),
+    ),
+    "note": (
+        one_of(None, "chai"),
+        one_of("", "  lunch ", "\u0bb5\u0ba3", "x" * 201, "a\nb", "\ud800", 5, "\u202eevil", True),
+    ),
+    "from_account": (one_of(None, None, "<pot>"), one_of("<wallet_id>", "<wallet_of_ravi>", str(uuid4()), "x", 1)),
+    "pin": (st.none(), one_of(PIN, "12", 4711)),
+    "fields": (st.just(NOTHING), one_of({"more": 1}, {"to": None}, {"amount": None}, {"To": "<ravi>"})),
+    "body": (
+        st.none(),
+        one_of(
+            *("", " ", "{", "[]", "null", "7", '"x"', "[" * 5000, " " * (BODY_LIMIT_BYTES + 1)),
+            *('{"to": "<ravi>", "amount": 3, "amount": 4}', '\ufeff{"to": "<ravi>", "amount": 5}'),
+            *('{"to": "<ravi>", "amount": 6}   ', '{"amount": ' + "9" * 5000 + "}"),
+            *('{"to": "<ravi>", "amount": 7} {}', '{"to": "<ravi>", "amount": NaN}', b"\xff\xfe", b'{"to": "\xff"}'),
+            '{"to": "a@batua", "amount": 8}'.encode("utf-16"),
+        ),
+    ),
+}
+"""Each part of a request: as a well-formed one has it, and otherwise."""
+_HEADERS = ("authorization", "idempotency-key", "x-pin-token", "content-type", "cookie", "sec-fetch-site", "origin")
+_FIELDS = ("to", "amount", "note", "from_account", "pin")
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> Sent:
+    """A request for one of the two routes; up to three parts of it are odd."""
+    odd = draw(st.one_of(st.just(set[str]()), st.sets(st.sampled_from(list(PARTS)), max_size=3)))
+    part = {name: draw(other if name in odd else usual) for name, (usual, other) in PARTS.items()}
+    is_transfer = draw(one_of(True, True, True, False))
+    body = part["body"]
+    if body is None and (is_transfer or "content-type" in odd):
+        body = json.dumps({name: part[name] for name in _FIELDS if part[name] is not None} | part["fields"])
+    content = body.encode() if isinstance(body, str) else body or b""
+    headers = [(name, part[name]) for name in _HEADERS if part[name] is not None]
+    if not is_transfer and not content:
+        headers = [header for header in headers if header[0] not in ("content-type", "idempotency-key", "x-pin-token")]
+    if part["again"] is not None:
+        headers.append(part["again"])
+    method, path = ("POST", TRANSFERS) if is_transfer else ("GET", WALLET)
+    return Sent(method, path, headers, content, is_chunked=part["chunked"] and bool(content))
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(sent=requests())
+async def test_both_ways_answer_alike(worlds: tuple[World, World], sent: Sent) -> None:
+    with_shortcuts, without = worlds
+    assert await with_shortcuts.answer(sent) == await without.answer(sent)
+    assert await with_shortcuts.money() == await without.money()
+
+
+async def test_what_is_well_formed_takes_the_shortcut(worlds: tuple[World, World]) -> None:
+    token = ("authorization", "Bearer <token>")
+    headers = [token, ("x-pin-token", "<pin_token>"), ("content-type", "application/json")]
+    for key, status in (("a", 201), ("b", 201), ("a", 201), ("c", 404)):
+        to = "nobody@batua" if status == 404 else "<ravi>"
+        body = json.dumps({"to": to, "amount": 5}).encode()
+        sent = Sent("POST", TRANSFERS, [*headers, ("idempotency-key", key)], body, is_chunked=False)
+        answers = [await world.answer(sent) for world in worlds]
+        assert answers[0] == answers[1]
+        assert answers[0][0] == status
+    read = Sent("GET", WALLET, [token], b"", is_chunked=False)
+    answers = [await world.answer(read) for world in worlds]
+    assert answers[0] == answers[1]
+    assert taken == {"send_money": 4, "get_wallet": 1}
+
+
+async def test_a_cookie_is_as_good_as_a_token_when_the_page_is_ours(worlds: tuple[World, World]) -> None:
+    headers = [("cookie", "session=<token>"), ("x-pin-token", "<pin_token>"), ("content-type", "application/json")]
+    body = b'{"to": "<pot>", "amount": 5}'
+    for number, (site, status) in enumerate((("same-origin", 201), ("cross-site", 403))):
+        more = [("sec-fetch-site", site), ("idempotency-key", f"key-{number}")]
+        answers = [await world.answer(Sent("POST", TRANSFERS, headers + more, body, False)) for world in worlds]
+        assert answers[0] == answers[1]
+        assert answers[0][0] == status
