@@ -61,12 +61,16 @@ class Gather(Generic[QuestionT, AnswerT]):
         """
         if len(self._waiting) >= MAX_WAITING:
             raise DatabaseBusy
-        asked: _Asked[QuestionT, AnswerT] = _Asked(question, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        asked: _Asked[QuestionT, AnswerT] = _Asked(question, loop.create_future())
         self._waiting.append(asked)
         if self._task is None:
             self._task = asyncio.create_task(self._answer_waiting())
-        async with asyncio.timeout(TIMEOUT_SECONDS):
+        timer = loop.call_later(TIMEOUT_SECONDS, _give_up, asked.answer)
+        try:
             return await asked.answer
+        finally:
+            timer.cancel()
 
     async def _answer_waiting(self) -> None:
         try:
@@ -113,6 +117,11 @@ class Gather(Generic[QuestionT, AnswerT]):
 def _may_pass(error: Exception) -> bool:
     # After a migration the driver's prepared statement is out of date once; the second try prepares it again.
     return is_outage(error) or isinstance(error, asyncpg.InvalidCachedStatementError)
+
+
+def _give_up(answer: asyncio.Future[AnswerT]) -> None:
+    if not answer.done():
+        answer.set_exception(TimeoutError())
 
 
 def _give(batch: Sequence[_Asked[QuestionT, AnswerT]], answers: Sequence[AnswerT]) -> None:

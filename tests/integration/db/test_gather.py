@@ -130,6 +130,23 @@ async def test_a_statement_prepared_before_a_migration_is_prepared_again(
     assert await desk.ask(None) == 0
 
 
+async def test_a_question_that_is_not_answered_in_time_is_given_up(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that waits is not sent any more; one in flight harms no later one."""
+    halves = Halves()
+    desk = Gather(engine, halves)
+    with monkeypatch.context() as patched:
+        patched.setattr(gather, "TIMEOUT_SECONDS", 0.05)
+        answers = await asyncio.gather(desk.ask(1), desk.ask(2), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [TimeoutError, TimeoutError]
+    later = asyncio.create_task(desk.ask(4))
+    await asyncio.sleep(0)
+    halves.go.set()
+    assert await later == 25
+    assert [2] not in halves.sent
+
+
 async def test_a_full_queue_refuses_at_once(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gather, "MAX_WAITING", 2)
     halves = Halves()
