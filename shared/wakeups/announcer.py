@@ -22,6 +22,9 @@ MAX_PENDING = 5_000
 BATCH = 500
 CLOSE_SECONDS = 1.0
 
+# One command for all: to send a PUBLISH for each of 64 channels takes six times as much of this process.
+_PUBLISH_ALL = "for _, channel in ipairs(ARGV) do redis.call('PUBLISH', channel, '') end"
+
 _logger = logging.getLogger(__name__)
 
 
@@ -71,10 +74,8 @@ class Announcer:
             self._task = None
 
     async def _publish_batch(self, account_ids: list[UUID]) -> None:
-        async with self._redis.pipeline(transaction=False) as pipeline:
-            for account_id in account_ids:
-                pipeline.publish(channel_of(account_id), "")
-            await pipeline.execute()
+        command = ("EVAL", _PUBLISH_ALL, 0, *map(channel_of, account_ids))
+        await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]  # of redis-py
 
 
 @asynccontextmanager

@@ -199,17 +199,28 @@ async def test_an_instruction_whose_caller_left_before_its_batch_is_dropped(
         assert (await session.get_one(Account, shop.id)).balance == 20
 
 
-async def test_what_was_accepted_is_posted_before_it_closes(sessionmaker: SessionMaker, engine: AsyncEngine) -> None:
+@pytest.mark.parametrize("together", [False, True])
+async def test_what_was_accepted_is_posted_before_it_closes(
+    sessionmaker: SessionMaker, engine: AsyncEngine, together: bool
+) -> None:
     async with sessionmaker.begin() as session:
         buyer, shop = await create_user(session, balance=100), await create_merchant(session)
     group_commit = GroupCommit(engine, max_batch=2)
-    payments = [asyncio.create_task(group_commit.post(pay(buyer, shop, f"{n}"))) for n in range(5)]
-    together = [asyncio.create_task(group_commit.post_together(pay_twice(buyer, shop, f"t{n}"))) for n in range(2)]
-    await asyncio.sleep(0)
-    await group_commit.close()
-    assert all(task.done() for task in [*payments, *together])
+    tasks: list[asyncio.Task[object]] = []
+    async with locked(sessionmaker, shop):
+        for key in "abcd":
+            if together:
+                tasks.append(asyncio.create_task(group_commit.post_together(pay_twice(buyer, shop, key))))
+            else:
+                tasks.append(asyncio.create_task(group_commit.post(pay(buyer, shop, key))))
+        await until_a_lock_is_awaited(sessionmaker)
+        closing = asyncio.create_task(group_commit.close())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not closing.done()
+    await asyncio.gather(closing, *tasks)
     async with sessionmaker() as session:
-        assert (await session.get_one(Account, shop.id)).balance == 90
+        assert (await session.get_one(Account, shop.id)).balance == (80 if together else 40)
     with pytest.raises(LedgerBusy):
         await group_commit.post_together(pay_twice(buyer, shop, "late"))
 
