@@ -81,7 +81,7 @@ class Together:
 async def post(session: AsyncSession, commands: Sequence[Command]) -> list[Outcome]:
     """Decide and write the commands in order, in the caller's transaction. Answers the outcomes in the same order."""
     transaction = SessionTransaction(session)
-    decided = await _decide(transaction, commands)
+    decided = await decide_locked(transaction, commands)
     await write_all(transaction, decided.writes)
     wake_after_commit(session, accounts_changed(decided.outcomes))
     return decided.outcomes
@@ -142,7 +142,7 @@ async def post_together(transaction: Transaction, together: Together) -> tuple[A
         if isinstance(earlier, BatuaError):
             raise earlier
         return earlier, ()
-    decided = await _decide(transaction, together.commands)
+    decided = await decide_locked(transaction, together.commands)
     conclusion = together.conclude(decided.outcomes)
     writes = [store.answered([(claim, conclusion.answer)], at=decided.at), rows_of(conclusion.messages)]
     if not conclusion.moves_money:
@@ -159,7 +159,7 @@ def accounts_changed(outcomes: Iterable[InstructionOutcome]) -> set[UUID]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Decided:
+class Decided:
     """What the rules decided under the locks: the outcomes, and the rows that they take. `at` is UTC."""
 
     outcomes: list[Outcome]
@@ -173,14 +173,14 @@ async def _lock(transaction: Transaction, commands: Sequence[Command]) -> Books:
     return await sql.lock_books(transaction, list(touched), commands) if touched else Books({})
 
 
-async def _decide(transaction: Transaction, commands: Sequence[Command]) -> _Decided:
-    """Lock the accounts, and decide. Nothing is written yet."""
+async def decide_locked(transaction: Transaction, commands: Sequence[Command]) -> Decided:
+    """Lock the accounts, and decide. The caller writes `writes`, together with rows of its own."""
     books = await _lock(transaction, commands)
     decided, after = decide(books, commands)
     at = clock.now()
     outcomes = [_at(outcome, at) for outcome in decided]
     posted = [outcome for outcome in outcomes if isinstance(outcome, Posted)]
-    return _Decided(outcomes, sql.writes_of(books, after, posted, at=at), at)
+    return Decided(outcomes, sql.writes_of(books, after, posted, at=at), at)
 
 
 def _at(outcome: Outcome, at: datetime) -> Outcome:

@@ -20,15 +20,6 @@ async def lock_by_id(session: AsyncSession, on_ramp_id: UUID) -> OnRamp:
     return on_ramp
 
 
-async def lock_by_token(session: AsyncSession, bank: str, token: str) -> OnRamp | None:
-    """The row of one netbanking session as it is now, locked until the transaction ends."""
-    found = await session.execute(_locked().where(OnRamp.bank == bank, OnRamp.token == token))
-    on_ramp = found.scalar_one_or_none()
-    if on_ramp is not None:  # locked in order to be changed
-        wake_after_commit(session, [on_ramp.account_id])
-    return on_ramp
-
-
 async def find_unopened(session: AsyncSession, *, owner_id: UUID, key: str, bank: str, amount: int) -> OnRamp | None:
     """The pending row that an earlier attempt at the same request left behind before the bank had answered.
 

@@ -1,11 +1,12 @@
 """The only module that ends an on-ramp: on a notice of the bank, on its answer to an enquiry, or without an answer.
 
-Notices may repeat, come late or out of order. The money is credited exactly once.
+`rules.judge` decides about notices. Many are settled at once in three statements, one in the same way.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -13,17 +14,42 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
 from shared.banks.notices import PaymentNotice
+from shared.db.transaction import SessionTransaction, Transaction
+from shared.db.writes import Write, write_all
 from shared.ids import new_id
-from shared.ledger import system_accounts
-from shared.ledger.post import post_one
-from shared.ledger.rules import Transfer
+from shared.ledger.post import decide_locked
+from shared.ledger.rules import Rejected
 from shared.models import OnRamp
 from shared.models.on_ramp import OnRampStatus
 from shared.models.webhook_delivery import Verdict
-from shared.on_ramps import rows
-from shared.outbox.messages import Message, write
+from shared.on_ramps.rules import OnRampState, judge
+from shared.outbox.messages import Message, rows_of
+from shared.wakeups.commits import wake_after_commit
 
 DECLINED = "declined"
+
+# The token, then the fields of OnRampState in their order. In id order, so that two batches cannot deadlock.
+_LOCK = """
+    SELECT token, status, id, owner_id, account_id, bank, amount, currency, bank_reference, failure_reason, transfer_id,
+           is_late_success, is_contradicted, settled_at
+    FROM on_ramps JOIN unnest($1::text[], $2::text[]) AS named (bank, token) USING (bank, token)
+    ORDER BY id FOR NO KEY UPDATE OF on_ramps
+"""
+# Whatever a notice changes has ended, so nothing is left to ask the bank about.
+_UPDATE = """
+    UPDATE on_ramps SET status = settled.status, bank_reference = settled.bank_reference,
+                        failure_reason = settled.failure_reason, transfer_id = settled.transfer_id,
+                        is_late_success = settled.is_late_success, is_contradicted = settled.is_contradicted,
+                        settled_at = settled.settled_at, next_enquiry_at = NULL
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::boolean[], $7::boolean[],
+                $8::timestamptz[])
+         AS settled (id, status, bank_reference, failure_reason, transfer_id, is_late_success, is_contradicted,
+                     settled_at)
+    WHERE on_ramps.id = settled.id
+"""
+
+_Name = tuple[str, str]
+"""Bank and token: what a notice calls an on-ramp."""
 
 _logger = logging.getLogger(__name__)
 
@@ -36,18 +62,57 @@ class PaymentOutcome:
     on_ramp_id: UUID | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """One outcome per notice, in their order; the rows to write; the accounts whose owners see something new."""
+
+    outcomes: Sequence[PaymentOutcome]
+    writes: Sequence[Write]
+    account_ids: Sequence[UUID]
+
+
 async def settle(session: AsyncSession, notice: PaymentNotice, *, reason: str = DECLINED) -> PaymentOutcome:
     """Do what `notice` says, once. Status, ledger transfer and mail are part of the caller's transaction.
 
-    `reason` is kept with a failure. A success after a failure is money received: it is credited and marked.
-    A failure after a success changes nothing and is marked. On a mismatch nothing is credited.
+    `reason` is kept with a failure. Raises the ledger's error when it rejects the credit: roll back. Rows of the
+    session are written before, and are not read again after.
     """
-    on_ramp = await rows.lock_by_token(session, notice.bank, notice.token)
-    if on_ramp is None:
-        return PaymentOutcome(Verdict.UNKNOWN_TOKEN)
-    verdict = await _apply(session, on_ramp, notice, reason)
-    _logger.info("on-ramp %s: %s says %s, %s", on_ramp.id, notice.bank, notice.event, verdict)
-    return PaymentOutcome(verdict, on_ramp.id)
+    await session.flush()
+    transaction = SessionTransaction(session)
+    settled = await settle_all(transaction, [notice], reason=reason)
+    await write_all(transaction, settled.writes)
+    wake_after_commit(session, settled.account_ids)
+    (outcome,) = settled.outcomes
+    return outcome
+
+
+async def settle_all(transaction: Transaction, notices: Sequence[PaymentNotice], *, reason: str = DECLINED) -> Settled:
+    """Lock the on-ramps that the notices name, then the accounts, and decide as if the notices came one by one.
+
+    Nothing is written yet: the caller writes `writes` together with rows of its own. Raises the ledger's error when it
+    rejects one of the credits: roll back, and settle the notices apart.
+    """
+    before = await _lock(transaction, {(notice.bank, notice.token) for notice in notices})
+    after = dict(before)
+    outcomes, transfers, messages = [], [], []
+    for notice in notices:
+        name = (notice.bank, notice.token)
+        if name not in after:
+            outcomes.append(PaymentOutcome(Verdict.UNKNOWN_TOKEN))
+            continue
+        decision = judge(after[name], notice, reason=reason, transfer_id=new_id(), at=clock.now())
+        after[name] = decision.on_ramp
+        outcomes.append(PaymentOutcome(decision.verdict, decision.on_ramp.id))
+        if decision.credit is not None:
+            transfers.append(decision.credit)
+            messages.append(_money_received(decision.on_ramp, decision.credit.id))
+        _logger.info("on-ramp %s: %s says %s, %s", decision.on_ramp.id, notice.bank, notice.event, decision.verdict)
+    decided = await decide_locked(transaction, transfers)
+    for rejected in (outcome for outcome in decided.outcomes if isinstance(outcome, Rejected)):
+        raise rejected.error
+    changed = _changed([on_ramp for name, on_ramp in after.items() if on_ramp is not before[name]])
+    writes = [*decided.writes, changed, rows_of(messages)]
+    return Settled(outcomes, writes, [on_ramp.account_id for on_ramp in before.values()])
 
 
 def fail(on_ramp: OnRamp, reason: str) -> None:
@@ -58,44 +123,33 @@ def fail(on_ramp: OnRamp, reason: str) -> None:
     on_ramp.settled_at = clock.now()
 
 
-async def _apply(session: AsyncSession, on_ramp: OnRamp, notice: PaymentNotice, reason: str) -> Verdict:
-    if notice.amount != on_ramp.amount:
-        return Verdict.AMOUNT_MISMATCH
-    if notice.user_id != str(on_ramp.owner_id):
-        return Verdict.USER_MISMATCH
-    match on_ramp.status, notice.event:
-        case _, "success" if on_ramp.status.may_be_credited:
-            await _credit(session, on_ramp, notice)
-            return Verdict.SETTLED
-        case OnRampStatus.PENDING, "failure":
-            on_ramp.bank_reference = notice.bank_reference
-            fail(on_ramp, reason)
-            return Verdict.SETTLED
-        case OnRampStatus.SUCCESS, "failure":
-            on_ramp.is_contradicted = True
-            return Verdict.CONTRADICTION
-        case _:
-            return Verdict.DUPLICATE
+async def _lock(transaction: Transaction, names: Iterable[_Name]) -> dict[_Name, OnRampState]:
+    """The on-ramps as they are now, locked until the transaction ends."""
+    named = list(names)
+    if not named:
+        return {}
+    found: dict[_Name, OnRampState] = {}
+    rows = await transaction.fetch(_LOCK, [bank for bank, _ in named], [token for _, token in named])
+    for token, status, *others in rows:
+        on_ramp = OnRampState(OnRampStatus(status), *others)
+        found[on_ramp.bank, token] = on_ramp
+    return found
 
 
-async def _credit(session: AsyncSession, on_ramp: OnRamp, notice: PaymentNotice) -> None:
-    transfer = Transfer(
-        id=new_id(),
-        kind="onramp",
-        debit_account_id=system_accounts.SETTLEMENT[on_ramp.bank],
-        credit_account_id=on_ramp.account_id,
-        amount=on_ramp.amount,
-        currency=on_ramp.currency,
-        initiated_by=on_ramp.owner_id,
+def _changed(on_ramps: Sequence[OnRampState]) -> Write:
+    columns = (
+        [on_ramp.id for on_ramp in on_ramps],
+        [on_ramp.status for on_ramp in on_ramps],
+        [on_ramp.bank_reference for on_ramp in on_ramps],
+        [on_ramp.failure_reason for on_ramp in on_ramps],
+        [on_ramp.transfer_id for on_ramp in on_ramps],
+        [on_ramp.is_late_success for on_ramp in on_ramps],
+        [on_ramp.is_contradicted for on_ramp in on_ramps],
+        [on_ramp.settled_at for on_ramp in on_ramps],
     )
-    await post_one(session, transfer)
-    on_ramp.is_late_success = on_ramp.status is OnRampStatus.FAILURE
-    on_ramp.status = OnRampStatus.SUCCESS
-    on_ramp.failure_reason = None
-    on_ramp.bank_reference = notice.bank_reference
-    on_ramp.transfer_id = transfer.id
-    on_ramp.next_enquiry_at = None
-    on_ramp.settled_at = clock.now()
+    return Write(_UPDATE, columns, len(on_ramps))
+
+
+def _money_received(on_ramp: OnRampState, transfer_id: UUID) -> Message:
     facts = {"amount": on_ramp.amount, "currency": on_ramp.currency, "kind": "onramp", "bank": on_ramp.bank}
-    message = Message("money_received", on_ramp.owner_id, {**facts, "transfer_id": str(transfer.id)})
-    await write(session, [message])
+    return Message("money_received", on_ramp.owner_id, {**facts, "transfer_id": str(transfer_id)})
