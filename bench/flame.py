@@ -44,7 +44,8 @@ def record(bench: Bench, file: Path, *, seconds: int, form: str) -> int:
     )
     busy.start()
     command = [str(Path(sys.executable).with_name("py-spy")), "record", "--pid", str(bench.stack.pid("user_app"))]
-    command += ["--subprocesses", "--rate", str(SAMPLES_PER_SECOND), "--duration", str(seconds)]
+    # Only threads that hold the GIL: one that waits for a socket or a pipe would be drawn as if it worked.
+    command += ["--subprocesses", "--gil", "--rate", str(SAMPLES_PER_SECOND), "--duration", str(seconds)]
     recorded = subprocess.run([*command, "--format", form, "--output", str(file)], check=False, timeout=seconds + 60)
     busy.join()
     return recorded.returncode

@@ -13,6 +13,7 @@ import subprocess
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,9 @@ def keep_busy(url: str, sent: Sequence[bytes], *, seconds: float, folder: Path, 
 
 
 def use_up(url: str, sent: Sequence[bytes], *, seconds: float, connections: int = CONNECTIONS) -> Load:
-    """As `keep_busy`, but each request is sent once at most."""
-    return _run(lambda: client.keep_busy(url, iter(sent), connections=connections, seconds=seconds))
+    """As `keep_busy`, but each request is sent once at most, and those under way at the end are waited for."""
+    once = islice(requests.in_turn(sent, f"{new_token(6)}-"), len(sent))
+    return _run(lambda: client.keep_busy(url, once, connections=connections, seconds=seconds))
 
 
 def pace(url: str, sent: Sequence[bytes], *, seconds: float, per_second: float, connections: int = CONNECTIONS) -> Load:

@@ -20,7 +20,9 @@ from bench.servers import ReferenceServer
 from bench.stack import REFERENCE
 from bench.statements import Statements, counted
 
-BULK_CONNECTIONS, BULK_REQUESTS = 8, 32
+BULK_CONNECTIONS, BULK_SECONDS = 8, 60.0
+BULK_REQUESTS_PER_SECOND = 8
+"""For each second that a load lasts; all of them are waited for, BULK_SECONDS at most."""
 NOTICES_PER_SECOND = 2500
 """So many are prepared for each second: more than can be settled."""
 IDLE_REQUESTS = 100
@@ -76,8 +78,16 @@ def single_transfers(rounds: Rounds, *, thin: ReferenceServer, hello: ReferenceS
 def bulk(rounds: Rounds) -> None:
     """One round of requests of a thousand transfers."""
     for name, to_shop in (("bulk spread", False), ("bulk to one shop", True)):
-        sent = requests.bulk_transfers(rounds.bench.people, to_shop=to_shop, requests=BULK_REQUESTS)
-        rounds.measure(name, "user_app", sent, connections=BULK_CONNECTIONS, pieces=requests.BULK_ITEMS)
+        count = round(BULK_REQUESTS_PER_SECOND * rounds.seconds)
+        sent = requests.bulk_transfers(rounds.bench.people, to_shop=to_shop, requests=count)
+        rounds.measure_once(
+            name,
+            "user_app",
+            sent,
+            seconds=BULK_SECONDS,
+            connections=BULK_CONNECTIONS,
+            pieces=requests.BULK_ITEMS,
+        )
     rounds.settle()
 
 
@@ -103,6 +113,7 @@ def webhooks(rounds: Rounds, turn: int) -> None:
         "webhooks settled",
         "bank_webhook",
         requests.notices(secret, [(token, str(owner), 20000) for token, owner in zip(tokens, owners, strict=True)]),
+        seconds=rounds.seconds,
     )
     rounds.settle()
 

