@@ -12,8 +12,11 @@ DATABASE_ERRORS = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
+    EmulatedDBAPIException,
 )
-"""Every exception that a database call raises. During connection set-up the driver's own exceptions come unwrapped."""
+"""Every exception that a database call raises. During connection set-up the driver's own exceptions come unwrapped, and
+those of a connection taken from the pool without a session come in the adapter's wrapping alone.
+"""
 
 # Lost connection, serialization or deadlock, out of resources, lock not available, cancelled or shutting down.
 _PASSING_STATES = {"08", "40", "53", "55", "57"}
@@ -29,9 +32,10 @@ _CONNECTION_ERRORS = (
 def is_outage(error: BaseException) -> bool:
     """Whether the same statement may succeed later."""
     if isinstance(error, DBAPIError):
-        raised = error.orig.orig if isinstance(error.orig, EmulatedDBAPIException) else error.orig
         # A statement prepared before a migration fails after it without a cause; the next try prepares it again.
-        return error.connection_invalidated or raised is None or is_outage(raised)
+        return error.connection_invalidated or error.orig is None or is_outage(error.orig)
+    if isinstance(error, EmulatedDBAPIException):
+        return error.orig is None or is_outage(error.orig)
     if isinstance(error, asyncpg.PostgresError):
         return (error.sqlstate or "")[:2] in _PASSING_STATES
     if isinstance(error, asyncpg.InterfaceError):

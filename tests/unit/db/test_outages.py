@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncpg
 import pytest
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -49,6 +50,12 @@ def test_a_database_that_is_away_may_be_asked_again(error: Exception) -> None:
 @pytest.mark.parametrize("error", OURS, ids=name)
 def test_a_mistake_of_ours_is_no_outage(error: Exception) -> None:
     assert not is_outage(error)
+
+
+@pytest.mark.parametrize("error", AWAY + OURS, ids=name)
+def test_the_wrapping_of_a_pooled_connection_changes_no_verdict(error: Exception) -> None:
+    wrapped = AsyncAdapt_asyncpg_dbapi.Error("wrapped", error)  # type: ignore[no-untyped-call]
+    assert is_outage(wrapped) is is_outage(error)
 
 
 def test_a_connection_the_pool_gave_up_is_an_outage() -> None:
