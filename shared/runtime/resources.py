@@ -29,6 +29,7 @@ from shared.ledger.group_commit import GroupCommit
 from shared.redis.client import open_redis
 from shared.runtime.database import Database, open_database
 from shared.transfers.senders import Senders
+from shared.transfers.statement_lines import Statements
 from shared.wakeups.announcer import open_announcer
 from shared.wakeups.commits import announce_commits
 
@@ -64,6 +65,7 @@ class Resources(Database):
     tokens: Tokens
     sessions: Sessions
     senders: Senders
+    statements: Statements
 
 
 @asynccontextmanager
@@ -96,6 +98,7 @@ async def open_resources(settings: AccountSettings, *, audience: Audience) -> As
                     tokens=tokens,
                     sessions=Sessions(database.direct_engine, tokens),
                     senders=Senders(database.direct_engine, settings),
+                    statements=Statements(database.direct_engine),
                 )
             finally:
                 await _drain(group_commit)

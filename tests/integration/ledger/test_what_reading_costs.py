@@ -19,6 +19,8 @@ from shared.inflow.commands import roll_up_all
 from shared.ledger import statement
 from shared.ledger.statement import Filter
 from shared.models import Account
+from shared.runtime.database import LOOK_UP_BY_KEY
+from shared.transfers import statement_lines
 from shared.transfers.queries import get_receipt, get_refundable_payment, refunded_amounts
 from tests.support.factories import create_merchant
 
@@ -34,6 +36,9 @@ Read = Callable[[AsyncSession], Awaitable[object]]
 _PLAN_AS_FOR_MILLIONS = """
     SELECT set_config('enable_' || way, 'off', true)
     FROM unnest(ARRAY['seqscan', 'hashjoin', 'mergejoin', 'bitmapscan']) AS way
+"""
+_EVERY_JOIN = """
+    SELECT set_config('enable_' || way, 'on', true) FROM unnest(ARRAY['hashjoin', 'mergejoin', 'bitmapscan']) AS way
 """
 _ROWS_READ = "SELECT sum(seq_tup_read + idx_tup_fetch)::bigint FROM pg_stat_xact_user_tables"
 
@@ -96,6 +101,21 @@ async def test_a_page_of_a_long_statement_reads_its_lines_and_nothing_else(shop:
     assert await shop.rows_read(page(shop, before_seq=LINES)) <= most
     assert await shop.rows_read(page(shop, Filter(direction="CREDIT"))) <= most + LINES
     assert await shop.rows_read(page(shop, day)) <= most + 10 * ROWS_PER_LINE  # and what the clocks may disagree about
+
+
+async def test_the_gathered_statement_reads_the_same_few_rows(shop: Shop) -> None:
+    """With the planner as its connections have it, and of tables that the planner knows little of."""
+    question = statement_lines._Question(shop.account_id, shop.lines, LINES + 1)
+
+    async def ask(session: AsyncSession) -> None:
+        for name, value in LOOK_UP_BY_KEY.items():
+            await session.execute(text(f"SET LOCAL {name} = '{value}'"))
+        await session.execute(text(_EVERY_JOIN))
+        connection = (await (await session.connection()).get_raw_connection()).driver_connection
+        answers = await statement_lines._ask_all(connection, [question] * 3)
+        assert [len(rows) for rows in answers] == [LINES + 1] * 3
+
+    assert await shop.rows_read(ask) <= 3 * ((LINES + 1) * (ROWS_PER_LINE + 1) + 1)
 
 
 @pytest.mark.parametrize(
