@@ -10,6 +10,7 @@ PAISE_PER_RUPEE = 100
 MAX_MOVEMENT_PAISE = 10_000_000_00
 """The largest amount of one movement: one crore rupees."""
 
+_GROUPED_FROM = 3
 _RUPEES = re.compile(r"(?P<sign>-?)(?P<rupees>\d{1,12})(?:\.(?P<paise>\d{2}))?", re.ASCII)
 
 
@@ -58,11 +59,19 @@ class Money:
 
     def __str__(self) -> str:
         """Rupees as people in India write them: `₹1,23,456.78`."""
-        rupees, _, paise = self.to_rupees().lstrip("-").partition(".")
-        head, tail = rupees[:-3], rupees[-3:]
-        groups = [head[max(0, end - 2) : end] for end in range(len(head), 0, -2)][::-1]
-        return f"{'-' if self.paise < 0 else ''}₹{','.join([*groups, tail])}.{paise}"
+        rupees, paise = divmod(abs(self.paise), PAISE_PER_RUPEE)
+        return f"{'-' if self.paise < 0 else ''}₹{grouped(rupees)}.{paise:02d}"
 
     def _same_currency(self, other: Money) -> None:
         if self.currency != other.currency:
             raise ValueError(f"{self.currency} and {other.currency} cannot be added")
+
+
+def grouped(count: int) -> str:
+    """A number that is not negative with lakh grouping: `12,34,567`."""
+    text = str(count)
+    if len(text) <= _GROUPED_FROM:
+        return text
+    head, tail = text[:-3], text[-3:]
+    groups = [head[max(0, end - 2) : end] for end in range(len(head), 0, -2)][::-1]
+    return ",".join([*groups, tail])

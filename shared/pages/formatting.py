@@ -1,22 +1,28 @@
-"""How pages write amounts, dates and numbers: rupees with lakh grouping, times in the reader's time zone."""
+"""How pages write amounts, dates and numbers: rupees with lakh grouping, times in the reader's time zone.
+
+The words are the locale's. They are put together here: a page writes many amounts and times, and the library reads its
+patterns anew for each of them. A test compares the two.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_date, format_time
-from babel.numbers import format_currency, format_decimal
+from babel import Locale
 
 from shared import clock
 from shared.banks.account_numbers import last_digits
 from shared.calendar import INDIA, ONE_DAY, today
-from shared.money import INR, PAISE_PER_RUPEE
+from shared.money import PAISE_PER_RUPEE, Money, grouped
 
 LOCALE = "en_IN"
 MINUS = "\u2212"
+NOON = 12
+_locale = Locale.parse(LOCALE)
+_MONTHS, _SHORT_MONTHS = _locale.months["format"]["wide"], _locale.months["format"]["abbreviated"]
+_WEEKDAYS = _locale.days["format"]["wide"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +36,7 @@ class AmountParts:
 
 def rupees(paise: int) -> str:
     """Paise as `₹1,23,456.78`; a negative amount begins with MINUS."""
-    amount = Decimal(abs(paise)) / PAISE_PER_RUPEE
-    return f"{MINUS if paise < 0 else ''}{format_currency(amount, INR, locale=LOCALE)}"
+    return f"{MINUS if paise < 0 else ''}{Money(abs(paise))}"
 
 
 def short_rupees(paise: int) -> str:
@@ -53,7 +58,7 @@ def input_rupees(paise: int) -> str:
 
 def number(count: int) -> str:
     """A count with lakh grouping."""
-    return format_decimal(count, locale=LOCALE)
+    return f"{'-' if count < 0 else ''}{grouped(abs(count))}"
 
 
 def when(moment: datetime, zone: ZoneInfo = INDIA) -> str:
@@ -63,12 +68,14 @@ def when(moment: datetime, zone: ZoneInfo = INDIA) -> str:
 
 def on(moment: datetime, zone: ZoneInfo = INDIA) -> str:
     """The date in `zone`: `20 Nov 2026`."""
-    return format_date(moment.astimezone(zone).date(), "d MMM y", locale=LOCALE)
+    local = moment.astimezone(zone)
+    return f"{local.day} {_SHORT_MONTHS[local.month]} {local.year}"
 
 
 def at(moment: datetime, zone: ZoneInfo = INDIA) -> str:
     """The time of day in `zone`: `7:14 pm`."""
-    return format_time(moment.astimezone(zone).time(), "h:mm a", locale=LOCALE).lower()
+    local = moment.astimezone(zone)
+    return f"{local.hour % NOON or NOON}:{local.minute:02d} {'am' if local.hour < NOON else 'pm'}"
 
 
 def day(moment: datetime, zone: ZoneInfo = INDIA) -> str:
@@ -78,7 +85,8 @@ def day(moment: datetime, zone: ZoneInfo = INDIA) -> str:
         return "Today"
     if local == present - ONE_DAY:
         return "Yesterday"
-    return format_date(local, "EEEE, d MMMM" if local.year == present.year else "EEEE, d MMMM y", locale=LOCALE)
+    written = f"{_WEEKDAYS[local.weekday()]}, {local.day} {_MONTHS[local.month]}"
+    return written if local.year == present.year else f"{written} {local.year}"
 
 
 def iso(moment: datetime) -> str:

@@ -12,7 +12,6 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from shared import clock
 from shared.auth import rules
 from shared.calendar import INDIA
 from shared.pages import formatting, static_files
@@ -33,8 +32,7 @@ class Renderer:
 def environment_of(templates: Path) -> Environment:
     """The app's own templates and the shared ones. Values are escaped; an unknown name raises UndefinedError.
 
-    All templates and the locale are read now: one that cannot be read stops the start, and the first request does not
-    wait for them.
+    All templates are read now: one that cannot be read stops the start, and the first request does not wait for them.
     """
     environment = Environment(
         loader=FileSystemLoader([templates, SHARED_TEMPLATES]),
@@ -65,8 +63,6 @@ def environment_of(templates: Path) -> Environment:
     environment.globals["rules"] = rules
     for name in environment.list_templates(extensions=["html"]):
         environment.get_template(name)
-    formatting.rupees(0)
-    formatting.when(clock.now())
     return environment
 
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
+from babel.dates import format_date, format_time
+from babel.numbers import format_currency, format_decimal
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared import clock
 from shared.money import Money
 from shared.pages import formatting
+
+ZONES = [ZoneInfo(name) for name in ("Asia/Kolkata", "UTC", "America/St_Johns", "Pacific/Apia")]
 
 
 @pytest.mark.parametrize(
@@ -54,3 +61,20 @@ def test_initials_and_account_numbers() -> None:
     assert formatting.initials("Asha Devi Rao") == "AR"
     assert formatting.initials("  ") == ""
     assert formatting.masked("50100012341234") == "•••• 1234"
+
+
+@given(st.integers(-(10**15), 10**15))
+def test_amounts_and_counts_are_written_as_the_locale_says(number: int) -> None:
+    currency = format_currency(Decimal(abs(number)) / 100, "INR", locale=formatting.LOCALE)
+    assert formatting.rupees(number) == ("\u2212" if number < 0 else "") + currency
+    assert formatting.number(number) == format_decimal(number, locale=formatting.LOCALE)
+
+
+@given(st.integers(86_400, 253_000_000_000), st.sampled_from(ZONES))
+def test_moments_are_written_as_the_locale_says(seconds: int, zone: ZoneInfo) -> None:
+    moment = datetime.fromtimestamp(seconds, UTC)
+    local, locale = moment.astimezone(zone), formatting.LOCALE
+    assert formatting.on(moment, zone) == format_date(local.date(), "d MMM y", locale=locale)
+    assert formatting.at(moment, zone) == format_time(local.time(), "h:mm a", locale=locale).lower()
+    with clock.reading(lambda: datetime(1969, 1, 1, tzinfo=UTC)):
+        assert formatting.day(moment, zone) == format_date(local.date(), "EEEE, d MMMM y", locale=locale)
