@@ -70,7 +70,7 @@ QUICK = Plan(
     other_rounds=1,
     latency_seconds=4,
     mail_seconds=2,
-    mail_patience_seconds=15,
+    mail_patience_seconds=10,
     payouts=512,
     payees=256,
     memory_seconds=0,
@@ -129,8 +129,8 @@ def measure_all(rounds: Rounds, plan: Plan, *, transfers_only: bool) -> phases.E
             return extra
         for turn in range(plan.other_rounds):
             rounds.say(f"Bulk, reads and webhooks, round {turn + 1} of {plan.other_rounds}")
-            phases.bulk(rounds)
             phases.reads(rounds)
+            phases.bulk(rounds)
             phases.webhooks(rounds, turn)
         rounds.say("Latency")
         phases.latency(rounds, extra, seconds=plan.latency_seconds)

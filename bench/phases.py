@@ -62,17 +62,19 @@ def prepare_references(rounds: Rounds) -> None:
 
 
 def single_transfers(rounds: Rounds, *, thin: ReferenceServer, hello: ReferenceServer) -> None:
-    """One round of transfers, spread and to one shop, and of what they are compared with."""
+    """One round of transfers, spread and to one shop, and of what they are compared with.
+
+    The references come first: after a load Batua still has mail to send.
+    """
     people = rounds.bench.people
-    rounds.measure("transfers spread", "user_app", requests.transfers(people, to_shop=False))
     rounds.settle()
     rounds.measure_pgbench("pgbench spread", to_shop=False)
     rounds.measure_pgbench("pgbench spread, simple", to_shop=False, protocol="simple")
-    rounds.measure_reference("thin transfers", thin, requests.thin_transfers(people))
-    rounds.measure("transfers to one shop", "user_app", requests.transfers(people, to_shop=True))
-    rounds.settle()
     rounds.measure_pgbench("pgbench to one account", to_shop=True)
+    rounds.measure_reference("thin transfers", thin, requests.thin_transfers(people))
     rounds.measure_reference("hello", hello, requests.hello_reads())
+    rounds.measure("transfers spread", "user_app", requests.transfers(people, to_shop=False))
+    rounds.measure("transfers to one shop", "user_app", requests.transfers(people, to_shop=True))
 
 
 def bulk(rounds: Rounds) -> None:
@@ -88,12 +90,12 @@ def bulk(rounds: Rounds) -> None:
             connections=BULK_CONNECTIONS,
             pieces=requests.BULK_ITEMS,
         )
-    rounds.settle()
 
 
 def reads(rounds: Rounds) -> None:
     """One round of what signed-in people read most."""
     people = rounds.bench.people
+    rounds.settle()
     rounds.measure("GET /wallet", "user_app", requests.api_reads("/wallet", people))
     rounds.measure("GET /transactions?limit=20", "user_app", requests.api_reads("/transactions?limit=20", people))
     rounds.measure("home page", "user_app", requests.page_reads("/", people))
@@ -115,7 +117,6 @@ def webhooks(rounds: Rounds, turn: int) -> None:
         requests.notices(secret, [(token, str(owner), 20000) for token, owner in zip(tokens, owners, strict=True)]),
         seconds=rounds.seconds,
     )
-    rounds.settle()
 
 
 def latency(rounds: Rounds, extra: Extra, *, seconds: float) -> None:
