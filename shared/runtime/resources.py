@@ -28,6 +28,7 @@ from shared.idempotency.marks import Marks
 from shared.ledger.group_commit import GroupCommit
 from shared.redis.client import open_redis
 from shared.runtime.database import Database, open_database
+from shared.transfers.overviews import Overviews
 from shared.transfers.senders import Senders
 from shared.transfers.statement_lines import Statements
 from shared.wakeups.announcer import open_announcer
@@ -66,6 +67,7 @@ class Resources(Database):
     sessions: Sessions
     senders: Senders
     statements: Statements
+    overviews: Overviews
 
 
 @asynccontextmanager
@@ -99,6 +101,7 @@ async def open_resources(settings: AccountSettings, *, audience: Audience) -> As
                     sessions=Sessions(database.direct_engine, tokens),
                     senders=Senders(database.direct_engine, settings),
                     statements=Statements(database.direct_engine),
+                    overviews=Overviews(database.direct_engine),
                 )
             finally:
                 await _drain(group_commit)
