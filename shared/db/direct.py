@@ -19,7 +19,7 @@ async def direct_connection(engine: AsyncEngine) -> AsyncIterator[asyncpg.Connec
     """A connection of the engine's pool for as long as the block lasts, outside any transaction.
 
     The driver's exceptions come unwrapped: `shared.db.outages` knows them too. A connection that breaks within the
-    block does not return to the pool.
+    block does not return to the pool, and neither does one whose transaction is not known to have ended.
     """
     pooled = await engine.raw_connection()
     connection = pooled.driver_connection
@@ -27,6 +27,8 @@ async def direct_connection(engine: AsyncEngine) -> AsyncIterator[asyncpg.Connec
     try:
         yield connection
     finally:
-        if connection.is_closed():
+        # The pool rolls back only what its sessions begin. After a COMMIT or ROLLBACK that was cancelled or timed out,
+        # the transaction may still be open, and the next one could not begin.
+        if connection.is_closed() or connection.is_in_transaction():
             await greenlet_spawn(pooled.invalidate)
         await greenlet_spawn(pooled.close)

@@ -1,0 +1,83 @@
+"""The driver's own connection returns to the pool in a state that the next caller can use."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from shared.config import DatabaseSettings
+from shared.db.direct import direct_connection
+from shared.db.engine import SessionMaker, create_engine
+from tests.support.waiting import eventually_async
+
+# What the connection itself can see, so that nothing is left behind: a commit that takes a minute.
+_SLOW_COMMIT = """
+    CREATE TEMPORARY TABLE slow (id int);
+    CREATE FUNCTION pg_temp.wait() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM pg_sleep(60);
+        RETURN NULL;
+    END $$;
+    CREATE CONSTRAINT TRIGGER wait AFTER INSERT ON slow DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION pg_temp.wait();
+"""
+_COMMITTING = text("""
+    SELECT EXISTS (SELECT FROM pg_stat_activity
+                   WHERE datname = current_database() AND wait_event = 'PgSleep' AND query LIKE 'COMMIT%')
+""")
+
+
+@pytest.fixture
+async def single(database_url: str) -> AsyncIterator[AsyncEngine]:
+    """An engine with one connection, so that the next caller gets the one that was just returned."""
+    engine = create_engine(
+        DatabaseSettings(database_url=SecretStr(database_url)), application_name="tests", pool_size=1
+    )
+    yield engine
+    await engine.dispose()
+
+
+async def test_a_commit_that_was_cancelled_spoils_no_later_transaction(
+    single: AsyncEngine, sessionmaker: SessionMaker
+) -> None:
+    async def commit_slowly() -> None:
+        async with direct_connection(single) as connection:
+            await connection.execute(_SLOW_COMMIT)
+            async with connection.transaction():
+                await connection.execute("INSERT INTO slow VALUES (1)")
+
+    async def is_committing() -> bool:
+        async with sessionmaker() as session:
+            return bool(await session.scalar(_COMMITTING))
+
+    committing = asyncio.create_task(commit_slowly())
+    await eventually_async(is_committing, "the commit has begun")
+    committing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await committing
+    async with direct_connection(single) as connection, connection.transaction():
+        assert await connection.fetchval("SELECT 1") == 1
+
+
+async def test_a_transaction_that_was_never_rolled_back_spoils_no_later_one(single: AsyncEngine) -> None:
+    async def wait_in_transaction() -> None:
+        async with direct_connection(single) as connection, connection.transaction():
+            is_waiting.set()
+            await connection.execute("SELECT pg_sleep(60)")
+
+    is_waiting = asyncio.Event()
+    waiting = asyncio.create_task(wait_in_transaction())
+    await is_waiting.wait()
+    await asyncio.sleep(0)
+    for _ in range(2):  # the statement, and the ROLLBACK that follows
+        waiting.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    async with direct_connection(single) as connection, connection.transaction():
+        assert await connection.fetchval("SELECT 1") == 1
