@@ -22,15 +22,13 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 from sqlalchemy import text
 
-from services.user_app.api.transfers import send_money
 from services.user_app.main import create_app
-from shared.api.wallet import get_wallet
 from shared.auth.tokens import Tokens
 from shared.http import shortcuts
 from shared.http.application import BODY_LIMIT_BYTES
 from tests.support.apps import PIN, RunningApp, Signed, opened, user_app_settings
 
-TRANSFERS, WALLET = "/api/v1/transfers", "/api/v1/wallet"
+TRANSFERS, WALLET, TRANSACTIONS = "/api/v1/transfers", "/api/v1/wallet", "/api/v1/transactions"
 _ROLE = re.compile(r"<(\w+)>")
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 _MOMENT = re.compile(r"20\d\d-\d\d-\d\dT[\d:.]+(Z|\+00:00)")
@@ -68,7 +66,7 @@ class World:
             yield body[7:]
 
         content = chunks() if sent.is_chunked else body or None
-        request = self.app.client.build_request(sent.method, sent.path, content=content)
+        request = self.app.client.build_request(sent.method, self._filled(sent.path), content=content)
         framing = [(name, value) for name, value in request.headers.raw if name.lower() in _FRAMING]
         request.headers = httpx.Headers([(b"host", b"batua.test"), *framing, *headers])
         response = await self.app.client.send(request)
@@ -141,7 +139,7 @@ async def worlds(
     """With shortcuts, and without."""
     made = []
     async with AsyncExitStack() as stack:
-        for chosen in (_counted(send_money, get_wallet), {}):
+        for chosen in (_counted(shortcuts._parameters_of), {}):
             monkeypatch.setattr(shortcuts, "_parameters_of", chosen)
             app = create_app(user_app_settings(database_url, redis_url))
             client = await stack.enter_async_context(opened(app, "http://batua.test"))
@@ -151,18 +149,16 @@ async def worlds(
         yield made[0], made[1]
 
 
-def _counted(*endpoints: Any) -> dict[Any, shortcuts.Parameters]:
+def _counted(parameters: dict[Any, shortcuts.Parameters]) -> dict[Any, shortcuts.Parameters]:
     def counting(endpoint: Any) -> shortcuts.Parameters:
-        parameters_of = shortcuts._parameters_of[endpoint]
-
         async def count(request: Any) -> dict[str, Any] | None:
-            parameters = await parameters_of(request)
-            taken[endpoint.__name__] += parameters is not None
-            return parameters
+            found = await parameters[endpoint](request)
+            taken[endpoint.__name__] += found is not None
+            return found
 
         return count
 
-    return {endpoint: counting(endpoint) for endpoint in endpoints}
+    return {endpoint: counting(endpoint) for endpoint in parameters}
 
 
 def one_of(*values: Any) -> st.SearchStrategy[Any]:
@@ -219,6 +215,15 @@ PARTS: dict[str, tuple[st.SearchStrategy[Any], st.SearchStrategy[Any]]] = {
     ),
     "from_account": (one_of(None, None, "<pot>"), one_of("<wallet_id>", "<wallet_of_ravi>", str(uuid4()), "x", 1)),
     "pin": (st.none(), one_of(PIN, "12", 4711)),
+    "query": (
+        one_of("", "?limit=20", "?limit=2", "?limit=2&cursor=NQ", "?cursor=Mw"),
+        one_of(
+            *("?limit=0", "?limit=101", "?limit=007", "?limit=+5", "?limit=5 ", "?limit=5&limit=6", "?limit=%35", "?"),
+            *("?limit=", "?limit=\u0665", "?cursor=", "?cursor=Mw&limit=3", "?cursor=%4Dw", "?cursor=Mw&cursor=NQ"),
+            *("?cursor=!", "?cursor=AAAA", "?cursor=" + "A" * 300, "?&limit=3", "?limit=3&", "?LIMIT=3", "?more=1"),
+            *("?kind=p2p", "?direction=DEBIT&limit=3", "?account_id=<pot>", "?account_id=<wallet_of_ravi>"),
+        ),
+    ),
     "fields": (st.just(NOTHING), one_of({"more": 1}, {"to": None}, {"amount": None}, {"To": "<ravi>"})),
     "body": (
         st.none(),
@@ -238,10 +243,11 @@ _FIELDS = ("to", "amount", "note", "from_account", "pin")
 
 @st.composite
 def requests(draw: st.DrawFn) -> Sent:
-    """A request for one of the two routes; up to three parts of it are odd."""
+    """A request for one of the three routes; up to three parts of it are odd."""
     odd = draw(st.one_of(st.just(set[str]()), st.sets(st.sampled_from(list(PARTS)), max_size=3)))
     part = {name: draw(other if name in odd else usual) for name, (usual, other) in PARTS.items()}
-    is_transfer = draw(one_of(True, True, True, False))
+    path = draw(one_of(TRANSFERS, TRANSFERS, TRANSFERS, WALLET, TRANSACTIONS))
+    is_transfer = path == TRANSFERS
     body = part["body"]
     if body is None and (is_transfer or "content-type" in odd):
         body = json.dumps({name: part[name] for name in _FIELDS if part[name] is not None} | part["fields"])
@@ -251,8 +257,8 @@ def requests(draw: st.DrawFn) -> Sent:
         headers = [header for header in headers if header[0] not in ("content-type", "idempotency-key", "x-pin-token")]
     if part["again"] is not None:
         headers.append(part["again"])
-    method, path = ("POST", TRANSFERS) if is_transfer else ("GET", WALLET)
-    return Sent(method, path, headers, content, is_chunked=part["chunked"] and bool(content))
+    path += part["query"] if path == TRANSACTIONS or "query" in odd else ""
+    return Sent("POST" if is_transfer else "GET", path, headers, content, part["chunked"] and bool(content))
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
@@ -273,10 +279,12 @@ async def test_what_is_well_formed_takes_the_shortcut(worlds: tuple[World, World
         answers = [await world.answer(sent) for world in worlds]
         assert answers[0] == answers[1]
         assert answers[0][0] == status
-    read = Sent("GET", WALLET, [token], b"", is_chunked=False)
-    answers = [await world.answer(read) for world in worlds]
-    assert answers[0] == answers[1]
-    assert taken == {"send_money": 4, "get_wallet": 1}
+    for path in (WALLET, TRANSACTIONS, f"{TRANSACTIONS}?limit=2", f"{TRANSACTIONS}?limit=1&cursor=Mg"):
+        read = Sent("GET", path, [token], b"", is_chunked=False)
+        answers = [await world.answer(read) for world in worlds]
+        assert answers[0] == answers[1]
+        assert answers[0][0] == 200
+    assert taken == {"send_money": 4, "get_wallet": 1, "list_transactions": 3}
 
 
 async def test_a_cookie_is_as_good_as_a_token_when_the_page_is_ours(worlds: tuple[World, World]) -> None:
