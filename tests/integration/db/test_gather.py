@@ -99,7 +99,7 @@ async def test_a_dead_connection_is_noticed_and_the_question_asked_again(
 
     async def who(connection: asyncpg.Connection, questions: Sequence[None]) -> list[int]:
         nonlocal kills
-        pid: int = connection.get_server_pid()
+        pid: int = await connection.fetchval("SELECT pg_backend_pid()")
         if kills:
             kills -= 1
             async with sessionmaker() as session:
