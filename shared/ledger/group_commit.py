@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -37,6 +37,7 @@ LANES = 1
 MAX_BATCH = 256
 MAX_WAITING = 4096
 MAX_TOGETHER_WAITING = 32
+MAX_TOGETHER_OF_OWNER = 4
 MAX_ATTEMPTS = 3
 RETRY_PAUSE_SECONDS = 0.05
 TIMEOUT_SECONDS = 20.0
@@ -84,7 +85,7 @@ class GroupCommit:
         self._lanes = [_Lane() for _ in range(lanes)]
         self._max_batch = max_batch
         self._together = asyncio.Lock()
-        self._together_waiting = 0
+        self._together_waiting: Counter[UUID] = Counter()
         self._is_closed = False
 
     async def post(self, instruction: Instruction) -> InstructionOutcome:
@@ -106,24 +107,29 @@ class GroupCommit:
 
     async def post_together(self, together: Together) -> Answer:
         """Post many commands of one request in a transaction of their own, so that no other transfer waits for them
-        unless it touches the same accounts. Requests of many commands are posted one after the other.
+        unless it touches the same accounts. Requests of many commands are posted one after the other; one owner has at
+        most MAX_TOGETHER_OF_OWNER in line, and so leaves room for the others.
 
         Raises IdempotencyKeyReused, RequestInFlight; LedgerBusy as `post` does.
         """
-        if self._is_closed or self._together_waiting >= MAX_TOGETHER_WAITING:
+        waiting, owner_id = self._together_waiting, together.claim.owner_id
+        is_full = waiting.total() >= MAX_TOGETHER_WAITING or waiting[owner_id] >= MAX_TOGETHER_OF_OWNER
+        if self._is_closed or is_full:
             raise LedgerBusy
 
         async def work(connection: asyncpg.Connection) -> tuple[Answer, Sequence[InstructionOutcome]]:
             return await post_together(connection, together)
 
-        self._together_waiting += 1
+        waiting[owner_id] += 1
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS), self._together:
                 return await self._commit(work, size=len(together.commands))
         except TimeoutError:
             raise LedgerBusy from None
         finally:
-            self._together_waiting -= 1
+            waiting[owner_id] -= 1
+            if not waiting[owner_id]:
+                del waiting[owner_id]
 
     async def close(self) -> None:
         """Accept no more instructions, and wait until the accepted ones are posted."""

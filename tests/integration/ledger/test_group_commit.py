@@ -234,6 +234,27 @@ def pay_twice(buyer: Account, shop: Account, key: str) -> Together:
     )
 
 
+async def test_one_owner_cannot_take_every_place_of_bulk_transfers(
+    sessionmaker: SessionMaker, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with sessionmaker.begin() as session:
+        greedy, other = await create_user(session, balance=1000), await create_user(session, balance=100)
+        shop = await create_merchant(session)
+    monkeypatch.setattr(group_commit_module, "MAX_TOGETHER_WAITING", 6)
+    group_commit = GroupCommit(engine)
+    async with locked(sessionmaker, shop):
+        many = [asyncio.create_task(group_commit.post_together(pay_twice(greedy, shop, f"{n}"))) for n in range(10)]
+        await until_a_lock_is_awaited(sessionmaker)
+        fair = asyncio.create_task(group_commit.post_together(pay_twice(other, shop, "k")))
+        await asyncio.sleep(0)
+    outcomes = await asyncio.gather(*many, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [Answer] * 4 + [LedgerBusy] * 6
+    assert await fair == Answer(200, {"posted": 2})
+    again = await asyncio.gather(*[group_commit.post_together(pay_twice(greedy, shop, f"{n}")) for n in range(4)])
+    assert all(answer.is_replayed for answer in again)  # the places are free again
+    await group_commit.close()
+
+
 async def test_many_commands_under_one_key_are_posted_once(sessionmaker: SessionMaker, engine: AsyncEngine) -> None:
     async with sessionmaker.begin() as session:
         buyer, shop = await create_user(session, balance=100), await create_merchant(session)
