@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
 from services.user_app.pages.recent_recipients import recent_recipients
 from shared import clock
-from shared.http.dependencies import CurrentResources, SignedInCaller
+from shared.http.dependencies import CurrentResources, SignedInCaller, signed_in
+from shared.http.shortcuts import ShortcutRoute, announces_body, shortcut
 from shared.pages.listed_lines import by_day
 from shared.pages.rendering import render
 from shared.pages.withdrawal_words import WithdrawalWords, words_for
@@ -16,12 +18,20 @@ from shared.runtime.resources import Resources
 from shared.withdrawals.queries import recent_withdrawals
 from shared.withdrawals.views import WithdrawalView
 
-router = APIRouter()
+router = APIRouter(route_class=ShortcutRoute)
 
 RECENT_LINES = 12
 
 
+async def _well_formed(request: Request) -> dict[str, Any] | None:
+    """The parameters of `show_home`, when there is no body."""
+    if announces_body(request):
+        return None
+    return {"request": request, "caller": await signed_in(request), "resources": request.app.state.resources}
+
+
 @router.get("/")
+@shortcut(_well_formed)
 async def show_home(request: Request, caller: SignedInCaller, resources: CurrentResources) -> Response:
     """The page after sign-in: what is available, what is held and why, and the latest transactions."""
     wallet = caller.wallet
