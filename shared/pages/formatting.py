@@ -6,8 +6,8 @@ patterns anew for each of them. A test compares the two.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from babel import Locale
@@ -25,8 +25,7 @@ _MONTHS, _SHORT_MONTHS = _locale.months["format"]["wide"], _locale.months["forma
 _WEEKDAYS = _locale.days["format"]["wide"]
 
 
-@dataclass(frozen=True, slots=True)
-class AmountParts:
+class AmountParts(NamedTuple):
     """An amount in parts, so that a page can show the rupees large and the paise small."""
 
     sign: str
@@ -46,8 +45,8 @@ def short_rupees(paise: int) -> str:
 
 def amount_parts(paise: int) -> AmountParts:
     """What `rupees` writes, in its parts."""
-    whole, _, part = rupees(abs(paise)).removeprefix("₹").partition(".")
-    return AmountParts(MINUS if paise < 0 else "", whole, part)
+    whole, part = divmod(abs(paise), PAISE_PER_RUPEE)
+    return AmountParts(MINUS if paise < 0 else "", grouped(whole), f"{part:02d}")
 
 
 def input_rupees(paise: int) -> str:

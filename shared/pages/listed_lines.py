@@ -54,6 +54,11 @@ class ListedLine:
     balance_after: int
     at: datetime
 
+    @property
+    def words(self) -> str:
+        """What happened, and the note."""
+        return f"{self.title} · {self.note}" if self.note else self.title
+
 
 @dataclass(frozen=True, slots=True)
 class ListedDay:
