@@ -18,7 +18,7 @@ from infra.local.secrets import postgres_password_name
 SUPERUSER = "postgres"
 INITDB_TIMEOUT_SECONDS = 120
 _PROBE_TIMEOUT_SECONDS = 5
-MAX_CONNECTIONS = 200
+MAX_CONNECTIONS = 240
 """For every process of every service by its own pool, and for commands beside them."""
 
 _SETTINGS = {

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from infra.local.layout import PROCESSES
+import ast
+
+from infra.local.layout import CHECKOUT, PROCESSES
 from infra.local.postgres import MAX_CONNECTIONS
 from shared.config import DatabaseSettings
+from shared.ledger.group_commit import LANES
 from shared.runtime.database import DIRECT_POOL_SIZE
 from shared.serving.cores import MOST_BY_DEFAULT
 
@@ -19,3 +22,17 @@ def test_the_pools_of_all_processes_fit_into_what_postgres_allows() -> None:
     services = [process for process in PROCESSES.values() if process.shares_port]
     worker = pool
     assert len(services) * MOST_BY_DEFAULT * pool + worker + COMMANDS + RESERVED <= MAX_CONNECTIONS
+
+
+def test_everything_that_keeps_a_direct_connection_while_it_works_has_one() -> None:
+    """Under a constant load none of them returns its connection, so one too few would wait for ever."""
+    calls = [
+        node
+        for room in ("shared", "services")
+        for file in (CHECKOUT / room).rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Gather"
+    ]
+    bulk = 1
+    assert calls
+    assert len(calls) + LANES + bulk <= DIRECT_POOL_SIZE

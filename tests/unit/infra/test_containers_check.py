@@ -25,7 +25,7 @@ def test_the_files_of_this_checkout_break_no_rule() -> None:
         ("BATUA_SMTP_HOST: mail", "BATUA_SMTP_HOST: ${HOST:-mail}", "gives BATUA_SMTP_HOST a default"),
         ("127.0.0.1:8001:8000", "8001:8000", "user_app opens port"),
         ("python, -m, services.user_app", "python, -m, uvicorn", "user_app must be started by python -m services"),
-        ("max_connections=200", "max_connections=100", "postgres must allow as many connections"),
+        ("max_connections=240", "max_connections=100", "postgres must allow as many connections"),
     ],
 )
 def test_a_compose_file_that_breaks_a_rule_is_told_which(was: str, becomes: str, problem: str) -> None:
