@@ -79,13 +79,9 @@ def _memory(extra: Extra) -> list[Row]:
     if not largest:
         return []
     name = max(largest, key=lambda each: largest[each])
-    growing = max(slopes, key=lambda each: slopes[each])
-    return [
-        Row(f"memory, largest process ({name})", Quantity(largest[name], "MiB"), None, at_most(MAX_MEMORY_MIB)),
-        Row(
-            f"growth, fastest process ({growing})",
-            Quantity(slopes[growing], "MiB/min"),
-            None,
-            at_most(MAX_GROWTH_MIB_PER_MINUTE),
-        ),
-    ]
+    found = [Row(f"memory, largest process ({name})", Quantity(largest[name], "MiB"), None, at_most(MAX_MEMORY_MIB))]
+    if extra.is_growth_known:
+        growing = max(slopes, key=lambda each: slopes[each])
+        fastest = Quantity(slopes[growing], "MiB/min")
+        found.append(Row(f"growth, fastest process ({growing})", fastest, None, at_most(MAX_GROWTH_MIB_PER_MINUTE)))
+    return found

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,9 +27,10 @@ BULK_REQUESTS_PER_SECOND = 8
 NOTICES_PER_SECOND = 2500
 """So many are prepared for each second: more than can be settled."""
 IDLE_REQUESTS = 100
-MAIL_POLL_SECONDS = 0.5
+MAIL_POLL_SECONDS, MAIL_PATIENCE_SECONDS = 0.5, 180.0
 SERVICES = ("user_app", "merchant_app", "bank_webhook", "withdraw_worker", "scheduler", "smtp", "redis", "postgres")
 MAIL = ("withdraw_worker", "smtp")
+REFERENCES = ("pgbench spread", "pgbench spread, simple", "pgbench to one account", "thin transfers", "hello")
 
 _PENDING = """
     INSERT INTO on_ramps (id, owner_id, account_id, bank, amount, currency, status, idempotency_key, token,
@@ -50,8 +52,10 @@ class Extra:
     counted_transfers: int = 0
     mail_share: float | None = None
     backlog_seconds: float | None = None
-    """Until no mail was due any more; None when the bench did not wait so long."""
+    """Until no mail was due any more; None when the bench did not wait for it."""
     memory: Memory = field(default_factory=Memory)
+    is_growth_known: bool = False
+    """Whether memory was watched long enough to see it grow."""
     payouts: Figures | None = None
 
 
@@ -151,24 +155,39 @@ def round_trips(rounds: Rounds, extra: Extra) -> None:
     asyncio.run(count())
 
 
-def mail(rounds: Rounds, extra: Extra, *, seconds: float, patience: float) -> None:
+@contextmanager
+def mail_counted(rounds: Rounds, extra: Extra) -> Iterator[None]:
+    """What part of the stack's CPU mail and worker use while the block runs, with what they do between the loads.
+
+    What Postgres does for the references is left out.
+    """
+    with cpu_used(rounds.stack_pids) as used:
+        yield
+    for name in REFERENCES:
+        used.seconds["postgres"] -= sum(each.seconds["postgres"] for each in rounds.found[name].used)
+    extra.mail_share = used.share(MAIL)
+
+
+def mail(rounds: Rounds, extra: Extra, *, seconds: float) -> None:
     """The CPU of mail and worker while transfers come in and until their mail is sent, and how long that takes."""
     sent = requests.transfers(rounds.bench.people, to_shop=False)
-    url, folder = rounds.bench.stack.url("user_app"), rounds.bench.folder
+    _until_no_mail_is_due(rounds)
     with cpu_used(rounds.stack_pids) as used:
-        load.keep_busy(url, sent, seconds=seconds, folder=folder)
-        ended = time.monotonic()
-        due = -1
-        while due and time.monotonic() - ended < patience:
-            time.sleep(MAIL_POLL_SECONDS)
-            due = _with_connection(rounds.bench.superuser_url(), lambda connection: connection.fetchval(_DUE_MAIL))
-    waited = time.monotonic() - ended
+        load.keep_busy(rounds.bench.stack.url("user_app"), sent, seconds=seconds, folder=rounds.bench.folder)
+        extra.backlog_seconds = _until_no_mail_is_due(rounds)
     extra.mail_share = used.share(MAIL)
+    rounds.say(f"  mail and worker: {extra.mail_share:.0%} of the CPU; all sent after {extra.backlog_seconds:.0f} s")
+
+
+def _until_no_mail_is_due(rounds: Rounds) -> float:
+    """Wait, MAIL_PATIENCE_SECONDS at most; returns the seconds."""
+    began, due = time.monotonic(), -1
+    while due and time.monotonic() - began < MAIL_PATIENCE_SECONDS:
+        due = _with_connection(rounds.bench.superuser_url(), lambda connection: connection.fetchval(_DUE_MAIL))
+        time.sleep(MAIL_POLL_SECONDS if due else 0)
     if due:
-        rounds.notes.append(f"{due:,} mails were still to be sent {waited:.0f} s after the load")
-    else:
-        extra.backlog_seconds = waited
-    rounds.say(f"  mail and worker: {extra.mail_share:.0%} of the CPU; {due:,} mails to be sent after {waited:.0f} s")
+        rounds.notes.append(f"{due:,} mails were still to be sent after {MAIL_PATIENCE_SECONDS:.0f} s")
+    return time.monotonic() - began
 
 
 def withdrawals(rounds: Rounds, extra: Extra, *, payouts: int, people: int) -> None:
@@ -181,6 +200,7 @@ def withdrawals(rounds: Rounds, extra: Extra, *, payouts: int, people: int) -> N
 def memory(rounds: Rounds, extra: Extra, *, seconds: float) -> None:
     """The memory of each process while transfers come in."""
     sent = requests.transfers(rounds.bench.people, to_shop=False)
+    extra.is_growth_known = True
     with memory_sampled(rounds.bench.stack, SERVICES) as extra.memory:
         load.keep_busy(rounds.bench.stack.url("user_app"), sent, seconds=seconds, folder=rounds.bench.folder)
 
