@@ -32,6 +32,9 @@ Progress = Callable[[str, int, int], None]
 
 _BEFORE_ALL = UUID(int=0)
 _STATEMENT_TIMEOUT = "300s"
+# Every chunk is a range of an index. Postgres reuses one plan for all ranges, expects a third of the table in each, and
+# would read the whole table for every chunk.
+_RANGES_BY_INDEX = ("enable_seqscan = off", "enable_bitmapscan = off", "max_parallel_workers_per_gather = 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,8 @@ async def _begin_snapshot(session: AsyncSession) -> datetime:
     await session.execute(text(f"SET LOCAL statement_timeout = '{_STATEMENT_TIMEOUT}'"))
     # The transaction is idle while the banks are asked for their statements.
     await session.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = '{_STATEMENT_TIMEOUT}'"))
+    for setting in _RANGES_BY_INDEX:
+        await session.execute(text(f"SET LOCAL {setting}"))
     return clock.now()
 
 

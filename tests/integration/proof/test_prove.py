@@ -196,6 +196,21 @@ async def test_small_chunks_find_the_same_and_tell_their_progress(
     assert [row["seq"] for row in running.offenders] == [4, 5]
 
 
+async def test_no_chunk_is_looked_for_in_a_whole_table(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.proof.prove.CHUNK_ROWS", 1)
+    scans = text("SELECT sum(seq_scan)::bigint FROM pg_stat_user_tables WHERE relname IN ('entries', 'transfers')")
+
+    async def whole_tables_read() -> int:
+        async with world.sessionmaker() as session:
+            await session.execute(text("SELECT pg_stat_force_next_flush()"))
+        async with world.sessionmaker() as session:
+            return int(await session.scalar(scans) or 0)
+
+    before = await whole_tables_read()
+    assert (await world.prove()).ok
+    assert await whole_tables_read() == before
+
+
 async def test_at_most_twenty_offenders_are_named(world: World) -> None:
     async with world.sessionmaker.begin() as session:
         for _ in range(30):
