@@ -68,7 +68,8 @@ def _waiting(extra: Extra) -> list[Row]:
         slots = Quantity(SLOTS, "/s", "slots, each 1 s")
         found.append(Row("withdrawals", paid, slots, at_least(0.9)))
     if extra.mail_share is not None:
-        found.append(Row("CPU of mail and worker, of the stack's", Quantity(extra.mail_share, ""), None, at_most(0.1)))
+        share = Quantity(extra.mail_share, "", f"{extra.mail_share_in_all:.2f} with the time after")
+        found.append(Row("CPU of mail and worker during the load", share, None, at_most(0.1)))
     if extra.backlog_seconds is not None:
         found.append(Row("until the mail is sent", Quantity(extra.backlog_seconds, "s"), None, at_most(60)))
     return found
