@@ -1,8 +1,10 @@
-"""A service is stopped and started again under load: what it accepted is settled, and nothing twice."""
+"""A service is restarted, and its processes killed, under load: what it accepted is settled, and nothing twice."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -78,3 +80,28 @@ async def test_a_restart_under_load_settles_each_key_once(mortal: Processes, ses
     assert received.one() == (load.answered, load.answered)
     assert "Traceback" not in mortal.log()
     assert "were still being posted" not in mortal.log()
+
+
+async def test_processes_killed_under_load_leave_no_key_unsettled(
+    mortal: Processes, sessionmaker: SessionMaker
+) -> None:
+    async with httpx.AsyncClient(base_url=mortal.url, trust_env=False, timeout=deadline(60)) as client:
+        asha = await sign_up_at(client, sessionmaker, balance=1_000_00, first_name="Asha", last_name="Rao")
+        ravi = await sign_up_at(client, sessionmaker, first_name="Ravi", last_name="Rao")
+        account_id = (await ravi.wallet())["account_id"]
+    load = Load(asha, ravi.wallet_id, mortal.url)
+    senders = [asyncio.create_task(load.send_on(name)) for name in range(SENDERS)]
+    await load.has_begun.wait()
+    for pid in mortal.pids():
+        os.kill(pid, signal.SIGKILL)
+    await asyncio.to_thread(mortal.started)
+    load.is_restarted.set()
+    await asyncio.gather(*senders)
+
+    assert load.statuses[0] > 0, "no request was cut off"
+    assert set(load.statuses) <= {0, 201, 409, 503}, load.statuses
+    async with sessionmaker() as session:
+        received = await session.execute(
+            select(func.count(), func.sum(Entry.amount)).where(Entry.account_id == account_id)
+        )
+    assert received.one() == (load.answered, load.answered)
