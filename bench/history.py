@@ -41,7 +41,8 @@ from shared.migrations import runner
 from shared.models import Account, Transfer
 from shared.proof.prove import prove
 from shared.proof.seals import seal
-from shared.transfers.queries import get_receipt, get_refundable_payment
+from shared.transfers.queries import get_refundable_payment
+from shared.transfers.receipts import get_receipt
 from shared.transfers.statement_lines import with_refunds
 from tests.support.factories import create_merchant
 

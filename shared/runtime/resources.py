@@ -29,6 +29,7 @@ from shared.ledger.group_commit import GroupCommit
 from shared.redis.client import open_redis
 from shared.runtime.database import Database, open_database
 from shared.transfers.overviews import Overviews
+from shared.transfers.receipts import Receipts
 from shared.transfers.senders import Senders
 from shared.transfers.statement_lines import Statements
 from shared.wakeups.announcer import open_announcer
@@ -68,6 +69,7 @@ class Resources(Database):
     senders: Senders
     statements: Statements
     overviews: Overviews
+    receipts: Receipts
 
 
 @asynccontextmanager
@@ -102,6 +104,7 @@ async def open_resources(settings: AccountSettings, *, audience: Audience) -> As
                     senders=Senders(database.direct_engine, settings),
                     statements=Statements(database.direct_engine),
                     overviews=Overviews(database.direct_engine),
+                    receipts=Receipts(database.direct_engine),
                 )
             finally:
                 await _drain(group_commit)

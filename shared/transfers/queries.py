@@ -1,4 +1,4 @@
-"""The queries of this flow: receipts, refunded amounts, an owner's accounts, people to send money to."""
+"""The queries of this flow: refundable payments, refunded amounts, an owner's accounts, people to send money to."""
 
 from __future__ import annotations
 
@@ -10,42 +10,12 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.ledger.accounts import account_of, wallet_of
-from shared.ledger.parties import holder_of_wallet, holders
+from shared.ledger.parties import holder_of_wallet
 from shared.ledger.statement import balance_at, derived_balance
-from shared.models import Account, Entry, Owner, ReversedTotal, User
-from shared.models import Transfer as TransferRow
-from shared.transfers.errors import NotRefundable, TransferNotFound
-from shared.transfers.views import Balance, Ends, Payee, Person, Receipt, RefundablePayment
-
-
-async def get_receipt(session: AsyncSession, *, reader: UUID, transfer_id: UUID) -> Receipt:
-    """The transfer, for both parties and for the owner who initiated it. Raises TransferNotFound for all others."""
-    owned = select(Account.id).where(Account.owner_id == reader)
-    statement = select(TransferRow).where(
-        TransferRow.id == transfer_id,
-        or_(
-            TransferRow.initiated_by == reader,
-            TransferRow.debit_account_id.in_(owned),
-            TransferRow.credit_account_id.in_(owned),
-        ),
-    )
-    row = (await session.execute(statement)).scalar_one_or_none()
-    if row is None:
-        raise TransferNotFound
-    found = await holders(session, [row.debit_account_id, row.credit_account_id])
-    ends = Ends(found[row.debit_account_id], found[row.credit_account_id])
-    sender, recipient = ends.seen_by(reader)
-    return Receipt(
-        id=row.id,
-        kind=row.kind,  # type: ignore[arg-type]  # the table's check allows these alone
-        amount=row.amount,
-        currency=row.currency,
-        sender=sender,
-        recipient=recipient,
-        note=row.note,
-        balance_after=await _balance_after(session, row, ends.account_of(reader)),
-        created_at=row.created_at,
-    )
+from shared.models import Account, Owner, ReversedTotal, User
+from shared.transfers.errors import NotRefundable
+from shared.transfers.receipts import get_receipt
+from shared.transfers.views import Balance, Payee, Person, RefundablePayment
 
 
 async def get_refundable_payment(session: AsyncSession, *, shop_id: UUID, payment_id: UUID) -> RefundablePayment:
@@ -131,13 +101,3 @@ async def find_payee(session: AsyncSession, *, asked_by: UUID, wallet_id: str) -
     seen = holder.seen_by(asked_by)
     assert seen.wallet_id is not None
     return Payee(seen.name, seen.wallet_id, is_shop=holder.kind == "merchant", is_oneself=holder.owner_id == asked_by)
-
-
-async def _balance_after(session: AsyncSession, row: TransferRow, account_id: UUID | None) -> int | None:
-    if account_id is None:
-        return None
-    entry = select(Entry.balance_after).where(
-        Entry.transfer_id == row.id,
-        Entry.direction == ("DEBIT" if row.debit_account_id == account_id else "CREDIT"),
-    )
-    return (await session.execute(entry)).scalar_one()

@@ -12,7 +12,8 @@ from shared.http.dependencies import Caller, ReadSession
 from shared.pages.listed_lines import title_of
 from shared.pages.listed_statement import list_statement
 from shared.pages.rendering import render
-from shared.transfers.queries import get_receipt, refunded_amounts
+from shared.transfers.queries import refunded_amounts
+from shared.transfers.receipts import get_receipt
 
 router = APIRouter()
 

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import ConfigDict, Field
 
 from shared.auth.rules import MAX_TOKEN_LENGTH
-from shared.http.dependencies import Caller, IdempotencyKey, PinToken, ReadSession, is_idempotency_key, respond
+from shared.http.dependencies import Caller, CurrentResources, IdempotencyKey, PinToken, is_idempotency_key, respond
 from shared.http.fields import Body, Paise, Pin, Recipient
 from shared.http.keyed_requests import KEY_ERRORS, PIN_ERRORS, REPLAY_HEADERS, SEND_MONEY
 from shared.http.problems import problem_responses
@@ -27,7 +27,7 @@ from shared.ledger.errors import (
     LimitExceeded,
     SameAccount,
 )
-from shared.transfers import commands, queries
+from shared.transfers import commands
 from shared.transfers.errors import RecipientNotFound, TransferNotFound
 
 router = APIRouter(prefix="/transfers", tags=["transfers"], route_class=ShortcutRoute)
@@ -99,6 +99,6 @@ async def send_money(
 
 
 @router.get("/{transfer_id}", responses=problem_responses(TransferNotFound))
-async def get_transfer(caller: Caller, session: ReadSession, transfer_id: UUID) -> TransferOut:
+async def get_transfer(caller: Caller, resources: CurrentResources, transfer_id: UUID) -> TransferOut:
     """A transfer, for either party."""
-    return TransferOut.of(await queries.get_receipt(session, reader=caller.owner_id, transfer_id=transfer_id))
+    return TransferOut.of(await resources.receipts.find(reader=caller.owner_id, transfer_id=transfer_id))

@@ -8,12 +8,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from shared.http.dependencies import Caller, ReadSession
-from shared.ledger.accounts import wallet_of
+from shared.http.dependencies import CurrentResources, SignedInCaller
 from shared.ledger.parties import Party
 from shared.pages.listed_lines import BETWEEN_OWN_ACCOUNTS, title_of
 from shared.pages.rendering import render
-from shared.transfers.queries import get_receipt
 from shared.transfers.views import Receipt
 
 router = APIRouter()
@@ -35,11 +33,12 @@ class ShownReceipt:
 
 
 @router.get("/transfers/{transfer_id}")
-async def show_receipt(request: Request, caller: Caller, session: ReadSession, transfer_id: UUID) -> Response:
+async def show_receipt(
+    request: Request, caller: SignedInCaller, resources: CurrentResources, transfer_id: UUID
+) -> Response:
     """The receipt, for both parties. Raises TransferNotFound for all others."""
-    receipt = await get_receipt(session, reader=caller.owner_id, transfer_id=transfer_id)
-    wallet = await wallet_of(session, caller.owner_id)
-    return render(request, "receipt.html", shown=from_side_of(wallet.handle, receipt))
+    receipt = await resources.receipts.find(reader=caller.identity.owner_id, transfer_id=transfer_id)
+    return render(request, "receipt.html", shown=from_side_of(caller.wallet.wallet_id, receipt))
 
 
 def from_side_of(wallet_id: str | None, receipt: Receipt) -> ShownReceipt:

@@ -21,7 +21,8 @@ from shared.ledger.statement import Filter
 from shared.models import Account
 from shared.runtime.database import LOOK_UP_BY_KEY
 from shared.transfers import statement_lines
-from shared.transfers.queries import get_receipt, get_refundable_payment, refunded_amounts
+from shared.transfers.queries import get_refundable_payment, refunded_amounts
+from shared.transfers.receipts import get_receipt
 from tests.support.factories import create_merchant
 
 DAYS = 2

@@ -12,7 +12,10 @@ from shared.ids import new_id
 from shared.ledger import statement, system_accounts
 from shared.ledger.post import post_one
 from shared.ledger.rules import Transfer, TransferKind
+from shared.transfers.errors import TransferNotFound
+from shared.transfers.receipts import Receipts, get_receipt
 from shared.transfers.statement_lines import StatementPart, Statements, with_refunds
+from shared.transfers.views import Receipt
 from tests.support.apps import API, RunningApp, Signed, problem
 
 BOOKED: list[tuple[TransferKind, UUID, str | None]] = [
@@ -123,3 +126,33 @@ async def test_an_account_without_lines_has_an_empty_page(ravi: Signed, user_app
     statements: Statements = user_app.app.state.resources.statements
     assert await statements.read(await account_of(ravi), owner_id=ravi.id, limit=5) == StatementPart([], None)
     assert (await ravi.get("/transactions")).content == b'{"items":[],"next_cursor":null}'
+
+
+async def test_receipts_asked_for_at_one_moment_are_those_of_each_reader(
+    user_app: RunningApp, asha: Signed, ravi: Signed, shop: Signed
+) -> None:
+    await lives(user_app, asha, ravi, shop)
+    lines = {who.token: (await who.get("/transactions", limit=100)).json()["items"] for who in (asha, ravi)}
+    ids = [line["id"] for line in lines[asha.token]] + [str(new_id())]
+    asked = [(who, each) for each in ids for who in (asha, ravi)]
+    receipts: Receipts = user_app.app.state.resources.receipts
+
+    answers = await asyncio.gather(
+        *[receipts.find(reader=who.id, transfer_id=UUID(each)) for who, each in asked], return_exceptions=True
+    )
+
+    for (who, each), receipt in zip(asked, answers, strict=True):
+        own = {line["id"]: line for line in lines[who.token]}
+        if each not in own:
+            assert isinstance(receipt, TransferNotFound)
+            continue
+        assert isinstance(receipt, Receipt)
+        line = own[each]
+        assert (str(receipt.id), receipt.kind, receipt.amount) == (line["id"], line["kind"], line["amount"])
+        is_between_own_accounts = line["kind"] == "p2p" and line["counterparty"]["wallet_id"] is None
+        if not is_between_own_accounts:  # then the receipt tells of the account that pays
+            assert (receipt.balance_after, receipt.note) == (line["balance_after"], line["note"])
+        other = receipt.recipient if line["direction"] == "DEBIT" else receipt.sender
+        assert (other.wallet_id, other.name) == (line["counterparty"]["wallet_id"], line["counterparty"]["name"])
+        async with user_app.sessionmaker() as session:
+            assert await get_receipt(session, reader=who.id, transfer_id=receipt.id) == receipt
