@@ -1,135 +1,260 @@
-"""Keep an authentic delivery and settle what it is about, in one database transaction: both, or neither."""
+"""Keep authentic deliveries and settle what they are about, in one database transaction: all of it, or nothing.
+
+Deliveries about payments that arrive while a batch is being committed are taken in together by the next. There is no
+timer: an idle webhook takes in a delivery at once. A bank is answered only after the commit of its delivery's batch.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import logging
 import secrets
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
-from uuid import UUID
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar, cast
 
-from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncSession
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.bank_webhook.deliveries import Row, judged, lock_rows
 from services.bank_webhook.errors import NotCommitted
 from services.bank_webhook.gate import Delivery
-from shared import clock
-from shared.banks.notices import PaymentNotice
-from shared.db.engine import SessionMaker
+from shared.banks.notices import PaymentNotice, PayoutNotice
+from shared.db.direct import direct_connection
 from shared.db.outages import DATABASE_ERRORS, is_outage
+from shared.db.transaction import SessionTransaction, Transaction
+from shared.db.writes import write_all
 from shared.errors import BatuaError
-from shared.ids import new_id
-from shared.models import WebhookDelivery
 from shared.models.webhook_delivery import Verdict
-from shared.on_ramps.settlement import settle
+from shared.on_ramps.settlement import settle_all
+from shared.runtime.database import Database
 from shared.withdrawals.notices import apply_payout_notice
 
+MAX_BATCH = 256
+MAX_WAITING = 4096
+BATCH_SECONDS = 5.0
+MAX_APART_AT_ONCE = 8
 MAX_ATTEMPTS = 3
 RETRY_PAUSE_SECONDS = 0.05
+ROLLBACK_SECONDS = 2.0
+
+T = TypeVar("T")
 
 _logger = logging.getLogger(__name__)
 
 
-async def take_in(sessionmaker: SessionMaker, delivery: Delivery, *, within_seconds: float) -> Verdict:
-    """Commit the delivery and return its verdict; a copy of one that is finished is `duplicate`.
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """A delivery about a payment, until its verdict is committed. `ends_at` is a time of the event loop."""
 
-    Makes at most MAX_ATTEMPTS attempts: a deadlock or a lost connection is usually gone at the next one. A repeated
-    attempt is safe even when the one before it was committed. Raises NotCommitted when the database cannot do it in
-    time.
+    delivery: Delivery
+    ends_at: float
+    verdict: asyncio.Future[Verdict]
+
+
+class Inbox:
+    """Takes in the deliveries of one process."""
+
+    def __init__(self, database: Database, *, within_seconds: float) -> None:
+        self._database = database
+        self._within_seconds = within_seconds
+        self._queue: deque[_Waiting] = deque()
+        self._batches: asyncio.Task[None] | None = None
+        self._apart: set[asyncio.Task[None]] = set()
+        self._apart_at_once = asyncio.Semaphore(MAX_APART_AT_ONCE)
+        self._under_way = 0
+        self._is_closed = False
+
+    async def take_in(self, delivery: Delivery) -> Verdict:
+        """Commit the delivery and return its verdict; a copy of one that is finished is `duplicate`.
+
+        A repeat is safe even when an attempt before it was committed. A caller that is cancelled withdraws a delivery
+        that still waits for its batch. Raises NotCommitted when the database cannot do it in time, as many as
+        MAX_WAITING wait, or the process is closing.
+        """
+        if self._is_closed or self._under_way >= MAX_WAITING:
+            raise NotCommitted
+        self._under_way += 1
+        try:
+            ends_at = asyncio.get_running_loop().time() + self._within_seconds
+            if isinstance(delivery.notice, PaymentNotice):
+                return await self._in_a_batch(delivery, ends_at)
+            return await self._alone(lambda: self._commit_payout(delivery), ends_at)
+        finally:
+            self._under_way -= 1
+
+    async def close(self) -> None:
+        """Take in no more, and wait until what was accepted is committed or has failed: at most its time."""
+        self._is_closed = True
+        if self._batches is not None:
+            await self._batches
+        await asyncio.gather(*self._apart)
+
+    async def _in_a_batch(self, delivery: Delivery, ends_at: float) -> Verdict:
+        waiting = _Waiting(delivery, ends_at, asyncio.get_running_loop().create_future())
+        self._queue.append(waiting)
+        if self._batches is None:
+            self._batches = asyncio.create_task(self._commit_batches())
+        try:
+            # Its batch ends in time by itself. The bank is told that nothing was committed once that is undone.
+            async with asyncio.timeout_at(ends_at + ROLLBACK_SECONDS):
+                return await waiting.verdict
+        except TimeoutError:
+            _logger.warning("delivery not committed within %s seconds", self._within_seconds)
+            raise NotCommitted from None
+
+    async def _commit_batches(self) -> None:
+        try:
+            while self._queue:
+                taken = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_BATCH))]
+                batch = [waiting for waiting in taken if not waiting.verdict.done()]  # the others' callers have left
+                if batch:
+                    await self._answer_together(batch)
+        finally:
+            self._batches = None
+
+    async def _answer_together(self, batch: list[_Waiting]) -> None:
+        deliveries = [waiting.delivery for waiting in batch]
+        ends_at = min(batch[0].ends_at, asyncio.get_running_loop().time() + BATCH_SECONDS)
+        try:
+            async with asyncio.timeout_at(ends_at):
+                # A row that stays locked must not hold up the others again.
+                verdicts = await _attempt(
+                    lambda: _commit(self._database.direct_engine, deliveries), unless=asyncpg.LockNotAvailableError
+                )
+        except NotCommitted as error:
+            _fail(batch, error)
+        except Exception as error:  # any error: one bad delivery must not fail or hold up the others
+            _logger.warning("batch of %d is taken in apart: %s", len(batch), _cause(error))
+            task = asyncio.create_task(self._answer_apart(batch))
+            self._apart.add(task)
+            task.add_done_callback(self._apart.discard)
+        else:
+            for waiting, verdict in zip(batch, verdicts, strict=True):
+                if not waiting.verdict.done():
+                    waiting.verdict.set_result(verdict)
+
+    async def _answer_apart(self, batch: Sequence[_Waiting]) -> None:
+        """Each in a transaction of its own, those about one on-ramp one after the other. Batches go on meanwhile."""
+        of_one_on_ramp: dict[tuple[str, str], list[_Waiting]] = {}
+        for waiting in batch:
+            notice = cast(PaymentNotice, waiting.delivery.notice)
+            of_one_on_ramp.setdefault((notice.bank, notice.token), []).append(waiting)
+
+        async def in_order(several: Sequence[_Waiting]) -> None:
+            async with self._apart_at_once:
+                for waiting in several:
+                    await self._answer_alone(waiting)
+
+        await asyncio.gather(*map(in_order, of_one_on_ramp.values()))
+
+    async def _answer_alone(self, waiting: _Waiting) -> None:
+        if waiting.verdict.done():
+            return
+
+        async def commit() -> Verdict:
+            (verdict,) = await _commit(self._database.engine, [waiting.delivery])
+            return verdict
+
+        try:
+            verdict = await self._alone(commit, waiting.ends_at)
+        except Exception as error:  # any error belongs to its caller; the others go on
+            _fail([waiting], error)
+        else:
+            if not waiting.verdict.done():
+                waiting.verdict.set_result(verdict)
+
+    async def _alone(self, commit: Callable[[], Awaitable[Verdict]], ends_at: float) -> Verdict:
+        """Commit one delivery. Raises NotCommitted when the ledger or the database does not take it in time."""
+        try:
+            async with asyncio.timeout_at(ends_at):
+                return await _attempt(commit)
+        except NotCommitted:
+            raise
+        except TimeoutError:
+            _logger.warning("delivery not committed within %s seconds", self._within_seconds)
+        except BatuaError as error:
+            # The ledger rejects the bank's money. An operator has to look; the bank delivers the notice again.
+            _logger.error("delivery cannot be settled: %s", error)
+        except DATABASE_ERRORS as error:
+            _logger.error("delivery cannot be committed: %s", _cause(error))
+        raise NotCommitted
+
+    async def _commit_payout(self, delivery: Delivery) -> Verdict:
+        """Lock order: the inbox row, then the withdrawal's row, then accounts."""
+        notice = cast(PayoutNotice, delivery.notice)
+        async with self._database.sessionmaker.begin() as session:
+            transaction = SessionTransaction(session)
+            (row,) = await lock_rows(transaction, [delivery])
+            if row.is_finished:
+                return Verdict.DUPLICATE
+            outcome = await apply_payout_notice(session, notice)
+            row.verdict, row.withdrawal_id = outcome.verdict, outcome.withdrawal_id
+            await write_all(transaction, [judged([row])])
+            return outcome.verdict
+
+
+async def _commit(engine: AsyncEngine, deliveries: Sequence[Delivery]) -> list[Verdict]:
+    async with (
+        direct_connection(engine) as connection,
+        connection.transaction(isolation="read_committed"),  # sees what was committed while it waited
+    ):
+        return await record_payments(connection, deliveries)
+
+
+async def record_payments(transaction: Transaction, deliveries: Sequence[Delivery]) -> list[Verdict]:
+    """Record deliveries about payments and settle them, as if they came one by one.
+
+    Lock order: inbox rows, then on-ramps, then accounts. Copies of one delivery wait for each other at the inbox row.
+    Raises the ledger's error when it rejects a credit: roll back, and record the deliveries apart.
     """
-    try:
-        async with asyncio.timeout(within_seconds):
-            for attempt in range(1, MAX_ATTEMPTS + 1):
-                try:
-                    async with sessionmaker.begin() as session:
-                        return await _record(session, delivery)
-                except BatuaError as error:
-                    # The ledger rejects the bank's money. An operator has to look; the bank delivers the notice again.
-                    _logger.error("delivery cannot be settled: %s", error)
-                    raise NotCommitted from error
-                except DATABASE_ERRORS as error:
-                    _logger.warning("delivery not committed, attempt %d: %s", attempt, _cause(error))
-                    if not is_outage(error):
-                        _logger.error("delivery cannot be committed: %s", _cause(error))
-                        break
-                # Random pauses, so that two copies that blocked each other do not do so again.
-                await asyncio.sleep(RETRY_PAUSE_SECONDS * attempt * (1 + secrets.randbelow(100) / 100))
-    except TimeoutError:
-        _logger.warning("delivery not committed within %s seconds", within_seconds)
+    rows = await lock_rows(transaction, deliveries)
+    notices: dict[Row, PaymentNotice] = {}
+    is_copy: list[bool] = []
+    for row, delivery in zip(rows, deliveries, strict=True):
+        is_copy.append(row.is_finished or row in notices)
+        if not is_copy[-1]:
+            notices[row] = cast(PaymentNotice, delivery.notice)
+    settled = await settle_all(transaction, list(notices.values()))
+    for row, outcome in zip(notices, settled.outcomes, strict=True):
+        row.verdict, row.on_ramp_id = outcome.verdict, outcome.on_ramp_id
+    await write_all(transaction, [*settled.writes, judged(list(notices))])
+    return [_answer(row, is_copy=copied) for row, copied in zip(rows, is_copy, strict=True)]
+
+
+def _answer(row: Row, *, is_copy: bool) -> Verdict:
+    # A copy of a delivery that is not finished is judged as that was: what its verdict depends on is locked.
+    assert row.verdict is not None
+    return Verdict.DUPLICATE if is_copy and row.is_finished else row.verdict
+
+
+async def _attempt(commit: Callable[[], Awaitable[T]], *, unless: type[Exception] | tuple[()] = ()) -> T:
+    """Make at most MAX_ATTEMPTS attempts: a deadlock or a lost connection is usually gone at the next one.
+
+    Raises NotCommitted after the last; at once what is no outage, and `unless`.
+    """
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        try:
+            return await commit()
+        except DATABASE_ERRORS as error:
+            _logger.warning("delivery not committed, attempt %d: %s", attempt, _cause(error))
+            if not _may_pass(error) or isinstance(error, unless):
+                raise
+        # Random pauses, so that two copies that blocked each other do not do so again.
+        await asyncio.sleep(RETRY_PAUSE_SECONDS * attempt * (1 + secrets.randbelow(100) / 100))
     raise NotCommitted
 
 
-async def _record(session: AsyncSession, delivery: Delivery) -> Verdict:
-    """Record the delivery and settle. Lock order: the inbox row, then the flow's row, then accounts.
-
-    Copies of one delivery wait for each other at the inbox row.
-    """
-    payload = asdict(delivery.notice)
-    row, is_new = await _row_of(session, delivery, delivery.webhook_id)
-    if row.payload != payload:
-        # It is signed, so the bank sent it. It is handled as a new notice; otherwise a reversal sent under a used id
-        # would be lost.
-        _logger.error("%s used the webhook id of %s for another message; both are kept", row.bank, row.id)
-        row, is_new = await _row_of(session, delivery, f"{delivery.webhook_id}#{_digest(payload)}")
-    if not is_new and row.verdict.is_final:
-        return Verdict.DUPLICATE
-    row.verdict = await _judge(session, row, delivery)
-    return row.verdict
+def _may_pass(error: Exception) -> bool:
+    # After a migration the driver's prepared statement is out of date once; the next attempt prepares it again.
+    return is_outage(error) or isinstance(error, asyncpg.InvalidCachedStatementError)
 
 
-async def _row_of(session: AsyncSession, delivery: Delivery, webhook_id: str) -> tuple[WebhookDelivery, bool]:
-    """The row with this id, locked, and whether it is new."""
-    row_id = await _insert(session, delivery, webhook_id)
-    if row_id is None:
-        return await _lock_earlier(session, delivery, webhook_id), False
-    return await session.get_one(WebhookDelivery, row_id), True
-
-
-async def _judge(session: AsyncSession, row: WebhookDelivery, delivery: Delivery) -> Verdict:
-    notice = delivery.notice
-    if isinstance(notice, PaymentNotice):
-        settlement = await settle(session, notice)
-        row.on_ramp_id = settlement.on_ramp_id
-        return settlement.verdict
-    outcome = await apply_payout_notice(session, notice)
-    row.withdrawal_id = outcome.withdrawal_id
-    return outcome.verdict
-
-
-async def _insert(session: AsyncSession, delivery: Delivery, webhook_id: str) -> UUID | None:
-    """The id of a new row, or None when the row exists. Waits for a copy that is being committed."""
-    statement = (
-        insert(WebhookDelivery)
-        .values(
-            id=new_id(),
-            bank=delivery.notice.bank,
-            webhook_id=webhook_id,
-            payload=asdict(delivery.notice),
-            verdict=Verdict.NOTED,  # until it is judged, in this same transaction
-            received_at=clock.now(),
-        )
-        .on_conflict_do_nothing(index_elements=["bank", "webhook_id"])
-        .returning(WebhookDelivery.id)
-    )
-    return (await session.execute(statement)).scalar_one_or_none()
-
-
-async def _lock_earlier(session: AsyncSession, delivery: Delivery, webhook_id: str) -> WebhookDelivery:
-    statement = (
-        select(WebhookDelivery)
-        .where(WebhookDelivery.bank == delivery.notice.bank, WebhookDelivery.webhook_id == webhook_id)
-        .with_for_update()
-    )
-    return (await session.execute(statement)).scalar_one()
-
-
-def _digest(payload: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()[:32]
+def _fail(batch: Sequence[_Waiting], error: Exception) -> None:
+    for waiting in batch:
+        if not waiting.verdict.done():
+            waiting.verdict.set_exception(error)
 
 
 def _cause(error: BaseException) -> str:

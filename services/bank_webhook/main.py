@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from services.bank_webhook import routes
 from services.bank_webhook.gate import MAX_BODY_BYTES, Gate
+from services.bank_webhook.inbox import Inbox
 from services.bank_webhook.resources import WebhookResources
 from services.bank_webhook.settings import BankWebhookSettings
 from shared.banks.signatures import SignatureInvalid
@@ -28,6 +29,7 @@ def create_app(settings: BankWebhookSettings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_database(chosen, application_name="bank_webhook") as database:
+            inbox = Inbox(database, within_seconds=chosen.webhook_commit_seconds)
             app.state.resources = WebhookResources(
                 engine=database.engine,
                 direct_engine=database.direct_engine,
@@ -36,8 +38,10 @@ def create_app(settings: BankWebhookSettings | None = None) -> FastAPI:
                 lookup_sessionmaker=database.lookup_sessionmaker,
                 settings=chosen,
                 gate=Gate(chosen),
+                inbox=inbox,
             )
             yield
+            await inbox.close()
 
     app = create_application(
         title="Batua bank webhook",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from services.bank_webhook.gate import Gate
+from services.bank_webhook.inbox import Inbox
 from services.bank_webhook.settings import BankWebhookSettings
 from shared.runtime.database import Database
 
@@ -15,3 +16,4 @@ class WebhookResources(Database):
 
     settings: BankWebhookSettings
     gate: Gate
+    inbox: Inbox

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from services.bank_webhook import errors
-from services.bank_webhook.inbox import take_in
 from services.bank_webhook.metrics import DELIVERIES
 from services.bank_webhook.resources import WebhookResources
 from shared.banks.notices import NoticeUnreadable, PaymentNotice
@@ -100,8 +99,7 @@ async def receive_notice(bank: str, request: Request) -> Accepted:
     """Take in one notice. The bank gets an answer only after the commit."""
     resources: WebhookResources = request.app.state.resources
     delivery = await resources.gate.admit(bank, request)
-    within_seconds = resources.settings.webhook_commit_seconds
-    verdict = await take_in(resources.sessionmaker, delivery, within_seconds=within_seconds)
+    verdict = await resources.inbox.take_in(delivery)
     DELIVERIES.labels(delivery.notice.bank, verdict).inc()
     if verdict in _NOT_ACCEPTED:
         raise _NOT_ACCEPTED[verdict]()

@@ -41,15 +41,15 @@ async def eventually_async(
     return answer
 
 
-async def until_a_lock_is_awaited(sessionmaker: SessionMaker) -> None:
-    """Wait until a session on this database waits for a lock."""
+async def until_a_lock_is_awaited(sessionmaker: SessionMaker, *, by: int = 1) -> None:
+    """Wait until this many sessions on this database wait for a lock."""
     waiting = text(
         "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     )
 
     async def is_awaited() -> bool:
         async with sessionmaker() as session:
-            return bool(await session.scalar(waiting))
+            return (await session.scalar(waiting) or 0) >= by
 
     await eventually_async(is_awaited, "a session waits for a lock")
 

@@ -110,7 +110,7 @@ async def test_a_connection_that_closes_while_it_is_set_up_is_made_again(
         serving_beside(app) as url,
         httpx.AsyncClient(base_url=url, trust_env=False, timeout=deadline(90)) as bank,
     ):
-        event.listen(app.state.resources.engine.sync_engine, "connect", close_the_first)
+        event.listen(app.state.resources.direct_engine.sync_engine, "connect", close_the_first)
         answer = await send(bank, signed(payment_notice(on_ramp)))
     assert answer.status_code == status, answer.text
     assert answer.json().get("code") == (None if status == 200 else "not_committed")
