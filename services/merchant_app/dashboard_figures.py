@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Literal
 
 from babel.dates import format_date
@@ -21,6 +22,8 @@ _DAYS_PER_LABEL = 7
 _LETTERS_OF_A_MONTH = 3
 _PER_CENT = 100
 _EN_DASH = "\u2013"
+KEPT_NAMES = 1024
+"""A dashboard writes some sixty days and months, nearly the same as every other on that day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,5 +128,6 @@ def _label(day: date, days_ago: int) -> str:
     return "" if days_ago % _DAYS_PER_LABEL else _format(day, "d MMM")
 
 
+@lru_cache(maxsize=KEPT_NAMES)
 def _format(day: date, pattern: str) -> str:
     return format_date(day, pattern, locale=formatting.LOCALE)
