@@ -6,6 +6,7 @@ its caller through a greenlet. Code on the way of a transfer, and of reads that 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -24,11 +25,19 @@ async def direct_connection(engine: AsyncEngine) -> AsyncIterator[asyncpg.Connec
     pooled = await engine.raw_connection()
     connection = pooled.driver_connection
     assert connection is not None
+    is_known = False
     try:
-        yield connection
+        try:
+            yield connection
+            is_known = True
+        except (asyncio.CancelledError, TimeoutError):
+            raise  # no answer was awaited: a BEGIN, COMMIT or ROLLBACK may still happen
+        except BaseException:
+            is_known = True
+            raise
     finally:
-        # The pool rolls back only what its sessions begin. After a COMMIT or ROLLBACK that was cancelled or timed out,
-        # the transaction may still be open, and the next one could not begin.
-        if connection.is_closed() or connection.is_in_transaction():
+        # The pool rolls back only what its sessions begin. The driver takes a BEGIN that was cancelled for the outer
+        # transaction of the next one, whose COMMIT would then only release a savepoint.
+        if not is_known or connection.is_closed() or connection.is_in_transaction():
             await greenlet_spawn(pooled.invalidate)
         await greenlet_spawn(pooled.close)

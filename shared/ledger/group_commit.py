@@ -217,11 +217,11 @@ class GroupCommit:
         raise failure
 
     async def _commit_once(self, work: _Work[T]) -> T:
-        async with (
-            direct_connection(self._engine) as connection,
-            connection.transaction(isolation="read_committed"),  # sees what was committed while it waited
-        ):
-            result, outcomes = await work(connection)
+        async with direct_connection(self._engine) as connection:
+            async with connection.transaction(isolation="read_committed"):  # sees what was committed while it waited
+                result, outcomes = await work(connection)
+            if connection.is_in_transaction():  # then only a savepoint was released: never answer what may be lost
+                raise asyncpg.InterfaceError("the transaction has not ended")
         if self._tell is not None:
             self._tell(accounts_changed(outcomes))
         return result

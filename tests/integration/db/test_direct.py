@@ -81,3 +81,24 @@ async def test_a_transaction_that_was_never_rolled_back_spoils_no_later_one(sing
         await waiting
     async with direct_connection(single) as connection, connection.transaction():
         assert await connection.fetchval("SELECT 1") == 1
+
+
+async def test_a_begin_that_was_cancelled_is_not_the_outer_transaction_of_the_next(single: AsyncEngine) -> None:
+    """Otherwise the next commit releases a savepoint: answered, and never committed."""
+
+    async def begin() -> None:
+        async with direct_connection(single) as connection, connection.transaction():
+            raise AssertionError("the transaction must not begin")
+
+    async with direct_connection(single) as connection:  # so that the next task reaches BEGIN at once
+        assert await connection.fetchval("SELECT 1") == 1
+    for steps in range(20):  # one of them is in the middle of BEGIN
+        beginning = asyncio.create_task(begin())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        beginning.cancel()
+        await asyncio.gather(beginning, return_exceptions=True)
+        async with direct_connection(single) as connection:
+            async with connection.transaction():
+                await connection.execute("SELECT 1")
+            assert not connection.is_in_transaction()
