@@ -72,6 +72,19 @@ _PAST_MAIL = """
     SELECT uuidv7(), 'money_received', initiated_by, jsonb_build_object('amount', amount), 1, created_at, created_at
     FROM transfers WHERE initiated_by IS NOT NULL
 """
+_PAST_ON_RAMPS = """
+    INSERT INTO on_ramps (id, owner_id, account_id, bank, amount, currency, status, idempotency_key, token,
+                          failure_reason, is_late_success, is_contradicted, created_at, settled_at)
+    SELECT uuidv7(), initiated_by, debit_account_id, 'hdfc', amount, 'INR', 'failure', 'past-' || id, 'past-' || id,
+           'declined', false, false, created_at, created_at
+    FROM transfers WHERE initiated_by IS NOT NULL
+"""
+_PAST_NOTICES = """
+    INSERT INTO webhook_inbox (id, bank, webhook_id, payload, verdict, on_ramp_id, received_at)
+    SELECT uuidv7(), bank, token, jsonb_build_object('event', 'payment.failure', 'token', token), 'settled', id,
+           settled_at
+    FROM on_ramps
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +124,8 @@ async def populate(
         await _fund(database_url, people)
         buyers = [account_id(number) for number in range(1, people + 1)]
         await load_payments(superuser_url, shop=account_id(OLD_SHOP), buyers=buyers, payments=payments, days=PAST_DAYS)
-        await connection.execute(_PAST_KEYS)
-        await connection.execute(_PAST_MAIL)
+        for past in (_PAST_KEYS, _PAST_MAIL, _PAST_ON_RAMPS, _PAST_NOTICES):
+            await connection.execute(past)
         await connection.execute("VACUUM ANALYZE")
     finally:
         await connection.close()
