@@ -103,14 +103,14 @@ async def test_a_dead_connection_is_noticed_and_the_question_asked_again(
         if kills:
             kills -= 1
             async with sessionmaker() as session:
-                await session.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+                await session.execute(text("SELECT pg_terminate_backend(:pid, 10000)"), {"pid": pid})
             await connection.fetchval("SELECT 1")
         return [pid for _ in questions]
 
     desk = Gather(engine, who)
     pid = await desk.ask(None)
     async with sessionmaker() as session:
-        await session.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+        await session.execute(text("SELECT pg_terminate_backend(:pid, 10000)"), {"pid": pid})
     assert await desk.ask(None) != pid
 
 
