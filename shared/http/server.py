@@ -1,15 +1,28 @@
 """How the HTTP server reads requests: uvicorn with httptools, which sets no limit of its own on headers.
 
+It also answers a connection too many as the application would.
+
 Name it on the command line, `--http shared.http.server:BoundedProtocol`, or in `uvicorn.Config(http=BoundedProtocol)`.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import sys
+import time
 from typing import Any
 
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from shared.http.errors import ServiceUnavailable
+from shared.http.problems import problem
+
 MAX_HEAD_BYTES = 16 * 1024
+REFUSED_LINE_SECONDS = 10.0
+
+_logger = logging.getLogger(__name__)
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -17,11 +30,23 @@ class BoundedProtocol(HttpToolsProtocol):
 
     That covers the request line, headers, trailers, chunk extensions and empty lines, all of which the parser would
     otherwise keep or read without end. The body has a limit of its own, in the application.
+
+    Of more connections or requests at once than uvicorn's `limit_concurrency`, the newest are answered 503 with
+    Retry-After and closed; those that were there before go on.
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._incomplete_bytes = 0
+        self._served = self.app
+        self._is_too_many = False
+        self._most = self.limit_concurrency or sys.maxsize
+        self.limit_concurrency = None  # at which uvicorn answers in plain text, and everyone
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to serve a connection, or to refuse it if there are too many."""
+        super().connection_made(transport)
+        self._is_too_many = len(self.connections) > self._most
 
     def data_received(self, data: bytes) -> None:
         """Parse what has arrived; answer 400 and close when the limit is reached."""
@@ -31,8 +56,12 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse()
 
     def on_headers_complete(self) -> None:
-        """Start the request."""
+        """Start the request, or refuse it: requests of clients who have hung up count until they end."""
         self._incomplete_bytes = 0
+        self.app = self._served
+        if self._is_too_many or len(self.tasks) >= self._most:
+            _refusals.count(self._most)
+            self.app = _refuse
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -52,3 +81,26 @@ class BoundedProtocol(HttpToolsProtocol):
             self.send_400_response("Request header fields too large.")
         else:  # trailers of a request that is being served: a second response would be taken for its answer
             self.transport.close()
+
+
+class _Refusals:
+    """Logs one line per REFUSED_LINE_SECONDS, so that a flood of connections does not flood the log."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._next_line_at = 0.0
+
+    def count(self, most: int) -> None:
+        """One request more than `most`, or on one connection more."""
+        self._count += 1
+        now = time.monotonic()
+        if now >= self._next_line_at:
+            _logger.warning("%d requests refused since the last such line: %d at once are served", self._count, most)
+            self._count, self._next_line_at = 0, now + REFUSED_LINE_SECONDS
+
+
+_refusals = _Refusals()
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    await problem(ServiceUnavailable(), {"Connection": "close"})(scope, receive, send)

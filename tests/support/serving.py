@@ -26,14 +26,20 @@ def listening() -> Iterator[socket.socket]:
 
 
 @contextmanager
-def serving(app: Any, bound: socket.socket | None = None) -> Iterator[str]:
+def serving(app: Any, bound: socket.socket | None = None, *, limit_concurrency: int | None = None) -> Iterator[str]:
     """Serve `app` in a thread of its own; gives the base URL. Lifespan runs; stops gracefully at the end."""
     if bound is None:
-        with listening() as own, serving(app, own) as url:
+        with listening() as own, serving(app, own, limit_concurrency=limit_concurrency) as url:
             yield url
         return
     config = uvicorn.Config(
-        app, log_config=None, proxy_headers=False, http=BoundedProtocol, ws="none", timeout_graceful_shutdown=5
+        app,
+        log_config=None,
+        proxy_headers=False,
+        http=BoundedProtocol,
+        ws="none",
+        timeout_graceful_shutdown=5,
+        limit_concurrency=limit_concurrency,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)

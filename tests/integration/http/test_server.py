@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -124,3 +125,43 @@ async def test_a_wish_for_another_protocol_is_passed_over(url: str) -> None:
         writer.write(GET + LAST)
         assert (await reader.read()).startswith(b"HTTP/1.1 200 OK")
     writer.close()
+
+
+async def test_a_connection_too_many_is_told_to_come_back_and_closed() -> None:
+    """Those that were there before are served on."""
+    with serving(FastAPI(), limit_concurrency=1) as url:
+        host, _, port = url.removeprefix("http://").partition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        for _ in range(2):
+            writer.write(GET + b"\r\n")
+            async with asyncio.timeout(deadline()):
+                assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 404 ")
+                await reader.readuntil(b"\r\n\r\n")
+                await reader.readexactly(len(b'{"detail":"Not Found"}'))
+            heard = await exchange(url, GET + b"\r\n")
+            assert heard.startswith(b"HTTP/1.1 503 ")
+            assert b"retry-after: 2\r\n" in heard.lower()
+            assert b"application/problem+json" in heard
+        writer.transport.abort()
+
+
+async def test_requests_of_clients_who_hung_up_count_until_they_end() -> None:
+    app, go_on, begun = FastAPI(), threading.Event(), threading.Semaphore(0)
+
+    @app.get("/")
+    async def slow() -> str:
+        begun.release()
+        await asyncio.to_thread(go_on.wait)
+        return "late"
+
+    with serving(app, limit_concurrency=2) as url:
+        host, _, port = url.removeprefix("http://").partition(":")
+        for _ in range(2):
+            _, writer = await asyncio.open_connection(host, int(port))
+            writer.write(GET + b"\r\n")
+            assert await asyncio.to_thread(begun.acquire, timeout=deadline())
+            writer.transport.abort()
+        try:
+            assert (await exchange(url, GET + LAST)).startswith(b"HTTP/1.1 503 ")
+        finally:
+            go_on.set()
