@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared.config import DatabaseSettings
 from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
 
-DIRECT_POOL_SIZE = 6
+DIRECT_POOL_SIZE = 7
 """One for each kind of gathered question, each lane of transfers, and bulk requests: each keeps one while it works."""
 # Every statement there finds rows by key, and a plan for each would cost more than its rows: 1.5 ms of CPU against 0.15
 # for one question. A plan that is kept must not read whole tables because they were small when it was made.
