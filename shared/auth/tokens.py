@@ -198,7 +198,8 @@ class Tokens:
             return None
         payload = json.loads(urlsafe_b64decode(written + "=" * (-len(written) % 4)))
         is_usual = (
-            payload.get("iss") == ISSUER
+            type(payload) is dict
+            and payload.get("iss") == ISSUER
             and payload.get("aud") == self._audience
             and "nbf" not in payload
             and all(type(payload.get(name)) is str for name in ("sub", "jti"))
