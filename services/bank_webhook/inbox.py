@@ -21,7 +21,7 @@ from services.bank_webhook.deliveries import Row, judged, lock_rows
 from services.bank_webhook.errors import NotCommitted
 from services.bank_webhook.gate import Delivery
 from shared.banks.notices import PaymentNotice, PayoutNotice
-from shared.db.direct import direct_connection
+from shared.db.direct import direct_transaction
 from shared.db.outages import DATABASE_ERRORS, is_outage
 from shared.db.transaction import SessionTransaction, Transaction
 from shared.db.writes import write_all
@@ -196,10 +196,7 @@ class Inbox:
 
 
 async def _commit(engine: AsyncEngine, deliveries: Sequence[Delivery]) -> list[Verdict]:
-    async with (
-        direct_connection(engine) as connection,
-        connection.transaction(isolation="read_committed"),  # sees what was committed while it waited
-    ):
+    async with direct_transaction(engine) as connection:
         return await record_payments(connection, deliveries)
 
 

@@ -41,3 +41,18 @@ async def direct_connection(engine: AsyncEngine) -> AsyncIterator[asyncpg.Connec
         if not is_known or connection.is_closed() or connection.is_in_transaction():
             await greenlet_spawn(pooled.invalidate)
         await greenlet_spawn(pooled.close)
+
+
+@asynccontextmanager
+async def direct_transaction(engine: AsyncEngine) -> AsyncIterator[asyncpg.Connection]:
+    """A transaction on a connection of its own, committed when the block ends and rolled back when it raises.
+
+    Each statement sees what was committed before it began, also while it waited for a lock. Raises InterfaceError if
+    the commit did not end the transaction: the driver then took this block for a part of an earlier transaction, and
+    only released a savepoint. What the block did is lost with the connection, so it must not be answered.
+    """
+    async with direct_connection(engine) as connection:
+        async with connection.transaction(isolation="read_committed"):
+            yield connection
+        if connection.is_in_transaction():
+            raise asyncpg.InterfaceError("the transaction has not ended")

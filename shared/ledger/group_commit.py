@@ -17,7 +17,7 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from shared.db.direct import direct_connection
+from shared.db.direct import direct_transaction
 from shared.db.outages import is_outage
 from shared.db.writes import NotAllWritten
 from shared.idempotency.claims import Answer
@@ -217,11 +217,8 @@ class GroupCommit:
         raise failure
 
     async def _commit_once(self, work: _Work[T]) -> T:
-        async with direct_connection(self._engine) as connection:
-            async with connection.transaction(isolation="read_committed"):  # sees what was committed while it waited
-                result, outcomes = await work(connection)
-            if connection.is_in_transaction():  # then only a savepoint was released: never answer what may be lost
-                raise asyncpg.InterfaceError("the transaction has not ended")
+        async with direct_transaction(self._engine) as connection:
+            result, outcomes = await work(connection)
         if self._tell is not None:
             self._tell(accounts_changed(outcomes))
         return result

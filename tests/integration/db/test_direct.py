@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
+import asyncpg
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.config import DatabaseSettings
-from shared.db.direct import direct_connection
+from shared.db import direct
+from shared.db.direct import direct_connection, direct_transaction
 from shared.db.engine import SessionMaker, create_engine
 from tests.support.waiting import eventually_async
 
@@ -102,3 +105,22 @@ async def test_a_begin_that_was_cancelled_is_not_the_outer_transaction_of_the_ne
             async with connection.transaction():
                 await connection.execute("SELECT 1")
             assert not connection.is_in_transaction()
+
+
+async def test_a_commit_that_only_released_a_savepoint_is_no_commit(
+    single: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the connection is in a transaction that its earlier user began."""
+
+    @asynccontextmanager
+    async def within_an_earlier_transaction(engine: AsyncEngine) -> AsyncIterator[asyncpg.Connection]:
+        async with direct_connection(engine) as connection:
+            await connection.transaction().start()
+            yield connection
+
+    monkeypatch.setattr(direct, "direct_connection", within_an_earlier_transaction)
+    with pytest.raises(asyncpg.InterfaceError, match="not ended"):
+        async with direct_transaction(single) as connection:
+            await connection.execute("CREATE TABLE answered_rows (n int)")
+    async with direct_connection(single) as connection:
+        assert await connection.fetchval("SELECT to_regclass('answered_rows')") is None
