@@ -72,7 +72,7 @@ class Claims:
 
     @classmethod
     def of(cls, payload: Mapping[str, Any]) -> Claims:
-        """Raises KeyError, ValueError, TypeError, OverflowError for claims that are missing or wrong."""
+        """Raises KeyError, ValueError, TypeError, OverflowError, OSError for claims that are missing or wrong."""
         return cls(
             UUID(payload["sub"]),
             UUID(payload["jti"]),
@@ -176,7 +176,7 @@ class Tokens:
             raise TokenInvalid
         try:
             claims = self._signed_claims(token)
-        except (jwt.PyJWTError, ValueError, TypeError, OverflowError, UnicodeError):
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError, OSError):  # OSError: a time out of range
             raise TokenInvalid from None
         if claims.purpose != purpose:
             raise TokenInvalid

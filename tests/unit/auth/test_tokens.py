@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import jwt
-from hypothesis import given
+import pytest
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from shared.auth.errors import TokenInvalid
 from shared.auth.tokens import ALGORITHM, Claims, Identity, Tokens
 from shared.clock import now
 from shared.config import TokenSettings
@@ -29,7 +32,7 @@ values = st.one_of(
 def _outcome(check: Any, token: str) -> Claims | type[Exception]:
     try:
         claims: Claims = check(token)
-    except (jwt.PyJWTError, ValueError, TypeError, OverflowError):
+    except (jwt.PyJWTError, ValueError, TypeError, OverflowError, OSError):
         return Exception
     return claims
 
@@ -63,12 +66,25 @@ def test_tokens_of_others_are_left_to_the_library() -> None:
 
 
 @given(name=st.sampled_from(["iss", "aud", "sub", "jti", "iat", "exp", "purpose", "pin", "nbf", "other"]), value=values)
+@example(name="exp", value=1e17)
 def test_every_claim_is_judged_alike(name: str, value: Any) -> None:
     try:
         token = _signed(_usual() | {name: value})
     except TypeError:  # the library writes no such claim
         return
     assert _agree(token)
+
+
+@pytest.mark.parametrize("claims", [[], 7, {"exp": 1e17}, {"iat": -1e17}])
+def test_a_token_of_ours_that_makes_no_sense_is_invalid(claims: Any) -> None:
+    payload = jwt.PyJWS().encode(
+        json.dumps(claims if not isinstance(claims, dict) else _usual() | claims).encode(),
+        TOKENS._keys[TOKENS._signing_key_id],
+        ALGORITHM,
+        headers={"kid": TOKENS._signing_key_id},
+    )
+    with pytest.raises(TokenInvalid):
+        TOKENS.read(payload)
 
 
 @given(name=st.sampled_from(["iss", "aud", "sub", "jti", "iat", "exp", "purpose"]))
