@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from shared.callers import WhileWanted
 from shared.db.direct import direct_connection
 from shared.db.outages import is_outage
 
@@ -55,22 +56,23 @@ class Gather(Generic[QuestionT, AnswerT]):
 
     async def ask(self, question: QuestionT) -> AnswerT:
         """The answer to one question. Raises DatabaseBusy at once when MAX_WAITING questions wait, TimeoutError after
-        TIMEOUT_SECONDS, and what the driver raises.
+        TIMEOUT_SECONDS, CallerLeft, and what the driver raises.
 
-        A caller that is cancelled withdraws a question that was not sent yet.
+        A caller that is cancelled or leaves withdraws a question that was not sent yet.
         """
         if len(self._waiting) >= MAX_WAITING:
             raise DatabaseBusy
-        loop = asyncio.get_running_loop()
-        asked: _Asked[QuestionT, AnswerT] = _Asked(question, loop.create_future())
-        self._waiting.append(asked)
-        if self._task is None:
-            self._task = asyncio.create_task(self._answer_waiting())
-        timer = loop.call_later(TIMEOUT_SECONDS, _give_up, asked.answer)
-        try:
-            return await asked.answer
-        finally:
-            timer.cancel()
+        with WhileWanted():
+            loop = asyncio.get_running_loop()
+            asked: _Asked[QuestionT, AnswerT] = _Asked(question, loop.create_future())
+            self._waiting.append(asked)
+            if self._task is None:
+                self._task = asyncio.create_task(self._answer_waiting())
+            timer = loop.call_later(TIMEOUT_SECONDS, _give_up, asked.answer)
+            try:
+                return await asked.answer
+            finally:
+                timer.cancel()
 
     async def _answer_waiting(self) -> None:
         try:

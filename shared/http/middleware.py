@@ -8,12 +8,14 @@ from __future__ import annotations
 import logging
 import re
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.callers import EXTENSION, Caller, CallerLeft
 from shared.db.outages import is_outage
 from shared.errors import BatuaError
 from shared.http.body_limit import BodyLimit
@@ -26,6 +28,9 @@ from shared.runtime.logs import log_request, request_id
 _VISIBLE_ASCII = re.compile(rb"[\x21-\x7e]{1,128}")
 _KNOWN_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 _UNKNOWN = "unknown"
+_NONE: Mapping[str, Any] = {}
+_CALLER_LEFT = 499
+"""No status of HTTP: nobody receives it. Proxies write it into their logs for the same."""
 
 _logger = logging.getLogger(__name__)
 
@@ -50,6 +55,9 @@ class RequestMiddleware:
         headers = dict(scope["headers"])
         given = headers.get(b"x-request-id", b"")
         name = given.decode("ascii") if _VISIBLE_ASCII.fullmatch(given) else new_id_text()
+        caller: Caller | None = scope.get("extensions", _NONE).get(EXTENSION)
+        if caller is not None:
+            caller.is_served()
         token = request_id.set(name)
         try:
             await self._serve(scope, self._body_limit.bounded(scope["path"], headers, receive), send, name)
@@ -70,6 +78,8 @@ class RequestMiddleware:
 
         try:
             await self._app(scope, receive, send_completed)
+        except CallerLeft:
+            status = _CALLER_LEFT
         except Exception as error:
             outage = is_outage(error)
             if outage:

@@ -1,6 +1,6 @@
 """How the HTTP server reads requests: uvicorn with httptools, which sets no limit of its own on headers.
 
-It also answers a connection too many as the application would.
+It also tells the application of a caller who hangs up, and answers a connection too many as the application would.
 
 Name it on the command line, `--http shared.http.server:BoundedProtocol`, or in `uvicorn.Config(http=BoundedProtocol)`.
 """
@@ -16,6 +16,7 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from shared.callers import EXTENSION, Caller
 from shared.http.errors import ServiceUnavailable
 from shared.http.problems import problem
 
@@ -38,6 +39,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._incomplete_bytes = 0
+        self._caller = Caller()
+        self._extensions = {EXTENSION: self._caller}
         self._served = self.app
         self._is_too_many = False
         self._most = self.limit_concurrency or sys.maxsize
@@ -47,6 +50,11 @@ class BoundedProtocol(HttpToolsProtocol):
         """Begin to serve a connection, or to refuse it if there are too many."""
         super().connection_made(transport)
         self._is_too_many = len(self.connections) > self._most
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let what waits for this client in a queue be dropped."""
+        super().connection_lost(exc)
+        self._caller.leave()
 
     def data_received(self, data: bytes) -> None:
         """Parse what has arrived; answer 400 and close when the limit is reached."""
@@ -58,6 +66,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Start the request, or refuse it: requests of clients who have hung up count until they end."""
         self._incomplete_bytes = 0
+        self.scope["extensions"] = self._extensions  # type: ignore[typeddict-item]
         self.app = self._served
         if self._is_too_many or len(self.tasks) >= self._most:
             _refusals.count(self._most)

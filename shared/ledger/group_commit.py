@@ -17,6 +17,7 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from shared.callers import WhileWanted
 from shared.db.direct import direct_transaction
 from shared.db.outages import is_outage
 from shared.db.writes import NotAllWritten
@@ -93,15 +94,16 @@ class GroupCommit:
         cannot be reached, TIMEOUT_SECONDS pass, or the process is closing.
 
         While another process works on the same key, its answer is awaited for IN_FLIGHT_SECONDS; then the instruction
-        is rejected with RequestInFlight. A caller that is cancelled withdraws an instruction that is still waiting.
-        After LedgerBusy, or a cancellation later than that, the transfer may still happen; retry with the same key to
-        find out.
+        is rejected with RequestInFlight. A caller that is cancelled, or leaves (CallerLeft), withdraws an instruction
+        that is still waiting. After LedgerBusy, or when the caller went later than that, the transfer may still
+        happen; retry with the same key to find out.
         """
         if instruction.claim is None:
             raise ValueError("an instruction that may be retried needs its idempotency key")
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                return await self._post_when_free(instruction)
+                with WhileWanted():
+                    return await self._post_when_free(instruction)
         except TimeoutError:
             raise LedgerBusy from None
 
@@ -110,7 +112,7 @@ class GroupCommit:
         unless it touches the same accounts. Requests of many commands are posted one after the other; one owner has at
         most MAX_TOGETHER_OF_OWNER in line, and so leaves room for the others.
 
-        Raises IdempotencyKeyReused, RequestInFlight; LedgerBusy as `post` does.
+        Raises IdempotencyKeyReused, RequestInFlight; CallerLeft while it waits for its turn; LedgerBusy as `post` does.
         """
         waiting, owner_id = self._together_waiting, together.claim.owner_id
         is_full = waiting.total() >= MAX_TOGETHER_WAITING or waiting[owner_id] >= MAX_TOGETHER_OF_OWNER
@@ -122,8 +124,13 @@ class GroupCommit:
 
         waiting[owner_id] += 1
         try:
-            async with asyncio.timeout(TIMEOUT_SECONDS), self._together:
-                return await self._commit(work, size=len(together.commands))
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                with WhileWanted():
+                    await self._together.acquire()
+                try:
+                    return await self._commit(work, size=len(together.commands))
+                finally:
+                    self._together.release()
         except TimeoutError:
             raise LedgerBusy from None
         finally:
