@@ -21,6 +21,7 @@ from services.bank_webhook.deliveries import Row, judged, lock_rows
 from services.bank_webhook.errors import NotCommitted
 from services.bank_webhook.gate import Delivery
 from shared.banks.notices import PaymentNotice, PayoutNotice
+from shared.callers import WhileWanted
 from shared.db.direct import direct_transaction
 from shared.db.outages import DATABASE_ERRORS, is_outage
 from shared.db.transaction import SessionTransaction, Transaction
@@ -69,9 +70,9 @@ class Inbox:
     async def take_in(self, delivery: Delivery) -> Verdict:
         """Commit the delivery and return its verdict; a copy of one that is finished is `duplicate`.
 
-        A repeat is safe even when an attempt before it was committed. A caller that is cancelled withdraws a delivery
-        that still waits for its batch. Raises NotCommitted when the database cannot do it in time, as many as
-        MAX_WAITING wait, or the process is closing.
+        A repeat is safe even when an attempt before it was committed. A caller that is cancelled, or leaves
+        (CallerLeft), withdraws a delivery that still waits for its batch. Raises NotCommitted when the database cannot
+        do it in time, as many as MAX_WAITING wait, or the process is closing.
         """
         if self._is_closed or self._under_way >= MAX_WAITING:
             raise NotCommitted
@@ -99,7 +100,8 @@ class Inbox:
         try:
             # Its batch ends in time by itself. The bank is told that nothing was committed once that is undone.
             async with asyncio.timeout_at(ends_at + ROLLBACK_SECONDS):
-                return await waiting.verdict
+                with WhileWanted():
+                    return await waiting.verdict
         except TimeoutError:
             _logger.warning("delivery not committed within %s seconds", self._within_seconds)
             raise NotCommitted from None

@@ -23,6 +23,7 @@ from services.bank_webhook.inbox import Inbox
 from services.bank_webhook.settings import BankWebhookSettings
 from shared import clock
 from shared.banks.signatures import SignatureInvalid, sign, verify
+from shared.callers import Caller, CallerLeft
 from shared.db.engine import SessionMaker
 from shared.ids import new_id, new_token
 from shared.ledger.accounts import wallet_of
@@ -292,15 +293,28 @@ async def test_a_commit_whose_answer_is_lost_credits_once(
         assert await credited(sessionmaker, on_ramp) == ("success", on_ramp.amount, 1)
 
 
-async def test_a_caller_that_leaves_before_its_batch_withdraws(sessionmaker: SessionMaker, inbox: Inbox) -> None:
+@pytest.mark.parametrize("way", ["cancelled", "hung up"])
+async def test_a_caller_that_leaves_before_its_batch_withdraws(
+    sessionmaker: SessionMaker, inbox: Inbox, way: str
+) -> None:
+    caller = Caller()
+
+    async def served(on_ramp: OnRamp) -> Verdict:
+        caller.is_served()
+        return await inbox.take_in(delivery(on_ramp))
+
     first, second, third = await on_ramps_of(sessionmaker, 3)
     async with locked(sessionmaker, first):
         in_flight = asyncio.create_task(inbox.take_in(delivery(first)))
         await until_a_lock_is_awaited(sessionmaker)
-        leaving, staying = [asyncio.create_task(inbox.take_in(delivery(each))) for each in (second, third)]
+        leaving, staying = asyncio.create_task(served(second)), asyncio.create_task(inbox.take_in(delivery(third)))
         await asyncio.sleep(0)
-        leaving.cancel()
-        await asyncio.wait([leaving])
+        if way == "cancelled":
+            leaving.cancel()
+        else:
+            caller.leave()
+        await asyncio.wait([leaving], timeout=deadline())
+        assert leaving.cancelled() or isinstance(leaving.exception(), CallerLeft)
     assert list(await asyncio.gather(in_flight, staying)) == [Verdict.SETTLED] * 2
     assert await credited(sessionmaker, second) == ("pending", 0, 0)
     assert await credited(sessionmaker, third) == ("success", third.amount, 1)
