@@ -30,7 +30,7 @@ _KNOWN_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 _UNKNOWN = "unknown"
 _NONE: Mapping[str, Any] = {}
 _CALLER_LEFT = 499
-"""No status of HTTP: nobody receives it. Proxies write it into their logs for the same."""
+"""Not a status of HTTP, and never sent. Proxies write the same number into their logs for the same event."""
 
 _logger = logging.getLogger(__name__)
 
