@@ -69,8 +69,8 @@ QUICK = Plan(
     other_rounds=1,
     latency_seconds=4,
     mail_seconds=0,
-    payouts=512,
-    payees=256,
+    payouts=256,
+    payees=128,
     memory_seconds=0,
 )
 

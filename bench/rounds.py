@@ -17,7 +17,7 @@ from infra.local.leftovers import read_pid
 
 QUIET_SHARE = 0.1
 """Of one core: with less, the stack counts as idle and the next measurement begins."""
-QUIET_SECONDS = 15.0
+QUIET_SECONDS = 8.0
 WARM_UP_SECONDS = 1.0
 LOAD_GENERATOR = "load generator"
 TOO_FEW, LONGER = 2, 5
