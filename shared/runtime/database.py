@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from sqlalchemy import QueuePool
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.config import DatabaseSettings
@@ -14,8 +16,14 @@ from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
 DIRECT_POOL_SIZE = 7
 """One for each kind of gathered question, each lane of transfers, and bulk requests: each keeps one while it works."""
 # Every statement there finds rows by key, and a plan for each would cost more than its rows: 1.5 ms of CPU against 0.15
-# for one question. A plan that is kept must not read whole tables because they were small when it was made.
-LOOK_UP_BY_KEY = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
+# for one question. A plan that is kept must not read whole tables or indexes because they were small when it was made.
+LOOK_UP_BY_KEY = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
+RETURN_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,5 +58,15 @@ async def open_database(settings: DatabaseSettings, *, application_name: str) ->
             lookup_sessionmaker=create_sessionmaker(engine.execution_options(isolation_level="AUTOCOMMIT")),
         )
     finally:
+        await _wait_for_return(direct_engine)
         await direct_engine.dispose()
         await engine.dispose()
+
+
+async def _wait_for_return(engine: AsyncEngine) -> None:
+    """Wait, for at most RETURN_SECONDS, for statements whose callers have left: a closed engine leaves theirs open."""
+    pool = engine.pool
+    assert isinstance(pool, QueuePool)
+    ends_at = asyncio.get_running_loop().time() + RETURN_SECONDS
+    while pool.checkedout() and asyncio.get_running_loop().time() < ends_at:  # noqa: ASYNC110 - a pool has no event
+        await asyncio.sleep(RETURN_SECONDS / 100)
