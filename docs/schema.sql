@@ -100,7 +100,7 @@ CREATE TABLE public.idempotency_keys (
     fingerprint character varying NOT NULL,
     field_hashes jsonb NOT NULL,
     status bigint,
-    body jsonb,
+    body json,
     created_at timestamp with time zone NOT NULL,
     CONSTRAINT ck_idempotency_keys_answered_whole CHECK (((status IS NULL) = (body IS NULL))),
     CONSTRAINT ck_idempotency_keys_key_length CHECK (((length((key)::text) >= 1) AND (length((key)::text) <= 255)))

@@ -98,7 +98,7 @@ _LOOK_UP = f"""
 """  # noqa: S608 - a constant
 _INSERT_ANSWERED = """
     INSERT INTO idempotency_keys (owner_id, key, fingerprint, field_hashes, status, body, created_at)
-    SELECT owner_id, key, fingerprint, field_hashes::jsonb, status, body::jsonb, $7::timestamptz
+    SELECT owner_id, key, fingerprint, field_hashes::jsonb, status, body::json, $7::timestamptz
     FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[])
          AS answered (owner_id, key, fingerprint, field_hashes, status, body)
     ON CONFLICT (owner_id, key) DO NOTHING
@@ -106,7 +106,7 @@ _INSERT_ANSWERED = """
 _FINISH = text("""
     UPDATE idempotency_keys SET status = done.status, body = done.body
     FROM unnest(CAST(:owner_ids AS uuid[]), CAST(:keys AS text[]), CAST(:statuses AS bigint[]),
-                CAST(:bodies AS jsonb[])) AS done (owner_id, key, status, body)
+                CAST(:bodies AS json[])) AS done (owner_id, key, status, body)
     WHERE idempotency_keys.owner_id = done.owner_id AND idempotency_keys.key = done.key
 """)
 _RELEASE = text("""

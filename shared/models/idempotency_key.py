@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.db.base import Base
@@ -23,7 +23,8 @@ class IdempotencyKey(Base):
     field_hashes: Mapped[dict[str, Any]]
     """A short hash of each body field (never of a PIN), to name the ones that differ."""
     status: Mapped[int | None]
-    body: Mapped[dict[str, Any] | None]
+    body: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    """As it was first answered, members in their order: a replay is the same text."""
     created_at: Mapped[datetime]
 
     __table_args__ = (
