@@ -39,7 +39,7 @@ class Hints:
         sending = asyncio.get_running_loop().run_in_executor(self._thread, self._send_pending, owner_id)
         await asyncio.wait([sending], timeout=self._timeout_seconds)
 
-    def send(self, owner_id: UUID, *, delay_seconds: float = 0.0, expires_seconds: float = EXPIRES_SECONDS) -> bool:
+    def send(self, owner_id: UUID) -> bool:
         """Send a hint from a thread that may wait. False: the broker did not take it, and the sweep will find it."""
         if not self._cool_down.is_over:
             return False
@@ -47,8 +47,7 @@ class Hints:
             self._celery.send_task(
                 ADVANCE_WITHDRAWALS,
                 args=[str(owner_id)],
-                countdown=delay_seconds or None,
-                expires=delay_seconds + expires_seconds,
+                expires=EXPIRES_SECONDS,
                 retry=False,
                 ignore_result=True,
             )

@@ -51,12 +51,6 @@ async def test_a_hint_is_one_message_that_names_the_owner_and_goes_stale(redis: 
     assert message["headers"]["eta"] is None
 
 
-async def test_a_delayed_hint_says_when(redis: Redis, hints: Hints) -> None:
-    assert hints.send(new_id(), delay_seconds=5)
-    message = await first_message(redis)
-    assert message["headers"]["eta"] is not None
-
-
 async def test_a_redis_that_is_gone_is_tried_once_and_raises_nothing(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
