@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import sys
@@ -9,7 +10,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii as _quoted
 from math import isfinite
-from typing import Any
+from typing import Any, TextIO
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
@@ -54,6 +55,49 @@ class JsonFormatter(logging.Formatter):
         return f"{text}.{int((created - second) * 1000):03d}+00:00"
 
 
+class LineHandler(logging.StreamHandler[TextIO]):
+    """Writes the lines of requests together, once in a turn of the event loop: a write of its own costs more than a
+    line. Any other line is written at once, after those that came before it.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._gathered: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write or gather one line."""
+        loop = _running_loop() if record.name == _access.name else None
+        if loop is None:
+            self.flush()
+            super().emit(record)
+            return
+        try:
+            self._gathered.append(self.format(record))
+        except Exception:  # as StreamHandler does: a line that cannot be written stops nothing
+            self.handleError(record)
+            return
+        if len(self._gathered) == 1:
+            loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Write what has gathered. Logging calls it at the end of the process, too."""
+        self.acquire()
+        try:
+            lines, self._gathered = self._gathered, []
+            if lines:
+                self.stream.write("\n".join(lines) + self.terminator)
+            super().flush()
+        finally:
+            self.release()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
 def _json(value: Any) -> str:
     kind = type(value)
     if kind is str:
@@ -81,7 +125,7 @@ def configure_logging(level: str) -> None:
     # No line shows the thread or process, and finding out costs as much as writing it.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     if not any(handler.name == _HANDLER_NAME for handler in root.handlers):
-        handler = logging.StreamHandler(sys.stderr)
+        handler = LineHandler(sys.stderr)
         handler.name = _HANDLER_NAME
         handler.setFormatter(JsonFormatter())
         root.addHandler(handler)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import io
 import json
 import logging
 import math
@@ -8,7 +10,7 @@ from decimal import Decimal
 
 import pytest
 
-from shared.runtime.logs import JsonFormatter, configure_logging, log_request, request_id
+from shared.runtime.logs import JsonFormatter, LineHandler, configure_logging, log_request, request_id
 
 
 def record(message: str, **more: object) -> logging.LogRecord:
@@ -74,6 +76,43 @@ def test_a_request_is_one_line_with_its_facts(caplog: pytest.LogCaptureFixture) 
         "status": 200,
         "ms": 1.2,
     }
+
+
+class Written(io.StringIO):
+    """Keeps what each write wrote."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[str] = []
+
+    def write(self, text: str, /) -> int:
+        self.writes.append(text)
+        return super().write(text)
+
+
+async def test_lines_of_requests_are_written_together_and_none_overtakes_another() -> None:
+    stream = Written()
+    handler = LineHandler(stream)
+    of_a_request = logging.LogRecord("batua.access", logging.INFO, __file__, 0, "request %d", (1,), None)
+    handler.handle(of_a_request)
+    handler.handle(of_a_request)
+    assert not stream.writes
+    await asyncio.sleep(0)
+    assert stream.writes == ["request 1\nrequest 1\n"]
+    handler.handle(of_a_request)
+    handler.handle(record("trouble"))
+    assert stream.getvalue() == "request 1\nrequest 1\nrequest 1\ntrouble\n"
+    handler.handle(of_a_request)
+    handler.flush()  # as logging does when the process ends
+    assert stream.getvalue().endswith("trouble\nrequest 1\n")
+    await asyncio.sleep(0)
+    assert stream.getvalue().count("request 1") == 4
+
+
+def test_without_an_event_loop_a_line_is_written_at_once() -> None:
+    stream = Written()
+    LineHandler(stream).handle(logging.LogRecord("batua.access", logging.INFO, __file__, 0, "request", (), None))
+    assert stream.getvalue() == "request\n"
 
 
 def test_no_line_is_made_for_a_level_that_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
