@@ -6,8 +6,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from json.encoder import encode_basestring
 from typing import Any
 from uuid import UUID
+
+from pydantic_core import PydanticSerializationError, to_json
 
 SECRET_FIELDS = frozenset({"pin"})
 """Fields that are checked before the key is claimed, and never stored, hashed or logged."""
@@ -35,13 +39,21 @@ class Claim:
         return sorted(name for name in names if self.field_hashes.get(name) != field_hashes.get(name))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Answer:
     """The stored response of a request. `status` comes from the operation; `is_replayed`: it was given before."""
 
     status: int
     body: dict[str, Any]
     is_replayed: bool = False
+
+    @cached_property
+    def text(self) -> bytes:
+        """The body as JSON, made once: it is stored and sent. Raises TypeError for a value that is none of JSON's."""
+        try:
+            return to_json(self.body)
+        except PydanticSerializationError as error:
+            raise TypeError(str(error)) from error
 
     def as_replay(self) -> Answer:
         """The same answer, marked as replayed."""
@@ -59,5 +71,12 @@ def _hash(value: Any) -> str:
     return _HASH_OF_NULL if value is None else hashlib.sha256(_canonical(value).encode()).hexdigest()
 
 
-_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str).encode
+def _canonical(value: Any) -> str:
+    kind = type(value)
+    if kind is str:
+        return encode_basestring(value)  # as the encoder does it, which would be set up for each value
+    return repr(value) if kind is int else _encode(value)
+
+
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str).encode
 _HASH_OF_NULL = hashlib.sha256(b"null").hexdigest()

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from pydantic_core import to_json
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -180,7 +181,7 @@ def answered(pairs: Sequence[tuple[Claim, Answer]], *, at: datetime) -> Write:
         [claim.fingerprint for claim in claims],
         [_json(claim.field_hashes) for claim in claims],
         [answer.status for _, answer in pairs],
-        [_json(answer.body) for _, answer in pairs],
+        [answer.text.decode() for _, answer in pairs],
     )
     return Write(_INSERT_ANSWERED, (*columns, at), len(pairs))
 
@@ -202,7 +203,7 @@ async def finish(session: AsyncSession, pairs: Sequence[tuple[Claim, Answer]]) -
             {
                 **_names([claim for claim, _ in pairs]),
                 "statuses": [answer.status for _, answer in pairs],
-                "bodies": [_json(answer.body) for _, answer in pairs],
+                "bodies": [answer.text.decode() for _, answer in pairs],
             },
         )
 
@@ -224,4 +225,4 @@ def _names(claims: Sequence[Claim]) -> dict[str, Any]:
 
 
 def _json(value: Mapping[str, Any]) -> str:
-    return json.dumps(dict(value))
+    return to_json(dict(value)).decode()
