@@ -30,8 +30,8 @@ from shared.http.errors import InvalidRequest
 from shared.http.fields import IDEMPOTENCY_KEY_PATTERN
 from shared.http.problems import status_of
 from shared.ids import new_token
-from shared.money import MAX_MOVEMENT_PAISE, Money
-from shared.pages import formatting
+from shared.money import MAX_MOVEMENT_PAISE
+from shared.pages.typed_amounts import Clear, Doubtful, Refused, question, read_amount
 
 KEY_FIELD = "idempotency_key"
 MAX_FIELDS = 50
@@ -69,24 +69,17 @@ _BodyT = TypeVar("_BodyT", bound=BaseModel)
 def _rupees_typed(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    text = value.replace(",", "").replace("₹", "").replace(" ", "").strip()
-    whole, dot, part = text.partition(".")
-    if dot and len(part) == 1:
-        text = f"{whole}.{part}0"  # 12.5 is what people type
-    try:
-        paise = Money.from_rupees(text.removesuffix(".") or "?").paise
-    except ValueError:
-        raise PydanticCustomError("rupees", "Enter an amount such as 250 or 250.50") from None
-    if paise < 1:
-        raise PydanticCustomError("rupees", "Enter more than ₹0")
-    if paise > MAX_MOVEMENT_PAISE:
-        limit = formatting.short_rupees(MAX_MOVEMENT_PAISE)
-        raise PydanticCustomError("rupees", "At most {limit} at once", {"limit": limit})
-    return paise
+    match read_amount(value):
+        case Clear(paise):
+            return paise
+        case Doubtful() as doubtful:
+            raise PydanticCustomError("rupees", "{words}", {"words": question(doubtful)})
+        case Refused(words):
+            raise PydanticCustomError("rupees", "{words}", {"words": words})
 
 
 Rupees = Annotated[int, BeforeValidator(_rupees_typed), Field(strict=True, ge=1, le=MAX_MOVEMENT_PAISE)]
-"""An amount as people type it (`250`, `1,250.50`, `₹12.5`), read as paise."""
+"""An amount as people type it (`250`, `1,250.50`, `₹12.5`), read as paise. What may mean another amount is refused."""
 
 
 @dataclass
