@@ -6,7 +6,7 @@ patterns anew for each of them. A test compares the two.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -67,8 +67,12 @@ def when(moment: datetime, zone: ZoneInfo = INDIA) -> str:
 
 def on(moment: datetime, zone: ZoneInfo = INDIA) -> str:
     """The date in `zone`: `20 Nov 2026`."""
-    local = moment.astimezone(zone)
-    return f"{local.day} {_SHORT_MONTHS[local.month]} {local.year}"
+    return on_day(moment.astimezone(zone).date())
+
+
+def on_day(chosen: date) -> str:
+    """`20 Nov 2026`."""
+    return f"{chosen.day} {_SHORT_MONTHS[chosen.month]} {chosen.year}"
 
 
 def at(moment: datetime, zone: ZoneInfo = INDIA) -> str:

@@ -168,5 +168,7 @@ def _sentence(complaint: ErrorDetails) -> str:
         return "Fill this in"
     if kind in {"string_too_long", "too_long"}:
         return f"At most {context['max_length']} characters"
+    if kind in {"enum", "literal_error"}:
+        return "Choose one of the list"
     said = complaint["msg"]
     return said[:1].upper() + said[1:]

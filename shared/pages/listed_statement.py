@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -12,12 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared.http.pagination import PageRequest
 from shared.ledger import statement
 from shared.ledger.accounts import account_of, wallet_of
+from shared.pages import formatting
 from shared.pages.forms import Form
 from shared.pages.listed_lines import KINDS, ListedDay, by_day
 from shared.pages.statement_filters import StatementFilters
 from shared.transfers.statement_lines import with_refunds
 
 LINES_PER_PAGE = 25
+_DIRECTION_WORDS: Mapping[str, str] = {"CREDIT": "Money in", "DEBIT": "Money out"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +41,24 @@ class ListedStatement:
     def kind_options(self) -> Sequence[tuple[str, str]]:
         """The options of the filter by kind."""
         return [("", "Everything"), *((kind, names.all) for kind, names in KINDS.items())]
+
+    @property
+    def direction_options(self) -> Sequence[tuple[str, str]]:
+        """The options of the filter by direction."""
+        return [("", "In and out"), *_DIRECTION_WORDS.items()]
+
+    @property
+    def filter_words(self) -> str:
+        """What the list is limited to, as a person says it: `“chai” · Money in · From 1 Apr 2026`."""
+        given = {name: self.form.value(name) for name in ("q", "direction", "kind", "since", "until")}
+        said = (
+            given["q"] and f"“{given['q']}”",
+            _DIRECTION_WORDS.get(given["direction"]),
+            dict(self.kind_options).get(given["kind"]) if given["kind"] else None,
+            given["since"] and f"From {_day_of(given['since'])}",
+            given["until"] and f"Until {_day_of(given['until'])}",
+        )
+        return " · ".join(words for words in said if words)
 
 
 async def list_statement(
@@ -69,3 +90,7 @@ async def list_statement(
         newest_path=filters.newest_path(path),
         older_path=None if found.next_before is None else filters.older_path(path, found.next_before),
     )
+
+
+def _day_of(given: str) -> str:
+    return formatting.on_day(date.fromisoformat(given))

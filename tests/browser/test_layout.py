@@ -1,0 +1,153 @@
+"""Where things stand on the screen: nothing covers what one reads or types, at any width and height."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+
+import pytest
+from playwright.sync_api import FloatRect, Locator, Page, ViewportSize, expect
+
+from infra.demo.actors import Holder
+from infra.local.stack import Stack
+from tests.support.browser.pages_to_visit import Scene, Spot
+from tests.support.browser.steps import fill_in_payment
+from tests.support.browser.visits import DESKTOP, PHONE, App, Visits
+
+SMALL_PHONES = [ViewportSize(width=320, height=640), ViewportSize(width=360, height=740), PHONE]
+ZOOMED = ViewportSize(width=195, height=422)
+"""A phone whose browser shows everything at 200 %."""
+ON_ITS_SIDE = ViewportSize(width=640, height=400)
+SCREENS = [*SMALL_PHONES, ZOOMED, ON_ITS_SIDE, DESKTOP]
+
+# An element is seen if it, or something in it, is what the screen shows at its own middle.
+_IS_SEEN = """(element) => {
+  const box = element.getBoundingClientRect();
+  const top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+  return top !== null && (element.contains(top) || top.contains(element));
+}"""
+_TEXT_BOXES = """(nav) => [...nav.querySelectorAll("a span")].map((label) => {
+  const range = document.createRange();
+  range.selectNodeContents(label);
+  const { x, y, width, height } = range.getBoundingClientRect();
+  return { x, y, width, height };
+})"""
+
+
+@pytest.fixture(scope="module")
+def scene(stack: Stack) -> Iterator[Scene]:
+    scene = Scene(stack)
+    yield scene
+    scene.close()
+
+
+def size(screen: ViewportSize) -> str:
+    return f"{screen['width']}x{screen['height']}"
+
+
+def box(found: Locator) -> FloatRect:
+    measured = found.bounding_box()
+    assert measured is not None
+    return measured
+
+
+def overlap(first: FloatRect, second: FloatRect) -> bool:
+    return (
+        first["x"] < second["x"] + second["width"]
+        and second["x"] < first["x"] + first["width"]
+        and first["y"] < second["y"] + second["height"]
+        and second["y"] < first["y"] + first["height"]
+    )
+
+
+def is_seen(found: Locator) -> bool:
+    return bool(found.evaluate(_IS_SEEN))
+
+
+@pytest.mark.parametrize("screen", SCREENS, ids=size)
+@pytest.mark.parametrize("app", ["user_app", "merchant_app"])
+def test_the_words_of_the_navigation_stand_apart(visits: Visits, scene: Scene, app: App, screen: ViewportSize) -> None:
+    page = visits.open(app, by=scene.asha if app == "user_app" else scene.shop, screen=screen)
+    page.goto("/")
+    boxes: list[FloatRect] = page.get_by_role("navigation", name="Main").evaluate(_TEXT_BOXES)
+    assert len(boxes) >= 4
+    assert not any(overlap(first, second) for first, second in combinations(boxes, 2))
+    assert all(each["x"] >= 0 and each["x"] + each["width"] <= screen["width"] for each in boxes)
+
+
+@pytest.mark.parametrize("screen", SCREENS, ids=size)
+def test_every_action_of_the_purse_is_within_the_purse(visits: Visits, scene: Scene, screen: ViewportSize) -> None:
+    page = visits.open(by=scene.asha, screen=screen)
+    page.goto("/")
+    purse = page.get_by_role("region", name="Your money")
+    around = box(purse)
+    for name in ("Send", "Add money", "Withdraw"):
+        action = box(purse.get_by_role("link", name=name))
+        assert action["x"] >= around["x"]
+        assert action["x"] + action["width"] <= around["x"] + around["width"]
+        words = purse.get_by_role("link", name=name)
+        assert words.evaluate("(link) => link.scrollWidth <= link.clientWidth"), name
+
+
+@pytest.mark.parametrize("screen", [*SMALL_PHONES, ON_ITS_SIDE], ids=size)
+def test_the_message_about_a_wrong_pin_is_seen(
+    visits: Visits, asha: Holder, scene: Scene, screen: ViewportSize
+) -> None:
+    page = visits.open(by=asha, screen=screen)
+    page.goto(f"/send?to={scene.bela.wallet_id}")
+    fill_in_payment(page, rupees="10", pin="9999")
+    page.get_by_role("button", name="Send now").click()
+    complaint = page.get_by_text("The PIN is not right")
+    expect(complaint).to_be_visible()
+    expect(page.get_by_label("Your PIN")).to_be_focused()
+    assert is_seen(complaint)
+
+
+@pytest.mark.parametrize("path", ["/add-money", "/send?to={friend}", "/withdraw"])
+@pytest.mark.parametrize("screen", [ON_ITS_SIDE, ZOOMED], ids=size)
+def test_nothing_covers_the_amount_that_is_typed(visits: Visits, scene: Scene, screen: ViewportSize, path: str) -> None:
+    page = visits.open(by=scene.asha, screen=screen)
+    page.goto(path.format(friend=scene.bela.wallet_id))
+    amount = page.get_by_label("Amount")
+    amount.fill("250")
+    assert is_seen(amount)
+
+
+def headings_of(page: Page, paths: list[str]) -> set[float]:
+    starts = set()
+    for path in paths:
+        page.goto(path)
+        starts.add(box(page.get_by_role("heading", level=1))["x"])
+    return starts
+
+
+def test_every_heading_starts_at_the_same_place(visits: Visits, scene: Scene) -> None:
+    page = visits.open(by=scene.asha, screen=DESKTOP)
+    paths = ["/", "/add-money", "/send", "/withdraw", "/withdrawals", "/activity", "/pots", "/profile"]
+    assert len(headings_of(page, paths)) == 1
+    page = visits.open("merchant_app", by=scene.shop, screen=DESKTOP)
+    assert len(headings_of(page, ["/", "/transactions", "/withdraw", "/withdrawals", "/profile"])) == 1
+
+
+@pytest.mark.parametrize("screen", [PHONE, DESKTOP], ids=size)
+def test_filters_make_room_for_what_they_found(visits: Visits, scene: Scene, screen: ViewportSize) -> None:
+    page = visits.open(by=scene.asha, screen=screen)
+    page.goto("/activity")
+    page.get_by_text("Search and filter").click()
+    page.get_by_label("Direction").select_option("Money in")
+    page.get_by_label("From").fill("2020-01-31")
+    page.get_by_role("button", name="Show").click()
+    expect(page.get_by_text("Money in · From 31 Jan 2020")).to_be_visible()
+    expect(page.get_by_label("Direction")).to_be_hidden()
+    assert is_seen(page.locator(".row").first)
+    page.get_by_role("link", name="Clear").click()
+    expect(page.get_by_text("From 31 Jan 2020")).to_have_count(0)
+
+
+def test_a_printed_receipt_says_whose_it_is(visits: Visits, scene: Scene) -> None:
+    page = visits.open(by=scene.asha, screen=DESKTOP)
+    page.goto(scene.address(Spot("user_app", "asha", "/transfers/{paid}")))
+    page.emulate_media(media="print")
+    expect(page.locator(".brand")).to_be_visible()
+    expect(page.get_by_role("navigation", name="Main")).to_be_hidden()
+    expect(page.get_by_role("button", name="Sign out")).to_be_hidden()
