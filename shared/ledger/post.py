@@ -152,6 +152,14 @@ async def post_together(transaction: Transaction, together: Together) -> tuple[A
     return conclusion.answer, decided.outcomes
 
 
+async def lock_accounts(session: AsyncSession, account_ids: Iterable[UUID]) -> None:
+    """Lock the accounts in id order until the transaction ends.
+
+    For transactions that post several times: each `post` alone would lock its accounts after those of the one before.
+    """
+    await sql.lock_accounts(SessionTransaction(session), list(set(account_ids)))
+
+
 def accounts_changed(outcomes: Iterable[InstructionOutcome]) -> set[UUID]:
     """The accounts whose owners see something new once this is committed."""
     posted = [outcome.command for outcome in outcomes if isinstance(outcome, Posted)]

@@ -76,10 +76,14 @@ _CLOSE_HOLDS = """
 _End = CaptureHold | ReleaseHold
 
 
+async def lock_accounts(transaction: Transaction, account_ids: Sequence[UUID]) -> dict[UUID, AccountState]:
+    """Lock the accounts in id order until the transaction ends; those that exist, by id."""
+    return {row[0]: AccountState(*row) for row in await transaction.fetch(_LOCK_ACCOUNTS, account_ids)}
+
+
 async def lock_books(transaction: Transaction, account_ids: Sequence[UUID], commands: Sequence[Command]) -> Books:
     """Lock the accounts in id order until the transaction ends, and read every row that the commands need."""
-    locked = await transaction.fetch(_LOCK_ACCOUNTS, account_ids)
-    accounts = {row[0]: AccountState(*row) for row in locked}
+    accounts = await lock_accounts(transaction, account_ids)
     hold_ids = [command.hold_id for command in commands if not isinstance(command, Transfer)]
     original_ids = [transfer.reverses for transfer in _transfers(commands) if transfer.reverses is not None]
     holds: Mapping[UUID, HoldState] = {}

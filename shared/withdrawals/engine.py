@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import groupby
 from operator import itemgetter
+from typing import TypeGuard
 from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError
@@ -28,6 +29,8 @@ from shared.config import WithdrawalTimings
 from shared.db.engine import SessionMaker
 from shared.db.outages import is_outage
 from shared.ids import new_id
+from shared.ledger import system_accounts
+from shared.ledger.post import lock_accounts
 from shared.models import Withdrawal
 from shared.models.withdrawal import WithdrawalStatus
 from shared.withdrawals import circuit, rows, timeline
@@ -153,6 +156,8 @@ class Engine:
             for outcome in outcomes:
                 is_ours = withdrawals[outcome[0].withdrawal_id].lease_id == outcome[0].lease_id
                 (ours if is_ours else late).append(outcome)
+            if any(_counts_late(fact) for _, fact in late):
+                await lock_accounts(session, _accounts_of(withdrawals.values()))
             acknowledged = await timeline.acknowledged_among(
                 session,
                 [call.withdrawal_id for call, fact in ours if isinstance(fact, InProgress | NotFoundAtBank | NotDone)],
@@ -308,10 +313,22 @@ def _sending(call: BankCall) -> timeline.NewEvent:
 
 async def _record_late(session: AsyncSession, withdrawal: Withdrawal, fact: Fact) -> None:
     """Record what came after the lease had ended, if it says that the bank paid."""
-    if isinstance(fact, Paid | PayoutReversed):
+    if _counts_late(fact):
         await settle(session, withdrawal, fact)
     else:
         _logger.warning("withdrawal %s: %s came after the lease expired", withdrawal.id, type(fact).__name__)
+
+
+def _counts_late(fact: Fact) -> TypeGuard[Paid | PayoutReversed]:
+    return isinstance(fact, Paid | PayoutReversed)
+
+
+def _accounts_of(withdrawals: Iterable[Withdrawal]) -> set[UUID]:
+    """The accounts between which the money of these withdrawals can move."""
+    found: set[UUID] = set()
+    for withdrawal in withdrawals:
+        found |= {withdrawal.account_id, system_accounts.SETTLEMENT[withdrawal.bank]}
+    return found
 
 
 def _state_of(withdrawal: Withdrawal, acknowledged: Set[UUID] = frozenset()) -> State:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from sqlalchemy import text
 
 from shared import clock
 from shared.models import BankCircuit
 from shared.withdrawals.engine import CallKind
-from tests.support.withdrawal_world import World, owner_of, past
+from shared.withdrawals.facts import Paid
+from tests.support.waiting import until_a_lock_is_awaited
+from tests.support.withdrawal_world import World, owner_of, past, taken
 
 
 @pytest.fixture
@@ -104,3 +107,23 @@ async def test_many_outcomes_are_recorded_together_each_with_its_own_end(world: 
         assert await world.kinds(withdrawal) == ["queued", "sending", end]
         assert len(await world.mail(wallet)) == 1
         assert (await world.engine.claim({"hdfc": 1}, owner_id=owner_of(wallet))).calls == []
+
+
+async def test_accounts_of_late_outcomes_are_locked_in_id_order(world: World) -> None:
+    """In another order, two workers would end in a deadlock: while this one waits for the first, it holds no other."""
+    first, second = sorted([await world.person(1_000_00), await world.person(1_000_00)], key=lambda wallet: wallet.id)
+    withdrawal = await world.ask(first)
+    late = await taken(world, owner_of(first))
+    await world.let_lease_end(withdrawal)
+    await taken(world, owner_of(first))
+    await world.ask(second)
+    ours = await taken(world, owner_of(second))
+    lock = text("SELECT FROM accounts WHERE id = :id FOR UPDATE NOWAIT")
+    async with world.sessionmaker() as session:
+        await session.execute(lock, {"id": first.id})
+        recording = asyncio.create_task(world.engine.record_all([(ours, Paid("UTR1")), (late, Paid("UTR2"))]))
+        await until_a_lock_is_awaited(world.sessionmaker)
+        await session.execute(lock, {"id": second.id})
+        await session.rollback()
+    await recording
+    assert [await world.money(wallet) for wallet in (first, second)] == [(900_00, 0)] * 2
