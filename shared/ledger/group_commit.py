@@ -2,6 +2,9 @@
 
 There is no timer: an idle ledger posts at once. A hot account (one shop, many buyers) costs one lock and one commit
 per batch instead of per payment. Every instruction carries its idempotency key, so a failed batch can be retried whole.
+
+An account that another transaction has locked for long, such as an operator's, holds up only those who need it: after
+LOCK_SECONDS they are set aside and tried in turns, in their order for each account, and all others go on.
 """
 
 from __future__ import annotations
@@ -25,23 +28,28 @@ from shared.idempotency.claims import Answer
 from shared.idempotency.errors import RequestInFlight
 from shared.ledger.errors import LedgerBusy
 from shared.ledger.post import (
+    Blocked,
     Instruction,
     InstructionOutcome,
     Together,
     accounts_changed,
     post_instructions,
     post_together,
+    post_unblocked,
 )
 from shared.ledger.rules import Rejected, accounts_touched
+from shared.ledger.set_aside import SetAside
 
 LANES = 1
 MAX_BATCH = 256
 MAX_WAITING = 4096
+MAX_SET_ASIDE = 1024
 MAX_TOGETHER_WAITING = 32
 MAX_TOGETHER_OF_OWNER = 4
 MAX_ATTEMPTS = 3
 RETRY_PAUSE_SECONDS = 0.05
 TIMEOUT_SECONDS = 20.0
+LOCKED_PAUSE_SECONDS = 0.5
 IN_FLIGHT_SECONDS = 5.0
 IN_FLIGHT_PAUSE_SECONDS = 0.05
 
@@ -49,7 +57,8 @@ IN_FLIGHT_PAUSE_SECONDS = 0.05
 _OVERTAKEN = (NotAllWritten, asyncpg.InvalidCachedStatementError)
 
 T = TypeVar("T")
-_Work = Callable[[asyncpg.Connection], Awaitable[tuple[T, Sequence[InstructionOutcome]]]]
+_Attempted = InstructionOutcome | Blocked
+_Work = Callable[[asyncpg.Connection], Awaitable[tuple[T, Sequence[_Attempted]]]]
 """What one transaction does: its result, and the outcomes that it commits."""
 
 _logger = logging.getLogger(__name__)
@@ -59,6 +68,17 @@ _logger = logging.getLogger(__name__)
 class _Waiting:
     instruction: Instruction
     outcome: asyncio.Future[InstructionOutcome]
+    behind: UUID | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has its outcome, or its caller has left."""
+        return self.outcome.done()
+
+    @property
+    def accounts(self) -> tuple[UUID, ...]:
+        """The accounts that it touches."""
+        return accounts_touched(self.instruction.command)
 
 
 @dataclass(slots=True, eq=False)
@@ -85,8 +105,12 @@ class GroupCommit:
         self._tell = tell
         self._lanes = [_Lane() for _ in range(lanes)]
         self._max_batch = max_batch
-        self._together = asyncio.Lock()
+        self._second = asyncio.Lock()
+        """Held by who posts beside the lanes: one bulk request, or what is set aside. They take turns."""
         self._together_waiting: Counter[UUID] = Counter()
+        self._together_tasks: set[asyncio.Future[None]] = set()
+        self._set_aside: SetAside[_Waiting] = SetAside()
+        self._aside_task: asyncio.Task[None] | None = None
         self._is_closed = False
 
     async def post(self, instruction: Instruction) -> InstructionOutcome:
@@ -119,32 +143,46 @@ class GroupCommit:
         if self._is_closed or is_full:
             raise LedgerBusy
 
-        async def work(connection: asyncpg.Connection) -> tuple[Answer, Sequence[InstructionOutcome]]:
-            return await post_together(connection, together)
-
         waiting[owner_id] += 1
+        done = asyncio.get_running_loop().create_future()
+        self._together_tasks.add(done)
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                with WhileWanted():
-                    await self._together.acquire()
-                try:
-                    return await self._commit(work, size=len(together.commands))
-                finally:
-                    self._together.release()
+                return await self._post_together(together)
         except TimeoutError:
             raise LedgerBusy from None
         finally:
             waiting[owner_id] -= 1
             if not waiting[owner_id]:
                 del waiting[owner_id]
+            self._together_tasks.discard(done)
+            done.set_result(None)
 
     async def close(self) -> None:
         """Accept no more instructions, and wait until the accepted ones are posted."""
         self._is_closed = True
         tasks = [lane.task for lane in self._lanes if lane.task is not None]
-        await asyncio.gather(*tasks)
-        async with self._together:  # in line behind the accepted ones
-            pass
+        await asyncio.gather(*tasks, *self._together_tasks)
+        if self._aside_task is not None:
+            await self._aside_task
+
+    async def _post_together(self, together: Together) -> Answer:
+        """Post it in its turn. It gives the turn away, and every lock, while an account stays locked elsewhere."""
+
+        async def work(connection: asyncpg.Connection) -> tuple[Answer, Sequence[InstructionOutcome]]:
+            return await post_together(connection, together)
+
+        while True:
+            with WhileWanted():
+                await self._second.acquire()
+            try:
+                return await self._commit(work, size=len(together.commands))
+            except asyncpg.LockNotAvailableError:
+                _logger.warning("%d transfers wait for an account that is locked elsewhere", len(together.commands))
+            finally:
+                self._second.release()
+            with WhileWanted():
+                await asyncio.sleep(LOCKED_PAUSE_SECONDS)
 
     async def _post_when_free(self, instruction: Instruction) -> InstructionOutcome:
         loop = asyncio.get_running_loop()
@@ -174,30 +212,74 @@ class GroupCommit:
         try:
             while lane.queue:
                 batch = [lane.queue.popleft() for _ in range(min(len(lane.queue), self._max_batch))]
-                await self._post_batch(batch)
+                await self._post_batch(self._not_behind_others(batch))
         finally:
             lane.task = None
 
-    async def _post_batch(self, batch: list[_Waiting]) -> None:
-        batch = [waiting for waiting in batch if not waiting.outcome.done()]  # the others' callers have left
+    def _not_behind_others(self, batch: list[_Waiting]) -> list[_Waiting]:
+        """What can be tried now. The rest joins those that wait for the same account already."""
+        free = []
+        for waiting in batch:
+            account_id = self._set_aside.account_among(waiting.accounts)
+            if account_id is None:
+                free.append(waiting)
+            else:
+                self._put_aside(waiting, account_id)
+        return free
+
+    def _put_aside(self, waiting: _Waiting, account_id: UUID) -> None:
+        if waiting.behind is None and len(self._set_aside) >= MAX_SET_ASIDE:
+            _fail([waiting], LedgerBusy())
+            return
+        self._set_aside.add(waiting, account_id)
+        if self._aside_task is None:
+            self._aside_task = asyncio.create_task(self._post_set_aside())
+
+    async def _post_set_aside(self) -> None:
+        """Wait for each locked account in turn, and between two waits post all that need no longer wait."""
+        try:
+            while batch := self._set_aside.next_turn(self._max_batch):
+                async with self._second:
+                    await self._post_batch(batch)
+                    if not all(waiting.is_over for waiting in batch):
+                        await self._post_batch(self._set_aside.all(self._max_batch), unblocked=True)
+        finally:
+            self._aside_task = None
+
+    async def _post_batch(self, batch: list[_Waiting], *, unblocked: bool = False) -> None:
+        batch = [waiting for waiting in batch if not waiting.is_over]  # the others' callers have left
         if not batch:
             return
         instructions = [waiting.instruction for waiting in batch]
 
-        async def work(connection: asyncpg.Connection) -> tuple[list[InstructionOutcome], Sequence[InstructionOutcome]]:
-            outcomes = await post_instructions(connection, instructions)
+        async def work(connection: asyncpg.Connection) -> tuple[Sequence[_Attempted], Sequence[_Attempted]]:
+            outcomes = await (post_unblocked if unblocked else post_instructions)(connection, instructions)
             return outcomes, outcomes
 
         try:
             outcomes = await self._commit(work, size=len(batch))
         except LedgerBusy as busy:
             _fail(batch, busy)
+        except asyncpg.LockNotAvailableError:
+            await self._post_around(batch, unblocked)
         except Exception as error:  # any error: report it to the callers, keep the lane running
             await self._post_apart(batch, error)
         else:
             for waiting, outcome in zip(batch, outcomes, strict=True):
-                if not waiting.outcome.done():
+                if isinstance(outcome, Blocked):
+                    self._put_aside(waiting, outcome.account_id)
+                elif not waiting.outcome.done():
                     waiting.outcome.set_result(outcome)
+
+    async def _post_around(self, batch: list[_Waiting], unblocked: bool) -> None:
+        """What the batch needs was locked elsewhere for LOCK_SECONDS: set aside whom that concerns, post the others."""
+        if not unblocked:
+            await self._post_batch(batch, unblocked=True)
+        elif len(batch) > 1:  # no account, but another row that one of them refers to
+            for waiting in batch:
+                await self._post_batch([waiting], unblocked=True)
+        else:
+            self._put_aside(batch[0], batch[0].accounts[0])
 
     async def _post_apart(self, batch: list[_Waiting], error: Exception) -> None:
         if len(batch) == 1:
@@ -208,7 +290,8 @@ class GroupCommit:
 
     async def _commit(self, work: _Work[T], *, size: int) -> T:
         """Run `work` in a transaction. Try again, MAX_ATTEMPTS in all, if it was overtaken or the database failed for a
-        moment: every command carries its key. Raises LedgerBusy if the database cannot be reached."""
+        moment: every command carries its key. Raises LedgerBusy if the database cannot be reached, and at once the
+        driver's LockNotAvailableError."""
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
                 return await self._commit_once(work)
@@ -216,7 +299,7 @@ class GroupCommit:
                 _logger.info("batch of %d overtaken, try %d: %s", size, attempt, error)
                 failure: Exception = error
             except Exception as error:
-                if not is_outage(error):
+                if not is_outage(error) or isinstance(error, asyncpg.LockNotAvailableError):
                     raise
                 _logger.warning("batch of %d failed, try %d: %s", size, attempt, type(error).__name__)
                 failure = LedgerBusy()

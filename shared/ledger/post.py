@@ -21,6 +21,7 @@ from shared.idempotency import store
 from shared.idempotency.claims import Answer, Claim
 from shared.ledger import sql
 from shared.ledger.rules import Books, Command, Deciding, Outcome, Posted, Rejected, accounts_touched, decide
+from shared.ledger.sql import LockMode
 from shared.outbox.messages import Message, rows_of
 from shared.wakeups.commits import wake_after_commit
 
@@ -52,6 +53,14 @@ class Replayed:
 
     command: Command
     answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Another transaction has locked an account that the command touches. Nothing happened: post it again later."""
+
+    command: Command
+    account_id: UUID
 
 
 InstructionOutcome = Posted | Rejected | Replayed
@@ -100,12 +109,107 @@ async def post_instructions(transaction: Transaction, instructions: Sequence[Ins
 
     They are decided in order, so a later copy of a key in the batch gets the answer of the first that was posted. A
     key is written together with its answer, so a rejected instruction leaves its key free. Raises NotAllWritten if a
-    key was taken in the meantime: roll back, and post again.
+    key was taken in the meantime, and the driver's error after LOCK_SECONDS without a lock: roll back, and post again.
     """
+    known = await _look_up(transaction, instructions)
+    books = await _lock(transaction, _fresh(instructions, known), LockMode.IN_TIME)
+    return await _post_decided(transaction, instructions, known, books)
+
+
+async def post_unblocked(
+    transaction: Transaction, instructions: Sequence[Instruction]
+) -> list[InstructionOutcome | Blocked]:
+    """The same, but wait for no account: what touches one that is locked elsewhere is Blocked, and the rest posted."""
+    known = await _look_up(transaction, instructions)
+    fresh = _fresh(instructions, known)
+    books = await _lock(transaction, fresh, LockMode.SKIP)
+    missing = [account_id for account_id in _touched(fresh) if account_id not in books.accounts]
+    locked = await sql.existing_accounts(transaction, missing) if missing else set()
+
+    def blocking(instruction: Instruction) -> UUID | None:
+        if instruction.claim is not None and instruction.claim.name in known:
+            return None
+        return min(locked.intersection(accounts_touched(instruction.command)), default=None)
+
+    behind = [blocking(each) for each in instructions]
+    free = [each for each, account_id in zip(instructions, behind, strict=True) if account_id is None]
+    outcomes = iter(await _post_decided(transaction, free, known, books))
+    return [
+        next(outcomes) if account_id is None else Blocked(each.command, account_id)
+        for each, account_id in zip(instructions, behind, strict=True)
+    ]
+
+
+async def post_together(transaction: Transaction, together: Together) -> tuple[Answer, Sequence[Outcome]]:
+    """Post the commands in order, under their one key. Answers the outcomes too, none if nothing moved now.
+
+    A known key gets its first answer. Raises IdempotencyKeyReused, RequestInFlight; NotAllWritten, and the driver's
+    error after LOCK_SECONDS, as `post_instructions` does.
+    """
+    claim = together.claim
+    known = (await store.look_up(transaction, [claim])).get(claim.name)
+    if known is not None:
+        earlier = known.answer_to(claim)
+        if isinstance(earlier, BatuaError):
+            raise earlier
+        return earlier, ()
+    decided = await decide_locked(transaction, together.commands, LockMode.IN_TIME)
+    conclusion = together.conclude(decided.outcomes)
+    writes = [store.answered([(claim, conclusion.answer)], at=decided.at), rows_of(conclusion.messages)]
+    if not conclusion.moves_money:
+        await write_all(transaction, writes)
+        return conclusion.answer, ()
+    await write_all(transaction, [*decided.writes, *writes])
+    return conclusion.answer, decided.outcomes
+
+
+async def lock_accounts(session: AsyncSession, account_ids: Iterable[UUID]) -> None:
+    """Lock the accounts in id order until the transaction ends.
+
+    For transactions that post several times: each `post` alone would lock its accounts after those of the one before.
+    """
+    await sql.lock_accounts(SessionTransaction(session), list(set(account_ids)))
+
+
+def accounts_changed(outcomes: Iterable[InstructionOutcome | Blocked]) -> set[UUID]:
+    """The accounts whose owners see something new once this is committed."""
+    posted = [outcome.command for outcome in outcomes if isinstance(outcome, Posted)]
+    return {account_id for command in posted for account_id in accounts_touched(command)}
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What the rules decided under the locks: the outcomes, and the rows that they take. `at` is UTC."""
+
+    outcomes: list[Outcome]
+    writes: list[Write]
+    at: datetime
+
+
+_KnownKeys = dict[store.KeyName, store.Known]
+
+
+async def _look_up(transaction: Transaction, instructions: Sequence[Instruction]) -> _KnownKeys:
     claims = {each.claim.name: each.claim for each in instructions if each.claim is not None}
-    known = await store.look_up(transaction, list(claims.values()))
-    fresh = [each.command for each in instructions if each.claim is None or each.claim.name not in known]
-    books = await _lock(transaction, fresh)
+    return await store.look_up(transaction, list(claims.values()))
+
+
+def _fresh(instructions: Sequence[Instruction], known: _KnownKeys) -> list[Command]:
+    """The commands that are not answered yet."""
+    return [each.command for each in instructions if each.claim is None or each.claim.name not in known]
+
+
+def _touched(commands: Sequence[Command]) -> list[UUID]:
+    return list({account_id for command in commands for account_id in accounts_touched(command)})
+
+
+async def _post_decided(
+    transaction: Transaction,
+    instructions: Sequence[Instruction],
+    known: _KnownKeys,
+    books: Books,
+) -> list[InstructionOutcome]:
+    """Decide under the locks, and write."""
     deciding, at = Deciding(books), clock.now()
     outcomes: list[InstructionOutcome] = []
     answers: list[tuple[Claim, Answer]] = []
@@ -129,61 +233,17 @@ async def post_instructions(transaction: Transaction, instructions: Sequence[Ins
     return outcomes
 
 
-async def post_together(transaction: Transaction, together: Together) -> tuple[Answer, Sequence[Outcome]]:
-    """Post the commands in order, under their one key. Answers the outcomes too, none if nothing moved now.
-
-    A known key gets its first answer. Raises IdempotencyKeyReused, RequestInFlight; NotAllWritten as
-    `post_instructions` does.
-    """
-    claim = together.claim
-    known = (await store.look_up(transaction, [claim])).get(claim.name)
-    if known is not None:
-        earlier = known.answer_to(claim)
-        if isinstance(earlier, BatuaError):
-            raise earlier
-        return earlier, ()
-    decided = await decide_locked(transaction, together.commands)
-    conclusion = together.conclude(decided.outcomes)
-    writes = [store.answered([(claim, conclusion.answer)], at=decided.at), rows_of(conclusion.messages)]
-    if not conclusion.moves_money:
-        await write_all(transaction, writes)
-        return conclusion.answer, ()
-    await write_all(transaction, [*decided.writes, *writes])
-    return conclusion.answer, decided.outcomes
-
-
-async def lock_accounts(session: AsyncSession, account_ids: Iterable[UUID]) -> None:
-    """Lock the accounts in id order until the transaction ends.
-
-    For transactions that post several times: each `post` alone would lock its accounts after those of the one before.
-    """
-    await sql.lock_accounts(SessionTransaction(session), list(set(account_ids)))
-
-
-def accounts_changed(outcomes: Iterable[InstructionOutcome]) -> set[UUID]:
-    """The accounts whose owners see something new once this is committed."""
-    posted = [outcome.command for outcome in outcomes if isinstance(outcome, Posted)]
-    return {account_id for command in posted for account_id in accounts_touched(command)}
-
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """What the rules decided under the locks: the outcomes, and the rows that they take. `at` is UTC."""
-
-    outcomes: list[Outcome]
-    writes: list[Write]
-    at: datetime
-
-
-async def _lock(transaction: Transaction, commands: Sequence[Command]) -> Books:
+async def _lock(transaction: Transaction, commands: Sequence[Command], mode: LockMode) -> Books:
     """Lock the accounts that the commands touch, and read what the rules need."""
-    touched = {account_id for command in commands for account_id in accounts_touched(command)}
-    return await sql.lock_books(transaction, list(touched), commands) if touched else Books({})
+    touched = _touched(commands)
+    return await sql.lock_books(transaction, touched, commands, mode) if touched else Books({})
 
 
-async def decide_locked(transaction: Transaction, commands: Sequence[Command]) -> Decided:
+async def decide_locked(
+    transaction: Transaction, commands: Sequence[Command], mode: LockMode = LockMode.WAIT
+) -> Decided:
     """Lock the accounts, and decide. The caller writes `writes`, together with rows of its own."""
-    books = await _lock(transaction, commands)
+    books = await _lock(transaction, commands, mode)
     decided, after = decide(books, commands)
     at = clock.now()
     outcomes = [_at(outcome, at) for outcome in decided]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from enum import Enum
 from uuid import UUID
 
 from shared.db.transaction import Transaction
@@ -25,13 +26,35 @@ from shared.ledger.rules import (
 )
 from shared.models.hold import HoldStatus
 
+LOCK_SECONDS = 0.5
+
+
+class LockMode(Enum):
+    """What a transaction does about an account that another one has locked."""
+
+    WAIT = "wait"
+    """Wait as long as the connection's setting allows."""
+    IN_TIME = "in time"
+    """Give up after LOCK_SECONDS. This holds for every lock that the transaction waits for afterwards."""
+    SKIP = "skip"
+    """Leave that account out. Other locks are waited for as IN_TIME."""
+
+
 # The columns of the three reads are the fields of the states, in their order.
 # NO KEY UPDATE does not block inserts of rows that reference the account. Locking in id order prevents deadlocks
 # between two batches.
 _LOCK_ACCOUNTS = """
     SELECT id, currency, balance, held, allow_negative, seq, closed_at IS NOT NULL, sent_on, sent_today
-    FROM accounts WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
+    FROM accounts WHERE id = ANY($1::uuid[]) {condition} ORDER BY id FOR NO KEY UPDATE {unless_locked}
 """
+# The subquery is evaluated once, before any row is locked, and costs no round trip of its own.
+_SET_PATIENCE = f"AND (SELECT set_config('lock_timeout', '{LOCK_SECONDS}s', true)) IS NOT NULL"
+_LOCK = {
+    LockMode.WAIT: _LOCK_ACCOUNTS.format(condition="", unless_locked=""),
+    LockMode.IN_TIME: _LOCK_ACCOUNTS.format(condition=_SET_PATIENCE, unless_locked=""),
+    LockMode.SKIP: _LOCK_ACCOUNTS.format(condition=_SET_PATIENCE, unless_locked="SKIP LOCKED"),
+}
+_EXISTING = "SELECT id FROM accounts WHERE id = ANY($1::uuid[])"
 # Holds and reversals change only under the lock on their accounts, so these reads need no lock of their own.
 _READ_HOLDS = "SELECT id, account_id, amount, status = 'active' FROM holds WHERE id = ANY($1::uuid[])"
 _READ_ORIGINALS = """
@@ -76,14 +99,23 @@ _CLOSE_HOLDS = """
 _End = CaptureHold | ReleaseHold
 
 
-async def lock_accounts(transaction: Transaction, account_ids: Sequence[UUID]) -> dict[UUID, AccountState]:
-    """Lock the accounts in id order until the transaction ends; those that exist, by id."""
-    return {row[0]: AccountState(*row) for row in await transaction.fetch(_LOCK_ACCOUNTS, account_ids)}
+async def lock_accounts(
+    transaction: Transaction, account_ids: Sequence[UUID], mode: LockMode = LockMode.WAIT
+) -> dict[UUID, AccountState]:
+    """Lock the accounts in id order until the transaction ends; those that were locked, by id."""
+    return {row[0]: AccountState(*row) for row in await transaction.fetch(_LOCK[mode], account_ids)}
 
 
-async def lock_books(transaction: Transaction, account_ids: Sequence[UUID], commands: Sequence[Command]) -> Books:
+async def existing_accounts(transaction: Transaction, account_ids: Sequence[UUID]) -> set[UUID]:
+    """Which of these accounts exist, locked or not."""
+    return {row[0] for row in await transaction.fetch(_EXISTING, account_ids)}
+
+
+async def lock_books(
+    transaction: Transaction, account_ids: Sequence[UUID], commands: Sequence[Command], mode: LockMode
+) -> Books:
     """Lock the accounts in id order until the transaction ends, and read every row that the commands need."""
-    accounts = await lock_accounts(transaction, account_ids)
+    accounts = await lock_accounts(transaction, account_ids, mode)
     hold_ids = [command.hold_id for command in commands if not isinstance(command, Transfer)]
     original_ids = [transfer.reverses for transfer in _transfers(commands) if transfer.reverses is not None]
     holds: Mapping[UUID, HoldState] = {}
