@@ -151,7 +151,7 @@ CREATE TABLE public.merchants (
     timezone character varying NOT NULL
 );
 
--- `pending` until the bank's server says `success` or `failure`.
+-- `pending` until the bank's server says what became of it.
 CREATE TABLE public.on_ramps (
     id uuid NOT NULL,
     owner_id uuid NOT NULL,
@@ -171,9 +171,11 @@ CREATE TABLE public.on_ramps (
     next_enquiry_at timestamp with time zone,
     created_at timestamp with time zone NOT NULL,
     settled_at timestamp with time zone,
+    expires_at timestamp with time zone,
+    cancel_requested_at timestamp with time zone,
     CONSTRAINT ck_on_ramps_amount_positive CHECK ((amount > 0)),
     CONSTRAINT ck_on_ramps_settled_when_not_pending CHECK ((((status)::text = 'pending'::text) = (settled_at IS NULL))),
-    CONSTRAINT ck_on_ramps_status CHECK (((status)::text = ANY ((ARRAY['pending'::character varying, 'success'::character varying, 'failure'::character varying])::text[]))),
+    CONSTRAINT ck_on_ramps_status CHECK (((status)::text = ANY ((ARRAY['pending'::character varying, 'success'::character varying, 'failure'::character varying, 'expired'::character varying, 'cancelled'::character varying])::text[]))),
     CONSTRAINT ck_on_ramps_success_has_transfer CHECK ((((status)::text = 'success'::text) = (transfer_id IS NOT NULL)))
 );
 

@@ -44,7 +44,7 @@ DECLARE
     of_withdrawal text := 'status, transfer_id, reversal_transfer_id, utr, failure_reason, attempts, retries, lease_id, '
         'lease_expires_at, next_attempt_at, first_not_found_at, active_since, finished_at';
     of_on_ramp text := 'status, token, redirect_url, bank_reference, failure_reason, transfer_id, is_late_success, '
-        'is_contradicted, next_enquiry_at, settled_at';
+        'is_contradicted, next_enquiry_at, expires_at, cancel_requested_at, settled_at';
     of_new_account text := 'id, owner_id, kind, name, handle, currency, sent_on, created_at, closed_at';
     granted record;
 BEGIN

@@ -62,7 +62,7 @@ class Tour:
         yield self._picture(page, "bank")
         page.set_viewport_size(PHONE)
         page.get_by_role("button", name="Approve").click()
-        expect(page.get_by_role("heading", name="has not confirmed yet")).to_be_visible()
+        expect(page.get_by_role("heading", name="Waiting for")).to_be_visible()
         yield self._picture(page, "add-money")
         self._bank.misbehave()
 

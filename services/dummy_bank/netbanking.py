@@ -108,6 +108,18 @@ def expire_sessions(connection: sqlite3.Connection, profile: BankProfile, faults
         _decline(connection, profile, faults, session, "EXPIRED")
 
 
+def cancel_session(connection: sqlite3.Connection, profile: BankProfile, faults: Faults, token: str) -> SessionState:
+    """End an undecided session, for the platform. Answers its state, also when it was decided before.
+
+    Raises BankError (404).
+    """
+    session = find_session(connection, profile.code, token)
+    if session["status"] == "pending":
+        is_late = session["expires_at"] <= timestamp()
+        _decline(connection, profile, faults, session, "EXPIRED" if is_late else "CANCELLED")
+    return state_of(find_session(connection, profile.code, token))
+
+
 def return_payment(connection: sqlite3.Connection, profile: BankProfile, token: str) -> None:
     """Return a payment that the platform rejected to the person, once; does nothing when none was made."""
     session = find_session(connection, profile.code, token)
@@ -149,6 +161,6 @@ def _decline(connection: sqlite3.Connection, profile: BankProfile, faults: Fault
         (reason, bank_reference, session["token"]),
     )
     notice = PaymentNotice(
-        profile.code, "failure", session["token"], session["user_id"], session["amount"], bank_reference
+        profile.code, "failure", session["token"], session["user_id"], session["amount"], bank_reference, reason
     )
     notice_queue.enqueue(connection, faults, notice)

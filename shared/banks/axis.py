@@ -12,6 +12,7 @@ from shared.banks.notices import (
     NoticeUnreadable,
     PaymentNotice,
     PayoutNotice,
+    ReasonIfReadable,
     read_message,
     write_message,
 )
@@ -25,6 +26,7 @@ class _PaymentData(Received):
     customer_ref: Identifier
     amount_rupees: _Rupees
     bank_ref: Identifier | None = None
+    remark: ReasonIfReadable = None
 
 
 class _PayoutData(Received):
@@ -58,6 +60,7 @@ def encode(notice: Notice) -> bytes:
     if isinstance(notice, PaymentNotice):
         kind = _PAYMENT_TYPES[notice.event]
         data = {"txn_token": notice.token, "customer_ref": notice.user_id, "bank_ref": notice.bank_reference}
+        data |= {} if notice.reason is None else {"remark": notice.reason}
     else:
         kind = _PAYOUT_TYPES[notice.event]
         data = {"client_ref": notice.reference, "utr_no": notice.utr, "remark": notice.reason}
@@ -71,7 +74,7 @@ def decode(bank: str, body: bytes) -> Notice:
     amount = _paise_of(message.data.amount_rupees)
     if isinstance(message, _Payment):
         paid = message.data
-        return PaymentNotice(bank, event, paid.txn_token, paid.customer_ref, amount, paid.bank_ref)
+        return PaymentNotice(bank, event, paid.txn_token, paid.customer_ref, amount, paid.bank_ref, paid.remark)
     sent = message.data
     return PayoutNotice(bank, event, sent.client_ref, sent.utr_no, amount, sent.remark)
 

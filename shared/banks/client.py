@@ -97,14 +97,16 @@ class BankClient:
 
     async def session_state(self, token: str) -> SessionState | None:
         """The state of a netbanking session; None when the bank does not know it."""
-        reply = await self._call("GET", f"/api/netbanking/sessions/{quote(token, safe='')}")
-        if self._is_not_found(reply, SESSION_NOT_FOUND):
-            return None
-        self._check(reply)
-        state = self._read(SessionState, reply)
-        if state.token != token:
-            raise self._may_have("the answer is about another session")
-        return state
+        return self._session_state(await self._call("GET", f"/api/netbanking/sessions/{quote(token, safe='')}"), token)
+
+    async def cancel_session(self, token: str) -> SessionState | None:
+        """End an undecided netbanking session, so that it cannot be approved any more.
+
+        Answers its state afterwards, approved or declined if it was decided before; None when the bank does not know
+        it. May be repeated.
+        """
+        path = f"/api/netbanking/sessions/{quote(token, safe='')}/cancel"
+        return self._session_state(await self._call("POST", path), token)
 
     async def pay(self, asked: PayoutRequest) -> PayoutAnswer:
         """Send a payout. Refused is final; after MayHaveBeenSent ask with `enquire`."""
@@ -191,6 +193,15 @@ class BankClient:
         if refusal is not None and httpx.codes.is_client_error(reply.status) and reply.status not in _NOT_A_REFUSAL:
             raise Refused(self.bank.code, refusal.code, refusal.message)
         raise self._may_have(f"status {reply.status}")
+
+    def _session_state(self, reply: _Reply, token: str) -> SessionState | None:
+        if self._is_not_found(reply, SESSION_NOT_FOUND):
+            return None
+        self._check(reply)
+        state = self._read(SessionState, reply)
+        if state.token != token:
+            raise self._may_have("the answer is about another session")
+        return state
 
     def _payout_answer(self, reply: _Reply, reference: str) -> PayoutAnswer:
         answer = self._read(PayoutAnswer, reply)

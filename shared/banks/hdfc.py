@@ -8,7 +8,15 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter
 
 from shared.banks.messages import Identifier, Received, ShortText
-from shared.banks.notices import Notice, NoticePaise, PaymentNotice, PayoutNotice, read_message, write_message
+from shared.banks.notices import (
+    Notice,
+    NoticePaise,
+    PaymentNotice,
+    PayoutNotice,
+    ReasonIfReadable,
+    read_message,
+    write_message,
+)
 
 
 class _Payment(Received):
@@ -17,6 +25,7 @@ class _Payment(Received):
     user_id: Identifier
     amount: NoticePaise
     bank_reference: Identifier | None = None
+    reason: ReasonIfReadable = None
 
 
 class _Payout(Received):
@@ -35,6 +44,8 @@ def encode(notice: Notice) -> bytes:
     flow = "payment" if isinstance(notice, PaymentNotice) else "payout"
     facts = asdict(notice)
     del facts["bank"]
+    if flow == "payment" and notice.reason is None:
+        del facts["reason"]
     return write_message({**facts, "event": f"{flow}.{notice.event}"})
 
 

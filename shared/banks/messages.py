@@ -47,14 +47,17 @@ class SessionRequest(Sent):
 
 
 class SessionOpened(Received):
-    """The session's token, and the address of the bank's page for the person."""
+    """The session's token, the address of the bank's page for the person, and when the session ends undecided."""
 
     token: Identifier
     url: Annotated[str, Field(max_length=2048)]
+    expires_at: AwareDatetime | None = None
 
 
 class SessionState(Received):
-    """The state of a session. `declined` also means expired, or returned because we did not take the money."""
+    """The state of a session. `declined` also means expired (reason EXPIRED), cancelled by us (CANCELLED), or returned
+    because we did not take the money (GIVEN_BACK).
+    """
 
     token: Identifier
     reference: Identifier

@@ -8,16 +8,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal, Protocol, TypeVar
+from typing import Annotated, Any, Literal, Protocol, TypeVar
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from shared.errors import Malformed
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentNotice:
-    """A person approved (`success`) or declined (`failure`) a payment of `amount` paise at the bank."""
+    """A person approved (`success`) a payment of `amount` paise at the bank, or it was not made (`failure`)."""
 
     bank: str
     event: Literal["success", "failure"]
@@ -25,6 +25,8 @@ class PaymentNotice:
     user_id: str
     amount: int
     bank_reference: str | None
+    reason: str | None = None
+    """Why it was not made, if the bank says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,17 @@ class PayoutNotice:
 
 
 Notice = PaymentNotice | PayoutNotice
+
+MAX_REASON_LENGTH = 200
+"""Characters of a bank's reason that are kept."""
+
+
+def _readable_reason(value: Any) -> str | None:
+    return value[:MAX_REASON_LENGTH] if isinstance(value, str) and value.isprintable() and value else None
+
+
+ReasonIfReadable = Annotated[str | None, BeforeValidator(_readable_reason)]
+"""Why a payment was not made. What cannot be read counts as absent: a notice of money is not rejected for it."""
 
 NoticePaise = Annotated[int, Field(ge=1, lt=10**14)]
 """More than one of our transfers may carry, so that a wrong amount is found to be wrong, not unreadable."""

@@ -26,6 +26,8 @@ class OnRampOut(BaseModel):
     transfer_id: UUID | None
     created_at: datetime
     settled_at: datetime | None
+    expires_at: datetime | None
+    cancel_requested_at: datetime | None
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -41,6 +43,8 @@ class OnRampOut(BaseModel):
                     "transfer_id": None,
                     "created_at": "2026-11-20T09:30:00.123456Z",
                     "settled_at": None,
+                    "expires_at": "2026-11-20T09:45:00.123456Z",
+                    "cancel_requested_at": None,
                 }
             ]
         }
@@ -64,5 +68,11 @@ def on_ramp_body(on_ramp: OnRampView) -> dict[str, Any]:
         "failure_reason": on_ramp.failure_reason,
         "transfer_id": None if on_ramp.transfer_id is None else str(on_ramp.transfer_id),
         "created_at": rfc3339(on_ramp.created_at),
-        "settled_at": None if on_ramp.settled_at is None else rfc3339(on_ramp.settled_at),
+        "settled_at": _moment(on_ramp.settled_at),
+        "expires_at": _moment(on_ramp.expires_at),
+        "cancel_requested_at": _moment(on_ramp.cancel_requested_at),
     }
+
+
+def _moment(at: datetime | None) -> str | None:
+    return None if at is None else rfc3339(at)

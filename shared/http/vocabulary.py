@@ -159,6 +159,8 @@ _OF_ONE_SCHEMA: Mapping[tuple[str, str], str] = {
     ("BulkResult", "transfer"): "The transfer; null when the item was rejected.",
     ("InitialFundsIn", "to"): "Wallet id of the recipient.",
     ("OnRampIn", "amount"): "Paise to add.",
+    ("OnRampOut", "expires_at"): "When the bank ends the netbanking session (UTC); null when it does not tell.",
+    ("OnRampOut", "cancel_requested_at"): "When the person asked to cancel (UTC); done when `status` is `cancelled`.",
     ("OnRampOut", "id"): "Id of the on-ramp, also our reference at the bank.",
     ("PartyOut", "wallet_id"): "Handle to pay; null for a bank, the platform and an own pot.",
     ("Problem", "code"): "Stable code of the error.",

@@ -21,10 +21,14 @@ class OnRampStatus(StrEnum):
     """The money is in the wallet."""
     FAILURE = "failure"
     """Declined, refused by the bank, or ended without an answer. Money that comes later is still credited."""
+    EXPIRED = "expired"
+    """The bank's netbanking session ended undecided. Money that comes later is still credited."""
+    CANCELLED = "cancelled"
+    """Cancelled by the person, and by the bank's word not paid. Money that comes later is still credited."""
 
     @property
     def is_final(self) -> bool:
-        """It has ended. A later success of a failed one still credits the wallet."""
+        """It has ended. A later success of one that ended without money still credits the wallet."""
         return self is not OnRampStatus.PENDING
 
     @property
@@ -34,7 +38,7 @@ class OnRampStatus(StrEnum):
 
 
 class OnRamp(Base):
-    """`pending` until the bank's server says `success` or `failure`."""
+    """`pending` until the bank's server says what became of it."""
 
     __tablename__ = "on_ramps"
 
@@ -59,6 +63,10 @@ class OnRamp(Base):
     is_contradicted: Mapped[bool]
     """The bank reported failure after success: nothing changes, and an operator should look."""
     next_enquiry_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime | None]
+    """When the bank ends the netbanking session; null while it has not told."""
+    cancel_requested_at: Mapped[datetime | None]
+    """When the person asked to cancel. Until the bank has confirmed it, the on-ramp stays pending."""
     created_at: Mapped[datetime]
     settled_at: Mapped[datetime | None]
 

@@ -1,7 +1,8 @@
-"""The command of this flow: start an on-ramp. It keeps a row and opens a netbanking session at the bank.
+"""The commands of this flow: start an on-ramp, which opens a netbanking session at the bank, and cancel it.
 
 A call to the bank is in the middle, so there is one database transaction before it and one after it. The key stays
-claimed in between. If the process dies there, a retry with the same key goes on, or the enquiry ends the on-ramp.
+claimed in between. If the process dies there, a retry with the same key goes on, or the enquiry ends the on-ramp. The
+wish to cancel is committed before the bank hears of it, so the enquiry repeats it until the bank has answered.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ from shared.ledger.accounts import wallet_of
 from shared.models import OnRamp
 from shared.models.on_ramp import OnRampStatus
 from shared.on_ramps import rows
-from shared.on_ramps.errors import TooManyOnRamps, UnknownBank
+from shared.on_ramps.enquiry import ask, next_enquiry
+from shared.on_ramps.errors import AlreadyDecided, TooManyOnRamps, UnknownBank
+from shared.on_ramps.queries import get_on_ramp
 from shared.on_ramps.settlement import fail
 from shared.on_ramps.views import OnRampView, view_of
 
@@ -67,6 +70,40 @@ async def start(
         return await attempt.run(client, bank, amount)
 
     return await marks.run(attempt.claim, work)
+
+
+async def cancel(
+    *,
+    owner_id: UUID,
+    on_ramp_id: UUID,
+    sessionmaker: SessionMaker,
+    clients: Mapping[str, BankClient],
+    settings: OnRampSettings,
+) -> OnRampView:
+    """Have the bank end the session of a pending on-ramp, and cancel the on-ramp if it was not paid by then.
+
+    The bank's word decides. While it does not answer, the on-ramp stays pending and the enquiry asks again. Cancelling
+    it again answers the same. Raises OnRampNotFound, AlreadyDecided.
+    """
+    async with sessionmaker.begin() as session:
+        on_ramp = await rows.lock_own(session, owner_id, on_ramp_id)
+        _require_not_decided(on_ramp.status)
+        if on_ramp.status is OnRampStatus.PENDING:
+            now = clock.now()
+            on_ramp.cancel_requested_at = on_ramp.cancel_requested_at or now
+            if on_ramp.token is not None:
+                on_ramp.next_enquiry_at = next_enquiry(on_ramp, now, settings)
+    if on_ramp.status is OnRampStatus.PENDING and on_ramp.token is not None:
+        await ask(sessionmaker, clients.get(on_ramp.bank), on_ramp)
+    async with sessionmaker() as session:
+        view = await get_on_ramp(session, owner_id=owner_id, on_ramp_id=on_ramp_id)
+    _require_not_decided(view.status)
+    return view
+
+
+def _require_not_decided(status: OnRampStatus) -> None:
+    if status not in (OnRampStatus.PENDING, OnRampStatus.CANCELLED):
+        raise AlreadyDecided(status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,18 +184,19 @@ class _Attempt:
         return answer
 
     async def _record_opened(self, on_ramp_id: UUID, opened: SessionOpened) -> Answer | None:
-        """Keep the netbanking token and the answer. None: the on-ramp has failed in the meantime."""
+        """Keep the netbanking token and the answer. None: the on-ramp has ended in the meantime."""
         async with self.sessionmaker.begin() as session:
             on_ramp = await rows.lock_by_id(session, on_ramp_id)
             if on_ramp.token is None:
                 # Also on a failed row: money that comes after all is found by this token.
-                on_ramp.token, on_ramp.redirect_url = opened.token, opened.url
-            if on_ramp.status is OnRampStatus.FAILURE:
+                on_ramp.token, on_ramp.redirect_url, on_ramp.expires_at = opened.token, opened.url, opened.expires_at
+            if on_ramp.status.is_final and on_ramp.status.may_be_credited:
                 await store.release(session, [self.claim])
                 return None
             if on_ramp.status is OnRampStatus.PENDING:
-                enquire_after = timedelta(seconds=self.settings.on_ramps.enquire_after_seconds)
-                on_ramp.next_enquiry_at = clock.now() + enquire_after
+                now = clock.now()
+                is_cancelling = on_ramp.cancel_requested_at is not None
+                on_ramp.next_enquiry_at = now if is_cancelling else next_enquiry(on_ramp, now, self.settings)
             return await self._answer(session, on_ramp)
 
     async def _record_unopened(self, on_ramp_id: UUID) -> Answer | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.errors import FieldError, Invalid, NotFound, TooMany
+from shared.errors import Conflict, FieldError, Invalid, NotFound, TooMany
 
 
 @dataclass(eq=False)
@@ -31,6 +31,16 @@ class UnknownBank(Invalid):
 
 
 @dataclass(eq=False)
+class AlreadyDecided(Conflict):
+    """It has ended otherwise, so it cannot be cancelled. `status` is its status now."""
+
+    status: str
+
+    code = "already_decided"
+    title = "This payment was decided at the bank and cannot be cancelled any more"
+
+
+@dataclass(eq=False)
 class TooManyOnRamps(TooMany):
     """The owner has `limit` pending on-ramps; one of them has to end first."""
 
@@ -38,7 +48,7 @@ class TooManyOnRamps(TooMany):
     retry_after: int
 
     code = "too_many_on_ramps"
-    title = "Too many payments are open at your bank; approve or decline them there first"
+    title = "Too many payments are open at your bank; approve or decline them there, or cancel them, first"
 
     @property
     def retry_after_seconds(self) -> int:

@@ -10,12 +10,23 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.models import OnRamp, Owner
 from shared.models.on_ramp import OnRampStatus
+from shared.on_ramps.errors import OnRampNotFound
 from shared.wakeups.commits import wake_after_commit
 
 
 async def lock_by_id(session: AsyncSession, on_ramp_id: UUID) -> OnRamp:
     """The row as it is now, locked until the transaction ends."""
     on_ramp = (await session.execute(_locked().where(OnRamp.id == on_ramp_id))).scalar_one()
+    wake_after_commit(session, [on_ramp.account_id])
+    return on_ramp
+
+
+async def lock_own(session: AsyncSession, owner_id: UUID, on_ramp_id: UUID) -> OnRamp:
+    """One of the owner's as it is now, locked until the transaction ends. Raises OnRampNotFound."""
+    wanted = _locked().where(OnRamp.id == on_ramp_id, OnRamp.owner_id == owner_id)
+    on_ramp = (await session.execute(wanted)).scalar_one_or_none()
+    if on_ramp is None:
+        raise OnRampNotFound
     wake_after_commit(session, [on_ramp.account_id])
     return on_ramp
 

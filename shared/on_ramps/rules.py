@@ -9,11 +9,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from shared.banks.notices import PaymentNotice
+from shared.banks.notices import MAX_REASON_LENGTH, PaymentNotice
 from shared.ledger import system_accounts
 from shared.ledger.rules import Transfer
 from shared.models.on_ramp import OnRampStatus
 from shared.models.webhook_delivery import Verdict
+
+DECLINED = "declined"
+"""Kept as the reason when the bank gives none."""
+EXPIRED = "expired"
+CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,7 @@ class OnRampState:
     is_late_success: bool
     is_contradicted: bool
     settled_at: datetime | None
+    is_cancel_requested: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +51,11 @@ class Decision:
 
 
 def judge(on_ramp: OnRampState, notice: PaymentNotice, *, reason: str, transfer_id: UUID, at: datetime) -> Decision:
-    """What `notice` does. `reason` is kept with a failure; a credit gets the id `transfer_id`; `at` is UTC.
+    """What `notice` does. A failure keeps the notice's reason, or else `reason`; a credit gets the id `transfer_id`;
+    `at` is UTC.
 
-    A success after a failure is money received: it is credited and marked. A failure after a success changes nothing
-    and is marked. On a mismatch nothing is credited.
+    A success after any other end is money received: it is credited and marked. A failure after a success changes
+    nothing and is marked. On a mismatch nothing is credited.
     """
     if notice.amount != on_ramp.amount:
         return Decision(Verdict.AMOUNT_MISMATCH, on_ramp)
@@ -58,18 +65,26 @@ def judge(on_ramp: OnRampState, notice: PaymentNotice, *, reason: str, transfer_
         case _, "success" if on_ramp.status.may_be_credited:
             return _credited(on_ramp, notice, transfer_id, at)
         case OnRampStatus.PENDING, "failure":
-            failed = replace(
+            said = (notice.reason or reason).lower()[:MAX_REASON_LENGTH]
+            ended = replace(
                 on_ramp,
-                status=OnRampStatus.FAILURE,
+                status=_status_without_money(on_ramp, said),
                 bank_reference=notice.bank_reference,
-                failure_reason=reason,
+                failure_reason=said,
                 settled_at=at,
             )
-            return Decision(Verdict.SETTLED, failed)
+            return Decision(Verdict.SETTLED, ended)
         case OnRampStatus.SUCCESS, "failure":
             return Decision(Verdict.CONTRADICTION, replace(on_ramp, is_contradicted=True))
         case _:
             return Decision(Verdict.DUPLICATE, on_ramp)
+
+
+def _status_without_money(on_ramp: OnRampState, reason: str) -> OnRampStatus:
+    """Once the person has asked to cancel, it was cancelled, unless the bank gives a reason of its own."""
+    if reason == CANCELLED or (on_ramp.is_cancel_requested and reason in (DECLINED, EXPIRED)):
+        return OnRampStatus.CANCELLED
+    return OnRampStatus.EXPIRED if reason == EXPIRED else OnRampStatus.FAILURE
 
 
 def _credited(on_ramp: OnRampState, notice: PaymentNotice, transfer_id: UUID, at: datetime) -> Decision:
@@ -88,7 +103,7 @@ def _credited(on_ramp: OnRampState, notice: PaymentNotice, transfer_id: UUID, at
         bank_reference=notice.bank_reference,
         failure_reason=None,
         transfer_id=transfer_id,
-        is_late_success=on_ramp.status is OnRampStatus.FAILURE,
+        is_late_success=on_ramp.status.is_final,
         settled_at=at,
     )
     return Decision(Verdict.SETTLED, credited, transfer)

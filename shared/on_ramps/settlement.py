@@ -22,16 +22,14 @@ from shared.ledger.rules import Rejected
 from shared.models import OnRamp
 from shared.models.on_ramp import OnRampStatus
 from shared.models.webhook_delivery import Verdict
-from shared.on_ramps.rules import OnRampState, judge
+from shared.on_ramps.rules import DECLINED, OnRampState, judge
 from shared.outbox.messages import Message, rows_of
 from shared.wakeups.commits import wake_after_commit
-
-DECLINED = "declined"
 
 # The token, then the fields of OnRampState in their order. In id order, so that two batches cannot deadlock.
 _LOCK = """
     SELECT token, status, id, owner_id, account_id, bank, amount, currency, bank_reference, failure_reason, transfer_id,
-           is_late_success, is_contradicted, settled_at
+           is_late_success, is_contradicted, settled_at, cancel_requested_at IS NOT NULL
     FROM on_ramps JOIN unnest($1::text[], $2::text[]) AS named (bank, token) USING (bank, token)
     ORDER BY id FOR NO KEY UPDATE OF on_ramps
 """
@@ -74,8 +72,8 @@ class Settled:
 async def settle(session: AsyncSession, notice: PaymentNotice, *, reason: str = DECLINED) -> PaymentOutcome:
     """Do what `notice` says, once. Status, ledger transfer and mail are part of the caller's transaction.
 
-    `reason` is kept with a failure. Raises the ledger's error when it rejects the credit: roll back. Rows of the
-    session are written before, and are not read again after.
+    `reason` is kept with a failure for which the bank gives none. Raises the ledger's error when it rejects the credit:
+    roll back. Rows of the session are written before, and are not read again after.
     """
     await session.flush()
     transaction = SessionTransaction(session)
@@ -116,8 +114,12 @@ async def settle_all(transaction: Transaction, notices: Sequence[PaymentNotice],
 
 
 def fail(on_ramp: OnRamp, reason: str) -> None:
-    """End a pending, locked row without a credit. A success that comes later is still credited."""
-    on_ramp.status = OnRampStatus.FAILURE
+    """End a pending, locked row without a credit: failed, or cancelled if the person has asked for it.
+
+    A success that comes later is still credited.
+    """
+    is_cancel_requested = on_ramp.cancel_requested_at is not None
+    on_ramp.status = OnRampStatus.CANCELLED if is_cancel_requested else OnRampStatus.FAILURE
     on_ramp.failure_reason = reason
     on_ramp.next_enquiry_at = None
     on_ramp.settled_at = clock.now()

@@ -14,7 +14,9 @@ from shared.models.on_ramp import OnRampStatus
 class OnRampView:
     """An on-ramp as its owner sees it.
 
-    The person approves the payment at `redirect_url`, which is None until the bank has opened the session.
+    The person approves the payment at `redirect_url`, which is None until the bank has opened the session. At
+    `expires_at` the bank ends the session; None if it does not tell. A cancellation is asked for at
+    `cancel_requested_at`, and done when the status is `cancelled`.
     """
 
     id: UUID
@@ -28,6 +30,9 @@ class OnRampView:
     transfer_id: UUID | None
     created_at: datetime
     settled_at: datetime | None
+    expires_at: datetime | None
+    cancel_requested_at: datetime | None
+    is_late_success: bool
 
 
 def view_of(on_ramp: OnRamp) -> OnRampView:
@@ -44,4 +49,7 @@ def view_of(on_ramp: OnRamp) -> OnRampView:
         transfer_id=on_ramp.transfer_id,
         created_at=on_ramp.created_at,
         settled_at=on_ramp.settled_at,
+        expires_at=on_ramp.expires_at,
+        cancel_requested_at=on_ramp.cancel_requested_at,
+        is_late_success=on_ramp.is_late_success,
     )

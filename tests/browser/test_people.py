@@ -37,7 +37,7 @@ def test_from_signing_up_to_the_first_receipt(
     page.get_by_role("region", name="Your money").get_by_role("link", name="Add money").click()
     ask_for_money(page, "2,500.50")
     decide_at_the_bank(page, "Approve")
-    shows_heading(page, "HDFC Bank has not confirmed yet")
+    shows_heading(page, "Waiting for HDFC Bank")
     shows_heading(page, "Money added")
     expect(page.get_by_text("You have ₹3,500.50 now")).to_be_visible()
     page.get_by_role("link", name="To your wallet").click()

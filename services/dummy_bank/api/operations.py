@@ -33,8 +33,9 @@ async def open_session(asked: SessionRequest, simulator: SimulatorDep, profile: 
     with simulator.database.transaction() as connection:
         lifetime_seconds = simulator.settings.session_seconds
         token = netbanking.open_session(connection, profile.code, asked, lifetime_seconds)
+        state = netbanking.state_of(netbanking.find_session(connection, profile.code, token))
     url = f"{simulator.settings.public_url.rstrip('/')}/{profile.code}/netbanking/{token}"
-    return SessionOpened(token=token, url=url)
+    return SessionOpened(token=token, url=url, expires_at=state.expires_at)
 
 
 @router.get("/netbanking/sessions/{token}")
@@ -43,6 +44,16 @@ async def get_session(token: PathText, simulator: SimulatorDep, profile: KeyedBa
     await simulator.delay_or_fail(profile.code, "session")
     with simulator.database.transaction() as connection:
         return netbanking.state_of(netbanking.find_session(connection, profile.code, token))
+
+
+@router.post("/netbanking/sessions/{token}/cancel")
+async def cancel_session(token: PathText, simulator: SimulatorDep, profile: KeyedBankDep) -> SessionState:
+    """End an undecided session. A decided one stays as it is; the answer says how."""
+    await simulator.delay_or_fail(profile.code, "session")
+    with simulator.database.transaction() as connection:
+        state = netbanking.cancel_session(connection, profile, simulator.faults.of(profile.code), token)
+    simulator.wake()
+    return state
 
 
 @router.post(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from pydantic import ConfigDict
 
@@ -17,7 +17,7 @@ from shared.http.on_ramps import OnRampOut
 from shared.http.pagination import Page, PageQuery, cursor_of
 from shared.http.problems import problem_responses
 from shared.on_ramps import commands, queries
-from shared.on_ramps.errors import OnRampNotFound, TooManyOnRamps, UnknownBank
+from shared.on_ramps.errors import AlreadyDecided, OnRampNotFound, TooManyOnRamps, UnknownBank
 
 router = APIRouter(prefix="/on-ramps", tags=["on-ramps"])
 
@@ -76,3 +76,34 @@ async def list_own_on_ramps(caller: Caller, session: ReadSession, page: PageQuer
 async def get_own_on_ramp(caller: Caller, session: ReadSession, on_ramp_id: UUID) -> OnRampOut:
     """One of the caller's on-ramps."""
     return OnRampOut.of(await queries.get_on_ramp(session, owner_id=caller.owner_id, on_ramp_id=on_ramp_id))
+
+
+@router.post(
+    "/{on_ramp_id}/cancel",
+    responses={
+        202: {
+            "model": OnRampOut,
+            "description": "The bank has not answered yet: still `pending`, and the bank is asked again",
+        },
+        **problem_responses(OnRampNotFound, AlreadyDecided),
+    },
+)
+async def cancel_own_on_ramp(
+    *,
+    caller: Caller,
+    resources: CurrentResources,
+    banks: CurrentBanks,
+    settings: CurrentOnRampSettings,
+    response: Response,
+    on_ramp_id: UUID,
+) -> OnRampOut:
+    """Have the bank end the netbanking session, and cancel the on-ramp once the bank has said that nothing was paid."""
+    cancelled = await commands.cancel(
+        owner_id=caller.owner_id,
+        on_ramp_id=on_ramp_id,
+        sessionmaker=resources.sessionmaker,
+        clients=banks.clients,
+        settings=settings,
+    )
+    response.status_code = 200 if cancelled.status.is_final else 202
+    return OnRampOut.of(cancelled)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
 from services.user_app.banks import Banks, CurrentBanks, CurrentOnRampSettings
+from services.user_app.pages.on_ramp_words import words_for
 from shared.auth.tokens import Identity
 from shared.http.dependencies import Caller, CurrentResources, ReadSession
 from shared.http.fields import BankCode, Body
@@ -15,7 +17,7 @@ from shared.idempotency.claims import Answer
 from shared.ledger.accounts import wallet_of
 from shared.models.on_ramp import OnRampStatus
 from shared.on_ramps import commands, queries
-from shared.on_ramps.views import OnRampView
+from shared.on_ramps.errors import AlreadyDecided
 from shared.pages import formatting
 from shared.pages.forms import Form, Rupees, SubmittedForm
 from shared.pages.rendering import render, see_other
@@ -25,13 +27,6 @@ from shared.runtime.resources import Resources
 router = APIRouter()
 
 NEWEST = 3
-_FAILURES = {
-    "bank_unavailable": "{bank} could not be reached. You were asked for nothing and no money was taken.",
-    "insufficient_funds": "There was not enough money in your account at {bank}. No money was taken.",
-    "expired": "The time to approve it at {bank} ran out. No money was taken.",
-    "given_back": "{bank} took the money back into your account there.",
-}
-_DECLINED = "It was declined at {bank}. No money was taken."
 
 
 class AddMoneyForm(Body):
@@ -80,22 +75,38 @@ async def add_money(
 
 
 @router.get("/on-ramps/{on_ramp_id}")
-async def show_on_ramp(
-    request: Request, caller: Caller, session: ReadSession, banks: CurrentBanks, on_ramp_id: UUID
-) -> Response:
+async def show_on_ramp(request: Request, caller: Caller, session: ReadSession, on_ramp_id: UUID) -> Response:
     """The page that the bank sends people back to. It shows what we know: that they come back proves nothing."""
     on_ramp = await queries.get_on_ramp(session, owner_id=caller.owner_id, on_ramp_id=on_ramp_id)
     wallet = await wallet_of(session, caller.owner_id)
-    bank = banks.clients[on_ramp.bank].bank.name
     return render(
         request,
         "on-ramp.html",
         on_ramp=on_ramp,
-        bank=bank,
-        failure=_failure_in_words(on_ramp, bank),
+        words=words_for(on_ramp, balance=wallet.balance),
         again_path=f"/add-money?bank={on_ramp.bank}&amount={formatting.input_rupees(on_ramp.amount)}",
-        balance=wallet.balance,
     )
+
+
+@router.post("/on-ramps/{on_ramp_id}/cancel")
+async def cancel(
+    *,
+    caller: Caller,
+    resources: CurrentResources,
+    banks: CurrentBanks,
+    settings: CurrentOnRampSettings,
+    on_ramp_id: UUID,
+) -> Response:
+    """Cancel the on-ramp and show what became of it: the bank's word decides, so it may have been paid."""
+    with suppress(AlreadyDecided):
+        await commands.cancel(
+            owner_id=caller.owner_id,
+            on_ramp_id=on_ramp_id,
+            sessionmaker=resources.sessionmaker,
+            clients=banks.clients,
+            settings=settings,
+        )
+    return see_other(f"/on-ramps/{on_ramp_id}")
 
 
 async def _next_path(resources: Resources, caller: Identity, answer: Answer) -> str:
@@ -123,10 +134,5 @@ async def _show_form(request: Request, caller: Identity, resources: Resources, b
             for code, name in names.items()
         ],
         is_any_up=any(up.values()),
-        newest=newest,
-        names=names,
+        newest=[(each, words_for(each)) for each in newest],
     )
-
-
-def _failure_in_words(on_ramp: OnRampView, bank: str) -> str:
-    return _FAILURES.get(on_ramp.failure_reason or "", _DECLINED).format(bank=bank)

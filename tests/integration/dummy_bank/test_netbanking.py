@@ -157,3 +157,27 @@ def test_a_delivered_notice_can_be_sent_once_more(hdfc: BankClient, platform: Pl
     assert [heard.message_id for heard in platform.heard] == [message_id] * 2
     assert len(hdfc.items("statement")) == 1
     assert hdfc.http.post("/api/notices/msg_nothing/resend").status_code == 404
+
+
+def test_the_platform_may_end_a_session_until_it_is_decided(bank: BankClient, platform: Platform) -> None:
+    token = bank.open_session()
+    path = f"/api/netbanking/sessions/{token}/cancel"
+    for _ in range(2):
+        state = SessionState.model_validate_json(bank.http.post(path).content)
+        assert (state.status, state.reason) == ("declined", "CANCELLED")
+    assert bank.decide(token).status_code == 409
+    assert "The shop has cancelled the request" in bank.browser.get(f"/netbanking/{token}").text
+    notice = eventually(lambda: platform.heard)[0].notice
+    assert isinstance(notice, PaymentNotice)
+    assert (notice.event, notice.reason) == ("failure", "CANCELLED")
+    assert len(bank.items("notices")) == 1
+    assert bank.items("statement") == []
+
+
+def test_an_approved_session_cannot_be_ended(hdfc: BankClient) -> None:
+    token = hdfc.open_session()
+    hdfc.decide(token)
+    state = SessionState.model_validate_json(hdfc.http.post(f"/api/netbanking/sessions/{token}/cancel").content)
+    assert (state.status, len(hdfc.items("statement"))) == ("approved", 1)
+    unknown = hdfc.http.post("/api/netbanking/sessions/nothing/cancel")
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "SESSION_NOT_FOUND")

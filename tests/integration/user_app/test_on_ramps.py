@@ -107,3 +107,38 @@ async def test_banks_are_listed_with_whether_they_are_up(banked_app: RunningApp,
 
 async def test_banks_that_are_not_there_are_down(asha: Signed) -> None:
     assert [bank["up"] for bank in (await asha.get("/banks")).json()["items"]] == [False, False]
+
+
+async def test_a_pending_one_can_be_cancelled_by_its_owner_and_no_longer_approved(banked_app: RunningApp) -> None:
+    asha, ravi = await banked_app.person(), await banked_app.person("Ravi")
+    started = (await asha.post("/on-ramps", bank="hdfc", amount=100)).json()
+    assert datetime.fromisoformat(started["expires_at"]) > datetime.fromisoformat(started["created_at"])
+    problem(await ravi.post(f"/on-ramps/{started['id']}/cancel"), 404, "on_ramp_not_found")
+    cancelled = await asha.post(f"/on-ramps/{started['id']}/cancel")
+    assert (cancelled.status_code, cancelled.json()["status"]) == (200, "cancelled")
+    assert cancelled.json()["cancel_requested_at"] is not None
+    assert (await asha.post(f"/on-ramps/{started['id']}/cancel")).json() == cancelled.json()
+    async with httpx.AsyncClient(trust_env=False) as browser:
+        form = {"customer_id": "demo", "password": "demo", "decision": "approve"}
+        assert (await browser.post(started["redirect_url"], data=form)).status_code == 409
+
+
+async def test_a_bank_that_is_away_leaves_it_pending_with_the_wish_kept(banked_app: RunningApp, bank_url: str) -> None:
+    asha = await banked_app.person()
+    started = (await asha.post("/on-ramps", bank="hdfc", amount=100)).json()
+    await misbehave(bank_url, "hdfc", down=True)
+    answer = await asha.post(f"/on-ramps/{started['id']}/cancel")
+    assert (answer.status_code, answer.json()["status"]) == (202, "pending")
+    assert answer.json()["cancel_requested_at"] is not None
+    await misbehave(bank_url, "hdfc")
+    assert (await asha.post(f"/on-ramps/{started['id']}/cancel")).status_code == 200
+
+
+async def test_one_that_was_paid_is_credited_and_cannot_be_cancelled(banked_app: RunningApp) -> None:
+    asha = await banked_app.person()
+    started = (await asha.post("/on-ramps", bank="hdfc", amount=100)).json()
+    async with httpx.AsyncClient(trust_env=False) as browser:
+        form = {"customer_id": "demo", "password": "demo", "decision": "approve"}
+        assert (await browser.post(started["redirect_url"], data=form)).status_code == 303
+    problem(await asha.post(f"/on-ramps/{started['id']}/cancel"), 409, "already_decided")
+    assert (await asha.wallet())["balance"] == 100

@@ -140,7 +140,7 @@ async def test_coming_back_from_the_bank_proves_nothing(
     await _add_money(at_home)
     on_ramp = await _newest_on_ramp(banked_app, meera)
     page = await at_home.open(f"/on-ramps/{on_ramp.id}?status=success")
-    assert "HDFC Bank has not confirmed yet" in page.text
+    assert "Waiting for HDFC Bank" in page.text
     assert "Go to HDFC Bank to approve" in page.text
     assert 'data-events="/api/v1/events"' in page.answer.text
     assert '<noscript><meta http-equiv="refresh" content="5"></noscript>' in page.answer.text

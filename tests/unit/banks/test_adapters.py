@@ -25,6 +25,7 @@ notices = st.one_of(
         user_id=identifiers,
         amount=amounts,
         bank_reference=st.none() | identifiers,
+        reason=st.none() | reasons.filter(str.isprintable).filter(bool),
     ),
     st.builds(
         PayoutNotice,
@@ -69,6 +70,14 @@ def test_one_field_replaced_by_anything_is_read_or_unreadable(
 
 HDFC = {"event": "payment.success", "token": "t", "user_id": "u", "amount": 20000, "bank_reference": "b"}
 AXIS_DATA = {"txn_token": "t", "customer_ref": "u", "amount_rupees": "200.00", "bank_ref": "b"}
+
+
+@pytest.mark.parametrize("said", [7, ["EXPIRED"], "", "two\nlines", {"code": "EXPIRED"}])
+def test_a_notice_of_money_is_not_rejected_for_a_reason_that_cannot_be_read(said: object) -> None:
+    notice = BANKS["hdfc"].decode(json.dumps({**HDFC, "reason": said}).encode())
+    assert notice == PaymentNotice("hdfc", "success", "t", "u", 20000, "b")
+    axis = {"type": "TXN_CREDIT_OK", "data": {**AXIS_DATA, "remark": said}}
+    assert BANKS["axis"].decode(json.dumps(axis).encode()) == PaymentNotice("axis", "success", "t", "u", 20000, "b")
 
 
 def test_both_banks_say_the_same_in_their_own_formats() -> None:

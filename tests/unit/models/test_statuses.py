@@ -32,8 +32,13 @@ def test_a_final_withdrawal_was_paid_out_or_its_money_is_back() -> None:
 
 
 def test_an_on_ramp_is_credited_once() -> None:
-    assert [status for status in OnRampStatus if status.may_be_credited] == ["pending", "failure"]
-    assert [status for status in OnRampStatus if status.is_final] == ["success", "failure"]
+    assert [status for status in OnRampStatus if status.may_be_credited] == [
+        "pending",
+        "failure",
+        "expired",
+        "cancelled",
+    ]
+    assert [status for status in OnRampStatus if status.is_final] == ["success", "failure", "expired", "cancelled"]
 
 
 def test_a_copy_of_a_mismatch_is_judged_again() -> None:

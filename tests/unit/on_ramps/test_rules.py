@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -89,3 +91,60 @@ def test_a_notice_that_settles_nothing_leaves_the_row_alone(said: list[PaymentNo
         assert decision.on_ramp is on_ramp
     again = judge(decision.on_ramp, last, reason="declined", transfer_id=UUID(int=2), at=START)
     assert again.credit is None
+
+
+@dataclass(frozen=True)
+class WishToCancel:
+    """The person asks to cancel while the on-ramp is pending."""
+
+
+told = st.builds(
+    PaymentNotice,
+    bank=st.just("hdfc"),
+    event=st.sampled_from(["success", "failure", "failure", "failure"]),
+    token=st.just("tok"),
+    user_id=st.just(str(OWNER)),
+    amount=st.just(500),
+    bank_reference=st.none(),
+    reason=st.sampled_from([None, "EXPIRED", "CANCELLED", "DECLINED_BY_CUSTOMER"]),
+)
+
+
+@given(st.lists(st.one_of(told, told, st.just(WishToCancel())), max_size=8))
+def test_however_it_ended_money_that_comes_is_credited_once(steps: list[PaymentNotice | WishToCancel]) -> None:
+    """Any order of notices, ends and wishes to cancel: no success is lost, none counts twice, and an end stays."""
+    on_ramp, credited = PENDING, 0
+    for number, step in enumerate(steps):
+        before = on_ramp
+        if isinstance(step, WishToCancel):
+            on_ramp = replace(on_ramp, is_cancel_requested=True)
+            continue
+        decision = judge(on_ramp, step, reason="declined", transfer_id=UUID(int=100 + number), at=START)
+        on_ramp, credited = decision.on_ramp, credited + (decision.credit is not None)
+        if before.status is not OnRampStatus.PENDING and step.event == "failure":
+            assert on_ramp.status is before.status
+        if on_ramp.status is OnRampStatus.SUCCESS and before.status is not OnRampStatus.SUCCESS:
+            assert on_ramp.is_late_success == (before.status is not OnRampStatus.PENDING)
+    successes = [step for step in steps if isinstance(step, PaymentNotice) and step.event == "success"]
+    assert credited == bool(successes)
+    assert (on_ramp.status is OnRampStatus.SUCCESS) == bool(successes)
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_cancel_requested", "status"),
+    [
+        (None, False, "failure"),
+        ("EXPIRED", False, "expired"),
+        ("CANCELLED", False, "cancelled"),
+        ("DECLINED_BY_CUSTOMER", False, "failure"),
+        (None, True, "cancelled"),
+        ("EXPIRED", True, "cancelled"),
+        ("CANCELLED", True, "cancelled"),
+        ("INSUFFICIENT_FUNDS", True, "failure"),
+    ],
+)
+def test_the_banks_reason_names_the_end(reason: str | None, is_cancel_requested: bool, status: str) -> None:
+    notice = PaymentNotice("hdfc", "failure", "tok", str(OWNER), 500, None, reason)
+    on_ramp = replace(PENDING, is_cancel_requested=is_cancel_requested)
+    ended = judge(on_ramp, notice, reason="declined", transfer_id=UUID(int=9), at=START).on_ramp
+    assert (ended.status, ended.failure_reason) == (status, (reason or "declined").lower())

@@ -41,6 +41,8 @@ def test_a_pending_one_is_shown_with_where_to_go() -> None:
         "transfer_id": None,
         "created_at": "2026-01-02T03:04:05.000600Z",
         "settled_at": None,
+        "expires_at": None,
+        "cancel_requested_at": None,
     }
 
 
