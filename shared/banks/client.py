@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from shared.banks.connections import Connections
 from shared.banks.errors import MayHaveBeenSent, NotSent, Refused
+from shared.banks.lone_surrogates import read_json
 from shared.banks.messages import (
     BANK_DOWN,
     SESSION_NOT_FOUND,
@@ -223,7 +224,7 @@ class BankClient:
 
     def _read(self, model: type[_Answer], reply: _Reply) -> _Answer:
         try:
-            return model.model_validate_json(reply.body)
+            return read_json(model.model_validate_json, reply.body)
         except ValidationError as error:
             fields = sorted({".".join(map(str, problem["loc"])) or "body" for problem in _problems(error)})
             raise self._may_have(f"unreadable answer: {', '.join(fields)}") from None
@@ -253,7 +254,7 @@ async def which_are_up(clients: Mapping[str, BankClient]) -> dict[str, bool]:
 
 def _refusal(reply: _Reply) -> Refusal | None:
     try:
-        return Refusal.model_validate_json(reply.body)
+        return read_json(Refusal.model_validate_json, reply.body)
     except ValidationError:
         return None
 

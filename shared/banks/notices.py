@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
+from shared.banks.lone_surrogates import read_json
 from shared.errors import Malformed
 
 
@@ -89,7 +90,7 @@ _Message = TypeVar("_Message")
 def read_message(reader: TypeAdapter[_Message], body: bytes) -> _Message:
     """Read a JSON body with `reader`. Raises NoticeUnreadable, which names the first field that is wrong."""
     try:
-        return reader.validate_json(body)
+        return read_json(reader.validate_json, body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "body"

@@ -12,12 +12,13 @@ from sqlalchemy import select
 
 from shared import clock
 from shared.banks.notices import Notice, PayoutNotice
+from shared.banks.signatures import sign
 from shared.banks.table import BANKS
 from shared.db.engine import SessionMaker
 from shared.ids import new_id, new_token
 from shared.ledger.accounts import wallet_of
 from shared.models import Account, OnRamp, OutboxMessage, Transfer, WebhookDelivery
-from tests.support.bank_notices import create_on_ramp, payment_notice, signed
+from tests.support.bank_notices import SECRETS, create_on_ramp, payment_notice, signed
 from tests.support.factories import create_user
 
 
@@ -219,3 +220,15 @@ async def test_money_the_ledger_cannot_place_is_asked_for_again_and_not_lost(
 async def close_account(sessionmaker: SessionMaker, on_ramp: OnRamp, closed_at: datetime | None) -> None:
     async with sessionmaker.begin() as session:
         (await session.get_one(Account, on_ramp.account_id)).closed_at = closed_at
+
+
+@pytest.mark.parametrize("code", BANKS)
+async def test_half_a_character_in_a_field_that_we_do_not_know_costs_no_money(
+    bank: httpx.AsyncClient, sessionmaker: SessionMaker, code: str
+) -> None:
+    on_ramp = await a_pending_on_ramp(sessionmaker, bank=code, amount=12345)
+    body = BANKS[code].encode(payment_notice(on_ramp))[:-1] + b', "remark": "cut \\ud83d", "\\udc00": {}}'
+    headers = sign(SECRETS[code], f"msg_{new_token()}", clock.now(), body) | {"content-type": "application/json"}
+    answers = [await bank.post(f"/webhooks/{code}", content=body, headers=headers) for _ in range(2)]
+    assert [answer.json() for answer in answers] == [{"verdict": "settled"}, {"verdict": "duplicate"}]
+    assert await balance_of(sessionmaker, on_ramp) == 12345

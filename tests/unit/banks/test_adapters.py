@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -48,6 +49,26 @@ json_values = st.recursive(
 def test_what_a_bank_writes_is_what_we_read(notice: PaymentNotice | PayoutNotice) -> None:
     bank = BANKS[notice.bank]
     assert bank.decode(bank.encode(notice)) == notice
+
+
+@given(notices, st.sampled_from(["\\ud800", "\\uDfFf", "\\ude00\\ud83d"]), st.booleans())
+def test_half_a_character_in_a_field_that_we_do_not_know_changes_nothing(
+    notice: PaymentNotice | PayoutNotice, half: str, is_name: bool
+) -> None:
+    bank = BANKS[notice.bank]
+    unknown = f'"{half}": 1' if is_name else f'"channel": {{"remark": ["cut {half}", 1.5, null]}}'
+    body = bank.encode(notice)
+    assert bank.decode(body[:-1] + f", {unknown}}}".encode()) == notice
+
+
+@pytest.mark.parametrize("bank", sorted(BANKS))
+def test_half_a_character_is_allowed_in_a_reason_and_not_in_a_reference(bank: str) -> None:
+    notice = PayoutNotice(bank, "failure", "reference", None, 100, "account closed")
+    body = BANKS[bank].encode(notice)
+    read = BANKS[bank].decode(body.replace(b"closed", b"closed \\ud83d"))
+    assert read == replace(notice, reason="account closed \ufffd")
+    with pytest.raises(NoticeUnreadable):
+        BANKS[bank].decode(body.replace(b'"reference"', b'"ref\\ud83d"'))
 
 
 @given(st.sampled_from(sorted(BANKS)), st.binary(max_size=300))
