@@ -19,7 +19,7 @@ from shared.http.dependencies import (
     WriteSession,
     respond,
 )
-from shared.http.fields import BankCode, Body, Name, Paise, Pin
+from shared.http.fields import BankCode, Body, HolderName, Paise, Pin
 from shared.http.keyed_requests import KEY_ERRORS, PIN_ERRORS, REPLAY_HEADERS, WITHDRAW
 from shared.http.pagination import Page, PageQuery, cursor_of
 from shared.http.problems import problem_responses
@@ -37,7 +37,7 @@ class WithdrawalIn(Body):
     bank: BankCode
     account_number: Annotated[AccountNumber, Field(examples=["123456781234"])]
     ifsc: Annotated[Ifsc, Field(examples=["HDFC0000001"])]
-    account_holder: Name
+    account_holder: HolderName
     amount: Paise
     pin: Pin | None = None
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.auth import pins, secrets_change
 from shared.auth.errors import BadCredentials
-from shared.auth.password_check import is_password_right
+from shared.auth.password_check import matching_form
 from shared.auth.passwords import Hasher
 from shared.auth.queries import get_person_profile, get_shop_profile
 from shared.auth.registration import hash_credentials, register_person, register_shop
@@ -22,6 +22,7 @@ from shared.auth.views import PersonProfile, ShopProfile
 from shared.config import PasswordSettings
 from shared.db.engine import SessionMaker
 from shared.models import Merchant, Owner, RevokedToken, User
+from shared.spelling import opaque
 
 
 class PersonChanges(TypedDict, total=False):
@@ -121,12 +122,15 @@ async def sign_in(
         row = (await session.execute(statement)).one_or_none()
     owner_id: UUID | None = None if row is None else row.id
     password_hash: str | None = None if row is None else row.password_hash
-    if not await is_password_right(
-        password, password_hash, hasher=hasher, throttle=throttle, email=email, address=address
-    ):
+    form = await matching_form(password, password_hash, hasher=hasher, throttle=throttle, email=email, address=address)
+    if form is None:
         raise BadCredentials
     assert owner_id is not None
-    await _raise_if_replaced(sessionmaker, owner_id, password_hash)
+    assert password_hash is not None
+    if form == opaque(password):
+        await _raise_if_replaced(sessionmaker, owner_id, password_hash)
+    else:
+        await _hash_again(sessionmaker, owner_id, password_hash, form, hasher)
     return owner_id
 
 
@@ -216,6 +220,25 @@ async def _raise_if_replaced(sessionmaker: SessionMaker, owner_id: UUID, passwor
     statement = select(Owner.password_hash).where(Owner.id == owner_id).with_for_update(read=True)
     async with sessionmaker.begin() as session:
         if await session.scalar(statement) != password_hash:
+            raise BadCredentials
+
+
+async def _hash_again(
+    sessionmaker: SessionMaker, owner_id: UUID, password_hash: str, password: str, hasher: Hasher
+) -> None:
+    """Store the hash of the prepared password in place of one made before passwords were prepared.
+
+    Raises BadCredentials if the password has changed since it was compared; HashingBusy. Of two sign-ins at once, the
+    second finds the hash of the first in place, which is of the same password.
+    """
+    prepared_hash = await hasher.hash_password(password)
+    async with sessionmaker.begin() as session:
+        stored = await session.scalar(select(Owner.password_hash).where(Owner.id == owner_id).with_for_update())
+        if stored == password_hash:
+            await session.execute(update(Owner).where(Owner.id == owner_id).values(password_hash=prepared_hash))
+            return
+    async with hasher.core() as core:
+        if not await core.verify(password, stored):
             raise BadCredentials
 
 

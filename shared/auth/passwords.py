@@ -6,6 +6,7 @@ Processes that share a port share the cores out among them.
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import hmac
 import os
@@ -17,18 +18,22 @@ from typing import TypeVar
 import bcrypt
 
 from shared.auth.errors import HashingBusy
-from shared.auth.rules import MAX_PASSWORD_BYTES
 from shared.config import PasswordSettings
+from shared.spelling import opaque
 
 MAX_WAITING = 512
 """How many hashes may wait for a core."""
 _DIGEST_LENGTH = 31
+_READ_BY_BCRYPT = 72
+"""Bytes. bcrypt rejects more, so of a longer password it gets a digest."""
 
 Result = TypeVar("Result")
 
 
 class Hasher:
-    """Hashes and compares passwords and PINs. What it hashes has at most 72 bytes; the input types check that."""
+    """Hashes and compares passwords and PINs. A password is hashed as RFC 8265 prepares it (OpaqueString), so that it
+    is the same however a keyboard spells it.
+    """
 
     def __init__(self, settings: PasswordSettings, *, processes: int = 1) -> None:
         self._rounds = settings.bcrypt_rounds
@@ -61,7 +66,8 @@ class Hasher:
     async def hash_password(self, password: str) -> str:
         """The bcrypt hash to store. Raises HashingBusy."""
         async with self.core():
-            return await self._run(lambda: bcrypt.hashpw(password.encode(), bcrypt.gensalt(self._rounds)).decode())
+            secret = _secret(opaque(password))
+            return await self._run(lambda: bcrypt.hashpw(secret, bcrypt.gensalt(self._rounds)).decode())
 
     async def hash_pin(self, pin: str) -> str:
         """The bcrypt hash to store of the peppered PIN: without the pepper, a stolen hash does not lead to the PIN."""
@@ -77,13 +83,10 @@ class Hasher:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def compare(self, password: str, password_hash: str | None) -> bool:
-        """For HashingCore: whether the password has this hash. False after the same work if there is no hash."""
-        # JSON can carry half of a surrogate pair. No stored password has one, so it is a wrong password.
-        given = password.encode("utf-8", "surrogatepass")
-        is_possible = password_hash is not None and len(given) <= MAX_PASSWORD_BYTES
-        stored = (password_hash if is_possible and password_hash else self._no_hash).encode()
-        matches = await self._run(lambda: bcrypt.checkpw(given[:MAX_PASSWORD_BYTES], stored))
-        return matches and is_possible
+        """For HashingCore: whether these characters have this hash. False after the same work if there is no hash."""
+        given, stored = _secret(password), (password_hash or self._no_hash).encode()
+        matches = await self._run(lambda: bcrypt.checkpw(given, stored))
+        return matches and password_hash is not None
 
     def peppered(self, pin: str) -> str:
         """For HashingCore: the keyed hash of the PIN, which bcrypt hashes again."""
@@ -99,10 +102,29 @@ class HashingCore:
     def __init__(self, hasher: Hasher) -> None:
         self._hasher = hasher
 
+    async def matching_form(self, password: str, password_hash: str | None) -> str | None:
+        """The form of the password that has this hash: as it is prepared, or as it was typed, which is how it was
+        hashed before passwords were prepared. None, after the same work, if neither has it or there is no hash.
+
+        The second form costs a second comparison, and only when it differs from the first.
+        """
+        for form in dict.fromkeys((opaque(password), password)):
+            if await self._hasher.compare(form, password_hash):
+                return form
+        return None
+
     async def verify(self, password: str, password_hash: str | None) -> bool:
-        """Whether the password has this hash. False after the same work if there is no hash."""
-        return await self._hasher.compare(password, password_hash)
+        """Whether a form of the password has this hash. False after the same work if there is no hash."""
+        return await self.matching_form(password, password_hash) is not None
 
     async def verify_pin(self, pin: str, pin_hash: str) -> bool:
         """Whether the PIN has this hash."""
         return await self._hasher.compare(self._hasher.peppered(pin), pin_hash)
+
+
+def _secret(password: str) -> bytes:
+    # JSON can carry half of a surrogate pair. No stored password has one, so it is a wrong password.
+    given = password.encode("utf-8", "surrogatepass")
+    if len(given) <= _READ_BY_BCRYPT:
+        return given
+    return base64.b64encode(hashlib.sha256(given).digest())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-MIN_PASSWORD_BYTES = 8
-MAX_PASSWORD_BYTES = 72
-"""bcrypt reads 72 bytes and rejects more."""
+MIN_PASSWORD_LENGTH = 8
+MAX_PASSWORD_LENGTH = 72
+"""Characters, of whatever script, of a password as RFC 8265 prepares it."""
 MIN_PIN_DIGITS, MAX_PIN_DIGITS = 4, 6
 PIN_PATTERN = f"^[0-9]{{{MIN_PIN_DIGITS},{MAX_PIN_DIGITS}}}$"
 HANDLE_SUFFIX = "@batua"
@@ -20,8 +20,8 @@ _HANDLE = re.compile(HANDLE_PATTERN)
 
 
 def has_password_length(password: str) -> bool:
-    """Whether bcrypt reads the whole password, and it is not too short."""
-    return MIN_PASSWORD_BYTES <= len(password.encode()) <= MAX_PASSWORD_BYTES
+    """Whether the password, which is prepared, is neither too short nor too long."""
+    return MIN_PASSWORD_LENGTH <= len(password) <= MAX_PASSWORD_LENGTH
 
 
 def is_pin(text: str) -> bool:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -14,6 +12,7 @@ from starlette.responses import Response
 
 from shared.errors import BatuaError, FieldError
 from shared.http.body_limit import UnreadBody
+from shared.http.complaints import field_of, message_of
 from shared.http.errors import InvalidRequest, MalformedJson
 from shared.http.problems import plain_problem, problem
 
@@ -26,8 +25,6 @@ _CODES = {
 }
 _UNREADABLE_BODY = "There was an error parsing the body"
 _MAX_ERRORS = 50
-_MAX_FIELD_LENGTH = 200
-_PLACES = {"body", "query", "path", "header", "cookie"}
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -66,15 +63,4 @@ async def answer_validation_error(_: Request, error: Exception) -> Response:
     complaints = error.errors()[:_MAX_ERRORS]
     if any(each["type"] == "json_invalid" for each in complaints):
         return problem(MalformedJson())
-    return problem(InvalidRequest([FieldError(_field(each["loc"]), _message(each)) for each in complaints]))
-
-
-def _field(location: Sequence[Any]) -> str:
-    path = location[1:] if location and location[0] in _PLACES else location
-    return ".".join(str(part) for part in path)[:_MAX_FIELD_LENGTH] or "body"
-
-
-def _message(complaint: Mapping[str, Any]) -> str:
-    if complaint["type"] == "extra_forbidden":
-        return "no such field"
-    return str(complaint["msg"])
+    return problem(InvalidRequest([FieldError(field_of(each["loc"]), message_of(each)) for each in complaints]))

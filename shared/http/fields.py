@@ -1,4 +1,10 @@
-"""Types of the fields of requests: bounded, trimmed, and free of characters that Postgres or a page cannot show."""
+"""Types of the fields of requests: bounded, trimmed, and free of characters that Postgres or a page cannot show.
+
+Here text enters, and gets the spelling in which it is stored (NFC). The exceptions are fields that belong to the
+fingerprint of a keyed request, `Text` and `HolderName`: they stay as they were sent, and are spelled where they are
+stored.
+Lengths are counted in characters, which are code points.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +20,9 @@ from pydantic_core import PydanticCustomError
 
 from shared.auth.rules import (
     HANDLE_PATTERN_IN_ANY_CASE,
-    MAX_PASSWORD_BYTES,
+    MAX_PASSWORD_LENGTH,
     MAX_PIN_DIGITS,
-    MIN_PASSWORD_BYTES,
+    MIN_PASSWORD_LENGTH,
     MIN_PIN_DIGITS,
     PIN_PATTERN,
     has_password_length,
@@ -24,8 +30,10 @@ from shared.auth.rules import (
     is_pin,
 )
 from shared.money import MAX_MOVEMENT_PAISE
+from shared.spelling import composed, has_half_pair, opaque
 
 MAX_EMAIL_LENGTH = 254
+HALF_A_CHARACTER = "must not contain half of a character (a lone surrogate)"
 IDEMPOTENCY_KEY_PATTERN = r"^[\x21-\x7e]{1,255}$"
 
 # Cc are control characters, Cs half surrogate pairs; Zl and Zp break lines. The others change the direction of text.
@@ -36,6 +44,8 @@ _HIDDEN_CATEGORIES = _FORBIDDEN_CATEGORIES | {"Cf", "Co"}
 _HIDDEN_LETTERS = set("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 _ZERO_WIDTH_NON_JOINER, _ZERO_WIDTH_JOINER = "\u200c", "\u200d"
 _VIRAMA_CLASS = 9
+_EMOJI_PRESENTATION = "\ufe0f"
+_PICTOGRAPHS = range(0x1F000, 0x1FB00)
 _PRINTABLE_PATTERN = r"^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x20\x7f-\xa0][^\x00-\x1f\x7f-\x9f]*$"
 
 
@@ -47,11 +57,17 @@ class Body(BaseModel):
 
 def _line(value: Any) -> Any:
     """Check before trimming: the pattern rejects a line break at the ends too."""
-    if not isinstance(value, str):
-        return value
+    if not isinstance(value, str) or (value.isascii() and value.isprintable()):
+        return _stripped(value)
     if any(unicodedata.category(each) in _FORBIDDEN_CATEGORIES or each in _DIRECTION_CONTROLS for each in value):
-        raise PydanticCustomError("unprintable", "must not contain control characters")
+        is_half = has_half_pair(value)
+        raise PydanticCustomError("unprintable", HALF_A_CHARACTER if is_half else "must not contain control characters")
     return value.strip()
+
+
+def _composed_line(value: Any) -> Any:
+    line = _line(value)
+    return composed(line) if isinstance(line, str) else line
 
 
 def _stripped(value: Any) -> Any:
@@ -59,9 +75,11 @@ def _stripped(value: Any) -> Any:
 
 
 def _name(value: str) -> str:
+    if value.isascii() and value.isprintable():
+        return value
     if any(_is_hidden(value, position) for position in range(len(value))):
         raise PydanticCustomError("invisible", "must not contain invisible characters")
-    if not any(unicodedata.category(each)[0] in "LNPS" for each in value):
+    if not any(unicodedata.category(each)[0] in "LNPS" or _is_pictograph(each) for each in value):
         raise PydanticCustomError("invisible", "must contain something that can be seen")
     return value
 
@@ -69,7 +87,7 @@ def _name(value: str) -> str:
 def _is_hidden(text: str, position: int) -> bool:
     each = text[position]
     if each in (_ZERO_WIDTH_NON_JOINER, _ZERO_WIDTH_JOINER):
-        return not _is_joiner_of_script(text, position)
+        return not (_is_joiner_of_script(text, position) or _is_joiner_of_emoji(text, position))
     return each in _HIDDEN_LETTERS or unicodedata.category(each) in _HIDDEN_CATEGORIES
 
 
@@ -82,6 +100,18 @@ def _is_joiner_of_script(text: str, position: int) -> bool:
     return text[position] == _ZERO_WIDTH_NON_JOINER and is_between
 
 
+def _is_joiner_of_emoji(text: str, position: int) -> bool:
+    """A family, a flag or a profession is several emoji with a joiner between them."""
+    before, after = text[:position].rstrip(_EMOJI_PRESENTATION)[-1:], text[position + 1 :][:1]
+    is_between = _is_pictograph(before) and _is_pictograph(after)
+    return text[position] == _ZERO_WIDTH_JOINER and is_between
+
+
+def _is_pictograph(each: str) -> bool:
+    # Newer emoji than Python knows are unassigned to it. U+2194 and U+2195, arrows of emoji, are mathematical.
+    return bool(each) and (ord(each) in _PICTOGRAPHS or unicodedata.category(each) == "So" or each in "\u2194\u2195")
+
+
 _PRINTABLE = {"pattern": _PRINTABLE_PATTERN}
 
 Text = Annotated[
@@ -89,19 +119,26 @@ Text = Annotated[
     BeforeValidator(_line),
     Field(min_length=1, max_length=200, json_schema_extra=dict(_PRINTABLE)),
 ]
-"""One line of 1 to 200 characters, trimmed."""
+"""One line of 1 to 200 characters, trimmed, spelled as it was sent."""
 Name = Annotated[
+    str,
+    BeforeValidator(_composed_line),
+    Field(min_length=1, max_length=100, json_schema_extra=dict(_PRINTABLE)),
+    AfterValidator(_name),
+]
+"""One line of 1 to 100 visible characters, trimmed."""
+HolderName = Annotated[
     str,
     BeforeValidator(_line),
     Field(min_length=1, max_length=100, json_schema_extra=dict(_PRINTABLE)),
     AfterValidator(_name),
 ]
-"""One line of 1 to 100 visible characters, trimmed."""
+"""The same for the holder of a bank account, spelled as it was sent."""
 BankCode = Annotated[str, Field(min_length=1, max_length=16, pattern="^[a-z]+$", examples=["hdfc"])]
 """The code of a bank, ours or not."""
 SearchText = Annotated[
     str,
-    BeforeValidator(_line),
+    BeforeValidator(_composed_line),
     Field(min_length=1, max_length=64, json_schema_extra=dict(_PRINTABLE)),
 ]
 """Words to search for: 1 to 64 characters, trimmed."""
@@ -136,9 +173,11 @@ Email = Annotated[
 
 def _password(value: SecretStr) -> SecretStr:
     secret = value.get_secret_value()
-    if not has_password_length(secret):
-        limits = {"least": MIN_PASSWORD_BYTES, "most": MAX_PASSWORD_BYTES}
-        raise PydanticCustomError("password", "must be {least} to {most} bytes long", limits)
+    if has_half_pair(secret):
+        raise PydanticCustomError("password", HALF_A_CHARACTER)
+    if not has_password_length(opaque(secret)):
+        limits = {"least": MIN_PASSWORD_LENGTH, "most": MAX_PASSWORD_LENGTH}
+        raise PydanticCustomError("password", "must have {least} to {most} characters", limits)
     if "\x00" in secret:
         raise PydanticCustomError("password", "must not contain a NUL character")
     return value
@@ -151,13 +190,13 @@ def _pin(value: SecretStr) -> SecretStr:
     return value
 
 
-_PASSWORD_SCHEMA = {"minLength": MIN_PASSWORD_BYTES, "maxLength": MAX_PASSWORD_BYTES, "pattern": r"^[^\x00]*$"}
+_PASSWORD_SCHEMA = {"minLength": MIN_PASSWORD_LENGTH, "maxLength": MAX_PASSWORD_LENGTH, "pattern": r"^[^\x00]*$"}
 _PIN_SCHEMA = {"minLength": MIN_PIN_DIGITS, "maxLength": MAX_PIN_DIGITS, "pattern": PIN_PATTERN}
 
 Password = Annotated[
     SecretStr, Field(json_schema_extra=dict(_PASSWORD_SCHEMA), examples=["correct horse"]), AfterValidator(_password)
 ]
-"""8 to 72 bytes, the length that bcrypt reads. It appears in no repr and no log."""
+"""8 to 72 characters. It appears in no repr and no log."""
 GivenPassword = Annotated[SecretStr, Field(min_length=1, max_length=256, examples=["correct horse"])]
 """A password to compare with the stored hash."""
 Pin = Annotated[SecretStr, Field(json_schema_extra=dict(_PIN_SCHEMA), examples=["1234"]), AfterValidator(_pin)]

@@ -71,10 +71,10 @@ _PROPERTIES: Mapping[str, str] = {
     "user": "The person who signed in.",
     "merchant": "The shop that signed in.",
     # Secrets
-    "password": "8 to 72 bytes in UTF-8.",
+    "password": "8 to 72 characters of any script.",
     "pin": "4 to 6 digits. It confirms each movement of money; `X-Pin-Token` may stand for it.",
     "current_password": "The present password; needed to change the password or the PIN.",
-    "new_password": "The new password, 8 to 72 bytes in UTF-8.",
+    "new_password": "The new password, 8 to 72 characters of any script.",
     "new_pin": "The new PIN, 4 to 6 digits.",
     "token": "Session token: send it as `Authorization: Bearer ...`.",
     "pin_token": "Send it as `X-Pin-Token` instead of `pin`, in this session only.",

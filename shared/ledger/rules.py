@@ -27,6 +27,7 @@ from shared.ledger.errors import (
 )
 from shared.ledger.limits import SendingLimit
 from shared.money import INR
+from shared.spelling import composed
 
 Direction = Literal["DEBIT", "CREDIT"]
 TransferKind = Literal["p2p", "payment", "onramp", "payout", "payout_reversal", "funding", "adjustment", "refund"]
@@ -132,6 +133,8 @@ class Transfer:
 
     def __post_init__(self) -> None:
         _assert_positive(self.amount)
+        if self.note is not None:  # here, because the fingerprint of a request is of the note as it was sent
+            object.__setattr__(self, "note", composed(self.note))
 
 
 @dataclass(frozen=True, slots=True)

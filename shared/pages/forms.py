@@ -25,6 +25,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from shared.errors import BatuaError, FieldError
+from shared.http.complaints import length_of, message_of
 from shared.http.cookies import require_same_origin
 from shared.http.errors import InvalidRequest
 from shared.http.fields import IDEMPOTENCY_KEY_PATTERN
@@ -57,6 +58,7 @@ FIELD_OF_ERROR: Mapping[str, str] = {
 }
 """By the code of an error, the field it is shown at. On a form without that field it is shown above the form."""
 
+_LABELS = {"q": "search", "to": "name or wallet id"}
 _KEY = re.compile(IDEMPOTENCY_KEY_PATTERN)
 _ALREADY_SENT = "idempotency_key_reused"
 _ALREADY_SENT_WORDS = (
@@ -163,12 +165,10 @@ def _name(complaint: ErrorDetails) -> str:
 
 
 def _sentence(complaint: ErrorDetails) -> str:
-    kind, context = complaint["type"], complaint.get("ctx", {})
-    if kind in {"missing", "string_too_short", "too_short"}:
+    if complaint["type"] in {"missing", "string_too_short", "too_short"}:
         return "Fill this in"
-    if kind in {"string_too_long", "too_long"}:
-        return f"At most {context['max_length']} characters"
-    if kind in {"enum", "literal_error"}:
+    if complaint["type"] in {"enum", "literal_error"}:
         return "Choose one of the list"
-    said = complaint["msg"]
+    name = _name(complaint)
+    said = length_of(complaint, _LABELS.get(name) or name.replace("_", " ")) or message_of(complaint)
     return said[:1].upper() + said[1:]

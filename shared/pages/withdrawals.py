@@ -13,7 +13,7 @@ from shared.auth.tokens import Identity
 from shared.banks import account_numbers
 from shared.banks.table import BANKS
 from shared.http.dependencies import Caller, CurrentResources, PinCheck, ReadSession
-from shared.http.fields import Body, Name, Pin
+from shared.http.fields import Body, HolderName, Pin
 from shared.http.keyed_requests import WITHDRAW
 from shared.http.pagination import PageQuery, cursor_of
 from shared.http.withdrawals import CurrentWorkerHint
@@ -64,7 +64,7 @@ class WithdrawForm(Body):
     bank: Annotated[str, BeforeValidator(_bank)]
     account_number: Annotated[str, BeforeValidator(_account_number)]
     ifsc: Annotated[str, BeforeValidator(_ifsc)]
-    account_holder: Name
+    account_holder: HolderName
     pin: Pin
 
 

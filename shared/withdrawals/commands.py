@@ -25,6 +25,7 @@ from shared.ledger.post import post_one
 from shared.ledger.rules import PlaceHold, ReleaseHold
 from shared.models import Withdrawal
 from shared.models.withdrawal import WithdrawalStatus
+from shared.spelling import composed
 from shared.withdrawals import queries, rows, settlement, timeline
 from shared.withdrawals.errors import (
     AlreadySent,
@@ -78,7 +79,7 @@ async def request(
                     bank=bank,
                     account_number=account_number,
                     ifsc=ifsc,
-                    account_holder=account_holder.strip(),
+                    account_holder=composed(account_holder.strip()),
                     amount=amount,
                     status=WithdrawalStatus.QUEUED,
                     attempts=0,

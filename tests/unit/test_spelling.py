@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import unicodedata
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -8,16 +9,17 @@ from hypothesis import strategies as st
 
 from shared.spelling import composed, has_half_pair, opaque, without_half_pairs
 
-FORMS = st.sampled_from(["NFC", "NFD"])
+Form = Literal["NFC", "NFD"]
+FORMS: st.SearchStrategy[Form] = st.sampled_from(["NFC", "NFD"])
 
 
 @given(st.text(), FORMS)
-def test_both_spellings_become_the_same(text: str, form: str) -> None:
+def test_both_spellings_become_the_same(text: str, form: Form) -> None:
     assert composed(unicodedata.normalize(form, text)) == composed(text) == unicodedata.normalize("NFC", text)
 
 
 @given(st.text(), FORMS)
-def test_a_prepared_password_is_the_same_from_every_keyboard(password: str, form: str) -> None:
+def test_a_prepared_password_is_the_same_from_every_keyboard(password: str, form: Form) -> None:
     """RFC 8265, 4.2: blanks outside ASCII become U+0020, then NFC; preparing twice changes nothing."""
     assert opaque(opaque(password)) == opaque(password)
     assert opaque(unicodedata.normalize(form, password)) == opaque(password)

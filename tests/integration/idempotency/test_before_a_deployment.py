@@ -129,6 +129,21 @@ WITHDRAWAL = Before(
         "amount": "39e5b4830d4d9c14",
     },
 )
+# Text that is stored in another spelling than it is sent in.
+SPELLED_TRANSFER = Before(
+    "/transfers",
+    201,
+    {"to": "bob@batua", "amount": 50000, "note": "Jose\u0301 \u0958\u0932\u092e"},
+    "1d88e8035b65ca6171ec5e386242de5b422b4768e1c2569e1c1a5ffed7c39788",
+    {"to": BOB, "amount": "60734f174b2035e5", "note": "0a6d856b785c6f91", "from_account": NOTHING},
+)
+SPELLED_WITHDRAWAL = Before(
+    "/withdrawals",
+    202,
+    WITHDRAWAL.body | {"account_holder": "Jose\u0301 Rao"},
+    "975d556c7e9b6886d6d1e3f0e72e0c5956c2be2a91462eb2c83effffa5a7584e",
+    WITHDRAWAL.field_hashes | {"account_holder": "583a7a3b41426f52"},
+)
 REFUND = Before(
     f"/transactions/{ID.upper()}/refund",
     201,
@@ -147,7 +162,10 @@ WHOLE_REFUND = Before(
 
 @pytest.mark.parametrize(
     "before",
-    [TRANSFER, SMALLEST_TRANSFER, MOVE_BETWEEN_POTS, MOVE_WITHOUT_NOTE, BULK, SMALLEST_BULK, ON_RAMP, WITHDRAWAL],
+    [
+        *(TRANSFER, SMALLEST_TRANSFER, MOVE_BETWEEN_POTS, MOVE_WITHOUT_NOTE, BULK, SMALLEST_BULK, ON_RAMP, WITHDRAWAL),
+        *(SPELLED_TRANSFER, SPELLED_WITHDRAWAL),
+    ],
 )
 async def test_a_persons_request_replays(asha: Signed, user_app: RunningApp, before: Before) -> None:
     key = await before.remember(user_app, asha.id)

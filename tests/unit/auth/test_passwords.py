@@ -3,10 +3,15 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import unicodedata
 from collections.abc import Iterator
+from typing import Literal
 
 import bcrypt
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from shared.auth import passwords
@@ -17,6 +22,11 @@ from shared.config import PasswordSettings
 
 def settings(pepper: str = "a pepper") -> PasswordSettings:
     return PasswordSettings(pin_pepper=SecretStr(pepper), bcrypt_rounds=4)
+
+
+Form = Literal["NFC", "NFD"]
+FORMS: st.SearchStrategy[Form] = st.sampled_from(["NFC", "NFD"])
+a_few_times = hypothesis_settings(max_examples=25)
 
 
 @pytest.fixture
@@ -44,6 +54,56 @@ async def test_a_password_of_72_bytes_is_compared_to_its_end(hasher: Hasher) -> 
     assert await matches(hasher, "x" * 72, stored)
     assert not await matches(hasher, "x" * 71 + "y", stored)
     assert not await matches(hasher, "x" * 73, stored)
+
+
+async def test_a_long_password_of_any_script_is_compared_to_its_end(hasher: Hasher) -> None:
+    stored = await hasher.hash_password("क" * 72)
+    assert await matches(hasher, "क" * 72, stored)
+    assert not await matches(hasher, "क" * 71 + "ख", stored)
+    assert not await matches(hasher, "क" * 24, stored)
+
+
+@given(st.text(min_size=1, max_size=12), FORMS, FORMS)
+@a_few_times
+def test_a_password_matches_however_it_is_spelled(password: str, first: Form, then: Form) -> None:
+    async def both() -> bool:
+        hasher = Hasher(settings())
+        stored = await hasher.hash_password(unicodedata.normalize(first, password))
+        found = await matches(hasher, unicodedata.normalize(then, password), stored)
+        hasher.close()
+        return found
+
+    assert asyncio.run(both())
+
+
+async def test_a_hash_from_before_matches_what_was_typed_then(hasher: Hasher) -> None:
+    typed = "Jose\u0301 Jose\u0301"
+    before = bcrypt.hashpw(typed.encode(), bcrypt.gensalt(4)).decode()
+    async with hasher.core() as core:
+        assert await core.matching_form(typed, before) == typed
+        assert await core.matching_form("José José", before) is None
+    now = await hasher.hash_password(typed)
+    async with hasher.core() as core:
+        assert await core.matching_form(typed, now) == "José José"
+
+
+async def test_the_second_comparison_is_made_only_when_the_forms_differ(
+    hasher: Hasher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = await hasher.hash_password("correct horse")
+    check, made = bcrypt.checkpw, 0
+
+    def counting(password: bytes, hashed: bytes) -> bool:
+        nonlocal made
+        made += 1
+        return check(password, hashed)
+
+    monkeypatch.setattr(bcrypt, "checkpw", counting)
+    for password, comparisons in (("guess", 1), ("José", 1), ("Jose\u0301", 2), ("a\u00a0b", 2)):
+        for password_hash in (stored, None):
+            made = 0
+            assert not await matches(hasher, password, password_hash)
+            assert made == comparisons, "a known owner and an unknown one cost the same"
 
 
 async def test_an_unknown_owner_costs_as_many_rounds(hasher: Hasher, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,30 @@
 from __future__ import annotations
 
 import json
+import unicodedata
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from shared.http.fields import Body, Email, Flag, Handle, Name, Paise, Password, Pin, Recipient, Text, Timezone
+from shared.http.fields import (
+    Body,
+    Email,
+    Flag,
+    Handle,
+    HolderName,
+    Name,
+    Paise,
+    Password,
+    Pin,
+    Recipient,
+    SearchText,
+    Text,
+    Timezone,
+)
 from shared.money import MAX_MOVEMENT_PAISE
 
 
@@ -64,6 +82,42 @@ def test_names_of_all_scripts_are_accepted(value: str) -> None:
     assert accepted(Name, value) == value
 
 
+@pytest.mark.parametrize(
+    "emoji",
+    [
+        "\U0001f468\u200d\U0001f469\u200d\U0001f467",  # a family
+        "\U0001f469\U0001f3fd\u200d\U0001f373",  # a cook, with a colour of skin
+        "\u2764\ufe0f\u200d\U0001f525",  # a heart on fire
+        "\U0001f3f3\ufe0f\u200d\U0001f308",
+        "\U0001f642\u200d\u2194\ufe0f",  # a shaken head: its arrow is a mathematical sign
+        "\U0001f9d1\u200d\u2695\ufe0f",
+        "\U0001fae9",  # newer than some Pythons know
+    ],
+)
+def test_a_name_may_hold_emoji_that_are_joined(emoji: str) -> None:
+    for value in (f"Asha {emoji}", emoji, f"{emoji}{emoji}"):
+        assert accepted(Name, value) == value
+    for value in (f"{emoji}\u200d", f"\u200d{emoji}", f"a\u200d{emoji}", f"{emoji}\u200da"):
+        refuses(Name, value)
+
+
+@given(st.text(max_size=40))
+def test_names_and_searches_are_stored_in_one_spelling(value: str) -> None:
+    for kind in (Name, SearchText):
+        spelled = set()
+        for form in ("NFC", "NFD"):
+            with suppress(ValidationError):
+                spelled.add(accepted(kind, unicodedata.normalize(form, value)))
+        assert len(spelled) <= 1
+        assert all(unicodedata.is_normalized("NFC", each) for each in spelled)
+
+
+@pytest.mark.parametrize("kind", [Text, HolderName])
+def test_what_a_fingerprint_covers_stays_as_it_was_sent(kind: Any) -> None:
+    assert accepted(kind, " Jose\u0301 ") == "Jose\u0301"
+    assert accepted(kind, "\u0958\u0932\u092e") == "\u0958\u0932\u092e"
+
+
 @pytest.mark.parametrize("value", [0, -1, MAX_MOVEMENT_PAISE + 1, 10**40, 1.0, True, "5", None, float("nan")])
 def test_paise_are_a_json_integer_within_one_movement(value: object) -> None:
     refuses(Paise, value)
@@ -86,14 +140,17 @@ def test_an_invalid_email_is_rejected(value: str) -> None:
     refuses(Email, value)
 
 
-@pytest.mark.parametrize("value", ["short", "x" * 73, "ü" * 37, "eight\x00chars", "half a pair \ud800"])
-def test_a_password_is_8_to_72_bytes(value: str) -> None:
+@pytest.mark.parametrize(
+    "value", ["short", "x" * 73, "ü" * 73, "e\u0301" * 7, "e\u0301" * 73, "eight\x00chars", "half a pair \ud800"]
+)
+def test_a_password_has_8_to_72_characters(value: str) -> None:
     refuses(Password, value)
 
 
 def test_a_password_keeps_its_spaces() -> None:
     assert accepted(Password, " 8 bytes ") == " 8 bytes "
-    assert accepted(Password, "ü" * 36) == "ü" * 36
+    for longest in ("ü" * 72, "क" * 72, "😀" * 72, "e\u0301" * 72):
+        assert accepted(Password, longest) == longest
 
 
 @pytest.mark.parametrize("value", ["123", "1234567", "12a4", "१२३४", " 1234", "1234\n", 1234])
