@@ -52,7 +52,7 @@ class Sessions:
     async def check(self, token: str) -> SignedIn:
         """The owner of a session token. Raises TokenInvalid, TokenExpired, TokenRevoked."""
         claims = self._tokens.read(token)
-        row = await self._gather.ask(claims)
+        row = await self._gather.ask(claims, claims.owner_id)
         identity = self._tokens.identify(claims, SessionState._make(row[:_STATE_SIZE]))
         return SignedIn(identity, Wallet(*row[_STATE_SIZE:]))
 

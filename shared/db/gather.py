@@ -2,16 +2,16 @@
 
 Questions that arrive while a statement runs are gathered and asked by the next one. There is no timer: an idle process
 asks at once. A question never joins a statement that was already sent, so the answer contains whatever was committed
-before the question was asked: a session revoked a moment ago is seen as revoked.
+before the question was asked: a session revoked a moment ago is seen as revoked. Owners take turns in the queue.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+from uuid import UUID
 
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -19,9 +19,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared.callers import WhileWanted
 from shared.db.direct import direct_connection
 from shared.db.outages import is_outage
+from shared.fair_queue import FairQueue
 
 MAX_BATCH = 256
 MAX_WAITING = 4096
+MAX_WAITING_OF_OWNER = 1024
 TIMEOUT_SECONDS = 20.0
 
 QuestionT = TypeVar("QuestionT")
@@ -29,7 +31,7 @@ AnswerT = TypeVar("AnswerT")
 
 
 class DatabaseBusy(TimeoutError):
-    """As many questions wait as a process may hold. Callers answer it as they answer a timeout."""
+    """As many questions wait as a process may hold, or an owner may ask. Callers answer it as they do a timeout."""
 
 
 @dataclass(slots=True, eq=False)
@@ -51,21 +53,20 @@ class Gather(Generic[QuestionT, AnswerT]):
     ) -> None:
         self._engine = engine
         self._ask_all = ask_all
-        self._waiting: deque[_Asked[QuestionT, AnswerT]] = deque()
+        self._waiting: FairQueue[_Asked[QuestionT, AnswerT]] = FairQueue(MAX_WAITING, MAX_WAITING_OF_OWNER)
         self._task: asyncio.Task[None] | None = None
 
-    async def ask(self, question: QuestionT) -> AnswerT:
-        """The answer to one question. Raises DatabaseBusy at once when MAX_WAITING questions wait, TimeoutError after
-        TIMEOUT_SECONDS, CallerLeft, and what the driver raises.
+    async def ask(self, question: QuestionT, owner_id: UUID) -> AnswerT:
+        """The answer to a question of this owner. Raises DatabaseBusy at once when MAX_WAITING questions wait, or
+        MAX_WAITING_OF_OWNER of this owner; TimeoutError after TIMEOUT_SECONDS, CallerLeft, and what the driver raises.
 
         A caller that is cancelled or leaves withdraws a question that was not sent yet.
         """
-        if len(self._waiting) >= MAX_WAITING:
-            raise DatabaseBusy
         with WhileWanted():
             loop = asyncio.get_running_loop()
             asked: _Asked[QuestionT, AnswerT] = _Asked(question, loop.create_future())
-            self._waiting.append(asked)
+            if not self._waiting.put(owner_id, asked):
+                raise DatabaseBusy
             if self._task is None:
                 self._task = asyncio.create_task(self._answer_waiting())
             timer = loop.call_later(TIMEOUT_SECONDS, _give_up, asked.answer)
@@ -110,7 +111,7 @@ class Gather(Generic[QuestionT, AnswerT]):
     def _take(self) -> list[_Asked[QuestionT, AnswerT]]:
         taken: list[_Asked[QuestionT, AnswerT]] = []
         while self._waiting and len(taken) < MAX_BATCH:
-            asked = self._waiting.popleft()
+            asked = self._waiting.pop()
             if not asked.answer.done():
                 taken.append(asked)
         return taken

@@ -2,6 +2,7 @@
 
 There is no timer: an idle ledger posts at once. A hot account (one shop, many buyers) costs one lock and one commit
 per batch instead of per payment. Every instruction carries its idempotency key, so a failed batch can be retried whole.
+Owners take turns, so one who sends a thousand instructions holds up only their own.
 
 An account that another transaction has locked for long, such as an operator's, holds up only those who need it: after
 LOCK_SECONDS they are set aside and tried in turns, in their order for each account, and all others go on.
@@ -11,9 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from shared.callers import WhileWanted
 from shared.db.direct import direct_transaction
 from shared.db.outages import is_outage
 from shared.db.writes import NotAllWritten
+from shared.fair_queue import FairQueue
 from shared.idempotency.claims import Answer
 from shared.idempotency.errors import RequestInFlight
 from shared.ledger.errors import LedgerBusy
@@ -43,6 +45,7 @@ from shared.ledger.set_aside import SetAside
 LANES = 1
 MAX_BATCH = 256
 MAX_WAITING = 4096
+MAX_WAITING_OF_OWNER = 1024
 MAX_SET_ASIDE = 1024
 MAX_TOGETHER_WAITING = 32
 MAX_TOGETHER_OF_OWNER = 4
@@ -83,7 +86,7 @@ class _Waiting:
 
 @dataclass(slots=True, eq=False)
 class _Lane:
-    queue: deque[_Waiting] = field(default_factory=deque)
+    queue: FairQueue[_Waiting]
     task: asyncio.Task[None] | None = None
 
 
@@ -103,7 +106,7 @@ class GroupCommit:
     ) -> None:
         self._engine = engine
         self._tell = tell
-        self._lanes = [_Lane() for _ in range(lanes)]
+        self._lanes = [_Lane(FairQueue(MAX_WAITING, MAX_WAITING_OF_OWNER)) for _ in range(lanes)]
         self._max_batch = max_batch
         self._second = asyncio.Lock()
         """Held by who posts beside the lanes: one bulk request, or what is set aside. They take turns."""
@@ -114,8 +117,8 @@ class GroupCommit:
         self._is_closed = False
 
     async def post(self, instruction: Instruction) -> InstructionOutcome:
-        """Answer the outcome after its batch is committed. Raises LedgerBusy when the queue is full, the database
-        cannot be reached, TIMEOUT_SECONDS pass, or the process is closing.
+        """Answer the outcome after its batch is committed. Raises LedgerBusy when the queue or the owner's share of it
+        is full, the database cannot be reached, TIMEOUT_SECONDS pass, or the process is closing.
 
         While another process works on the same key, its answer is awaited for IN_FLIGHT_SECONDS; then the instruction
         is rejected with RequestInFlight. A caller that is cancelled, or leaves (CallerLeft), withdraws an instruction
@@ -124,10 +127,11 @@ class GroupCommit:
         """
         if instruction.claim is None:
             raise ValueError("an instruction that may be retried needs its idempotency key")
+        owner_id = instruction.claim.owner_id
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 with WhileWanted():
-                    return await self._post_when_free(instruction)
+                    return await self._post_when_free(instruction, owner_id)
         except TimeoutError:
             raise LedgerBusy from None
 
@@ -184,21 +188,20 @@ class GroupCommit:
             with WhileWanted():
                 await asyncio.sleep(LOCKED_PAUSE_SECONDS)
 
-    async def _post_when_free(self, instruction: Instruction) -> InstructionOutcome:
+    async def _post_when_free(self, instruction: Instruction, owner_id: UUID) -> InstructionOutcome:
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + IN_FLIGHT_SECONDS
         while True:
-            outcome = await self._post_in_batch(instruction)
+            outcome = await self._post_in_batch(instruction, owner_id)
             if not _is_in_flight(outcome) or loop.time() >= give_up_at:
                 return outcome
             await asyncio.sleep(IN_FLIGHT_PAUSE_SECONDS)
 
-    async def _post_in_batch(self, instruction: Instruction) -> InstructionOutcome:
+    async def _post_in_batch(self, instruction: Instruction, owner_id: UUID) -> InstructionOutcome:
         lane = self._lane_for(instruction)
-        if self._is_closed or len(lane.queue) >= MAX_WAITING:
-            raise LedgerBusy
         waiting = _Waiting(instruction, asyncio.get_running_loop().create_future())
-        lane.queue.append(waiting)
+        if self._is_closed or not lane.queue.put(owner_id, waiting):
+            raise LedgerBusy
         if lane.task is None:
             lane.task = asyncio.create_task(self._drain(lane))
         return await waiting.outcome
@@ -211,7 +214,7 @@ class GroupCommit:
     async def _drain(self, lane: _Lane) -> None:
         try:
             while lane.queue:
-                batch = [lane.queue.popleft() for _ in range(min(len(lane.queue), self._max_batch))]
+                batch = [lane.queue.pop() for _ in range(min(len(lane.queue), self._max_batch))]
                 await self._post_batch(self._not_behind_others(batch))
         finally:
             lane.task = None

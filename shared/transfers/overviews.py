@@ -46,7 +46,7 @@ class Overviews:
 
     async def read(self, owner_id: UUID) -> Overview:
         """The person's overview. Raises TokenInvalid if there is no such person."""
-        rows = await self._gather.ask(owner_id)
+        rows = await self._gather.ask(owner_id, owner_id)
         if not rows:
             raise TokenInvalid
         return Overview(rows[0][1], [Pot(*row[2:]) for row in rows if row[2] is not None])

@@ -48,7 +48,7 @@ class Receipts:
 
     async def find(self, *, reader: UUID, transfer_id: UUID) -> Receipt:
         """The transfer, for both parties and for the owner who initiated it. Raises TransferNotFound for all others."""
-        return _seen(await self._gather.ask(transfer_id), reader)
+        return _seen(await self._gather.ask(transfer_id, reader), reader)
 
 
 async def get_receipt(session: AsyncSession, *, reader: UUID, transfer_id: UUID) -> Receipt:

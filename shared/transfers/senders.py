@@ -87,7 +87,7 @@ class Senders:
         """What Postgres says now. `to` is a wallet id in lower case, the id of an account, or None for nothing yet."""
         target_id = None if to is None else account_id_in(to)
         handle = to if target_id is None else None
-        row = await self._gather.ask(_Question(owner_id, session_id, handle, from_account, target_id))
+        row = await self._gather.ask(_Question(owner_id, session_id, handle, from_account, target_id), owner_id)
         wallet = Holder(*row[7:13])
         return Sender(
             to=to,

@@ -83,7 +83,8 @@ class Statements:
         self, account_id: UUID, *, owner_id: UUID, limit: int, before_seq: int | None = None
     ) -> StatementPart:
         """At most `limit` lines older than `before_seq`. The account exists and is the owner's."""
-        rows = await self._gather.ask(_Question(account_id, _NEWEST if before_seq is None else before_seq, limit + 1))
+        question = _Question(account_id, _NEWEST if before_seq is None else before_seq, limit + 1)
+        rows = await self._gather.ask(question, owner_id)
         lines = [_line(row, owner_id) for row in rows[:limit]]
         return StatementPart(lines, lines[-1].line.seq if len(rows) > limit else None)
 

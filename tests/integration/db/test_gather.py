@@ -13,6 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared.db import gather
 from shared.db.engine import SessionMaker
 from shared.db.gather import DatabaseBusy, Gather
+from shared.ids import new_id
+
+OWNER = new_id()
 
 
 class Halves:
@@ -36,9 +39,9 @@ async def _ask_behind_a_statement(
 ) -> tuple[asyncio.Task[int], list[asyncio.Task[int]]]:
     """One question in flight, and others that gather behind it."""
     desk = Gather(engine, halves)
-    first = asyncio.create_task(desk.ask(1))
+    first = asyncio.create_task(desk.ask(1, OWNER))
     await halves.is_first_sent.wait()
-    others = [asyncio.create_task(desk.ask(question)) for question in questions]
+    others = [asyncio.create_task(desk.ask(question, OWNER)) for question in questions]
     await asyncio.sleep(0)
     return first, others
 
@@ -63,11 +66,11 @@ async def test_a_question_never_joins_a_statement_that_was_sent(
     async with sessionmaker.begin() as session:
         await session.execute(text("CREATE TABLE seen_rows (n int)"))
     desk = Gather(engine, count)
-    before = asyncio.create_task(desk.ask(None))
+    before = asyncio.create_task(desk.ask(None, OWNER))
     await asyncio.sleep(0.1)  # the statement has its snapshot
     async with sessionmaker.begin() as session:
         await session.execute(text("INSERT INTO seen_rows VALUES (1)"))
-    assert await desk.ask(None) == 1
+    assert await desk.ask(None, OWNER) == 1
     assert await before in (0, 1)
 
 
@@ -108,10 +111,10 @@ async def test_a_dead_connection_is_noticed_and_the_question_asked_again(
         return [pid for _ in questions]
 
     desk = Gather(engine, who)
-    pid = await desk.ask(None)
+    pid = await desk.ask(None, OWNER)
     async with sessionmaker() as session:
         await session.execute(text("SELECT pg_terminate_backend(:pid, 10000)"), {"pid": pid})
-    assert await desk.ask(None) != pid
+    assert await desk.ask(None, OWNER) != pid
 
 
 async def test_a_statement_prepared_before_a_migration_is_prepared_again(
@@ -124,10 +127,10 @@ async def test_a_statement_prepared_before_a_migration_is_prepared_again(
     async with sessionmaker.begin() as session:
         await session.execute(text("CREATE TABLE migrated_rows (n int)"))
     desk = Gather(engine, rows)
-    assert await desk.ask(None) == 0
+    assert await desk.ask(None, OWNER) == 0
     async with sessionmaker.begin() as session:
         await session.execute(text("ALTER TABLE migrated_rows ADD COLUMN m int"))
-    assert await desk.ask(None) == 0
+    assert await desk.ask(None, OWNER) == 0
 
 
 async def test_a_question_that_is_not_answered_in_time_is_given_up(
@@ -138,9 +141,9 @@ async def test_a_question_that_is_not_answered_in_time_is_given_up(
     desk = Gather(engine, halves)
     with monkeypatch.context() as patched:
         patched.setattr(gather, "TIMEOUT_SECONDS", 0.05)
-        answers = await asyncio.gather(desk.ask(1), desk.ask(2), return_exceptions=True)
+        answers = await asyncio.gather(desk.ask(1, OWNER), desk.ask(2, OWNER), return_exceptions=True)
     assert [type(answer) for answer in answers] == [TimeoutError, TimeoutError]
-    later = asyncio.create_task(desk.ask(4))
+    later = asyncio.create_task(desk.ask(4, OWNER))
     await asyncio.sleep(0)
     halves.go.set()
     assert await later == 25
@@ -151,11 +154,42 @@ async def test_a_full_queue_refuses_at_once(engine: AsyncEngine, monkeypatch: py
     monkeypatch.setattr(gather, "MAX_WAITING", 2)
     halves = Halves()
     desk = Gather(engine, halves)
-    first = asyncio.create_task(desk.ask(1))
+    first = asyncio.create_task(desk.ask(1, OWNER))
     await halves.is_first_sent.wait()
-    others = [asyncio.create_task(desk.ask(question)) for question in (2, 4)]
+    others = [asyncio.create_task(desk.ask(question, OWNER)) for question in (2, 4)]
     await asyncio.sleep(0)
     with pytest.raises(DatabaseBusy):
-        await desk.ask(5)
+        await desk.ask(5, OWNER)
     halves.go.set()
     assert await asyncio.gather(first, *others) == [100, 50, 25]
+
+
+async def test_one_owner_with_a_long_queue_holds_up_no_other(engine: AsyncEngine) -> None:
+    """A thousand questions of one owner wait; that of a stranger, who comes last, is in the next statement."""
+    halves = Halves()
+    desk = Gather(engine, halves)
+    first = asyncio.create_task(desk.ask(1, OWNER))
+    await halves.is_first_sent.wait()
+    many = [asyncio.create_task(desk.ask(2, OWNER)) for _ in range(1000)]
+    stranger = asyncio.create_task(desk.ask(5, new_id()))
+    await asyncio.sleep(0)
+    halves.go.set()
+    assert await stranger == 20
+    assert 5 in halves.sent[1]
+    assert await asyncio.gather(first, *many) == [100] + [50] * 1000
+
+
+async def test_one_owner_leaves_room_in_the_queue(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gather, "MAX_WAITING_OF_OWNER", 2)
+    halves = Halves()
+    desk = Gather(engine, halves)
+    first = asyncio.create_task(desk.ask(1, OWNER))
+    await halves.is_first_sent.wait()
+    others = [asyncio.create_task(desk.ask(question, OWNER)) for question in (2, 4)]
+    await asyncio.sleep(0)
+    with pytest.raises(DatabaseBusy):
+        await desk.ask(5, OWNER)
+    stranger = asyncio.create_task(desk.ask(10, new_id()))
+    await asyncio.sleep(0)
+    halves.go.set()
+    assert await asyncio.gather(first, *others, stranger) == [100, 50, 25, 10]

@@ -141,6 +141,42 @@ async def test_a_full_queue_rejects_instructions(
     assert [type(outcome) for outcome in outcomes] == [Posted, Posted, LedgerBusy, LedgerBusy, LedgerBusy]
 
 
+async def test_one_owner_with_a_long_queue_holds_up_no_other(sessionmaker: SessionMaker, engine: AsyncEngine) -> None:
+    """A thousand payments of one owner wait; that of a stranger, who comes last, is in the next batch."""
+    async with sessionmaker.begin() as session:
+        flooder, stranger = await create_user(session, balance=100_000), await create_user(session, balance=10)
+        shop = await create_merchant(session)
+    group_commit = GroupCommit(engine)
+    async with locked(sessionmaker, shop):
+        first = asyncio.create_task(group_commit.post(pay(flooder, shop, "first")))
+        await until_a_lock_is_awaited(sessionmaker)
+        many = [asyncio.create_task(group_commit.post(pay(flooder, shop, f"{n}"))) for n in range(1000)]
+        last = asyncio.create_task(group_commit.post(pay(stranger, shop, "k")))
+        await asyncio.sleep(0)
+    outcome = await last
+    assert isinstance(outcome, Posted)
+    assert not all(payment.done() for payment in many)
+    (seq,) = [entry.seq for entry in outcome.entries if entry.account_id == shop.id]
+    assert seq <= 1 + group_commit_module.MAX_BATCH
+    outcomes = await asyncio.gather(first, *many)
+    await group_commit.close()
+    assert {type(each) for each in outcomes} == {Posted}
+
+
+async def test_one_owner_leaves_room_in_the_queue(
+    sessionmaker: SessionMaker, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with sessionmaker.begin() as session:
+        flooder, stranger = await create_user(session, balance=100), await create_user(session, balance=100)
+        shop = await create_merchant(session)
+    monkeypatch.setattr(group_commit_module, "MAX_WAITING_OF_OWNER", 2)
+    group_commit = GroupCommit(engine)
+    flood = [group_commit.post(pay(flooder, shop, f"{n}")) for n in range(4)]
+    outcomes = await asyncio.gather(*flood, group_commit.post(pay(stranger, shop, "k")), return_exceptions=True)
+    await group_commit.close()
+    assert [type(outcome) for outcome in outcomes] == [Posted, Posted, LedgerBusy, LedgerBusy, Posted]
+
+
 async def test_an_instruction_needs_its_idempotency_key(engine: AsyncEngine) -> None:
     group_commit = GroupCommit(engine)
     with pytest.raises(ValueError, match="needs its idempotency key"):

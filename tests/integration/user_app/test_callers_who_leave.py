@@ -9,7 +9,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import pytest
@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 from sqlalchemy import select, text
 
 from shared.db.engine import SessionMaker
+from shared.fair_queue import FairQueue
 from shared.models import IdempotencyKey
 from shared.runtime.resources import Resources
 from tests.support.apps import PIN, RunningApp, Signed, application, user_app_settings
@@ -25,6 +26,8 @@ from tests.support.serving import serving_beside
 from tests.support.waiting import eventually_async, until_a_lock_is_awaited
 
 LEFT, STAYED = 2, 1
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -108,12 +111,16 @@ async def sender_of(asha: Signed, ravi: Signed, way: str) -> Sender:
     return Sender(asha, ravi.wallet_id, token, way)
 
 
+def items_of(queue: FairQueue[T]) -> list[T]:
+    return [item for line in queue._lines.values() for item in line]
+
+
 def waiting_for_the_ledger(app: RunningApp, way: str) -> int:
     """How many requests wait, those of callers who have left not counted."""
     resources: Resources = app.app.state.resources
     if way == "bulk":
         return resources.group_commit._together_waiting.total() - 1  # without the one that is being posted
-    return sum(not waiting.outcome.done() for lane in resources.group_commit._lanes for waiting in [*lane.queue])
+    return sum(not waiting.outcome.done() for lane in resources.group_commit._lanes for waiting in items_of(lane.queue))
 
 
 @pytest.mark.parametrize("abruptly", [True, False])
@@ -159,7 +166,7 @@ async def test_questions_of_callers_who_left_are_not_asked(
 
     async def until_there_wait(number: int) -> None:
         async def is_so() -> bool:
-            return sum(not asked.answer.done() for asked in [*gather._waiting]) == number
+            return sum(not asked.answer.done() for asked in items_of(gather._waiting)) == number
 
         await eventually_async(is_so, f"{number} questions wait")
 
