@@ -27,8 +27,8 @@ class Marks:
         """Run `work` under the mark of its key, which is freed in any case. `work` claims the key in Postgres.
 
         A copy of a request in flight gets the first answer if Postgres has one, else RequestInFlight, or
-        IdempotencyKeyReused if its body differs. A request that `work` rejects before it claims the key also gets
-        the first answer, if there is one: the recipient may be gone since.
+        IdempotencyKeyReused if its body differs. So does a request that `work` rejects: a copy in another process may
+        have finished it since `work` found the key taken, or the recipient may be gone since it was finished.
         """
         marked = self._in_flight.get(claim.name)
         if marked is not None:

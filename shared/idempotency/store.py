@@ -1,9 +1,12 @@
 """Idempotency keys in Postgres, written in the same database transaction as the money.
 
 A transaction that carries out a request locks its key until it ends, so exactly one of many copies goes on. This is an
-advisory lock, taken before every other lock. A request with a transaction of its own waits for it (`claim_one`); a
-batch of many requests does not (`look_up`), so that a slow request elsewhere holds up none of them. Two keys with the
-same lock number exclude each other without need; the primary key is the truth.
+advisory lock, taken before every other lock. No copy waits for it: a slow request holds up neither its copies nor the
+other requests of a batch. Two keys with the same lock number exclude each other without need; the primary key is the
+truth.
+
+A commit shows the row before it frees the lock. So a look that begins after the lock was found taken finds the answer,
+or the request is still under way.
 """
 
 from __future__ import annotations
@@ -64,12 +67,9 @@ class Known:
 
 _BUSY = Known(None, {}, None)
 _LOCK_NUMBER = "hashtextextended(CAST(owner_id AS text) || ' ' || key, 0)"
-# In the order of their numbers, so that two requests with several keys cannot deadlock.
-_WAIT_FOR_LOCKS = text(f"""
-    SELECT pg_advisory_xact_lock(number) FROM (
-        SELECT {_LOCK_NUMBER} AS number
-        FROM unnest(CAST(:owner_ids AS uuid[]), CAST(:keys AS text[])) AS asked (owner_id, key) ORDER BY number
-    ) AS in_order
+_TRY_LOCKS = text(f"""
+    SELECT owner_id, key, pg_try_advisory_xact_lock({_LOCK_NUMBER}) AS is_locked
+    FROM unnest(CAST(:owner_ids AS uuid[]), CAST(:keys AS text[])) AS asked (owner_id, key)
 """)  # noqa: S608 - a constant
 _INSERT = text("""
     INSERT INTO idempotency_keys (owner_id, key, fingerprint, field_hashes, created_at)
@@ -125,7 +125,21 @@ async def claim_all(session: AsyncSession, claims: Sequence[Claim]) -> dict[KeyN
     """Claim all keys, in three SQL statements at most. No two claims may have the same owner and key."""
     if not claims:
         return {}
-    await session.execute(_WAIT_FOR_LOCKS, _names(claims))
+    tried = await session.execute(_TRY_LOCKS, _names(claims))
+    locked = {(row.owner_id, row.key) for row in tried if row.is_locked}
+    ours = await _insert(session, [claim for claim in claims if claim.name in locked])
+    result: dict[KeyName, Claimed] = dict.fromkeys(ours)
+    others = [claim for claim in claims if claim.name not in ours]
+    if others:  # looked at after their locks were tried
+        known = {(row[0], row[1]): Known.of(*row[2:]) for row in await session.execute(_SELECT, _names(others))}
+        result |= {claim.name: known.get(claim.name, _BUSY).answer_to(claim) for claim in others}
+    return result
+
+
+async def _insert(session: AsyncSession, claims: Sequence[Claim]) -> set[KeyName]:
+    """Insert keys that are locked. Answers which of them are new, or were abandoned."""
+    if not claims:
+        return set()
     now = clock.now()
     inserted = await session.execute(
         _INSERT,
@@ -137,14 +151,7 @@ async def claim_all(session: AsyncSession, claims: Sequence[Claim]) -> dict[KeyN
             "abandoned_before": now - ABANDONED_AFTER,
         },
     )
-    ours = {(row.owner_id, row.key) for row in inserted}
-    others = [claim for claim in claims if claim.name not in ours]
-    result: dict[KeyName, Claimed] = dict.fromkeys(ours)
-    if others:
-        known = {(row[0], row[1]): Known.of(*row[2:]) for row in await session.execute(_SELECT, _names(others))}
-        # A key that was freed between the two statements is not there: the caller may retry.
-        result |= {claim.name: known.get(claim.name, _BUSY).answer_to(claim) for claim in others}
-    return result
+    return {(row.owner_id, row.key) for row in inserted}
 
 
 async def claim_one(session: AsyncSession, claim: Claim) -> Answer | None:
@@ -162,7 +169,7 @@ async def look_up(transaction: Transaction, claims: Sequence[Claim]) -> dict[Key
     """Lock those keys that are free until the transaction ends; what is known of the others, by name.
 
     A key that another transaction works on is known to be in flight. It may be finished since, or be finished while
-    this snapshot does not show it: then a later look finds the answer, or `answered` cannot be written.
+    this snapshot does not show it: then a later look (`Marks.run`) finds the answer, or `answered` cannot be written.
     """
     if not claims:
         return {}

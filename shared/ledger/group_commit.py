@@ -27,7 +27,6 @@ from shared.db.outages import is_outage
 from shared.db.writes import NotAllWritten
 from shared.fair_queue import FairQueue
 from shared.idempotency.claims import Answer
-from shared.idempotency.errors import RequestInFlight
 from shared.ledger.errors import LedgerBusy
 from shared.ledger.post import (
     Blocked,
@@ -39,7 +38,7 @@ from shared.ledger.post import (
     post_together,
     post_unblocked,
 )
-from shared.ledger.rules import Rejected, accounts_touched
+from shared.ledger.rules import accounts_touched
 from shared.ledger.set_aside import SetAside
 
 LANES = 1
@@ -53,8 +52,6 @@ MAX_ATTEMPTS = 3
 RETRY_PAUSE_SECONDS = 0.05
 TIMEOUT_SECONDS = 20.0
 LOCKED_PAUSE_SECONDS = 0.5
-IN_FLIGHT_SECONDS = 5.0
-IN_FLIGHT_PAUSE_SECONDS = 0.05
 
 # Another transaction took a key, or a migration changed a prepared statement: the next attempt looks anew.
 _OVERTAKEN = (NotAllWritten, asyncpg.InvalidCachedStatementError)
@@ -120,10 +117,9 @@ class GroupCommit:
         """Answer the outcome after its batch is committed. Raises LedgerBusy when the queue or the owner's share of it
         is full, the database cannot be reached, TIMEOUT_SECONDS pass, or the process is closing.
 
-        While another process works on the same key, its answer is awaited for IN_FLIGHT_SECONDS; then the instruction
-        is rejected with RequestInFlight. A caller that is cancelled, or leaves (CallerLeft), withdraws an instruction
-        that is still waiting. After LedgerBusy, or when the caller went later than that, the transfer may still
-        happen; retry with the same key to find out.
+        While another process works on the same key, the instruction is rejected with RequestInFlight. A caller that is
+        cancelled, or leaves (CallerLeft), withdraws an instruction that is still waiting. After LedgerBusy, or when the
+        caller went later than that, the transfer may still happen; retry with the same key to find out.
         """
         if instruction.claim is None:
             raise ValueError("an instruction that may be retried needs its idempotency key")
@@ -131,7 +127,7 @@ class GroupCommit:
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 with WhileWanted():
-                    return await self._post_when_free(instruction, owner_id)
+                    return await self._post_in_batch(instruction, owner_id)
         except TimeoutError:
             raise LedgerBusy from None
 
@@ -187,15 +183,6 @@ class GroupCommit:
                 self._second.release()
             with WhileWanted():
                 await asyncio.sleep(LOCKED_PAUSE_SECONDS)
-
-    async def _post_when_free(self, instruction: Instruction, owner_id: UUID) -> InstructionOutcome:
-        loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + IN_FLIGHT_SECONDS
-        while True:
-            outcome = await self._post_in_batch(instruction, owner_id)
-            if not _is_in_flight(outcome) or loop.time() >= give_up_at:
-                return outcome
-            await asyncio.sleep(IN_FLIGHT_PAUSE_SECONDS)
 
     async def _post_in_batch(self, instruction: Instruction, owner_id: UUID) -> InstructionOutcome:
         lane = self._lane_for(instruction)
@@ -315,10 +302,6 @@ class GroupCommit:
         if self._tell is not None:
             self._tell(accounts_changed(outcomes))
         return result
-
-
-def _is_in_flight(outcome: InstructionOutcome) -> bool:
-    return isinstance(outcome, Rejected) and isinstance(outcome.error, RequestInFlight)
 
 
 def _fail(batch: list[_Waiting], error: Exception) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 
 import asyncpg
 import pytest
@@ -26,7 +25,7 @@ from shared.ledger.rules import Posted, Rejected, Transfer
 from shared.models import Account, Entry, IdempotencyKey
 from tests.support.deadlines import deadline
 from tests.support.factories import create_user
-from tests.support.waiting import until_a_lock_is_awaited
+from tests.support.held_keys import HeldKey
 
 
 def send(sender: Account, receiver: Account, key: str, amount: int = 100) -> Instruction:
@@ -54,60 +53,40 @@ async def keys_of(sessionmaker: SessionMaker, owner: Account) -> list[str]:
         return sorted(await session.scalars(stored))
 
 
-@asynccontextmanager
-async def locked(sessionmaker: SessionMaker, account: Account) -> AsyncIterator[None]:
-    """Another connection locks the account's row while the block runs."""
-    async with sessionmaker() as session:
-        await session.execute(text("SELECT 1 FROM accounts WHERE id = :id FOR UPDATE"), {"id": account.id})
-        yield
-        await session.rollback()
-
-
-async def test_a_key_that_is_busy_elsewhere_holds_up_no_other(sessionmaker: SessionMaker, engine: AsyncEngine) -> None:
+async def test_a_key_that_is_busy_elsewhere_holds_up_no_other(
+    sessionmaker: SessionMaker, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asha, bela, ravi, john = await people(sessionmaker, 4)
-    here, there = GroupCommit(engine), GroupCommit(engine)
-    async with locked(sessionmaker, ravi):
-        first = asyncio.create_task(here.post(send(asha, ravi, "shared")))
-        await until_a_lock_is_awaited(sessionmaker)
-        copy = asyncio.create_task(there.post(send(asha, ravi, "shared")))
-        neighbour = asyncio.create_task(there.post(send(bela, john, "own")))
-        assert isinstance(await neighbour, Posted)
-        assert not first.done()
-        assert not copy.done()
-    assert [type(await first), type(await copy)] == [Posted, Replayed]
+    here, there, held = GroupCommit(engine), GroupCommit(engine), HeldKey(monkeypatch)
+    first = asyncio.create_task(here.post(send(asha, ravi, "shared")))
+    await held.is_locked.wait()
+    copy = asyncio.create_task(there.post(send(asha, ravi, "shared")))
+    neighbour = asyncio.create_task(there.post(send(bela, john, "own")))
+    assert isinstance(await neighbour, Posted)
+    told = await copy
+    assert isinstance(told, Rejected)
+    assert isinstance(told.error, RequestInFlight)
+    assert not first.done()
+    held.go_on.set()
+    assert isinstance(await first, Posted)
+    assert isinstance(await there.post(send(asha, ravi, "shared")), Replayed)
     await asyncio.gather(here.close(), there.close())
     assert await balances(sessionmaker, [asha, bela, ravi, john]) == [900, 900, 1100, 1100]
 
 
-async def test_a_key_that_stays_busy_elsewhere_is_in_flight(
+async def test_another_body_under_the_key_elsewhere_moves_nothing(
     sessionmaker: SessionMaker, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asha, ravi = await people(sessionmaker, 2)
-    monkeypatch.setattr(group_commit_module, "IN_FLIGHT_SECONDS", 0.1)
-    here, there = GroupCommit(engine), GroupCommit(engine)
-    async with locked(sessionmaker, ravi):
-        first = asyncio.create_task(here.post(send(asha, ravi, "k")))
-        await until_a_lock_is_awaited(sessionmaker)
-        copy = await there.post(send(asha, ravi, "k"))
-    assert isinstance(copy, Rejected)
-    assert isinstance(copy.error, RequestInFlight)
-    assert isinstance(await first, Posted)
-    assert isinstance(await there.post(send(asha, ravi, "k")), Replayed)
-    await asyncio.gather(here.close(), there.close())
-
-
-async def test_another_body_under_the_key_elsewhere_moves_nothing(
-    sessionmaker: SessionMaker, engine: AsyncEngine
-) -> None:
     asha, ravi, john = await people(sessionmaker, 3)
-    here, there = GroupCommit(engine), GroupCommit(engine)
-    async with locked(sessionmaker, ravi):
-        first = asyncio.create_task(here.post(send(asha, ravi, "k")))
-        await until_a_lock_is_awaited(sessionmaker)
-        other = asyncio.create_task(there.post(send(asha, john, "k", amount=7)))
-        await asyncio.sleep(0)
+    here, there, held = GroupCommit(engine), GroupCommit(engine), HeldKey(monkeypatch)
+    first = asyncio.create_task(here.post(send(asha, ravi, "k")))
+    await held.is_locked.wait()
+    meanwhile = await there.post(send(asha, john, "k", amount=7))
+    assert isinstance(meanwhile, Rejected)
+    assert isinstance(meanwhile.error, RequestInFlight)
+    held.go_on.set()
     assert isinstance(await first, Posted)
-    outcome = await other
+    outcome = await there.post(send(asha, john, "k", amount=7))
     assert isinstance(outcome, Rejected)
     assert outcome.error.facts() == {"fields": ["amount"]}
     await asyncio.gather(here.close(), there.close())
@@ -227,7 +206,7 @@ async def test_batches_and_single_requests_never_deadlock(
                 outcome.error.code if isinstance(outcome, Rejected) else getattr(outcome, "code", type(outcome))
                 for outcome in outcomes
             )
-            assert kinds.keys() <= {Posted, Replayed, "idempotency_key_reused"}, kinds
+            assert kinds.keys() <= {Posted, Replayed, "idempotency_key_reused", "request_in_flight"}, kinds
             moved += kinds[Posted]
     await asyncio.gather(*[process.close() for process in processes])
     assert "Deadlock" not in caplog.text  # a batch would have been tried again

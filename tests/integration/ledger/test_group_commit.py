@@ -25,6 +25,7 @@ from shared.ledger.rules import Posted, Transfer
 from shared.models import Account, Entry, IdempotencyKey
 from tests.support.deadlines import deadline
 from tests.support.factories import create_merchant, create_user
+from tests.support.held_keys import HeldKey
 from tests.support.waiting import until_a_lock_is_awaited
 
 
@@ -141,18 +142,20 @@ async def test_a_full_queue_rejects_instructions(
     assert [type(outcome) for outcome in outcomes] == [Posted, Posted, LedgerBusy, LedgerBusy, LedgerBusy]
 
 
-async def test_one_owner_with_a_long_queue_holds_up_no_other(sessionmaker: SessionMaker, engine: AsyncEngine) -> None:
+async def test_one_owner_with_a_long_queue_holds_up_no_other(
+    sessionmaker: SessionMaker, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A thousand payments of one owner wait; that of a stranger, who comes last, is in the next batch."""
     async with sessionmaker.begin() as session:
         flooder, stranger = await create_user(session, balance=100_000), await create_user(session, balance=10)
         shop = await create_merchant(session)
-    group_commit = GroupCommit(engine)
-    async with locked(sessionmaker, shop):
-        first = asyncio.create_task(group_commit.post(pay(flooder, shop, "first")))
-        await until_a_lock_is_awaited(sessionmaker)
-        many = [asyncio.create_task(group_commit.post(pay(flooder, shop, f"{n}"))) for n in range(1000)]
-        last = asyncio.create_task(group_commit.post(pay(stranger, shop, "k")))
-        await asyncio.sleep(0)
+    group_commit, held = GroupCommit(engine), HeldKey(monkeypatch)
+    first = asyncio.create_task(group_commit.post(pay(flooder, shop, "first")))
+    await held.is_locked.wait()
+    many = [asyncio.create_task(group_commit.post(pay(flooder, shop, f"{n}"))) for n in range(1000)]
+    last = asyncio.create_task(group_commit.post(pay(stranger, shop, "k")))
+    await asyncio.sleep(0)
+    held.go_on.set()
     outcome = await last
     assert isinstance(outcome, Posted)
     assert not all(payment.done() for payment in many)

@@ -92,6 +92,27 @@ async def test_one_key_sent_to_both_processes_moves_money_once(both: Both, sessi
     assert (await asha.wallet())["balance"] == 90_00
 
 
+async def test_a_copy_of_a_finished_request_is_answered_by_the_other_process_while_more_copies_come(
+    two: Processes, both: Both, sessionmaker: SessionMaker
+) -> None:
+    """Once one process has answered, no copy that comes after that is told 409, whatever other copies are under way."""
+    asha = await sign_up(both[0], sessionmaker, balance=100_00)
+    ravi = await sign_up(both[0], sessionmaker)
+    one, other = two.pids()
+    async with two.client_of(one) as first, two.client_of(other) as second:
+        noisy = [person_at(client, asha) for client in (first, second)]
+        here, there = (person_at(client, asha) for client in both)
+        for number in range(30):
+            key = f"k{number}"
+            noise = [asyncio.create_task(at.send(ravi.wallet_id, 1_00, key=key)) for at in noisy * 2]
+            while (answer := await here.send(ravi.wallet_id, 1_00, key=key)).status_code != 201:
+                assert answer.json()["code"] == "request_in_flight"
+            copy = await there.send(ravi.wallet_id, 1_00, key=key)
+            assert (copy.status_code, copy.json()) == (201, answer.json())
+            assert {answer.status_code for answer in await asyncio.gather(*noise)} <= {201, 409}
+    assert (await asha.wallet())["balance"] == 70_00
+
+
 async def test_a_page_at_one_process_sees_money_that_moved_through_the_other(
     two: Processes, both: Both, sessionmaker: SessionMaker
 ) -> None:
