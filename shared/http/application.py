@@ -18,6 +18,7 @@ from shared.http.health import Dependency, health_router
 from shared.http.literal_routes import LiteralRoutes
 from shared.http.middleware import RequestMiddleware
 from shared.http.security_headers import SecurityHeaders
+from shared.http.shortcuts import Shortcuts
 from shared.http.vocabulary import DESCRIPTION
 from shared.version import VERSION
 
@@ -61,12 +62,14 @@ def create_application(
         telemetry={"tracing": False, "metrics": False, "logs": False},  # none is set up; asking costs 3 µs
     )
     app.state.settings = settings
+    literal_routes = LiteralRoutes(app)
     app.state.form_targets = []  # pages add theirs before the first request
     app.add_middleware(
         RequestMiddleware,
         service=title,
         security_headers=SecurityHeaders(form_targets=app.state.form_targets, is_local=settings.env == "local"),
         body_limit=BodyLimit(limit_bytes=body_limit_bytes, larger=larger_bodies, within_seconds=body_seconds),
+        shortcuts=Shortcuts(literal_routes),
     )
     add_error_handlers(app)
     app.include_router(health_router(readiness))
@@ -74,7 +77,7 @@ def create_application(
         app.include_router(router, prefix=prefix, dependencies=[Depends(require_json)] if json_only else [])
     openapi.publish_contract(app, description=description)
     mount_api_reference(app)
-    app.router.routes.insert(0, LiteralRoutes(app))
+    app.router.routes.insert(0, literal_routes)
     return app
 
 

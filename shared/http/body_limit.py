@@ -31,6 +31,10 @@ class BodyLimit:
         self._larger = larger
         self._within_seconds = within_seconds
 
+    def allows(self, path: str, body: bytes) -> bool:
+        """Whether a body that has arrived is small enough."""
+        return len(body) <= self._larger.get(path, self._limit_bytes)
+
     def bounded(self, path: str, headers: Mapping[bytes, bytes], receive: Receive) -> Receive:
         """What reads the body within the limits: `receive` itself when the headers announce no body."""
         announced = headers.get(b"content-length", b"0")

@@ -26,7 +26,7 @@ class LiteralRoutes(BaseRoute):
         """Whether the path, as it is, belongs to a route for this method."""
         if scope["type"] != "http" or scope.get("root_path"):
             return Match.NONE, {}
-        route = self._table.get((scope["method"], scope["path"]))
+        route = self.table.get((scope["method"], scope["path"]))
         if route is None:
             return Match.NONE, {}
         return Match.FULL, {"endpoint": route.endpoint, "path_params": {}, "route": route}
@@ -40,8 +40,8 @@ class LiteralRoutes(BaseRoute):
         raise NoMatchFound(name, path_params)
 
     @cached_property
-    def _table(self) -> dict[tuple[str, str], RouteContext]:
-        """Made at the first request: by then the application has all its routes."""
+    def table(self) -> dict[tuple[str, str], RouteContext]:
+        """Routes by method and path. Made at the first request: by then the application has all its routes."""
         routes = [each for each in iter_route_contexts(self._app.routes) if each.route is not self]
         return {
             (method, path): route

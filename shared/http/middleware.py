@@ -9,18 +9,22 @@ import logging
 import re
 import time
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.callers import EXTENSION, Caller, CallerLeft
+from shared import callers
+from shared.callers import Caller, CallerLeft
 from shared.db.outages import is_outage
 from shared.errors import BatuaError
 from shared.http.body_limit import BodyLimit
 from shared.http.errors import InternalError, ServiceUnavailable
-from shared.http.security_headers import SecurityHeaders
+from shared.http.exchange import EXTENSION, Exchange
+from shared.http.security_headers import RawHeader, SecurityHeaders
+from shared.http.shortcuts import Shortcuts
 from shared.ids import new_id_text
 from shared.runtime import metrics
 from shared.runtime.logs import log_request, request_id
@@ -41,11 +45,20 @@ class RequestMiddleware:
     Answers an unexpected error as the application answers its own errors: 503 when the database is away, else 500.
     """
 
-    def __init__(self, app: ASGIApp, *, service: str, security_headers: SecurityHeaders, body_limit: BodyLimit) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        service: str,
+        security_headers: SecurityHeaders,
+        body_limit: BodyLimit,
+        shortcuts: Shortcuts,
+    ) -> None:
         self._app = app
         self._service = service
         self._security_headers = security_headers
         self._body_limit = body_limit
+        self._shortcuts = shortcuts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -55,16 +68,18 @@ class RequestMiddleware:
         headers = dict(scope["headers"])
         given = headers.get(b"x-request-id", b"")
         name = given.decode("ascii") if _VISIBLE_ASCII.fullmatch(given) else new_id_text()
-        caller: Caller | None = scope.get("extensions", _NONE).get(EXTENSION)
+        extensions = scope.get("extensions", _NONE)
+        caller: Caller | None = extensions.get(callers.EXTENSION)
         if caller is not None:
             caller.is_served()
         token = request_id.set(name)
         try:
-            await self._serve(scope, self._body_limit.bounded(scope["path"], headers, receive), send, name)
+            bounded = self._body_limit.bounded(scope["path"], headers, receive)
+            await self._serve(scope, bounded, send, name=name, exchange=extensions.get(EXTENSION))
         finally:
             request_id.reset(token)
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send, name: str) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, *, name: str, exchange: Exchange | None) -> None:
         started = time.perf_counter()
         status: int | None = None
         named = (b"x-request-id", name.encode("ascii"))
@@ -77,7 +92,13 @@ class RequestMiddleware:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_completed)
+            response = None if exchange is None else await self._take_shortcut(scope, exchange)
+            if response is None:
+                await self._app(scope, receive, send_completed)
+            elif exchange is not None and self._sends_whole(response, exchange, named):
+                status = response.status_code
+            else:
+                await response(scope, receive, send_completed)
         except CallerLeft:
             status = _CALLER_LEFT
         except Exception as error:
@@ -89,10 +110,24 @@ class RequestMiddleware:
             if status is not None:  # the response has begun: the connection breaks
                 raise
             answer = scope["app"].exception_handlers[BatuaError]
-            response: Response = await answer(Request(scope), ServiceUnavailable() if outage else InternalError())
-            await response(scope, receive, send_completed)
+            refusal: Response = await answer(Request(scope), ServiceUnavailable() if outage else InternalError())
+            await refusal(scope, receive, send_completed)
         finally:
             self._record(scope, status or 500, time.perf_counter() - started)
+
+    async def _take_shortcut(self, scope: Scope, exchange: Exchange) -> Response | None:
+        """The response of a shortcut; None for a request that has none, or has not arrived."""
+        body = exchange.whole_body()
+        if body is None or not self._body_limit.allows(scope["path"], body):
+            return None
+        return await self._shortcuts.answer(scope, body)
+
+    def _sends_whole(self, response: Response, exchange: Exchange, named: RawHeader) -> bool:
+        """Whether a response has been sent past the messages. A refusal is not: it may end the connection."""
+        if response.status_code >= HTTPStatus.BAD_REQUEST or response.background is not None:
+            return False
+        headers = self._security_headers.completed(response.raw_headers, named)
+        return exchange.answer(response.status_code, headers, bytes(response.body))
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         route = _template(scope)

@@ -1,6 +1,7 @@
 """How the HTTP server reads requests: uvicorn with httptools, which sets no limit of its own on headers.
 
-It also tells the application of a caller who hangs up, and answers a connection too many as the application would.
+It also tells the application of a caller who hangs up, lets it answer a whole request with a whole response, and
+answers a connection too many as the application would.
 
 Name it on the command line, `--http shared.http.server:BoundedProtocol`, or in `uvicorn.Config(http=BoundedProtocol)`.
 """
@@ -11,12 +12,15 @@ import asyncio
 import logging
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from shared.callers import EXTENSION, Caller
+from shared import callers
+from shared.callers import Caller
+from shared.http import exchange
 from shared.http.errors import ServiceUnavailable
 from shared.http.problems import problem
 
@@ -40,7 +44,6 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **named)
         self._incomplete_bytes = 0
         self._caller = Caller()
-        self._extensions = {EXTENSION: self._caller}
         self._served = self.app
         self._is_too_many = False
         self._most = self.limit_concurrency or sys.maxsize
@@ -66,12 +69,14 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Start the request, or refuse it: requests of clients who have hung up count until they end."""
         self._incomplete_bytes = 0
-        self.scope["extensions"] = self._extensions  # type: ignore[typeddict-item]
         self.app = self._served
         if self._is_too_many or len(self.tasks) >= self._most:
             _refusals.count(self._most)
             self.app = _refuse
         super().on_headers_complete()
+        # In time: the task that serves the request has been made, and runs later.
+        extensions: dict[str, Any] = {callers.EXTENSION: self._caller, exchange.EXTENSION: _Exchange(self.cycle)}
+        self.scope["extensions"] = extensions
 
     def on_body(self, body: bytes) -> None:
         """Keep a piece of the body."""
@@ -90,6 +95,41 @@ class BoundedProtocol(HttpToolsProtocol):
             self.send_400_response("Request header fields too large.")
         else:  # trailers of a request that is being served: a second response would be taken for its answer
             self.transport.close()
+
+
+class _Exchange:
+    """Reads and writes what uvicorn's cycle of one request and response would pass on as messages."""
+
+    __slots__ = ("_cycle",)
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
+
+    def whole_body(self) -> bytes | None:
+        """The body; None while a part of it is missing, and for a client who waits for a word or has left."""
+        cycle = self._cycle
+        if cycle.more_body or cycle.waiting_for_100_continue or cycle.disconnected:
+            return None
+        return bytes(cycle.body)
+
+    def answer(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
+        """Send a response by one write. False, and nothing is sent, for a slow reader, or with a log."""
+        cycle = self._cycle
+        if cycle.response_started or cycle.flow.write_paused or cycle.access_log:
+            return False
+        if cycle.disconnected:
+            return True  # as uvicorn treats messages to a client who has left
+        parts = [STATUS_LINE[status]]
+        for name, value in (*cycle.default_headers, *headers):
+            parts += (name, b": ", value, b"\r\n")
+        parts += (b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n", body)
+        cycle.response_started = cycle.response_complete = True
+        cycle.transport.write(b"".join(parts))
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            cycle.transport.close()
+        cycle.on_response()
+        return True
 
 
 class _Refusals:

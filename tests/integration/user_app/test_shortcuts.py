@@ -1,32 +1,39 @@
 """A shortcut answers what the ordinary way answers: status, headers, body and the money that moves.
 
 Two worlds of the same people live in one database. One is served with shortcuts, the other without. Each gets the same
-requests, well-formed or not, in the same order.
+requests, well-formed or not, in the same order; in some tests over sockets, from the server whose whole requests do not
+enter the framework.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
+import uvicorn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 from sqlalchemy import text
+from uvicorn.server import ServerState
 
 from services.user_app.main import create_app
 from shared.auth.tokens import Tokens
 from shared.http import shortcuts
 from shared.http.application import BODY_LIMIT_BYTES
+from shared.http.literal_routes import LiteralRoutes
+from shared.http.server import BoundedProtocol
 from tests.support.apps import PIN, RunningApp, Signed, opened, user_app_settings
+from tests.support.deadlines import deadline
 
 TRANSFERS, WALLET, TRANSACTIONS = "/api/v1/transfers", "/api/v1/wallet", "/api/v1/transactions"
 _ROLE = re.compile(r"<(\w+)>")
@@ -55,6 +62,7 @@ class World:
     roles: dict[str, str]
     owners: list[Any]
     numbers: dict[str, int] = field(default_factory=dict)
+    address: tuple[str, int] = ("", 0)
 
     async def answer(self, sent: Sent) -> tuple[int, list[Header], str]:
         """Send it, and tell the answer in words that hold in every world."""
@@ -74,6 +82,28 @@ class World:
         given = [(name, self._told(value)) for name, value in response.headers.items() if name not in _OF_EVERY_ANSWER]
         return response.status_code, given, self._told(response.text)
 
+    async def answer_over_a_socket(self, sent: Sent) -> bytes:
+        """All that the server writes back, in words that hold in every world. A chunked body comes in two pieces, after
+        its head; any other with it.
+        """
+        body = self._filled(sent.body.decode("latin-1")).encode("latin-1")
+        pieces = [b"%x\r\n%b\r\n" % (len(each), each) for each in (body[:7], body[7:]) if each] + [b"0\r\n\r\n"]
+        framing = b"Transfer-Encoding: chunked" if sent.is_chunked else b"Content-Length: %d" % len(body)
+        path = httpx.URL(f"http://batua.test{self._filled(sent.path)}").raw_path
+        head = [b"%b %b HTTP/1.1" % (sent.method.encode(), path), b"Host: batua.test", framing]
+        head += [f"{name}: {self._filled(value)}".encode("latin-1") for name, value in sent.headers]
+        whole = b"\r\n".join([*head, b"Connection: close", b"\r\n"])
+        reader, writer = await asyncio.open_connection(*self.address)
+        for piece in [whole, *pieces] if sent.is_chunked else [whole + body]:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0)
+        async with asyncio.timeout(deadline()):
+            heard = await reader.read()
+        writer.close()
+        told = self._told(_OF_ONE_ANSWER.sub(rb"\1", heard).decode("latin-1"))
+        return _LENGTH.sub("", told).encode("latin-1")
+
     async def money(self) -> tuple[Any, ...]:
         """What the people own, and what is written about them."""
         async with self.app.sessionmaker() as session:
@@ -91,6 +121,8 @@ class World:
         return _MOMENT.sub("<moment>", told)
 
 
+_OF_ONE_ANSWER = re.compile(rb"(\r\nx-request-id: )[^\r]*")
+_LENGTH = re.compile(r"(?<=\r\ncontent-length: )\d+")
 _FRAMING = {b"content-length", b"transfer-encoding"}
 _OF_EVERY_ANSWER = {"x-request-id", "content-length"}
 _ACCOUNTS = text("SELECT kind, balance, held, seq FROM accounts WHERE owner_id = ANY(:owners) ORDER BY owner_id, kind")
@@ -143,10 +175,29 @@ async def worlds(
             monkeypatch.setattr(shortcuts, "_parameters_of", chosen)
             app = create_app(user_app_settings(database_url, redis_url))
             client = await stack.enter_async_context(opened(app, "http://batua.test"))
-            assert (await client.get("/healthz")).status_code == 200  # the first request builds the routes
-            made.append(await _world(RunningApp(app, client, app.state.resources.sessionmaker)))
+            address = await stack.enter_async_context(_listening(app))
+            async with httpx.AsyncClient(base_url="http://{}:{}".format(*address), trust_env=False) as first:
+                assert (await first.get("/healthz")).status_code == 200  # the first request builds the routes
+            world = await _world(RunningApp(app, client, app.state.resources.sessionmaker))
+            world.address = address
+            made.append(world)
         taken.clear()
         yield made[0], made[1]
+
+
+@asynccontextmanager
+async def _listening(app: Any) -> AsyncIterator[tuple[str, int]]:
+    """Serve an app, whose lifespan is open, on a port, in this loop and by our server's protocol."""
+    config = uvicorn.Config(app, log_config=None, proxy_headers=False, server_header=False, access_log=False, ws="none")
+    config.load()
+    state = ServerState()
+    state.default_headers = [(b"date", b"today"), (b"via", b"test")]
+
+    def protocol() -> BoundedProtocol:
+        return BoundedProtocol(config=config, server_state=state, app_state={})
+
+    async with await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()
 
 
 def _counted(parameters: dict[Any, shortcuts.Parameters]) -> dict[Any, shortcuts.Parameters]:
@@ -285,6 +336,56 @@ async def test_what_is_well_formed_takes_the_shortcut(worlds: tuple[World, World
         assert answers[0] == answers[1]
         assert answers[0][0] == 200
     assert taken == {"send_money": 4, "get_wallet": 1, "list_transactions": 3}
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(sent=requests())
+async def test_both_ways_write_the_same_bytes(worlds: tuple[World, World], sent: Sent) -> None:
+    with_shortcuts, without = worlds
+    assert await with_shortcuts.answer_over_a_socket(sent) == await without.answer_over_a_socket(sent)
+    assert await with_shortcuts.money() == await without.money()
+
+
+async def test_what_is_well_formed_and_whole_does_not_enter_the_framework(
+    worlds: tuple[World, World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered: list[str] = []
+    handle = LiteralRoutes.handle
+
+    async def entering(self: LiteralRoutes, scope: Any, receive: Any, send: Any) -> None:
+        entered.append(scope["path"])
+        await handle(self, scope, receive, send)
+
+    monkeypatch.setattr(LiteralRoutes, "handle", entering)
+    token = ("authorization", "Bearer <token>")
+    headers = [token, ("x-pin-token", "<pin_token>"), ("content-type", "application/json")]
+    requested = [Sent("GET", path, [token], b"", is_chunked=False) for path in (WALLET, TRANSACTIONS)]
+    for key, to in (("a", "<ravi>"), ("a", "<ravi>"), ("b", "nobody@batua")):
+        body = json.dumps({"to": to, "amount": 5}).encode()
+        requested.append(Sent("POST", TRANSFERS, [*headers, ("idempotency-key", key)], body, is_chunked=False))
+    for sent in requested:
+        answers = [await world.answer_over_a_socket(sent) for world in worlds]
+        assert answers[0] == answers[1]
+    assert len(entered) == len(requested)  # those of the world without
+    in_pieces = replace(requested[2], is_chunked=True)
+    answers = [await world.answer_over_a_socket(in_pieces) for world in worlds]
+    assert answers[0] == answers[1]
+
+
+async def test_one_connection_serves_one_request_after_another(worlds: tuple[World, World]) -> None:
+    world, _ = worlds
+    head = f"GET {WALLET} HTTP/1.1\r\nHost: batua.test\r\nAuthorization: Bearer {world.roles['token']}\r\n\r\n".encode()
+    reader, writer = await asyncio.open_connection(*world.address)
+    for together in (1, 3):  # three at once are pipelined
+        writer.write(head * together)
+        for _ in range(together):
+            async with asyncio.timeout(deadline()):
+                answered = await reader.readuntil(b"\r\n\r\n")
+                assert answered.startswith(b"HTTP/1.1 200 OK\r\n")
+                assert b"connection: close" not in answered
+                length = int(re.findall(rb"content-length: (\d+)", answered)[0])
+                assert json.loads(await reader.readexactly(length))["account_id"] == world.roles["wallet_id"]
+    writer.close()
 
 
 async def test_a_cookie_is_as_good_as_a_token_when_the_page_is_ours(worlds: tuple[World, World]) -> None:
