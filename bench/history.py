@@ -181,7 +181,7 @@ def _reads(books: Books) -> dict[str, Read]:
 
     async def with_refunded(session: AsyncSession, turn: int) -> None:
         found = await statement.read_page(session, shop, limit=PAGE, before_seq=books.cursor(turn))
-        await with_refunds(session, found.lines)
+        with_refunds(found.lines)
 
     async def dashboard(session: AsyncSession, _: int) -> None:
         await inflow.recent(session, owner)

@@ -8,6 +8,9 @@ from uuid import UUID
 import uuid_utils
 from uuid_utils.compat import uuid7
 
+LAST_ID = UUID(int=2**128 - 1)
+"""Comes after every id: a list from its newest item on is the list of what comes before it."""
+
 
 def new_id() -> UUID:
     """A new UUIDv7, larger than the earlier ones of this process."""

@@ -36,6 +36,7 @@ def create_app(settings: BankWebhookSettings | None = None) -> FastAPI:
                 sessionmaker=database.sessionmaker,
                 read_sessionmaker=database.read_sessionmaker,
                 lookup_sessionmaker=database.lookup_sessionmaker,
+                reads=database.reads,
                 settings=chosen,
                 gate=Gate(chosen),
                 inbox=inbox,

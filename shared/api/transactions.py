@@ -10,21 +10,21 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic_core import to_json
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.api.statement_csv import csv_response
 from shared.http.dependencies import Caller, CurrentResources, SignedInCaller, signed_in
-from shared.http.pagination import DEFAULT_LIMIT, MAX_CURSOR_LENGTH, Page, PageQuery, PageRequest, cursor_of
+from shared.http.pagination import DEFAULT_LIMIT, MAX_CURSOR_LENGTH, Page, PageQuery, PageRequest
 from shared.http.problems import problem_responses
 from shared.http.query_parameters import StatementQuery, StatementRequest
 from shared.http.receipts import PartyOut
+from shared.http.responses import page_response
 from shared.http.shortcuts import ShortcutRoute, announces_body, shortcut
 from shared.ledger import statement
 from shared.ledger.accounts import account_of, wallet_of
 from shared.ledger.errors import AccountNotFound
 from shared.ledger.rules import Direction, TransferKind
-from shared.transfers.statement_lines import StatementLine, StatementPart, with_refunds
+from shared.transfers.statement_lines import StatementLine, read_part
 
 router = APIRouter(tags=["transactions"], route_class=ShortcutRoute)
 
@@ -92,13 +92,15 @@ async def list_transactions(
             caller.wallet.account_id, owner_id=owner_id, limit=page.limit, before_seq=page.after_number()
         )
     else:
-        async with resources.read_sessionmaker() as session:
-            account_id = await _account_id(session, owner_id, asked.account_id)
-            found = await statement.read_page(
-                session, account_id, limit=page.limit, before_seq=page.after_number(), wanted=asked.wanted
-            )
-            part = StatementPart(await with_refunds(session, found.lines), found.next_before)
-    return Response(to_json(page_body(part)), media_type="application/json")
+        part = await read_part(
+            resources.reads,
+            asked.account_id or caller.wallet.account_id,
+            owner_id=owner_id,
+            limit=page.limit,
+            before_seq=page.after_number(),
+            wanted=asked.wanted,
+        )
+    return page_response([_body(shown) for shown in part.lines], part.next_before)
 
 
 @router.get(
@@ -135,15 +137,8 @@ def transaction_of(shown: StatementLine) -> TransactionOut:
     )
 
 
-def page_body(part: StatementPart) -> dict[str, Any]:
-    """A `Page[TransactionOut]`, written by hand: its models cost more than reading its lines."""
-    return {
-        "items": [_body(shown) for shown in part.lines],
-        "next_cursor": None if part.next_before is None else cursor_of(part.next_before),
-    }
-
-
 def _body(shown: StatementLine) -> dict[str, Any]:
+    """A `TransactionOut`."""
     line = shown.line
     body = {
         "id": str(line.transfer_id),  # to_json takes three times as long with ids of the driver

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, BackgroundTasks
+from fastapi import APIRouter, BackgroundTasks, Response
 from fastapi.responses import JSONResponse
 from pydantic import ConfigDict, Field
 
@@ -15,15 +15,21 @@ from shared.http.dependencies import (
     CurrentResources,
     IdempotencyKey,
     PinCheck,
-    ReadSession,
     WriteSession,
     respond,
 )
 from shared.http.fields import BankCode, Body, HolderName, Paise, Pin
 from shared.http.keyed_requests import KEY_ERRORS, PIN_ERRORS, REPLAY_HEADERS, WITHDRAW
-from shared.http.pagination import Page, PageQuery, cursor_of
+from shared.http.pagination import Page, PageQuery
 from shared.http.problems import problem_responses
-from shared.http.withdrawals import CurrentWorkerHint, WithdrawalOut, WithdrawalWithTimelineOut
+from shared.http.responses import json_response, page_response
+from shared.http.withdrawals import (
+    CurrentWorkerHint,
+    WithdrawalOut,
+    WithdrawalWithTimelineOut,
+    shown_detail,
+    shown_withdrawal,
+)
 from shared.ledger.errors import AccountClosed, InsufficientFunds, LimitExceeded
 from shared.withdrawals import commands, queries
 from shared.withdrawals.errors import AlreadySent, TooManyQueued, WithdrawalInvalid, WithdrawalNotFound
@@ -95,27 +101,30 @@ async def withdraw(
     return respond(answer)
 
 
-@router.get("")
-async def list_own_withdrawals(caller: Caller, session: ReadSession, page: PageQuery) -> Page[WithdrawalOut]:
+@router.get("", response_model=Page[WithdrawalOut])
+async def list_own_withdrawals(caller: Caller, resources: CurrentResources, page: PageQuery) -> Response:
     """The caller's withdrawals, newest first."""
     found, before = await queries.list_withdrawals(
-        session, owner_id=caller.owner_id, limit=page.limit, before=page.after_id()
+        resources.reads, owner_id=caller.owner_id, limit=page.limit, before=page.after_id()
     )
-    items = [WithdrawalOut.of(withdrawal) for withdrawal in found]
-    return Page(items=items, next_cursor=None if before is None else cursor_of(before))
+    return page_response([shown_withdrawal(withdrawal) for withdrawal in found], before)
 
 
-@router.get("/{withdrawal_id}", responses=problem_responses(WithdrawalNotFound))
-async def get_own_withdrawal(caller: Caller, session: ReadSession, withdrawal_id: UUID) -> WithdrawalWithTimelineOut:
+@router.get(
+    "/{withdrawal_id}", response_model=WithdrawalWithTimelineOut, responses=problem_responses(WithdrawalNotFound)
+)
+async def get_own_withdrawal(caller: Caller, resources: CurrentResources, withdrawal_id: UUID) -> Response:
     """One of the caller's withdrawals, with its timeline."""
-    detail = await queries.get_withdrawal(session, owner_id=caller.owner_id, withdrawal_id=withdrawal_id)
-    return WithdrawalWithTimelineOut.of_detail(detail)
+    detail = await queries.get_withdrawal(resources.reads, owner_id=caller.owner_id, withdrawal_id=withdrawal_id)
+    return json_response(shown_detail(detail))
 
 
-@router.post("/{withdrawal_id}/cancel", responses=problem_responses(WithdrawalNotFound, AlreadySent))
-async def cancel_own_withdrawal(
-    caller: Caller, session: WriteSession, withdrawal_id: UUID
-) -> WithdrawalWithTimelineOut:
+@router.post(
+    "/{withdrawal_id}/cancel",
+    response_model=WithdrawalWithTimelineOut,
+    responses=problem_responses(WithdrawalNotFound, AlreadySent),
+)
+async def cancel_own_withdrawal(caller: Caller, session: WriteSession, withdrawal_id: UUID) -> Response:
     """Cancel it, which is possible only while it is queued."""
     detail = await commands.cancel(session, owner_id=caller.owner_id, withdrawal_id=withdrawal_id)
-    return WithdrawalWithTimelineOut.of_detail(detail)
+    return json_response(shown_detail(detail))

@@ -9,8 +9,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.auth.errors import TokenInvalid
 from shared.auth.views import PersonProfile, ShopProfile
+from shared.db.reads import Source, fetch
 from shared.ledger.accounts import SPENDABLE_KINDS
-from shared.models import Account, Merchant, Owner, User
+from shared.models import Account, Owner, User
+
+_SHOP = """
+    SELECT shop.id, owner.email, shop.business_name, shop.category, account.handle, shop.timezone
+    FROM merchants shop
+    JOIN owners owner ON owner.id = shop.id
+    JOIN accounts account ON account.owner_id = shop.id AND account.kind = 'merchant'
+    WHERE shop.id = $1
+"""
 
 
 async def get_person_profile(session: AsyncSession, owner_id: UUID) -> PersonProfile:
@@ -30,23 +39,17 @@ async def get_person_profile(session: AsyncSession, owner_id: UUID) -> PersonPro
     )
 
 
-async def get_shop_profile(session: AsyncSession, owner_id: UUID) -> ShopProfile:
+async def get_shop_profile(source: Source, owner_id: UUID) -> ShopProfile:
     """The shop's profile. Raises TokenInvalid if there is no such shop."""
-    statement = (
-        select(Merchant.id, Owner.email, Merchant.business_name, Merchant.category, Account.handle, Merchant.timezone)
-        .join(Owner, Owner.id == Merchant.id)
-        .join(Account, (Account.owner_id == Merchant.id) & Account.kind.in_(SPENDABLE_KINDS))
-        .where(Merchant.id == owner_id)
-    )
-    row = (await session.execute(statement)).one_or_none()
-    if row is None:
+    rows = await fetch(source, _SHOP, owner_id)
+    if not rows:
         raise TokenInvalid
-    assert row.handle is not None
+    id_, email, business_name, category, wallet_id, timezone = rows[0]
     return ShopProfile(
-        id=row.id,
-        email=row.email,
-        business_name=row.business_name,
-        category=row.category,
-        wallet_id=row.handle,
-        timezone=row.timezone,
+        id=id_,
+        email=email,
+        business_name=business_name,
+        category=category,
+        wallet_id=wallet_id,
+        timezone=timezone,
     )

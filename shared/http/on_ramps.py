@@ -50,10 +50,15 @@ class OnRampOut(BaseModel):
         }
     )
 
-    @classmethod
-    def of(cls, on_ramp: OnRampView) -> OnRampOut:
-        """The on-ramp as JSON."""
-        return cls.model_validate(on_ramp, from_attributes=True)
+
+def shown_on_ramp(on_ramp: OnRampView) -> dict[str, Any]:
+    """An `OnRampOut` for `json_response`, which writes times as the model does."""
+    return on_ramp_body(on_ramp) | {
+        "created_at": on_ramp.created_at,
+        "settled_at": on_ramp.settled_at,
+        "expires_at": on_ramp.expires_at,
+        "cancel_requested_at": on_ramp.cancel_requested_at,
+    }
 
 
 def on_ramp_body(on_ramp: OnRampView) -> dict[str, Any]:

@@ -68,11 +68,6 @@ class WithdrawalOut(BaseModel):
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
-    @classmethod
-    def of(cls, withdrawal: WithdrawalView) -> WithdrawalOut:
-        """The withdrawal as JSON."""
-        return cls.model_validate(withdrawal, from_attributes=True)
-
 
 class TimelineEventOut(BaseModel):
     """One event of the timeline. `kind` is stable, the words of `message` are not."""
@@ -98,6 +93,22 @@ class WithdrawalWithTimelineOut(WithdrawalOut):
         """The withdrawal and its timeline as JSON."""
         events = [event_body(event, detail.withdrawal.bank) for event in detail.timeline]
         return cls.model_validate({**withdrawal_body(detail.withdrawal), "timeline": events})
+
+
+def shown_withdrawal(withdrawal: WithdrawalView) -> dict[str, Any]:
+    """A `WithdrawalOut` for `json_response`, which writes times as the model does."""
+    return withdrawal_body(withdrawal) | {
+        "next_check_at": withdrawal.next_check_at,
+        "created_at": withdrawal.created_at,
+        "finished_at": withdrawal.finished_at,
+    }
+
+
+def shown_detail(detail: WithdrawalDetail) -> dict[str, Any]:
+    """A `WithdrawalWithTimelineOut` for `json_response`."""
+    bank = detail.withdrawal.bank
+    events = [event_body(event, bank) | {"at": event.at} for event in detail.timeline]
+    return shown_withdrawal(detail.withdrawal) | {"timeline": events}
 
 
 def withdrawal_body(withdrawal: WithdrawalView) -> dict[str, Any]:

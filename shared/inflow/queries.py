@@ -1,7 +1,7 @@
 """What a shop received, by its own days and months.
 
 Inflow is the payments of customers: transfers of kind `payment` to the shop's account. Money the shop adds itself (an
-on-ramp), a reversed payout and a refund do not change it. Every query raises NoResultFound for an owner without a shop.
+on-ramp), a reversed payout and a refund do not change it. Every query raises ValueError for an owner without a shop.
 """
 
 from __future__ import annotations
@@ -11,34 +11,40 @@ from datetime import date
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from shared import calendar, clock
 from shared.calendar import ONE_DAY, Month, start_of
+from shared.db.reads import Source, fetch
 from shared.inflow import ranges
 from shared.inflow.rollups import inflow_between
 from shared.inflow.views import DailyInflow, Inflow, InflowSummary, MonthlyInflow, RecentInflow
-from shared.models import Account, Merchant
+
+_ACCOUNT = """
+    SELECT account.id, shop.timezone FROM accounts account JOIN merchants shop ON shop.id = account.owner_id
+    WHERE account.owner_id = $1 AND account.kind = 'merchant'
+"""
 
 
-async def summary(session: AsyncSession, merchant_id: UUID) -> InflowSummary:
+async def summary(source: Source, merchant_id: UUID) -> InflowSummary:
     """Today, yesterday, this month and last month."""
-    account_id, zone = await _account_and_zone(session, merchant_id)
+    account_id, zone = await _account_and_zone(source, merchant_id)
     today = calendar.today(clock.now(), zone)
-    return _summarise(await _inflow_by_start(session, account_id, zone, _starts_of_summary(today)), today, zone)
+    return _summarise(await _inflow_by_start(source, account_id, zone, _starts_of_summary(today)), today, zone)
 
 
-async def recent(session: AsyncSession, merchant_id: UUID) -> RecentInflow:
-    """The summary, the latest days and the latest months by one statement, which costs little more than one of them."""
-    account_id, zone = await _account_and_zone(session, merchant_id)
+async def recent(source: Source, merchant_id: UUID) -> RecentInflow:
+    """The summary, the latest days and the latest months."""
+    return await recent_of(source, *await _account_and_zone(source, merchant_id))
+
+
+async def recent_of(source: Source, account_id: UUID, zone: ZoneInfo) -> RecentInflow:
+    """The same of a shop's account, by one statement, which costs little more than that of the summary alone."""
     today = calendar.today(clock.now(), zone)
     days = ranges.days(None, None, today=today)
     months = ranges.months(None, None, today=today)
     last_month, this_month = months[-2].first_day, months[-1].first_day
     so_far_ends = min(last_month + today.day * ONE_DAY, this_month)
     starts = _starts_of_summary(today) | {*days, *(month.first_day for month in months), months[-1].plus(1).first_day}
-    by_start = await _inflow_by_start(session, account_id, zone, starts | {so_far_ends})
+    by_start = await _inflow_by_start(source, account_id, zone, starts | {so_far_ends})
     return RecentInflow(
         today=today,
         summary=_summarise(by_start, today, zone),
@@ -50,40 +56,31 @@ async def recent(session: AsyncSession, merchant_id: UUID) -> RecentInflow:
     )
 
 
-async def daily(session: AsyncSession, merchant_id: UUID, *, first: date | None, last: date | None) -> DailyInflow:
+async def daily(source: Source, merchant_id: UUID, *, first: date | None, last: date | None) -> DailyInflow:
     """By day, both ends included; by default 30 days up to today.
 
     Raises RangeReversed, RangeTooLong, RangeOutOfReach.
     """
-    account_id, zone = await _account_and_zone(session, merchant_id)
+    account_id, zone = await _account_and_zone(source, merchant_id)
     days = ranges.days(first, last, today=calendar.today(clock.now(), zone))
     boundaries = [start_of(day, zone) for day in [*days, days[-1] + ONE_DAY]]
-    return DailyInflow(zone.key, list(zip(days, await inflow_between(session, account_id, boundaries), strict=True)))
+    return DailyInflow(zone.key, list(zip(days, await inflow_between(source, account_id, boundaries), strict=True)))
 
 
-async def monthly(
-    session: AsyncSession, merchant_id: UUID, *, first: Month | None, last: Month | None
-) -> MonthlyInflow:
+async def monthly(source: Source, merchant_id: UUID, *, first: Month | None, last: Month | None) -> MonthlyInflow:
     """By month, both ends included; by default 12 months up to this one.
 
     Raises RangeReversed, RangeTooLong, RangeOutOfReach.
     """
-    account_id, zone = await _account_and_zone(session, merchant_id)
+    account_id, zone = await _account_and_zone(source, merchant_id)
     months = ranges.months(first, last, today=calendar.today(clock.now(), zone))
     boundaries = [start_of(month.first_day, zone) for month in [*months, months[-1].plus(1)]]
-    return MonthlyInflow(
-        zone.key, list(zip(months, await inflow_between(session, account_id, boundaries), strict=True))
-    )
+    return MonthlyInflow(zone.key, list(zip(months, await inflow_between(source, account_id, boundaries), strict=True)))
 
 
-async def _account_and_zone(session: AsyncSession, merchant_id: UUID) -> tuple[UUID, ZoneInfo]:
-    statement = (
-        select(Account.id, Merchant.timezone)
-        .join(Merchant, Merchant.id == Account.owner_id)
-        .where(Account.owner_id == merchant_id, Account.kind == "merchant")
-    )
-    row = (await session.execute(statement)).one()
-    return row.id, ZoneInfo(row.timezone)
+async def _account_and_zone(source: Source, merchant_id: UUID) -> tuple[UUID, ZoneInfo]:
+    ((account_id, timezone),) = await fetch(source, _ACCOUNT, merchant_id)
+    return account_id, ZoneInfo(timezone)
 
 
 def _starts_of_summary(today: date) -> set[date]:
@@ -108,9 +105,9 @@ def _sum(by_start: Mapping[date, Inflow], first: date, before: date) -> Inflow:
 
 
 async def _inflow_by_start(
-    session: AsyncSession, account_id: UUID, zone: ZoneInfo, starts: Collection[date]
+    source: Source, account_id: UUID, zone: ZoneInfo, starts: Collection[date]
 ) -> dict[date, Inflow]:
     """By each of these days, the inflow from its beginning to the beginning of the next of them."""
     days = sorted(starts)
-    inflow = await inflow_between(session, account_id, [start_of(day, zone) for day in days])
+    inflow = await inflow_between(source, account_id, [start_of(day, zone) for day in days])
     return dict(zip(days, inflow, strict=False))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, String, and_, case, func, select, type_coerce
+from sqlalchemy import ColumnElement, Row, Select, String, and_, func, select, type_coerce
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -58,7 +58,6 @@ wallet_id: ColumnElement[Any] = type_coerce(_wallet.handle, String)
 owner_name: ColumnElement[Any] = func.coalesce(
     func.trim(User.first_name + " " + User.last_name), Merchant.business_name
 )
-system_name: ColumnElement[Any] = case(system_accounts.NAMES, value=account.id)
 
 
 def with_owner(statement: Select[Any]) -> Select[Any]:

@@ -6,21 +6,22 @@ Nothing here locks or writes. Amounts are paise, times are UTC.
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, case, func, or_, select
+from sqlalchemy import case, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.db.engine import SessionMaker
-from shared.ledger import parties
+from shared.db.reads import Row, Source, fetch
+from shared.ledger import system_accounts
 from shared.ledger.errors import AccountNotFound
-from shared.ledger.parties import Party
+from shared.ledger.parties import HOLDER_COLUMNS, Holder, Party
 from shared.ledger.rules import Direction, TransferKind
-from shared.models import Account, Entry, Transfer
+from shared.models import Entry
 
 SCAN_LINES = 20_000
 """One page of a statement filtered by direction or kind reads at most this many lines."""
@@ -44,6 +45,8 @@ class Line:
     counterparty: Party
     note: str | None
     created_at: datetime
+    given_back: int = 0
+    """How much of a payment was refunded since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,37 +79,109 @@ class StatementPage:
 
 
 EVERYTHING = Filter()
+LAST_SEQ = 2**63 - 1
+"""Comes after every line."""
+
+LINE_COLUMNS = """
+    entry.transfer_id, entry.seq, entry.direction, transfer.kind, entry.amount, entry.balance_after, transfer.note,
+    entry.created_at, told.given_back, told.id, told.owner_id, told.kind, told.name, told.handle, told.owner_name
+"""
+"""What a statement selects for `line_from`, of entries with LINE_JOINS."""
+_OTHER = HOLDER_COLUMNS.format(account="other", wallet="wallet", user="person", merchant="shop")
+# The inner queries end with OFFSET, so that Postgres can only walk from each entry to its rows by their keys, whatever
+# it believes of the sizes of tables. A key of NULL is not looked up.
+LINE_JOINS = f"""
+    CROSS JOIN LATERAL (
+        SELECT id, kind, note, debit_account_id, credit_account_id FROM transfers
+        WHERE id = entry.transfer_id {{condition}} OFFSET 0
+    ) transfer
+    CROSS JOIN LATERAL (
+        SELECT {_OTHER}, given.reversed
+        FROM accounts other
+        LEFT JOIN accounts wallet ON wallet.owner_id = other.owner_id AND wallet.kind IN ('wallet', 'merchant')
+        LEFT JOIN users person ON person.id = other.owner_id
+        LEFT JOIN merchants shop ON shop.id = other.owner_id
+        LEFT JOIN reversed_totals given
+            ON given.transfer_id = CASE transfer.kind WHEN 'payment' THEN transfer.id END
+        WHERE other.id = CASE transfer.debit_account_id
+            WHEN entry.account_id THEN transfer.credit_account_id ELSE transfer.debit_account_id END
+        OFFSET 0
+    ) told (id, owner_id, kind, name, handle, owner_name, given_back)
+"""  # noqa: S608 - constants of this code
+_SYSTEM_NAME = " ".join(f"WHEN '{id_}' THEN '{name}'" for id_, name in system_accounts.NAMES.items())
+_PROBE = "SELECT seq FROM entries WHERE account_id = account.id AND"
+_LIKE, _ESCAPED = re.compile("[/%_]"), r"/\g<0>"
+_PLACE = 3
+_PAGE = f"""
+    WITH account AS MATERIALIZED (
+        SELECT id, owner_id, seq FROM accounts WHERE id = $1 AND ($2::uuid IS NULL OR owner_id = $2)
+    ), possible AS MATERIALIZED (
+        SELECT account.*,
+               least(account.seq, $3::bigint - 1, CASE WHEN $6::timestamptz IS NOT NULL THEN coalesce(
+                   ({_PROBE} created_at <= $6 ORDER BY created_at DESC, seq DESC LIMIT 1), 0) END) AS highest,
+               CASE WHEN $5::timestamptz IS NULL THEN 1 ELSE coalesce(
+                   ({_PROBE} created_at >= $5 ORDER BY created_at, seq LIMIT 1), account.seq + 1) END AS lowest
+        FROM account
+    ), part AS MATERIALIZED (
+        SELECT *, greatest(lowest, highest - $4::bigint + 1) AS first FROM possible
+    )
+    SELECT part.lowest, part.first, part.owner_id, line.*
+    FROM part LEFT JOIN LATERAL (
+        SELECT {LINE_COLUMNS}
+        FROM (
+            SELECT * FROM entries
+            WHERE account_id = part.id AND seq BETWEEN part.first AND part.highest
+              AND ($7::timestamptz IS NULL OR created_at >= $7) AND ($8::timestamptz IS NULL OR created_at <= $8)
+              AND ($9::text IS NULL OR direction = $9)
+            ORDER BY seq DESC OFFSET 0
+        ) entry
+        {LINE_JOINS.format(condition="AND ($10::text IS NULL OR kind = $10)")}
+        WHERE $11::text IS NULL OR transfer.note ILIKE $11 ESCAPE '/' OR told.owner_name ILIKE $11 ESCAPE '/'
+           OR CASE told.id {_SYSTEM_NAME} END ILIKE $11 ESCAPE '/' OR told.handle ILIKE $11 ESCAPE '/'
+        ORDER BY entry.seq DESC LIMIT $12
+    ) line ON true
+    ORDER BY line.seq DESC
+"""  # noqa: S608 - constants of this code
 
 
 async def read_page(
-    session: AsyncSession,
+    source: Source,
     account_id: UUID,
     *,
     limit: int,
+    owner_id: UUID | None = None,
     before_seq: int | None = None,
     wanted: Filter = EVERYTHING,
 ) -> StatementPage:
-    """Read at most `limit` lines older than `before_seq`, newest first. Raises AccountNotFound.
+    """Read at most `limit` lines older than `before_seq`, newest first.
 
-    `seq` has no gaps, so a range of it is a number of lines: a filtered page reads at most SCAN_LINES, or SEARCH_LINES.
+    Raises AccountNotFound; with an `owner_id` also for an account of another owner. `seq` has no gaps, so a range of it
+    is a number of lines: a filtered page reads at most SCAN_LINES, or SEARCH_LINES.
     """
-    account = await session.get(Account, account_id)
-    if account is None:
-        raise AccountNotFound
-    highest, lowest = await _bounds(session, account, before_seq, wanted)
-    most = wanted.most_lines
-    window = lowest if most is None else max(lowest, highest - most + 1)
-    statement = (
-        _lines_of(account_id)
-        .where(Entry.seq.between(window, highest), *_conditions(wanted))
-        .order_by(Entry.seq.desc())
-        .limit(limit + 1)
+    since, until, search = wanted.since, wanted.until, wanted.search
+    rows = await fetch(
+        source,
+        _PAGE,
+        account_id,
+        owner_id,
+        LAST_SEQ if before_seq is None else before_seq,
+        LAST_SEQ if wanted.most_lines is None else wanted.most_lines,
+        None if since is None else since - CLOCK_SKEW,
+        None if until is None else until + CLOCK_SKEW,
+        since,
+        until,
+        wanted.direction,
+        wanted.kind,
+        _containing(search) if search else None,
+        limit + 1,
     )
-    rows = (await session.execute(statement)).all()
-    lines = [_line(row, account.owner_id) for row in rows[:limit]]
+    if not rows:
+        raise AccountNotFound
+    lowest, first, reader = rows[0][:_PLACE]
+    lines = [line_from(row[_PLACE:], reader) for row in rows[:limit] if row[_PLACE] is not None]
     if len(rows) > limit:
         return StatementPage(lines, lines[-1].seq)
-    return StatementPage(lines, window if window > lowest else None)
+    return StatementPage(lines, first if first > lowest else None)
 
 
 async def stream(
@@ -148,67 +223,12 @@ async def derived_balance(session: AsyncSession, account_id: UUID, at: datetime 
     return int((await session.execute(statement)).scalar_one())
 
 
-async def _bounds(session: AsyncSession, account: Account, before_seq: int | None, wanted: Filter) -> tuple[int, int]:
-    """The highest and the lowest `seq` of lines that can match."""
-    highest = account.seq if before_seq is None else min(account.seq, before_seq - 1)
-    lowest = 1
-    if wanted.until is not None:
-        earlier = Entry.created_at <= wanted.until + CLOCK_SKEW
-        highest = min(highest, await _probe(session, account.id, earlier, newest=True) or 0)
-    if wanted.since is not None:
-        later = Entry.created_at >= wanted.since - CLOCK_SKEW
-        lowest = await _probe(session, account.id, later, newest=False) or account.seq + 1
-    return highest, lowest
+def _containing(text: str) -> str:
+    return f"%{_LIKE.sub(_ESCAPED, text)}%"
 
 
-async def _probe(
-    session: AsyncSession, account_id: UUID, condition: ColumnElement[bool], *, newest: bool
-) -> int | None:
-    order = (Entry.created_at.desc(), Entry.seq.desc()) if newest else (Entry.created_at, Entry.seq)
-    statement = select(Entry.seq).where(Entry.account_id == account_id, condition).order_by(*order).limit(1)
-    return (await session.execute(statement)).scalar_one_or_none()
-
-
-def _lines_of(account_id: UUID) -> Select[Any]:
-    other_id = case(
-        (Transfer.debit_account_id == account_id, Transfer.credit_account_id), else_=Transfer.debit_account_id
-    )
-    statement = (
-        select(Entry.seq, Entry.direction, Entry.amount, Entry.balance_after, Entry.created_at)
-        .add_columns(Transfer.id.label("transfer_id"), Transfer.kind, Transfer.note)
-        .select_from(Entry)
-        .join(Transfer, Transfer.id == Entry.transfer_id)
-        .join(parties.account, parties.account.id == other_id)
-        .where(Entry.account_id == account_id)
-    )
-    return parties.with_owner(statement)
-
-
-def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    if wanted.direction is not None:
-        conditions.append(Entry.direction == wanted.direction)
-    if wanted.kind is not None:
-        conditions.append(Transfer.kind == wanted.kind)
-    if wanted.since is not None:
-        conditions.append(Entry.created_at >= wanted.since)
-    if wanted.until is not None:
-        conditions.append(Entry.created_at <= wanted.until)
-    if wanted.search:
-        found_in = (Transfer.note, parties.owner_name, parties.system_name, parties.wallet_id)
-        conditions.append(or_(*(column.icontains(wanted.search, autoescape=True) for column in found_in)))
-    return conditions
-
-
-def _line(row: Any, owner_id: UUID | None) -> Line:
-    return Line(
-        transfer_id=row.transfer_id,
-        seq=row.seq,
-        direction=row.direction,
-        kind=row.kind,
-        amount=row.amount,
-        balance_after=row.balance_after,
-        counterparty=parties.holder_from(row).seen_by(owner_id),
-        note=row.note,
-        created_at=row.created_at,
-    )
+def line_from(row: Row, reader: UUID | None) -> Line:
+    """A row of LINE_COLUMNS as the account's owner `reader` sees it."""
+    transfer_id, seq, direction, kind, amount, balance_after, note, created_at, given_back, *holder = row
+    other = Holder(*holder).seen_by(reader)
+    return Line(transfer_id, seq, direction, kind, amount, balance_after, other, note, created_at, given_back or 0)

@@ -108,7 +108,7 @@ class Feed:
             return []
         # `seq` has no gaps, so this many lines up to `upto` are exactly those after the cursor.
         page = await statement.read_page(session, self._account_id, limit=count, before_seq=upto + 1)
-        lines = await with_refunds(session, page.lines[::-1])
+        lines = with_refunds(page.lines[::-1])
         return [Event("transaction", each, replace(before, seq=each.line.seq)) for each in lines]
 
     async def _changes(self, session: AsyncSession, since: datetime, cursor: Cursor) -> list[Event]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from uuid import UUID
 
+from shared.db.reads import Row
 from shared.models import OnRamp
 from shared.models.on_ramp import OnRampStatus
 
@@ -33,6 +34,18 @@ class OnRampView:
     expires_at: datetime | None
     cancel_requested_at: datetime | None
     is_late_success: bool
+
+
+_FIELDS = [field.name for field in fields(OnRampView)]
+VIEW_COLUMNS = ", ".join(_FIELDS)
+"""What a statement selects for `view_from`."""
+
+
+def view_from(row: Row) -> OnRampView:
+    """A row of VIEW_COLUMNS as its owner sees it."""
+    values = dict(zip(_FIELDS, row, strict=True))
+    values["status"] = OnRampStatus(values["status"])
+    return OnRampView(**values)
 
 
 def view_of(on_ramp: OnRamp) -> OnRampView:

@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
+from shared.auth.sessions import SignedIn
+from shared.db.reads import Reads
 from shared.http.pagination import PageRequest
-from shared.ledger import statement
-from shared.ledger.accounts import account_of, wallet_of
 from shared.pages import formatting
 from shared.pages.forms import Form
 from shared.pages.listed_lines import KINDS, ListedDay, by_day
 from shared.pages.statement_filters import StatementFilters
-from shared.transfers.statement_lines import with_refunds
+from shared.transfers.statement_lines import read_part
 
 LINES_PER_PAGE = 25
 _DIRECTION_WORDS: Mapping[str, str] = {"CREDIT": "Money in", "DEBIT": "Money out"}
@@ -62,7 +59,7 @@ class ListedStatement:
 
 
 async def list_statement(
-    session: AsyncSession, owner_id: UUID, asked: Mapping[str, str], *, path: str, line_path: str, zone: ZoneInfo
+    reads: Reads, caller: SignedIn, asked: Mapping[str, str], *, path: str, line_path: str, zone: ZoneInfo
 ) -> ListedStatement:
     """The statement at `path` with the query parameters `asked`; its days are those of `zone`.
 
@@ -74,21 +71,23 @@ async def list_statement(
     with form.catching():
         filters = form.read(StatementFilters)
         before_seq = PageRequest(LINES_PER_PAGE, filters.cursor).after_number()
-    account = await (
-        wallet_of(session, owner_id) if filters.account is None else account_of(session, owner_id, filters.account)
-    )
-    found = await statement.read_page(
-        session, account.id, limit=LINES_PER_PAGE, before_seq=before_seq, wanted=filters.wanted(zone)
+    part = await read_part(
+        reads,
+        filters.account or caller.wallet.account_id,
+        owner_id=caller.identity.owner_id,
+        limit=LINES_PER_PAGE,
+        before_seq=before_seq,
+        wanted=filters.wanted(zone),
     )
     return ListedStatement(
         form=form,
         zone=zone,
-        days=by_day(await with_refunds(session, found.lines), path=line_path, zone=zone),
+        days=by_day(part.lines, path=line_path, zone=zone),
         is_filtered=bool(filters.given),
         is_continued=before_seq is not None,
         csv_path=filters.csv_path(zone),
         newest_path=filters.newest_path(path),
-        older_path=None if found.next_before is None else filters.older_path(path, found.next_before),
+        older_path=None if part.next_before is None else filters.older_path(path, part.next_before),
     )
 
 

@@ -9,15 +9,15 @@ from fastapi import APIRouter, BackgroundTasks, Request, Response
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
+from shared.auth.sessions import SignedIn
 from shared.auth.tokens import Identity
 from shared.banks import account_numbers
 from shared.banks.table import BANKS
-from shared.http.dependencies import Caller, CurrentResources, PinCheck, ReadSession
+from shared.http.dependencies import Caller, CurrentResources, PinCheck, SignedInCaller
 from shared.http.fields import Body, HolderName, Pin
 from shared.http.keyed_requests import WITHDRAW
 from shared.http.pagination import PageQuery, cursor_of
 from shared.http.withdrawals import CurrentWorkerHint
-from shared.ledger.accounts import wallet_of
 from shared.pages.forms import Form, Rupees, SubmittedForm
 from shared.pages.rendering import render, see_other
 from shared.pages.repeated_submit import retry_while_in_flight
@@ -78,11 +78,11 @@ class WithdrawAgainForm(Body):
 
 @router.get("/withdraw")
 async def show_withdraw(
-    request: Request, caller: Caller, resources: CurrentResources, again: UUID | None = None
+    request: Request, caller: SignedInCaller, resources: CurrentResources, again: UUID | None = None
 ) -> Response:
     """The form. `again` in the address names an earlier withdrawal, whose account is filled in."""
     if again is not None:
-        await _destination(resources, caller, again)  # another owner's is not found
+        await _destination(resources, caller.identity, again)  # another owner's is not found
     return await _show_form(request, caller, resources, Form({"again": str(again)} if again is not None else {}))
 
 
@@ -91,7 +91,7 @@ async def withdraw(
     *,
     request: Request,
     form: SubmittedForm,
-    caller: Caller,
+    caller: SignedInCaller,
     check_pin: PinCheck,
     resources: CurrentResources,
     hint: CurrentWorkerHint,
@@ -103,13 +103,13 @@ async def withdraw(
         to: WithdrawForm | Destination
         if form.value("again"):
             typed = form.read(WithdrawAgainForm)
-            to = await _destination(resources, caller, typed.again)
+            to = await _destination(resources, caller.identity, typed.again)
         else:
             typed = to = form.read(WithdrawForm)
         await check_pin(typed.pin)
         answer = await retry_while_in_flight(
             lambda: commands.request(
-                WITHDRAW.request(caller.owner_id, form.key),
+                WITHDRAW.request(caller.identity.owner_id, form.key),
                 bank=to.bank,
                 account_number=to.account_number,
                 ifsc=to.ifsc,
@@ -120,16 +120,16 @@ async def withdraw(
                 limits=resources.settings.limits,
             )
         )
-        afterwards.add_task(hint, caller.owner_id)
+        afterwards.add_task(hint, caller.identity.owner_id)
         return see_other(f"/withdrawals/{answer.body['id']}")
     return await _show_form(request, caller, resources, form)
 
 
 @router.get("/withdrawals")
-async def show_withdrawals(request: Request, caller: Caller, session: ReadSession, page: PageQuery) -> Response:
+async def show_withdrawals(request: Request, caller: Caller, resources: CurrentResources, page: PageQuery) -> Response:
     """All withdrawals, newest first. Those that are not finished show their place in the queue."""
     found, before = await queries.list_withdrawals(
-        session, owner_id=caller.owner_id, limit=page.limit, before=page.after_id()
+        resources.reads, owner_id=caller.owner_id, limit=page.limit, before=page.after_id()
     )
     return render(
         request,
@@ -141,9 +141,11 @@ async def show_withdrawals(request: Request, caller: Caller, session: ReadSessio
 
 
 @router.get("/withdrawals/{withdrawal_id}")
-async def show_withdrawal(request: Request, caller: Caller, session: ReadSession, withdrawal_id: UUID) -> Response:
+async def show_withdrawal(
+    request: Request, caller: Caller, resources: CurrentResources, withdrawal_id: UUID
+) -> Response:
     """One withdrawal: its status, what it waits for and what has happened."""
-    detail = await queries.get_withdrawal(session, owner_id=caller.owner_id, withdrawal_id=withdrawal_id)
+    detail = await queries.get_withdrawal(resources.reads, owner_id=caller.owner_id, withdrawal_id=withdrawal_id)
     return _show_detail(request, detail, Form())
 
 
@@ -156,8 +158,7 @@ async def cancel(
         async with resources.sessionmaker.begin() as session:
             await commands.cancel(session, owner_id=caller.owner_id, withdrawal_id=withdrawal_id)
         return see_other(f"/withdrawals/{withdrawal_id}")
-    async with resources.read_sessionmaker() as session:
-        detail = await queries.get_withdrawal(session, owner_id=caller.owner_id, withdrawal_id=withdrawal_id)
+    detail = await queries.get_withdrawal(resources.reads, owner_id=caller.owner_id, withdrawal_id=withdrawal_id)
     return _show_detail(request, detail, form)
 
 
@@ -172,19 +173,18 @@ def _show_detail(request: Request, detail: WithdrawalDetail, form: Form) -> Resp
     )
 
 
-async def _show_form(request: Request, caller: Identity, resources: Resources, form: Form) -> Response:
-    async with resources.read_sessionmaker() as session:
-        wallet = await wallet_of(session, caller.owner_id)
-        destinations = await queries.list_destinations(session, owner_id=caller.owner_id, limit=OFFERED_DESTINATIONS)
-        newest, _ = await queries.list_withdrawals(session, owner_id=caller.owner_id, limit=NEWEST)
+async def _show_form(request: Request, caller: SignedIn, resources: Resources, form: Form) -> Response:
+    reads, owner_id = resources.reads, caller.identity.owner_id
+    destinations = await queries.list_destinations(reads, owner_id=owner_id, limit=OFFERED_DESTINATIONS)
+    newest, _ = await queries.list_withdrawals(reads, owner_id=owner_id, limit=NEWEST)
     return render(
         request,
         "withdraw.html",
         status=form.status,
         form=form,
-        wallet=wallet,
+        wallet=caller.wallet,
         banks=[(bank.code, bank.name, "", "bank", True) for bank in BANKS.values()],
-        chosen=await _chosen(resources, caller, form),
+        chosen=await _chosen(resources, caller.identity, form),
         destinations=destinations,
         newest=[(each, words_for(each)) for each in newest],
     )
@@ -198,5 +198,4 @@ async def _chosen(resources: Resources, caller: Identity, form: Form) -> Destina
 
 
 async def _destination(resources: Resources, caller: Identity, withdrawal_id: UUID) -> Destination:
-    async with resources.read_sessionmaker() as session:
-        return await queries.get_destination(session, owner_id=caller.owner_id, withdrawal_id=withdrawal_id)
+    return await queries.get_destination(resources.reads, owner_id=caller.owner_id, withdrawal_id=withdrawal_id)

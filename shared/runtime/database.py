@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.config import DatabaseSettings
 from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
+from shared.db.reads import Reads
 
 DIRECT_POOL_SIZE = 7
 """One for each kind of gathered question, each lane of transfers, and bulk requests: each keeps one while it works."""
@@ -40,6 +41,8 @@ class Database:
     """Sessions that read: a transaction each, in which Postgres rejects every write."""
     lookup_sessionmaker: SessionMaker
     """Sessions for one SELECT: no transaction around it, so half the round trips."""
+    reads: Reads
+    """The same without a session, for statements written as text."""
 
 
 @asynccontextmanager
@@ -56,6 +59,7 @@ async def open_database(settings: DatabaseSettings, *, application_name: str) ->
             sessionmaker=create_sessionmaker(engine),
             read_sessionmaker=create_sessionmaker(engine.execution_options(postgresql_readonly=True)),
             lookup_sessionmaker=create_sessionmaker(engine.execution_options(isolation_level="AUTOCOMMIT")),
+            reads=Reads(engine),
         )
     finally:
         await _wait_for_return(direct_engine)

@@ -92,6 +92,7 @@ async def open_resources(settings: AccountSettings, *, audience: Audience) -> As
                     sessionmaker=database.sessionmaker,
                     read_sessionmaker=database.read_sessionmaker,
                     lookup_sessionmaker=database.lookup_sessionmaker,
+                    reads=database.reads,
                     settings=settings,
                     audience=audience,
                     redis=redis,

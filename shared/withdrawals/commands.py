@@ -105,7 +105,7 @@ async def cancel(session: AsyncSession, *, owner_id: UUID, withdrawal_id: UUID) 
         await timeline.append(session, withdrawal.id, status=withdrawal.status, kind=EventKind.CANCELLED)
     elif withdrawal.status is not WithdrawalStatus.CANCELLED:
         raise AlreadySent(withdrawal.status)
-    return await queries.detail_of(session, withdrawal)
+    return await queries.get_withdrawal(session, owner_id=owner_id, withdrawal_id=withdrawal_id)
 
 
 async def resolve(session: AsyncSession, *, withdrawal_id: UUID, fact: Paid | PayoutRefused) -> WithdrawalStatus:
@@ -153,7 +153,8 @@ async def _claim_and_queue(
     session.add(withdrawal)
     await session.flush()
     await timeline.append(session, withdrawal.id, status=withdrawal.status, kind=EventKind.QUEUED)
-    answer = keyed_request.answer(await queries.view_in_queue(session, withdrawal))
+    queued = await queries.get_withdrawal(session, owner_id=withdrawal.owner_id, withdrawal_id=withdrawal.id)
+    answer = keyed_request.answer(queued.withdrawal)
     await store.finish(session, [(claim, answer)])
     return answer
 

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.banks.account_numbers import masked
+from shared.db.columns import sql_values
+from shared.db.reads import Source, fetch
+from shared.ids import LAST_ID
 from shared.models import Withdrawal
 from shared.models.withdrawal import WithdrawalStatus
 from shared.withdrawals import timeline
 from shared.withdrawals.errors import WithdrawalNotFound
 from shared.withdrawals.views import (
+    VIEW_COLUMNS,
+    VIEW_SIZE,
     Destination,
     RecentWithdrawal,
     UnderReview,
     WithdrawalDetail,
     WithdrawalView,
-    view_of,
+    view_from,
 )
 
 MAX_RECENT = 200
@@ -29,83 +33,91 @@ MAX_DESTINATIONS_FROM = 50
 """How many of the owner's newest withdrawals are looked through for destinations."""
 MAX_UNDER_REVIEW = 1000
 
+# The active one is always the oldest, so the order of ids is the order of the queue. Two partial indexes find it,
+# however long the history is.
+_SHOWN = f"""
+    FROM withdrawals withdrawal
+    LEFT JOIN (
+        SELECT id, row_number() OVER (ORDER BY id) AS position
+        FROM (
+            SELECT id FROM withdrawals WHERE owner_id = $1 AND status = 'queued'
+            UNION ALL
+            SELECT id FROM withdrawals WHERE owner_id = $1 AND status IN {sql_values(WithdrawalStatus.active())}
+        ) unfinished
+    ) queue ON queue.id = withdrawal.id
+"""  # noqa: S608 - statuses of the model
+_NEWEST = f"""
+    SELECT {VIEW_COLUMNS} {_SHOWN}
+    WHERE withdrawal.owner_id = $1 AND withdrawal.id < $2
+    ORDER BY withdrawal.id DESC LIMIT $3
+"""
+_RECENT = f"""
+    SELECT {VIEW_COLUMNS}, {timeline.EVENT_COLUMNS} {_SHOWN}
+    LEFT JOIN LATERAL (
+        SELECT * FROM withdrawal_events WHERE withdrawal_id = withdrawal.id ORDER BY seq DESC LIMIT 1
+    ) event ON true
+    WHERE withdrawal.owner_id = $1
+      AND (withdrawal.status NOT IN {sql_values(WithdrawalStatus.final())} OR withdrawal.finished_at >= $2)
+    ORDER BY withdrawal.id DESC LIMIT $3
+"""  # noqa: S608 - statuses of the model
+_ONE = f"""
+    SELECT {VIEW_COLUMNS}, {timeline.EVENT_COLUMNS} {_SHOWN}
+    LEFT JOIN LATERAL (
+        SELECT * FROM withdrawal_events WHERE withdrawal_id = withdrawal.id ORDER BY seq DESC LIMIT $3
+    ) event ON true
+    WHERE withdrawal.owner_id = $1 AND withdrawal.id = $2
+    ORDER BY event.seq DESC
+"""  # noqa: S608 - constants of this code
+_DESTINATIONS = f"""
+    SELECT array_agg(id), bank, account_number, ifsc, account_holder
+    FROM (SELECT * FROM withdrawals WHERE owner_id = $1 ORDER BY id DESC LIMIT $2) newest
+    WHERE status <> '{WithdrawalStatus.FAILED.value}'
+    GROUP BY bank, account_number, ifsc, account_holder
+    ORDER BY max(created_at) DESC LIMIT $3
+"""  # noqa: S608 - a status of the model
+_DESTINATION = """
+    SELECT id, bank, account_number, ifsc, account_holder FROM withdrawals WHERE id = $1 AND owner_id = $2
+"""
+
 
 async def list_withdrawals(
-    session: AsyncSession, *, owner_id: UUID, limit: int, before: UUID | None = None
+    source: Source, *, owner_id: UUID, limit: int, before: UUID | None = None
 ) -> tuple[list[WithdrawalView], UUID | None]:
     """The owner's withdrawals, newest first, older than `before`; and the next `before`, if there are more."""
-    statement = select(Withdrawal).where(Withdrawal.owner_id == owner_id)
-    if before is not None:
-        statement = statement.where(Withdrawal.id < before)
-    found = list((await session.scalars(statement.order_by(Withdrawal.id.desc()).limit(limit + 1))).all())
-    page = found[:limit]
-    positions = await _positions(session, owner_id, page)
-    views = [view_of(withdrawal, position=positions.get(withdrawal.id)) for withdrawal in page]
-    return views, page[-1].id if len(found) > limit else None
+    rows = await fetch(source, _NEWEST, owner_id, before or LAST_ID, limit + 1)
+    page = [view_from(row) for row in rows[:limit]]
+    return page, page[-1].id if len(rows) > limit else None
 
 
-async def recent_withdrawals(session: AsyncSession, *, owner_id: UUID, since: datetime) -> list[RecentWithdrawal]:
+async def recent_withdrawals(source: Source, *, owner_id: UUID, since: datetime) -> list[RecentWithdrawal]:
     """The owner's withdrawals that are not finished or finished after `since`, oldest first, as they are now."""
-    statement = (
-        select(Withdrawal)
-        .where(
-            Withdrawal.owner_id == owner_id,
-            or_(Withdrawal.status.not_in(WithdrawalStatus.final()), Withdrawal.finished_at >= since),
-        )
-        .order_by(Withdrawal.id.desc())
-        .limit(MAX_RECENT)
-    )
-    found = list(reversed((await session.scalars(statement)).all()))
-    if not found:
-        return []
-    positions = await _positions(session, owner_id, found)
-    latest = await timeline.latest(session, [withdrawal.id for withdrawal in found])
-    return [RecentWithdrawal(view_of(each, position=positions.get(each.id)), latest.get(each.id)) for each in found]
+    rows = await fetch(source, _RECENT, owner_id, since, MAX_RECENT)
+    return [
+        RecentWithdrawal(view_from(row[:VIEW_SIZE]), timeline.event_from(row[VIEW_SIZE:])) for row in reversed(rows)
+    ]
 
 
-async def get_withdrawal(session: AsyncSession, *, owner_id: UUID, withdrawal_id: UUID) -> WithdrawalDetail:
+async def get_withdrawal(source: Source, *, owner_id: UUID, withdrawal_id: UUID) -> WithdrawalDetail:
     """One of the owner's, with its timeline. Raises WithdrawalNotFound, for those of others too."""
-    return await detail_of(session, await _own(session, owner_id, withdrawal_id))
+    rows = await fetch(source, _ONE, owner_id, withdrawal_id, timeline.MAX_SHOWN)
+    if not rows:
+        raise WithdrawalNotFound
+    events = [timeline.event_from(row[VIEW_SIZE:]) for row in reversed(rows)]
+    return WithdrawalDetail(view_from(rows[0][:VIEW_SIZE]), [event for event in events if event is not None])
 
 
-async def view_in_queue(session: AsyncSession, withdrawal: Withdrawal) -> WithdrawalView:
-    """A withdrawal with its place in the queue."""
-    positions = await _positions(session, withdrawal.owner_id, [withdrawal])
-    return view_of(withdrawal, position=positions.get(withdrawal.id))
-
-
-async def detail_of(session: AsyncSession, withdrawal: Withdrawal) -> WithdrawalDetail:
-    """A withdrawal with its place in the queue and its timeline."""
-    return WithdrawalDetail(await view_in_queue(session, withdrawal), await timeline.read(session, withdrawal.id))
-
-
-async def list_destinations(session: AsyncSession, *, owner_id: UUID, limit: int) -> list[Destination]:
+async def list_destinations(source: Source, *, owner_id: UUID, limit: int) -> list[Destination]:
     """Where the owner withdrew to, the latest first, each account once. Those that a bank refused are left out."""
-    newest = (
-        select(Withdrawal)
-        .where(Withdrawal.owner_id == owner_id)
-        .order_by(Withdrawal.id.desc())
-        .limit(MAX_DESTINATIONS_FROM)
-        .subquery()
-    )
-    account = (newest.c.bank, newest.c.account_number, newest.c.ifsc, newest.c.account_holder)
-    latest = func.max(newest.c.created_at)
-    statement = (
-        select(func.array_agg(newest.c.id).label("ids"), *account)
-        .where(newest.c.status != WithdrawalStatus.FAILED)
-        .group_by(*account)
-        .order_by(latest.desc())
-        .limit(limit)
-    )
-    return [Destination(max(row.ids), *row[1:]) for row in await session.execute(statement)]
+    rows = await fetch(source, _DESTINATIONS, owner_id, MAX_DESTINATIONS_FROM, limit)
+    return [Destination(max(ids), *account) for ids, *account in rows]
 
 
-async def get_destination(session: AsyncSession, *, owner_id: UUID, withdrawal_id: UUID) -> Destination:
+async def get_destination(source: Source, *, owner_id: UUID, withdrawal_id: UUID) -> Destination:
     """Where one of the owner's withdrawals went. Raises WithdrawalNotFound, for those of others too."""
-    withdrawal = await _own(session, owner_id, withdrawal_id)
-    return Destination(
-        withdrawal.id, withdrawal.bank, withdrawal.account_number, withdrawal.ifsc, withdrawal.account_holder
-    )
+    rows = await fetch(source, _DESTINATION, withdrawal_id, owner_id)
+    if not rows:
+        raise WithdrawalNotFound
+    return Destination(*rows[0])
 
 
 async def list_under_review(session: AsyncSession) -> list[UnderReview]:
@@ -127,20 +139,3 @@ async def list_under_review(session: AsyncSession) -> list[UnderReview]:
         )
         for withdrawal in await session.scalars(statement)
     ]
-
-
-async def _own(session: AsyncSession, owner_id: UUID, withdrawal_id: UUID) -> Withdrawal:
-    withdrawal = await session.get(Withdrawal, withdrawal_id)
-    if withdrawal is None or withdrawal.owner_id != owner_id:
-        raise WithdrawalNotFound
-    return withdrawal
-
-
-async def _positions(session: AsyncSession, owner_id: UUID, shown: Iterable[Withdrawal]) -> dict[UUID, int]:
-    if all(withdrawal.status.is_final for withdrawal in shown):
-        return {}
-    # The active one is always the oldest, so the order of ids is the order of the queue.
-    statement = select(Withdrawal.id, func.row_number().over(order_by=Withdrawal.id)).where(
-        Withdrawal.owner_id == owner_id, Withdrawal.status.not_in(WithdrawalStatus.final())
-    )
-    return {row[0]: row[1] for row in await session.execute(statement)}

@@ -10,11 +10,11 @@ from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import select, text
-from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
 from shared.clock import rfc3339
+from shared.db.reads import Row
 from shared.models import WithdrawalEvent
 from shared.models.withdrawal import WithdrawalStatus
 from shared.withdrawals.events import EventFacts, EventKind
@@ -22,6 +22,8 @@ from shared.withdrawals.views import TimelineEvent
 
 MAX_SHOWN = 500
 """Of a longer timeline, the newest events."""
+EVENT_COLUMNS = "event.at, event.status, event.kind, event.facts::text"
+"""What a statement selects for `event_from`."""
 
 # The caller has locked the withdrawals' rows, so no other transaction takes the same numbers.
 _APPEND = text("""
@@ -90,35 +92,17 @@ async def acknowledged_among(session: AsyncSession, withdrawal_ids: Sequence[UUI
     return set(await session.scalars(statement))
 
 
-async def read(session: AsyncSession, withdrawal_id: UUID) -> list[TimelineEvent]:
-    """The newest MAX_SHOWN events, oldest first."""
-    statement = (
-        select(WithdrawalEvent)
-        .where(WithdrawalEvent.withdrawal_id == withdrawal_id)
-        .order_by(WithdrawalEvent.seq.desc())
-        .limit(MAX_SHOWN)
-    )
-    return [_event_of(row) for row in reversed((await session.scalars(statement)).all())]
-
-
-async def latest(session: AsyncSession, withdrawal_ids: Sequence[UUID]) -> dict[UUID, TimelineEvent]:
-    """The newest event of each withdrawal."""
-    statement = (
-        select(WithdrawalEvent)
-        .where(WithdrawalEvent.withdrawal_id.in_(withdrawal_ids))
-        .ext(distinct_on(WithdrawalEvent.withdrawal_id))
-        .order_by(WithdrawalEvent.withdrawal_id, WithdrawalEvent.seq.desc())
-    )
-    return {row.withdrawal_id: _event_of(row) for row in await session.scalars(statement)}
-
-
 def as_json(facts: EventFacts) -> dict[str, Any]:
     """The facts as JSON: a time is RFC 3339 in UTC."""
     return {name: rfc3339(value) if isinstance(value, datetime) else value for name, value in facts.items()}
 
 
-def _event_of(row: WithdrawalEvent) -> TimelineEvent:
-    facts = dict(row.facts)
+def event_from(row: Row) -> TimelineEvent | None:
+    """The event of a row of EVENT_COLUMNS; None for one of an outer join without an event."""
+    at, status, kind, stored = row
+    if kind is None:
+        return None
+    facts = json.loads(stored)
     if "next_check_at" in facts:
         facts["next_check_at"] = datetime.fromisoformat(facts["next_check_at"])
-    return TimelineEvent(at=row.at, status=row.status, kind=EventKind(row.kind), facts=cast(EventFacts, facts))
+    return TimelineEvent(at=at, status=WithdrawalStatus(status), kind=EventKind(kind), facts=cast(EventFacts, facts))

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.calendar import Month
-from shared.http.dependencies import Caller, ReadSession
+from shared.http.dependencies import Caller, CurrentResources
 from shared.http.problems import problem_responses
 from shared.http.query_parameters import Day
 from shared.inflow import queries
@@ -73,9 +73,9 @@ class MonthlyOut(BaseModel):
 
 
 @router.get("/summary")
-async def get_inflow_summary(caller: Caller, session: ReadSession) -> SummaryOut:
+async def get_inflow_summary(caller: Caller, resources: CurrentResources) -> SummaryOut:
     """Payments received today, yesterday, this month and last month."""
-    summary = await queries.summary(session, caller.owner_id)
+    summary = await queries.summary(resources.reads, caller.owner_id)
     return SummaryOut(
         timezone=summary.timezone,
         today=_shown(summary.today),
@@ -88,12 +88,12 @@ async def get_inflow_summary(caller: Caller, session: ReadSession) -> SummaryOut
 @router.get("/daily", responses=problem_responses(*RANGE_ERRORS))
 async def get_daily_inflow(
     caller: Caller,
-    session: ReadSession,
+    resources: CurrentResources,
     first: Annotated[Day | None, Query(alias="from", description="30 days up to `to` by default")] = None,
     last: Annotated[Day | None, Query(alias="to", description="Included; today by default")] = None,
 ) -> DailyOut:
     """Payments received by day; at most 366 days at once."""
-    daily = await queries.daily(session, caller.owner_id, first=first, last=last)
+    daily = await queries.daily(resources.reads, caller.owner_id, first=first, last=last)
     items = [DayOut(date=day, amount=inflow.amount, count=inflow.count) for day, inflow in daily.items]
     return DailyOut(timezone=daily.timezone, items=items)
 
@@ -101,7 +101,7 @@ async def get_daily_inflow(
 @router.get("/monthly", responses=problem_responses(*RANGE_ERRORS))
 async def get_monthly_inflow(
     caller: Caller,
-    session: ReadSession,
+    resources: CurrentResources,
     first: Annotated[
         str | None, Query(alias="from", pattern=MONTH_PATTERN, description="`2026-11`; 12 months up to `to` by default")
     ] = None,
@@ -110,7 +110,7 @@ async def get_monthly_inflow(
     ] = None,
 ) -> MonthlyOut:
     """Payments received by month; at most 60 months at once."""
-    monthly = await queries.monthly(session, caller.owner_id, first=_month(first), last=_month(last))
+    monthly = await queries.monthly(resources.reads, caller.owner_id, first=_month(first), last=_month(last))
     items = [MonthOut(month=str(month), amount=inflow.amount, count=inflow.count) for month, inflow in monthly.items]
     return MonthlyOut(timezone=monthly.timezone, items=items)
 

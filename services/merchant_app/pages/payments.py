@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Request, Response
 
 from shared.auth.queries import get_shop_profile
-from shared.http.dependencies import Caller, ReadSession
+from shared.http.dependencies import Caller, CurrentResources, ReadSession, SignedInCaller
 from shared.pages.listed_lines import title_of
 from shared.pages.listed_statement import list_statement
 from shared.pages.rendering import render
@@ -21,11 +21,11 @@ PATH = "/transactions"
 
 
 @router.get(PATH)
-async def show_payments(request: Request, caller: Caller, session: ReadSession) -> Response:
+async def show_payments(request: Request, caller: SignedInCaller, resources: CurrentResources) -> Response:
     """Transactions, newest first, by the days of the shop's time zone."""
-    shop = await get_shop_profile(session, caller.owner_id)
+    shop = await get_shop_profile(resources.reads, caller.identity.owner_id)
     listed = await list_statement(
-        session, caller.owner_id, request.query_params, path=PATH, line_path=PATH, zone=ZoneInfo(shop.timezone)
+        resources.reads, caller, request.query_params, path=PATH, line_path=PATH, zone=ZoneInfo(shop.timezone)
     )
     return render(request, "payments.html", status=listed.form.status, statement=listed)
 

@@ -10,12 +10,13 @@ from pydantic import ConfigDict
 
 from services.user_app.banks import CurrentBanks, CurrentOnRampSettings
 from shared.banks.errors import BankUnavailable
-from shared.http.dependencies import Caller, CurrentResources, IdempotencyKey, ReadSession, respond
+from shared.http.dependencies import Caller, CurrentResources, IdempotencyKey, respond
 from shared.http.fields import BankCode, Body, Paise
 from shared.http.keyed_requests import KEY_ERRORS, REPLAY_HEADERS, START_ON_RAMP
-from shared.http.on_ramps import OnRampOut
-from shared.http.pagination import Page, PageQuery, cursor_of
+from shared.http.on_ramps import OnRampOut, shown_on_ramp
+from shared.http.pagination import Page, PageQuery
 from shared.http.problems import problem_responses
+from shared.http.responses import json_response, page_response
 from shared.on_ramps import commands, queries
 from shared.on_ramps.errors import AlreadyDecided, OnRampNotFound, TooManyOnRamps, UnknownBank
 
@@ -62,24 +63,25 @@ async def start_on_ramp(
     return respond(answer)
 
 
-@router.get("")
-async def list_own_on_ramps(caller: Caller, session: ReadSession, page: PageQuery) -> Page[OnRampOut]:
+@router.get("", response_model=Page[OnRampOut])
+async def list_own_on_ramps(caller: Caller, resources: CurrentResources, page: PageQuery) -> Response:
     """The caller's on-ramps, newest first."""
     found, before = await queries.list_on_ramps(
-        session, owner_id=caller.owner_id, limit=page.limit, before=page.after_id()
+        resources.reads, owner_id=caller.owner_id, limit=page.limit, before=page.after_id()
     )
-    items = [OnRampOut.of(on_ramp) for on_ramp in found]
-    return Page(items=items, next_cursor=None if before is None else cursor_of(before))
+    return page_response([shown_on_ramp(on_ramp) for on_ramp in found], before)
 
 
-@router.get("/{on_ramp_id}", responses=problem_responses(OnRampNotFound))
-async def get_own_on_ramp(caller: Caller, session: ReadSession, on_ramp_id: UUID) -> OnRampOut:
+@router.get("/{on_ramp_id}", response_model=OnRampOut, responses=problem_responses(OnRampNotFound))
+async def get_own_on_ramp(caller: Caller, resources: CurrentResources, on_ramp_id: UUID) -> Response:
     """One of the caller's on-ramps."""
-    return OnRampOut.of(await queries.get_on_ramp(session, owner_id=caller.owner_id, on_ramp_id=on_ramp_id))
+    found = await queries.get_on_ramp(resources.reads, owner_id=caller.owner_id, on_ramp_id=on_ramp_id)
+    return json_response(shown_on_ramp(found))
 
 
 @router.post(
     "/{on_ramp_id}/cancel",
+    response_model=OnRampOut,
     responses={
         202: {
             "model": OnRampOut,
@@ -94,9 +96,8 @@ async def cancel_own_on_ramp(
     resources: CurrentResources,
     banks: CurrentBanks,
     settings: CurrentOnRampSettings,
-    response: Response,
     on_ramp_id: UUID,
-) -> OnRampOut:
+) -> Response:
     """Have the bank end the netbanking session, and cancel the on-ramp once the bank has said that nothing was paid."""
     cancelled = await commands.cancel(
         owner_id=caller.owner_id,
@@ -105,5 +106,4 @@ async def cancel_own_on_ramp(
         clients=banks.clients,
         settings=settings,
     )
-    response.status_code = 200 if cancelled.status.is_final else 202
-    return OnRampOut.of(cancelled)
+    return json_response(shown_on_ramp(cancelled), status=200 if cancelled.status.is_final else 202)

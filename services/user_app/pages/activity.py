@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from services.user_app.pages.account_options import account_options
 from shared.calendar import INDIA
-from shared.http.dependencies import Caller, ReadSession
+from shared.http.dependencies import CurrentResources, SignedInCaller
 from shared.pages.listed_statement import list_statement
 from shared.pages.rendering import render
-from shared.transfers.commands import MAX_POTS
-from shared.transfers.queries import list_accounts
 
 router = APIRouter()
 
 
 @router.get("/activity")
-async def show_activity(request: Request, caller: Caller, session: ReadSession) -> Response:
+async def show_activity(request: Request, caller: SignedInCaller, resources: CurrentResources) -> Response:
     """Transactions, newest first, of the wallet or of the pot that `account` in the address names."""
     listed = await list_statement(
-        session, caller.owner_id, request.query_params, path="/activity", line_path="/transfers", zone=INDIA
+        resources.reads, caller, request.query_params, path="/activity", line_path="/transfers", zone=INDIA
     )
-    accounts = await list_accounts(session, owner_id=caller.owner_id, limit=MAX_POTS + 1)
+    overview = await resources.overviews.read(caller.identity.owner_id)
     return render(
         request,
         "activity.html",
         status=listed.form.status,
         statement=listed,
-        accounts=account_options(accounts),
+        accounts=[
+            (str(caller.wallet.account_id), "Wallet"),
+            *((str(pot.id), pot.name) for pot in overview.pots),
+        ],
     )

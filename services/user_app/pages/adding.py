@@ -10,11 +10,10 @@ from fastapi import APIRouter, Request, Response
 from services.user_app.banks import Banks, CurrentBanks, CurrentOnRampSettings
 from services.user_app.pages.on_ramp_words import words_for
 from shared.auth.tokens import Identity
-from shared.http.dependencies import Caller, CurrentResources, ReadSession
+from shared.http.dependencies import Caller, CurrentResources, SignedInCaller
 from shared.http.fields import BankCode, Body
 from shared.http.keyed_requests import START_ON_RAMP
 from shared.idempotency.claims import Answer
-from shared.ledger.accounts import wallet_of
 from shared.models.on_ramp import OnRampStatus
 from shared.on_ramps import commands, queries
 from shared.on_ramps.errors import AlreadyDecided
@@ -75,15 +74,16 @@ async def add_money(
 
 
 @router.get("/on-ramps/{on_ramp_id}")
-async def show_on_ramp(request: Request, caller: Caller, session: ReadSession, on_ramp_id: UUID) -> Response:
+async def show_on_ramp(
+    request: Request, caller: SignedInCaller, resources: CurrentResources, on_ramp_id: UUID
+) -> Response:
     """The page that the bank sends people back to. It shows what we know: that they come back proves nothing."""
-    on_ramp = await queries.get_on_ramp(session, owner_id=caller.owner_id, on_ramp_id=on_ramp_id)
-    wallet = await wallet_of(session, caller.owner_id)
+    on_ramp = await queries.get_on_ramp(resources.reads, owner_id=caller.identity.owner_id, on_ramp_id=on_ramp_id)
     return render(
         request,
         "on-ramp.html",
         on_ramp=on_ramp,
-        words=words_for(on_ramp, balance=wallet.balance),
+        words=words_for(on_ramp, balance=caller.wallet.balance),
         again_path=f"/add-money?bank={on_ramp.bank}&amount={formatting.input_rupees(on_ramp.amount)}",
     )
 
@@ -113,16 +113,14 @@ async def _next_path(resources: Resources, caller: Identity, answer: Answer) -> 
     """The bank's page. A form submitted again after its payment was decided leads to the on-ramp's own page."""
     on_ramp_id, redirect_url = UUID(answer.body["id"]), answer.body["redirect_url"]
     if answer.is_replayed:
-        async with resources.read_sessionmaker() as session:
-            on_ramp = await queries.get_on_ramp(session, owner_id=caller.owner_id, on_ramp_id=on_ramp_id)
+        on_ramp = await queries.get_on_ramp(resources.reads, owner_id=caller.owner_id, on_ramp_id=on_ramp_id)
         redirect_url = redirect_url if on_ramp.status is OnRampStatus.PENDING else None
     return redirect_url or f"/on-ramps/{on_ramp_id}"
 
 
 async def _show_form(request: Request, caller: Identity, resources: Resources, banks: Banks, form: Form) -> Response:
     up = await banks.up()
-    async with resources.read_sessionmaker() as session:
-        newest, _ = await queries.list_on_ramps(session, owner_id=caller.owner_id, limit=NEWEST)
+    newest, _ = await queries.list_on_ramps(resources.reads, owner_id=caller.owner_id, limit=NEWEST)
     names = {code: client.bank.name for code, client in banks.clients.items()}
     return render(
         request,

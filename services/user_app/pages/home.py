@@ -51,7 +51,6 @@ async def show_home(request: Request, caller: SignedInCaller, resources: Current
 
 async def _holding(resources: Resources, owner_id: UUID) -> list[tuple[WithdrawalView, WithdrawalWords]]:
     """The withdrawals for which money is held, oldest first, each with what the page says about it."""
-    async with resources.read_sessionmaker() as session:
-        found = await recent_withdrawals(session, owner_id=owner_id, since=clock.now())
+    found = await recent_withdrawals(resources.reads, owner_id=owner_id, since=clock.now())
     unfinished = [each.withdrawal for each in found if each.withdrawal.finished_at is None]
     return [(withdrawal, words_for(withdrawal)) for withdrawal in unfinished]

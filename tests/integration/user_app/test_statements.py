@@ -40,7 +40,7 @@ async def expected(app: RunningApp, who: Signed, *, limit: int, before_seq: int 
     account_id = await account_of(who)
     async with app.sessionmaker() as session:
         found = await statement.read_page(session, account_id, limit=limit, before_seq=before_seq)
-        items = [transaction_of(line) for line in await with_refunds(session, found.lines)]
+        items = [transaction_of(line) for line in with_refunds(found.lines)]
     cursor = None if found.next_before is None else cursor_of(found.next_before)
     return Page[TransactionOut](items=items, next_cursor=cursor).model_dump_json().encode()
 

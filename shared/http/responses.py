@@ -1,0 +1,27 @@
+"""JSON answers written without a model: a list of twenty costs more to validate than to read.
+
+A test compares each with the model that its route documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from fastapi import Response
+from pydantic_core import to_json
+
+from shared.http.pagination import cursor_of
+
+JSON = "application/json"
+
+
+def json_response(body: Mapping[str, Any], *, status: int = 200) -> Response:
+    """An object; times and enums are written as a model writes them. Ids are text: the driver's take to_json long."""
+    return Response(to_json(body), status, media_type=JSON)
+
+
+def page_response(items: Sequence[Mapping[str, Any]], next_before: UUID | int | None) -> Response:
+    """A `Page`; `next_before` is where the next one begins, None on the last."""
+    return json_response({"items": items, "next_cursor": None if next_before is None else cursor_of(next_before)})
