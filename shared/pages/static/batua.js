@@ -92,48 +92,90 @@ function refresh() {
     });
 }
 
-// A server-sent event says that something changed. Without a stream of events the page asks every ten seconds.
+// A server-sent event says that something changed. A browser opens six connections to a server, and a stream takes one:
+// so all tabs share one stream. The tab that holds the lock listens and tells the others; a hidden tab gives the lock up,
+// unless it speaks. Without a stream of events a page asks every ten seconds.
 function listen(element) {
+  const address = element.dataset.events;
+  const channel = new BroadcastChannel(`batua:${address}`);
+  let source = null;
+  let turn = null; // this tab's place among those that want the lock
   let failures = 0;
   let polling = null;
   const isDone = () => element.isConnected === false && !document.querySelector("[data-events]");
-  const showLive = (live) => all("[data-live-state]").forEach((each) => {
-    each.classList.toggle("is-live", live);
-    each.textContent = live ? "Live" : "Checking every 10 seconds";
-  });
-  const poll = () => {
-    showLive(false);
-    polling ??= setInterval(() => (isDone() ? clearInterval(polling) : document.hidden || refresh()), POLL_MS);
-  };
-  if (!("EventSource" in window)) {
-    poll();
-    return;
-  }
-  const source = new EventSource(element.dataset.events);
-  source.onopen = () => {
-    const missed = failures > 0 || polling;
-    failures = 0;
+  const setLive = (live) => {
+    if (live && polling) refresh(); // what happened meanwhile
     clearInterval(polling);
-    polling = null;
-    showLive(true);
-    if (missed) refresh();
+    polling = live ? null : setInterval(() => document.hidden || refresh(), POLL_MS);
+    all("[data-live-state]").forEach((each) => {
+      each.classList.toggle("is-live", live);
+      each.textContent = live ? "Live" : "Checking every 10 seconds";
+    });
   };
-  source.onerror = () => {
-    failures += 1;
-    if (source.readyState === EventSource.CLOSED || failures >= MAX_FAILURES) {
+  const open = () => {
+    source = new EventSource(address);
+    source.onopen = () => {
+      if (failures) refresh();
+      failures = 0;
+      setLive(true);
+      channel.postMessage({ live: true });
+    };
+    source.onerror = () => {
+      failures += 1;
+      if (source.readyState !== EventSource.CLOSED && failures < MAX_FAILURES) return;
       source.close();
+      setLive(false);
+      channel.postMessage({ live: false });
       refresh();
-      poll();
+    };
+    for (const name of EVENTS) {
+      source.addEventListener(name, (event) => {
+        channel.postMessage({ changed: true });
+        refresh();
+        announce(name, event.data);
+      });
     }
   };
-  for (const name of EVENTS) {
-    source.addEventListener(name, (event) => {
-      refresh();
-      announce(name, event.data);
+  const start = () => {
+    if (turn) return;
+    turn = new AbortController();
+    const { signal } = turn;
+    if (!navigator.locks) {
+      open(); // the page did not come over TLS
+      return;
+    }
+    const hold = () => new Promise((release) => {
+      signal.addEventListener("abort", release);
+      open();
     });
-  }
-  window.addEventListener("pagehide", () => source.close(), { once: true });
-  document.addEventListener("visibilitychange", () => document.hidden || failures === 0 || refresh());
+    navigator.locks.request(channel.name, { signal }, hold).catch(() => {}); // aborted while it waited
+    channel.postMessage({ asks: true });
+  };
+  const stop = () => {
+    clearInterval(polling);
+    polling = null;
+    source?.close();
+    source = null;
+    turn?.abort();
+    turn = null;
+    failures = 0;
+  };
+  channel.onmessage = ({ data }) => {
+    if (!turn) return;
+    if (data.changed) refresh();
+    else if (data.asks) source && channel.postMessage({ live: source.readyState === EventSource.OPEN });
+    else if (!source) setLive(data.live);
+  };
+  document.addEventListener("visibilitychange", () => {
+    if (isDone()) return;
+    if (!document.hidden) {
+      start();
+      refresh();
+    } else if (remembered() !== "on") stop();
+  });
+  document.addEventListener("batua:refreshed", () => isDone() && stop());
+  window.addEventListener("pagehide", stop);
+  if (!document.hidden) start();
 }
 
 // Speaks "Received two hundred rupees" with the browser's voice, if that is turned on for this device.
