@@ -1,13 +1,15 @@
-"""Keep a worker's slots busy: one step records the calls that have ended and claims the next ones for the free slots.
+"""Keep a worker's slots busy: one loop claims withdrawals for the free slots, another records what has ended.
 
-Each bank has slots of its own, so a bank that is slow or hangs takes none from the others.
+A slot is free again as soon as its call has ended, so that no call waits for the recording of another. Each bank has
+slots of its own, so a bank that is slow or hangs takes none from the others.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
 
 from shared import clock
 from shared.db.outages import is_outage
@@ -15,65 +17,128 @@ from shared.withdrawals.engine import BankCall, Engine, Outcome
 
 _logger = logging.getLogger(__name__)
 
-STEP_SECONDS = 0.05
-"""Between the beginnings of two steps, at least. Calls that end within it are recorded and followed up together."""
+CLAIM_STEP_SECONDS = 0.025
+"""Between the beginnings of two claims, at least. Slots that become free within it are filled together."""
+RECORD_STEP_SECONDS = 0.05
+"""Between the beginnings of two recordings, at least. Calls that end within it are recorded together."""
 PAUSE_SECONDS = 1.0
 """After a step that failed."""
+LEASES_PER_SLOT = 2
+"""Withdrawals that are claimed and not yet recorded, for each slot: when recording is slow, claiming waits for it."""
 
 
 class Dispatcher:
     """Makes the calls that are due on one event loop. Postgres holds the queue; this knows only what is under way."""
 
     def __init__(self, engine: Engine) -> None:
+        slots = engine.timings.slots_per_bank
         self._engine = engine
-        self._free = dict.fromkeys(engine.clients, engine.timings.slots_per_bank)
+        self._free = dict.fromkeys(engine.clients, slots)
+        self._leases_left = dict.fromkeys(engine.clients, slots * LEASES_PER_SLOT)
+        self._leased = 0
+        self._filled: set[str] = set()
+        """Banks at which the last claim found work for every slot: there may be more."""
         self._under_way: set[asyncio.Task[None]] = set()
         self._ended: list[Outcome] = []
-        self._woken = asyncio.Event()
+        self._is_recording_late = False
+        self._claims_are_over = False
+        self._may_be_due = asyncio.Event()
+        self._has_ended = asyncio.Event()
 
     def wake(self) -> None:
         """Something may be due: look at once. Call it on the loop."""
-        self._woken.set()
+        self._may_be_due.set()
 
     async def run(self, is_stopping: Callable[[], bool]) -> None:
         """Carry out what is due, until `is_stopping` says so and the calls under way are recorded.
 
-        No call begins once it says so: a worker that is told to stop, and wakes this, ends within one call. Without a
-        wake-up it looks when the next withdrawal is due, and every `sweep_seconds`.
+        Nothing is claimed once it says so: a worker that is told to stop, and wakes this, ends within one call. Without
+        a wake-up it looks when the next withdrawal is due, and every `sweep_seconds`.
         """
-        loop = asyncio.get_running_loop()
-        while not (is_stopping() and not self._under_way and not self._ended):
-            self._woken.clear()
-            began = loop.time()
-            pause_seconds = await self._step(is_stopping())
-            await asyncio.sleep(began + STEP_SECONDS - loop.time())
-            await self._wait(pause_seconds)
+        async with asyncio.TaskGroup() as loops:
+            loops.create_task(self._keep_recording())
+            while not is_stopping():
+                self._may_be_due.clear()
+                pause_seconds = await self._step(self._claim, CLAIM_STEP_SECONDS)
+                await _wait(self._may_be_due, pause_seconds)
+            self._claims_are_over = True
+            self._has_ended.set()
 
-    async def _step(self, is_stopping: bool) -> float:
+    async def _keep_recording(self) -> None:
+        pause_seconds = self._engine.timings.sweep_seconds
+        while self._leased or not self._claims_are_over:
+            await _wait(self._has_ended, pause_seconds)
+            self._has_ended.clear()
+            pause_seconds = await self._step(self._record, RECORD_STEP_SECONDS)
+
+    async def _step(self, work: Callable[[], Awaitable[float]], least_seconds: float) -> float:
         """Returns after how many seconds to look again, if nothing wakes us before."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         try:
-            await self._record()
-            return self._engine.timings.sweep_seconds if is_stopping else await self._claim()
+            pause_seconds = await work()
         except Exception as error:  # whatever it is, the leases hold: others go on, and this tries again
             if is_outage(error):
                 _logger.warning("payouts wait: the database is away (%s)", type(error).__name__)
             else:
                 _logger.exception("payouts wait: a step failed")
-            if is_stopping:
-                self._free_slots(self._ended)  # their leases end, and the bank is asked
-            return PAUSE_SECONDS
+            pause_seconds = PAUSE_SECONDS
+        await asyncio.sleep(began + least_seconds - loop.time())
+        return pause_seconds
 
-    async def _wait(self, seconds: float) -> None:
+    async def _claim(self) -> float:
+        sweep_seconds = self._engine.timings.sweep_seconds
+        room = {bank: min(free, self._leases_left[bank]) for bank, free in self._free.items()}
+        room = {bank: slots for bank, slots in room.items() if slots > 0}
+        # A lease may have ended while the database was away. What we know of its call is recorded before it is claimed.
+        if not room or self._is_recording_late:
+            return sweep_seconds
+        claimed = await self._engine.claim(room)
+        for call in claimed.calls:
+            self._begin(call)
+        found = Counter(call.bank for call in claimed.calls)
+        self._filled -= room.keys()
+        self._filled |= {bank for bank in room if found[bank] >= room[bank]}
+        if claimed.more_is_due:
+            return 0.0
+        if claimed.next_due_at is None:
+            return sweep_seconds
+        return min(sweep_seconds, (claimed.next_due_at - clock.now()).total_seconds())
+
+    def _begin(self, call: BankCall) -> None:
+        self._free[call.bank] -= 1
+        self._leases_left[call.bank] -= 1
+        self._leased += 1
+        task = asyncio.create_task(self._make(call))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _make(self, call: BankCall) -> None:
         try:
-            async with asyncio.timeout(seconds):
-                await self._woken.wait()
-        except TimeoutError:
-            return
+            self._ended.append((call, await self._engine.make(call)))
+        except Exception:
+            self._forget(call)  # its lease ends, and the bank is asked
+            _logger.exception("withdrawal %s: the call failed", call.withdrawal_id)
+        finally:
+            self._free[call.bank] += 1
+            self._has_ended.set()
+            if call.bank in self._filled:  # else, only what is recorded can make more due
+                self._may_be_due.set()
 
-    async def _record(self) -> None:
+    async def _record(self) -> float:
         outcomes = list(self._ended)
-        if not outcomes:
-            return
+        try:
+            if outcomes:
+                await self._record_all(outcomes)
+            self._is_recording_late = False
+        except Exception:
+            self._is_recording_late = True
+            if self._claims_are_over:
+                self._remove([one for one in outcomes if one in self._ended])  # their leases end, and the bank is asked
+            raise
+        return self._engine.timings.sweep_seconds
+
+    async def _record_all(self, outcomes: list[Outcome]) -> None:
         try:
             await self._engine.record_all(outcomes)
         except Exception as error:
@@ -81,7 +146,7 @@ class Dispatcher:
                 raise
             await self._record_apart(outcomes)
         else:
-            self._free_slots(outcomes)
+            self._remove(outcomes)
 
     async def _record_apart(self, outcomes: list[Outcome]) -> None:
         """One that cannot be recorded must not hold up the others. Its lease ends, and the bank is asked."""
@@ -92,35 +157,23 @@ class Dispatcher:
                 if is_outage(error):
                     raise
                 _logger.exception("withdrawal %s: its outcome is not recorded", outcome[0].withdrawal_id)
-            self._free_slots([outcome])
+            self._remove([outcome])
 
-    async def _claim(self) -> float:
-        free = {bank: slots for bank, slots in self._free.items() if slots > 0}
-        sweep_seconds = self._engine.timings.sweep_seconds
-        if not free:
-            return sweep_seconds
-        claimed = await self._engine.claim(free)
-        for call in claimed.calls:
-            self._free[call.bank] -= 1
-            task = asyncio.create_task(self._make(call))
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
-        if claimed.more_is_due:
-            return 0.0
-        if claimed.next_due_at is None:
-            return sweep_seconds
-        return min(sweep_seconds, (claimed.next_due_at - clock.now()).total_seconds())
-
-    async def _make(self, call: BankCall) -> None:
-        try:
-            self._ended.append((call, await self._engine.make(call)))
-        except Exception:
-            self._free[call.bank] += 1  # its lease ends, and the bank is asked
-            _logger.exception("withdrawal %s: the call failed", call.withdrawal_id)
-        finally:
-            self._woken.set()
-
-    def _free_slots(self, outcomes: list[Outcome]) -> None:
+    def _remove(self, outcomes: Iterable[Outcome]) -> None:
         for outcome in list(outcomes):
             self._ended.remove(outcome)
-            self._free[outcome[0].bank] += 1
+            self._forget(outcome[0])
+
+    def _forget(self, call: BankCall) -> None:
+        """Its lease is no longer ours to use. The next withdrawal of its owner may be due."""
+        self._leases_left[call.bank] += 1
+        self._leased -= 1
+        self._may_be_due.set()
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return

@@ -18,7 +18,7 @@ from sqlalchemy import select, text
 from bench.payouts import create_people, fill_queue
 from shared.models import Withdrawal
 from shared.proof.prove import prove
-from shared.withdrawals.dispatcher import Dispatcher
+from shared.withdrawals.dispatcher import LEASES_PER_SLOT, Dispatcher
 from shared.withdrawals.engine import Claimed, Outcome
 from tests.support.deadlines import deadline
 from tests.support.waiting import eventually_async
@@ -165,6 +165,97 @@ async def test_an_outcome_waits_while_the_database_is_away_and_is_not_asked_for_
         await until_all_succeed(world, 1)
     assert attempts == [1, 1]
     assert len(world.calls(withdrawal)) == 1
+    assert await world.kinds(withdrawal) == ["queued", "sending", "paid"]
+
+
+async def test_a_slot_is_filled_before_its_last_call_is_recorded_but_not_without_end(world: World) -> None:
+    class Held(Engine):
+        async def claim(self, free: Mapping[str, int], *, owner_id: UUID | None = None) -> Claimed:
+            asked.append(set(free))
+            return await Engine.claim(self, free, owner_id=owner_id)
+
+        async def record_all(self, outcomes: Sequence[Outcome]) -> None:
+            await may_record.wait()
+            await Engine.record_all(self, outcomes)
+
+    def ended() -> int:
+        return sum(call["ended_at"] is not None for call in world.bank.items("calls"))
+
+    async def each_slot_was_used_twice() -> bool:
+        return ended() == LEASES_PER_SLOT * SLOTS
+
+    async def is_not_asked_for_more() -> bool:
+        worker.dispatcher.wake()
+        return len(asked) > looks and "hdfc" not in asked[-1] and await at_the_bank(world, 0)
+
+    asked: list[set[str]] = []
+    may_record = asyncio.Event()
+    waiting = [await world.ask(await world.person()) for _ in range(3 * SLOTS)]
+    engine = world.engine
+    async with working(Held(engine.sessionmaker, engine.clients, engine.timings)) as worker:
+        try:
+            await eventually_async(each_slot_was_used_twice, "each slot is used a second time")
+            looks = len(asked)
+            await eventually_async(is_not_asked_for_more, "claiming waits for the recording")
+            assert await each_slot_was_used_twice()
+        finally:
+            may_record.set()
+        await until_all_succeed(world, len(waiting))
+    assert all(len(world.calls(withdrawal)) == 1 for withdrawal in waiting)
+
+
+async def test_an_outcome_that_outlives_its_lease_while_the_database_is_away_is_recorded_before_it_is_claimed(
+    world: World,
+) -> None:
+    class Interrupted(Engine):
+        async def record_all(self, outcomes: Sequence[Outcome]) -> None:
+            attempts.append(len(outcomes))
+            if not is_back.is_set():
+                raise ConnectionResetError
+            await Engine.record_all(self, outcomes)
+
+    async def is_tried_again() -> bool:
+        return len(attempts) > tried
+
+    attempts: list[int] = []
+    tried = 0
+    is_back = asyncio.Event()
+    withdrawal = await world.ask(await world.person())
+    engine = world.engine
+    async with working(Interrupted(engine.sessionmaker, engine.clients, engine.timings)) as worker:
+        await eventually_async(is_tried_again, "the call has ended, and is not recorded")
+        expired = "SET lease_expires_at = now(), next_attempt_at = now() WHERE status = 'in_flight'"
+        async with world.sessionmaker.begin() as session:
+            await session.execute(text(f"UPDATE withdrawals {expired}"))
+        tried = len(attempts)
+        worker.dispatcher.wake()
+        await eventually_async(is_tried_again, "it is tried again")
+        assert (await world.row(withdrawal)).status == "in_flight"
+        is_back.set()
+        await until_all_succeed(world, 1)
+    assert len(world.calls(withdrawal)) == 1
+    assert await world.kinds(withdrawal) == ["queued", "sending", "paid"]
+
+
+async def test_what_is_being_claimed_when_the_worker_is_told_to_stop_is_called_and_recorded(world: World) -> None:
+    class Held(Engine):
+        async def claim(self, free: Mapping[str, int], *, owner_id: UUID | None = None) -> Claimed:
+            claimed = await Engine.claim(self, free, owner_id=owner_id)
+            if claimed.calls:
+                has_claimed.set()
+                await may_answer.wait()
+            return claimed
+
+    has_claimed, may_answer = asyncio.Event(), asyncio.Event()
+    withdrawal = await world.ask(await world.person())
+    engine = world.engine
+    async with working(Held(engine.sessionmaker, engine.clients, engine.timings)) as worker:
+        await has_claimed.wait()
+        worker.is_stopping = True
+        worker.dispatcher.wake()
+        ended, _ = await asyncio.wait([worker.running], timeout=4 * engine.timings.sweep_seconds)
+        assert not ended
+        may_answer.set()
     assert await world.kinds(withdrawal) == ["queued", "sending", "paid"]
 
 
