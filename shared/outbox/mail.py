@@ -16,16 +16,19 @@ from email.message import EmailMessage
 from email.policy import default
 from email.utils import format_datetime, parseaddr
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError, select_autoescape
 
 from shared.banks.table import BANKS
+from shared.ids import new_token
 from shared.money import PAISE_PER_RUPEE, Money
 
 MAX_SUBJECT_LENGTH = 150
 CACHED_HEADERS = 256
+BOUNDARY = "=_batua"
+"""What separates a mail's parts, unless one of them contains it."""
 _AMOUNTS = ("amount", "balance_after")
 _FACTS: Mapping[str, Mapping[str, Any]] = {
     "welcome": {"wallet_id": ""},
@@ -48,6 +51,24 @@ class _Header(BaseHeader):
         return str(self.__dict__[key])
 
 
+# Values that need neither quoting nor folding. They differ from mail to mail.
+_PLAIN = {
+    "To": re.compile(r"(?=.{1,70}$)[\w+-]+(\.[\w+-]+)*@[a-z0-9-]+(\.[a-z0-9-]+)+", re.ASCII | re.IGNORECASE),
+    "Date": re.compile(r"[A-Za-z0-9 ,:+-]{1,60}"),
+    "Message-ID": re.compile(r"(?=.{1,60}$)<[0-9a-f-]+@[a-z0-9-]+(\.[a-z0-9-]+)+>"),
+}
+
+
+class _PlainHeader(str):
+    """A header whose value goes out as it is: to parse and fold one costs more than the rest of a mail."""
+
+    name: str
+
+    def fold(self, *, policy: Any) -> str:
+        """The header's line."""
+        return f"{self.name}: {self}{policy.linesep}"
+
+
 class _Headers(HeaderRegistry):
     """Makes a header once for each value: they never change, most are the same in every mail, and to parse and fold
     them was half the cost of one. The class of a header, too, is made once and not for each mail."""
@@ -61,6 +82,10 @@ class _Headers(HeaderRegistry):
         return self._class_of(name)
 
     def __call__(self, name: str, value: Any) -> BaseHeader:
+        if name in _PLAIN and _PLAIN[name].fullmatch(value):
+            plain = _PlainHeader(value)
+            plain.name = name
+            return cast(BaseHeader, plain)
         return self._header(name, value)
 
 
@@ -123,10 +148,17 @@ def _compose(letter: Letter, template: str, values: Mapping[str, Any], mail_from
     mail["Date"] = format_datetime(letter.created_at)
     mail["Message-ID"] = f"<{letter.id}@{_domain(mail_from)}>"
     mail["Auto-Submitted"] = "auto-generated"
-    mail.set_content(_templates.get_template(f"{template}.txt").render(values))
+    text = _templates.get_template(f"{template}.txt").render(values)
     html = _templates.get_template(f"{template}.html").render({**values, "subject": subject})
+    mail.set_content(text)
+    mail.make_alternative(boundary=_boundary(text, html))
     mail.add_alternative(html, subtype="html")
     return mail
+
+
+def _boundary(*parts: str) -> str:
+    """The same in every mail, so that its header is made once; another one where text of people contains it."""
+    return new_token(24) if any(BOUNDARY in part for part in parts) else BOUNDARY
 
 
 def _values(letter: Letter) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.outbox.mail import Bundle, Letter, Unrenderable, render
+from shared.outbox.mail import BOUNDARY, Bundle, Letter, Unrenderable, render
 
 FROM = "Batua <no-reply@batua.example>"
 RECEIVED: dict[str, Any] = {"amount": 50000, "from_name": "Bob Nair", "note": "for chai", "transfer_id": "t-1"}
@@ -117,6 +117,23 @@ def test_names_cannot_start_a_header_or_a_paragraph() -> None:
     text, _ = parts(mail)
     assert not any(line.startswith(("Bcc", "Pay here")) for line in text.splitlines())
     assert "\u202e" not in text + mail["Subject"]
+
+
+def test_names_cannot_end_a_part() -> None:
+    evil = f"--{BOUNDARY}--"
+    mail = render(letter("money_received", {**RECEIVED, "from_name": evil}), mail_from=FROM)
+    reread = message_from_bytes(mail.as_bytes(policy=SMTP), policy=default)
+    assert isinstance(reread, EmailMessage)
+    for body in parts(reread):
+        assert f"{evil} sent you" in body.replace("<strong>", "").replace("</strong>", "")
+        assert str(reread.get_boundary()) not in body
+
+
+@given(email=st.emails())
+def test_a_mail_goes_to_the_address_that_it_is_for(email: str) -> None:
+    mail = render(letter("money_received", RECEIVED, email=email), mail_from=FROM)
+    reread = message_from_bytes(mail.as_bytes(policy=SMTP), policy=default)
+    assert [address.addr_spec for address in reread["To"].addresses] == [email]
 
 
 def test_html_in_a_name_or_a_note_is_text() -> None:
