@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from datetime import datetime
 from uuid import UUID
 
 import uuid_utils
@@ -20,6 +21,11 @@ def new_id() -> UUID:
 def new_id_text() -> str:
     """The text of a new UUIDv7, at a tenth of the cost of `str(new_id())`: for what is only named, as a request is."""
     return str(uuid_utils.uuid7())
+
+
+def smallest_id(at: datetime) -> UUID:
+    """No larger than any UUIDv7 made at that millisecond: smaller ids are older."""
+    return UUID(int=int(at.timestamp() * 1000) << 80)
 
 
 def new_token(length_bytes: int = 24) -> str:

@@ -85,7 +85,7 @@ BEGIN
         -- what comes around every movement
         ('idempotency_keys', 'user_app, merchant_app, withdraw_worker', 'INSERT, UPDATE, DELETE'),
         ('outbox_messages', every_service, 'INSERT'),
-        ('outbox_messages', 'withdraw_worker', 'UPDATE'),
+        ('outbox_messages', 'withdraw_worker', 'UPDATE, DELETE'),
         -- people and shops
         ('owners', apps, 'SELECT, INSERT (id, kind, email, password_hash, pin_hash, tokens_valid_after, kept_token_id, '
             'created_at), UPDATE (password_hash, pin_hash, tokens_valid_after, kept_token_id)'),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 
-from sqlalchemy import delete
+from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
 from shared.banks.client import BankClient
@@ -14,6 +15,7 @@ from shared.banks.errors import BankFailed, Refused
 from shared.db.engine import SessionMaker
 from shared.idempotency import store
 from shared.models import PinFailure, RevokedToken
+from shared.outbox import queue
 from shared.proof.seals import seal
 from shared.reconciliation.reconcile import reconcile_bank
 
@@ -24,6 +26,10 @@ PIN_FAILURES_KEPT = timedelta(days=1)
 RECONCILED = timedelta(days=2)
 """Each day is compared twice, so that what was under way the first time has ended by the second."""
 MAX_ROUNDS = 1000
+PURGE_BATCH = 5000
+
+_PurgeBatch = Callable[[AsyncSession], Awaitable[int]]
+"""Deletes one batch, and answers how many rows that were."""
 
 
 async def reconcile_all(sessionmaker: SessionMaker, clients: Mapping[str, BankClient]) -> None:
@@ -42,23 +48,42 @@ async def reconcile_all(sessionmaker: SessionMaker, clients: Mapping[str, BankCl
 
 
 async def purge_keys(sessionmaker: SessionMaker) -> int:
-    """Delete expired idempotency keys, batch by batch. Returns how many."""
+    """Delete expired idempotency keys. Returns how many."""
+    return await _purge(sessionmaker, store.purge, store.PURGE_BATCH)
+
+
+async def purge_mail(sessionmaker: SessionMaker) -> int:
+    """Delete messages of the outbox that were sent or given up long ago. Returns how many."""
+    return await _purge(sessionmaker, queue.purge, queue.PURGE_BATCH)
+
+
+async def purge_tokens(sessionmaker: SessionMaker) -> int:
+    """Delete revoked tokens that have expired, and wrong PINs that no longer count. Returns how many."""
+    now = clock.now()
+    tokens = _batch_of(RevokedToken, RevokedToken.expires_at < now)
+    failures = _batch_of(PinFailure, PinFailure.failed_at < now - PIN_FAILURES_KEPT)
+    return sum([await _purge(sessionmaker, each, PURGE_BATCH) for each in (tokens, failures)])
+
+
+def _batch_of(table: type[RevokedToken | PinFailure], is_old: ColumnElement[bool]) -> _PurgeBatch:
+    batch = delete(table).where(table.id.in_(select(table.id).where(is_old).limit(PURGE_BATCH)))
+
+    async def purge(session: AsyncSession) -> int:
+        return int(getattr(await session.execute(batch), "rowcount", 0))
+
+    return purge
+
+
+async def _purge(sessionmaker: SessionMaker, purge_batch: _PurgeBatch, size: int) -> int:
+    """Delete batch by batch, each in a transaction of its own, until one is not full. Returns how many rows."""
     total = 0
     for _ in range(MAX_ROUNDS):
         async with sessionmaker.begin() as session:
-            purged = await store.purge(session)
+            purged = await purge_batch(session)
         total += purged
-        if purged < store.PURGE_BATCH:
+        if purged < size:
             break
     return total
-
-
-async def purge_tokens(sessionmaker: SessionMaker) -> None:
-    """Delete revoked tokens that have expired, and wrong PINs that no longer count."""
-    now = clock.now()
-    async with sessionmaker.begin() as session:
-        await session.execute(delete(RevokedToken).where(RevokedToken.expires_at < now))
-        await session.execute(delete(PinFailure).where(PinFailure.failed_at < now - PIN_FAILURES_KEPT))
 
 
 async def seal_all(sessionmaker: SessionMaker) -> int:

@@ -25,6 +25,7 @@ def beat_schedule(settings: WorkerSettings) -> dict[str, Any]:
         "mail": _every(names.DELIVER_OUTBOX, OUTBOX_SECONDS),
         "roll up": _every(names.ROLL_UP_INFLOW, ROLL_UP_SECONDS),
         "purge keys": _every(names.PURGE_IDEMPOTENCY, HOUR_SECONDS),
+        "purge mail": _every(names.PURGE_OUTBOX, HOUR_SECONDS),
         "purge tokens": _every(names.PURGE_TOKENS, HOUR_SECONDS),
         "seal": _daily(names.SEAL_LEDGER, hour=20, minute=30),
         "reconcile": _daily(names.RECONCILE, hour=21, minute=0),

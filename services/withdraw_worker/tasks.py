@@ -73,6 +73,7 @@ def _scheduled(runner: Runner[WorkerResources]) -> dict[str, Task]:
         names.DELIVER_OUTBOX: of(lambda resources: deliver_mail(resources.sessionmaker, resources.settings)),
         names.ROLL_UP_INFLOW: of(lambda resources: roll_up_all(resources.sessionmaker)),
         names.PURGE_IDEMPOTENCY: of(lambda resources: housekeeping.purge_keys(resources.sessionmaker)),
+        names.PURGE_OUTBOX: of(lambda resources: housekeeping.purge_mail(resources.sessionmaker)),
         names.PURGE_TOKENS: of(lambda resources: housekeeping.purge_tokens(resources.sessionmaker)),
         names.SEAL_LEDGER: of(lambda resources: housekeeping.seal_all(resources.sessionmaker)),
         names.RECONCILE: of(

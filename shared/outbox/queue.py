@@ -17,9 +17,11 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
 from shared.db.engine import SessionMaker
+from shared.ids import smallest_id
 
 BUNDLE_SECONDS = 50.0
 """After a mail about money received, its owner gets the next one no sooner than this."""
@@ -33,6 +35,11 @@ BATCH = 100
 """Mails that one transaction takes at most."""
 MAX_COUNTED = 10_000
 """Mails that the backlog counts at most."""
+KEPT_FOR = timedelta(days=7)
+"""A message is deleted this long after its mail was sent. One that was given up goes this long after it was written,
+which is days after the last attempt."""
+PURGE_BATCH = 5000
+"""Messages that one transaction deletes at most."""
 
 LOCK_KEY = 4_715_022
 """The advisory lock under which one worker at a time bundles or takes."""
@@ -152,6 +159,19 @@ BACKLOG = text("""
                 SELECT FROM outbox_messages WHERE next_attempt_at IS NOT NULL LIMIT :most) waiting) AS waiting,
            (SELECT min(next_attempt_at) FROM outbox_messages WHERE next_attempt_at <= :now) AS oldest_due_at
 """)
+# By id, which grows with the time, so that no mail pays for an index that only this statement would use.
+PURGE = text("""
+    DELETE FROM outbox_messages WHERE id IN (
+        SELECT id FROM outbox_messages message
+        WHERE id < :first_kept_id AND (sent_at < :before OR (
+            sent_at IS NULL AND next_attempt_at IS NULL AND NOT EXISTS (
+                SELECT FROM outbox_messages bundle
+                WHERE bundle.id = message.bundle_id AND bundle.next_attempt_at IS NOT NULL
+            )
+        ))
+        ORDER BY id LIMIT :limit
+    )
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +276,13 @@ async def backlog(sessionmaker: SessionMaker) -> Backlog:
     async with sessionmaker() as session:
         row = (await session.execute(BACKLOG, {"now": now, "most": MAX_COUNTED})).one()
     return Backlog(row.waiting, (now - row.oldest_due_at).total_seconds() if row.oldest_due_at else 0.0)
+
+
+async def purge(session: AsyncSession) -> int:
+    """Delete one batch of messages that were sent or given up long ago. Answers how many."""
+    before = clock.now() - KEPT_FOR
+    values = {"before": before, "first_kept_id": smallest_id(before), "limit": PURGE_BATCH}
+    return int(getattr(await session.execute(PURGE, values), "rowcount", 0))
 
 
 def _failures(failures: Sequence[Failure]) -> dict[str, list[Any]]:

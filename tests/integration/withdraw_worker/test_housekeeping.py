@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
+from uuid import UUID
 
+import pytest
 from sqlalchemy import select
 
-from services.withdraw_worker.housekeeping import PIN_FAILURES_KEPT, purge_keys, purge_tokens, seal_all
+from services.withdraw_worker import housekeeping
+from services.withdraw_worker.housekeeping import PIN_FAILURES_KEPT, purge_keys, purge_mail, purge_tokens, seal_all
 from shared import clock
 from shared.db.engine import SessionMaker
 from shared.idempotency.store import KEPT_FOR
-from shared.ids import new_id
-from shared.models import IdempotencyKey, LedgerSeal, PinFailure, RevokedToken
+from shared.ids import new_id, smallest_id
+from shared.models import IdempotencyKey, LedgerSeal, OutboxMessage, PinFailure, RevokedToken
+from shared.outbox import queue
 from tests.support.factories import create_user
 
 
@@ -44,6 +49,56 @@ async def test_old_keys_are_deleted(fresh_sessionmaker: SessionMaker) -> None:
     assert await purge_keys(fresh_sessionmaker) == 1
     async with fresh_sessionmaker() as session:
         assert list(await session.scalars(select(IdempotencyKey.key))) == ["new"]
+
+
+def message(age: timedelta, *, sent_ago: timedelta | None = None, **columns: Any) -> OutboxMessage:
+    """Written so long ago; its id says so too."""
+    at = clock.now() - age
+    return OutboxMessage(
+        id=UUID(int=smallest_id(at).int | new_id().int & (1 << 80) - 1),
+        kind="money_received",
+        owner_id=new_id(),
+        facts={},
+        attempts=1,
+        sent_at=None if sent_ago is None else clock.now() - sent_ago,
+        created_at=at,
+        **columns,
+    )
+
+
+async def test_mails_are_deleted_a_week_after_they_were_sent_or_written_in_vain(
+    fresh_sessionmaker: SessionMaker,
+) -> None:
+    old, new = queue.KEPT_FOR + timedelta(hours=1), timedelta(days=6)
+    still_due = message(old, next_attempt_at=clock.now())
+    kept = [
+        message(new, sent_ago=new),
+        message(old, sent_ago=timedelta(minutes=1)),  # after a long outage of the mail server
+        still_due,
+        message(old, bundle_id=still_due.id),
+        message(new),
+    ]
+    given_up = message(old, last_error="no such mailbox")
+    gone = [message(old, sent_ago=old), given_up, message(old, bundle_id=given_up.id)]
+    kept_ids, gone_ids = ({each.id for each in messages} for messages in (kept, gone))
+    async with fresh_sessionmaker.begin() as session:
+        session.add_all([*kept, *gone])
+    assert await purge_mail(fresh_sessionmaker) == len(gone_ids)
+    async with fresh_sessionmaker() as session:
+        assert set(await session.scalars(select(OutboxMessage.id))) == kept_ids
+
+
+async def test_what_expires_is_deleted_batch_by_batch(
+    fresh_sessionmaker: SessionMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(housekeeping, "PURGE_BATCH", 2)
+    monkeypatch.setattr(queue, "PURGE_BATCH", 2)
+    old = clock.now() - queue.KEPT_FOR - timedelta(hours=1)
+    async with fresh_sessionmaker.begin() as session:
+        session.add_all(RevokedToken(id=new_id(), expires_at=old) for _ in range(5))
+        session.add_all(message(2 * queue.KEPT_FOR, sent_ago=2 * queue.KEPT_FOR) for _ in range(5))
+    assert await purge_tokens(fresh_sessionmaker) == 5
+    assert await purge_mail(fresh_sessionmaker) == 5
 
 
 async def test_sealing_leaves_nothing_unsealed(fresh_sessionmaker: SessionMaker) -> None:

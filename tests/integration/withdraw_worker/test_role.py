@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
 from infra.postgres.roles import SERVICE_ROLES, grant_service_roles
-from services.withdraw_worker.housekeeping import purge_keys, purge_tokens, seal_all
+from services.withdraw_worker.housekeeping import purge_keys, purge_mail, purge_tokens, seal_all
 from shared import clock
 from shared.banks.messages import StatementItem
 from shared.config import DatabaseSettings
@@ -65,6 +65,7 @@ async def test_its_role_is_enough_for_all_that_is_scheduled(
         session.add(PinFailure(id=new_id(), owner_id=owner_id, failed_at=long_ago))
     assert await purge_keys(as_worker) == 1
     await purge_tokens(as_worker)
+    await purge_mail(as_worker)
     assert await seal_all(as_worker) >= 1
     await roll_up_all(as_worker)
 
