@@ -42,6 +42,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self.access_log = False  # the application logs its requests; the server's line would hold the whole address
         self._incomplete_bytes = 0
         self._caller = Caller()
         self._served = self.app
@@ -113,9 +114,9 @@ class _Exchange:
         return bytes(cycle.body)
 
     def answer(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
-        """Send a response by one write. False, and nothing is sent, for a slow reader, or with a log."""
+        """Send a response by one write. False, and nothing is sent, for a client who reads slowly."""
         cycle = self._cycle
-        if cycle.response_started or cycle.flow.write_paused or cycle.access_log:
+        if cycle.response_started or cycle.flow.write_paused:
             return False
         if cycle.disconnected:
             return True  # as uvicorn treats messages to a client who has left
