@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, Select, String, and_, func, select, type_coerce
@@ -16,17 +15,17 @@ from shared.ledger.accounts import SPENDABLE_KINDS
 from shared.models import Account, Merchant, User
 
 
-@dataclass(frozen=True, slots=True)
-class Party:
+class Party(NamedTuple):
     """A name, and the wallet id to pay. `wallet_id` is None for a bank, the platform, and the reader's own pot."""
 
     wallet_id: str | None
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """An account with its owner. `HOLDER_COLUMNS` has the fields in the same order."""
+class Holder(NamedTuple):
+    """An account with its owner. `HOLDER_COLUMNS` has the fields in the same order. A transfer makes several of these,
+    and a tuple is made in a third of the time of a frozen dataclass.
+    """
 
     account_id: UUID
     owner_id: UUID | None

@@ -6,7 +6,7 @@ Session, PIN and both parties come from one snapshot, taken after the request ar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -43,8 +43,7 @@ _ASK = f"""
 """  # noqa: S608 - constants of this code
 
 
-@dataclass(frozen=True, slots=True)
-class Sender:
+class Sender(NamedTuple):
     """An owner who sends money `to` a wallet id or an own account, from an own account or else the wallet."""
 
     to: str | None
@@ -65,8 +64,7 @@ class Sender:
         return Ends(self.source, self.recipient)
 
 
-@dataclass(frozen=True, slots=True)
-class _Question:
+class _Question(NamedTuple):
     owner_id: UUID
     session_id: UUID
     handle: str | None
@@ -88,7 +86,7 @@ class Senders:
         target_id = None if to is None else account_id_in(to)
         handle = to if target_id is None else None
         row = await self._gather.ask(_Question(owner_id, session_id, handle, from_account, target_id), owner_id)
-        wallet = Holder(*row[7:13])
+        wallet = Holder._make(row[7:13])
         return Sender(
             to=to,
             from_account=from_account,
@@ -96,7 +94,7 @@ class Senders:
             pin=PinState._make(row[5:7]),
             wallet=wallet,
             source=wallet if from_account is None else _own(wallet, *row[19:23]),
-            recipient=_own(wallet, *row[23:27]) if row[13] is None else Holder(*row[13:19]),
+            recipient=_own(wallet, *row[23:27]) if row[13] is None else Holder._make(row[13:19]),
         )
 
     async def _ask_all(self, connection: asyncpg.Connection, asked: Sequence[_Question]) -> Sequence[asyncpg.Record]:
