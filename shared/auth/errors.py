@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from shared import clock
+from shared.calendar import INDIA
 from shared.errors import Conflict, Forbidden, Locked, TooMany, Unauthenticated, Unavailable
 
 
@@ -68,16 +69,22 @@ class CurrentPasswordIncorrect(Forbidden):
 
 @dataclass(eq=False)
 class PinIncorrect(Forbidden):
-    """A wrong PIN. It is counted; after `attempts_left` more the PIN is locked."""
+    """A wrong PIN. It is counted; after `attempts_left` more the PIN is locked.
+
+    With the last attempt, `locked_until` (UTC) says for how long.
+    """
 
     attempts_left: int
+    locked_until: datetime | None = None
 
     code = "pin_incorrect"
     title = "The PIN is not right"
 
     @property
     def detail(self) -> str:
-        """How many attempts are left."""
+        """How many attempts are left, or until when there is none."""
+        if self.locked_until is not None:
+            return f"The PIN is not right. It is locked until {_in_india(self.locked_until)}."
         tries = "1 try" if self.attempts_left == 1 else f"{self.attempts_left} tries"
         return f"The PIN is not right; {tries} left."
 
@@ -98,6 +105,11 @@ class PinLocked(Locked):
 
     code = "pin_locked"
     title = "Too many wrong PINs; try again later"
+
+    @property
+    def detail(self) -> str:
+        """Until when."""
+        return f"Too many wrong PINs. Try again after {_in_india(self.locked_until)}."
 
     @property
     def retry_after_seconds(self) -> int:
@@ -146,3 +158,9 @@ class HashingBusy(Unavailable):
     def retry_after_seconds(self) -> int:
         """Time for a few hashes."""
         return 2
+
+
+def _in_india(moment: datetime) -> str:
+    """The next full minute in India, as a clock shows it: `7:32 pm IST`."""
+    local = (moment + timedelta(seconds=59)).astimezone(INDIA)
+    return f"{local:%I:%M %p} IST".lstrip("0").replace("AM", "am").replace("PM", "pm")

@@ -90,7 +90,9 @@ async def _count_failure(sessionmaker: SessionMaker, settings: PasswordSettings,
             delete(PinFailure).where(PinFailure.owner_id == owner_id, PinFailure.failed_at <= now - window)
         )
         session.add(PinFailure(id=new_id(), owner_id=owner_id, failed_at=now))
-        return PinIncorrect(attempts_left=settings.pin_attempts - len(failures) - 1)
+        attempts_left = settings.pin_attempts - len(failures) - 1
+        first = failures[-1] if failures else now
+        return PinIncorrect(attempts_left, locked_until=first + window if attempts_left == 0 else None)
 
 
 async def _raise_if_locked(session: AsyncSession, settings: PasswordSettings, owner_id: UUID) -> None:

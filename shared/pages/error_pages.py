@@ -9,9 +9,12 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from shared.db.outages import DATABASE_ERRORS
 from shared.errors import BatuaError, Unauthenticated
 from shared.http import error_handlers
 from shared.http.body_limit import UnreadBody
+from shared.http.cookies import SESSION_COOKIE
+from shared.http.dependencies import signed_in
 from shared.pages.paths import sign_in_path
 from shared.pages.rendering import render, see_other
 
@@ -60,17 +63,17 @@ async def answer_batua_error(request: Request, error: Exception) -> Response:
     """Answer an error that our code raised; a browser without a session is sent to the sign-in page."""
     if isinstance(error, Unauthenticated) and wants_page(request):
         return see_other(sign_in_path(request))
-    return _as_page(request, await error_handlers.answer_batua_error(request, error))
+    return await _as_page(request, await error_handlers.answer_batua_error(request, error))
 
 
 async def answer_unread_body(request: Request, error: Exception) -> Response:
     """Answer a body that was too large or too slow."""
-    return _as_page(request, await error_handlers.answer_unread_body(request, error))
+    return await _as_page(request, await error_handlers.answer_unread_body(request, error))
 
 
 async def answer_http_error(request: Request, error: Exception) -> Response:
     """Answer an error of the framework."""
-    return _as_page(request, await error_handlers.answer_http_error(request, error))
+    return await _as_page(request, await error_handlers.answer_http_error(request, error))
 
 
 async def answer_validation_error(request: Request, error: Exception) -> Response:
@@ -78,12 +81,13 @@ async def answer_validation_error(request: Request, error: Exception) -> Respons
     assert isinstance(error, RequestValidationError)
     if wants_page(request) and any(each["loc"][0] == "path" for each in error.errors()):
         return await answer_http_error(request, HTTPException(404))
-    return _as_page(request, await error_handlers.answer_validation_error(request, error))
+    return await _as_page(request, await error_handlers.answer_validation_error(request, error))
 
 
-def _as_page(request: Request, problem: Response) -> Response:
+async def _as_page(request: Request, problem: Response) -> Response:
     if not wants_page(request):
         return problem
+    await _find_caller(request, HTTPStatus(problem.status_code))
     status = HTTPStatus(problem.status_code)
     detail = str(json.loads(bytes(problem.body))["detail"])
     headers = {name: value for name, value in problem.headers.items() if not name.startswith("content-")}
@@ -96,3 +100,21 @@ def _as_page(request: Request, problem: Response) -> Response:
         heading=_HEADINGS.get(status, status.phrase),
         sentence=_SENTENCES.get(status, detail),
     )
+
+
+async def _find_caller(request: Request, status: HTTPStatus) -> None:
+    """Look for the caller if no route did, so that the error's page keeps the navigation of a signed-in person.
+
+    When we have failed, the cookie alone counts: the database may be away, and is not asked once more.
+    """
+    if not request.cookies.get(SESSION_COOKIE):
+        return
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        request.state.keeps_navigation = True
+    elif getattr(request.state, "caller", None) is None:
+        try:
+            await signed_in(request)
+        except BatuaError:
+            return
+        except DATABASE_ERRORS:
+            request.state.keeps_navigation = True

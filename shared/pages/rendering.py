@@ -71,10 +71,12 @@ def render(
 ) -> HTMLResponse:
     """A page. A template knows `context`, `shell`, `path` and `is_signed_in`."""
     renderer: Renderer = request.app.state.renderer
+    state = request.state
+    is_signed_in = getattr(state, "caller", None) is not None or getattr(state, "keeps_navigation", False)
     content = renderer.environment.get_template(template).render(
         shell=renderer.shell,
         path=request.url.path,
-        is_signed_in=getattr(request.state, "caller", None) is not None,
+        is_signed_in=is_signed_in,
         **context,
     )
     return HTMLResponse(content, status_code=status, headers=dict(headers or {}))

@@ -8,7 +8,8 @@ from urllib.parse import urlencode
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from shared.http.fields import Body
 from shared.http.pagination import MAX_CURSOR_LENGTH, cursor_of
@@ -27,6 +28,14 @@ class StatementFilters(Body):
     q: OptionalSearch = None
     account: UUID | None = None
     cursor: Annotated[str, Field(max_length=MAX_CURSOR_LENGTH)] | None = None
+
+    @field_validator("until")
+    @classmethod
+    def _is_not_before_since(cls, until: Day | None, others: ValidationInfo) -> Day | None:
+        since = others.data.get("since")
+        if since is not None and until is not None and until < since:
+            raise PydanticCustomError("range_reversed", "This day is before From. Choose a later one, or change From")
+        return until
 
     @property
     def given(self) -> dict[str, str]:

@@ -92,6 +92,10 @@ class Browser:
         """Go there."""
         return Page(await self._client.get(path, headers=_ORIGIN | self._cookie, follow_redirects=True))
 
+    async def request(self, method: str, path: str) -> Page:
+        """Ask for it by any method, and follow nothing."""
+        return Page(await self._client.request(method, path, headers=_ORIGIN | self._cookie))
+
     async def submit(self, form: PageForm, **typed: str) -> Page:
         """Fill in the form and press its button."""
         if form.method == "get":

@@ -47,11 +47,13 @@ async def test_five_wrong_pins_lock_even_the_right_one(users: httpx.AsyncClient)
             response = await enter(users, answer["token"], WRONG)
             is_problem(response, 403, "pin_incorrect")
             assert response.json()["attempts_left"] == left
+        locked_until = datetime.fromisoformat(response.json()["locked_until"])
         for pin in (WRONG, PIN):
             response = await enter(users, answer["token"], pin)
             is_problem(response, 423, "pin_locked")
             opens = datetime.fromisoformat(response.json()["locked_until"])
             assert timedelta(minutes=14) < opens - clock.now() <= timedelta(minutes=15)
+            assert opens == locked_until
             assert 14 * 60 < int(response.headers["retry-after"]) <= 15 * 60
 
 

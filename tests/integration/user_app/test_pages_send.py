@@ -104,7 +104,9 @@ async def test_the_last_tries_are_counted_and_then_the_pin_is_locked(browser: Br
     form = (await _form_for(browser, ravi)).form("/send")
     said = [(await browser.submit(form, amount="1", pin="9876")).text for _ in range(6)]
     assert "1 try left" in said[3]
-    assert "Too many wrong PINs" in said[5]
+    assert "0 tries" not in said[4]
+    assert re.search(r"It is locked until \d{1,2}:\d\d [ap]m IST", said[4])
+    assert re.search(r"Too many wrong PINs. Try again after \d{1,2}:\d\d [ap]m IST", said[5])
     assert "Too many wrong PINs" in (await browser.submit(form, amount="1", pin=PIN)).text
     assert (await ravi.wallet())["balance"] == 0
 
