@@ -21,6 +21,7 @@ from shared.ledger.accounts import open_account
 from shared.ledger.rules import Transfer
 from shared.ledger.system_accounts import FUNDING
 from shared.models import Account, Merchant, Owner, User
+from shared.movement_words import WELCOME_GIFT
 from shared.outbox.messages import Message, write
 
 _EMAIL_CONSTRAINT = "uq_owners_kind_email"
@@ -122,8 +123,13 @@ async def _welcome(session: AsyncSession, account: Account, name: str, balance_p
     assert account.owner_id is not None
     if balance_paise > 0:
         gift = Transfer(
-            id=new_id(), kind="funding", debit_account_id=FUNDING, credit_account_id=account.id, amount=balance_paise
+            id=new_id(),
+            kind="funding",
+            debit_account_id=FUNDING,
+            credit_account_id=account.id,
+            amount=balance_paise,
+            note=WELCOME_GIFT,
         )
         await post.post_one(session, gift)
-    facts = {"name": name, "wallet_id": account.handle}
+    facts = {"name": name, "wallet_id": account.handle, "gift": balance_paise or None}
     await write(session, [Message("welcome", account.owner_id, facts)])

@@ -133,7 +133,7 @@ def _letter(mail: queue.Taken) -> Letter:
         email=mail.email,
         name=mail.name or "there",
         created_at=mail.closed_at if is_bundle and mail.closed_at else mail.created_at,
-        bundle=Bundle(count=mail.count, amount=mail.amount or 0, newest=mail.newest) if is_bundle else None,
+        bundle=Bundle(mail.count, mail.amount or 0, mail.newest, mail.kinds or {}) if is_bundle else None,
     )
 
 

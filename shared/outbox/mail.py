@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from email.errors import MessageError
 from email.headerregistry import BaseHeader, HeaderRegistry
@@ -21,6 +21,7 @@ from uuid import UUID
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError, select_autoescape
 
+from shared import movement_words
 from shared.banks.table import BANKS
 from shared.ids import new_token
 from shared.money import PAISE_PER_RUPEE, Money
@@ -29,10 +30,10 @@ MAX_SUBJECT_LENGTH = 150
 CACHED_HEADERS = 256
 BOUNDARY = "=_batua"
 """What separates a mail's parts, unless one of them contains it."""
-_AMOUNTS = ("amount", "balance_after")
+_AMOUNTS = ("amount", "balance_after", "gift")
 _FACTS: Mapping[str, Mapping[str, Any]] = {
-    "welcome": {"wallet_id": ""},
-    "money_received": {"from_name": None, "note": None, "transfer_id": "", "balance_after": None},
+    "welcome": {"wallet_id": "", "gift": None},
+    "money_received": {"kind": "p2p", "from_name": None, "note": None, "transfer_id": "", "balance_after": None},
     "withdrawal_finished": {"withdrawal_id": "", "bank": "", "status": "", "utr": None, "reason": None},
 }
 """The facts that the template of each kind uses, with their defaults. An amount has no default: it is required."""
@@ -105,11 +106,15 @@ class Unrenderable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """Many messages that one mail tells of: how many, their amounts together in paise, the facts of the newest."""
+    """Many messages that one mail tells of: how many, their amounts together in paise, the facts of the newest.
+
+    `kinds` are the kinds of transfers among them, each with its count and its paise.
+    """
 
     count: int
     amount: int
     newest: Sequence[Mapping[str, Any]]
+    kinds: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +176,20 @@ def _bundle_values(letter: Letter, bundle: Bundle) -> dict[str, Any]:
         "count": _grouped(bundle.count),
         "amount": str(Money(bundle.amount)),
         "newest": newest,
+        "kinds": list(bundle.kinds),
+        "sums": _sums(bundle) if not movement_words.PAYMENTS.issuperset(bundle.kinds) else [],
         "more": _grouped(bundle.count - len(newest)) if bundle.count > len(newest) else None,
         "name": one_line(letter.name),
     }
+
+
+def _sums(bundle: Bundle) -> list[tuple[str, str, str]]:
+    """Of a bundle that is not of payments alone: each kind's name, its count and its amount."""
+    return [
+        (words.all, _grouped(bundle.kinds[kind][0]), str(Money(bundle.kinds[kind][1])))
+        for kind, words in movement_words.KINDS.items()
+        if kind in bundle.kinds
+    ]
 
 
 def _grouped(count: int) -> str:
@@ -191,7 +207,12 @@ def _facts(kind: str, facts: Mapping[str, Any]) -> dict[str, Any]:
         bank = BANKS.get(values["bank"])
         values["bank"] = bank.name if bank else values["bank"]
     if kind == "money_received":
-        values["from_name"] = values["from_name"] or values.get("bank") or "Someone"
+        # Messages of the version before say no kind, and name a bank but for a payment.
+        other = values["from_name"] = values["from_name"] or values.get("bank") or "Batua"
+        if values["kind"] not in movement_words.KINDS:
+            values["kind"] = "p2p"
+        values["words"] = movement_words.words_of(values["kind"], is_incoming=True, other=other)
+        values["said"] = movement_words.subject_of(values["kind"], other=other, amount=values["amount"])
     return values
 
 
@@ -200,13 +221,14 @@ def _subject(kind: str, values: Mapping[str, Any]) -> str:
         case "welcome", _:
             return "Welcome to Batua"
         case "money_received", _:
-            return f"{values['from_name']} sent you {values['amount']}"
+            return str(values["said"])
         case "money_received_bundle", _:
-            return f"{values['amount']} in {values['count']} payments"
+            kinds, count, amount = values["kinds"], values["count"], values["amount"]
+            return movement_words.subject_of_many(kinds, count=count, amount=amount)
         case "withdrawal_finished", "succeeded":
             return f"{values['amount']} is on your account at {values['bank']}"
         case "withdrawal_finished", "reversed":
-            return f"{values['amount']} came back from {values['bank']}"
+            return movement_words.subject_of("payout_reversal", other=values["bank"], amount=values["amount"])
         case "withdrawal_finished", _:
             return f"{values['amount']} could not be paid out"
         case _:

@@ -114,11 +114,16 @@ TAKE = text(f"""
     )
     SELECT taken.id, taken.kind, taken.owner_id, taken.facts, taken.attempts, taken.created_at, taken.closed_at,
            taken.was_due_at, owner.email, coalesce(person.first_name, shop.business_name) AS name,
-           coalesce(bundle.count, 1) AS count, bundle.amount
+           coalesce(bundle.count, 1) AS count, bundle.amount, bundle.kinds
     FROM taken
     LEFT JOIN LATERAL (
-        SELECT count(*) AS count, CAST(sum(CAST(member.facts ->> 'amount' AS bigint)) AS bigint) AS amount
-        FROM outbox_messages member WHERE member.bundle_id = taken.id AND member.sent_at IS NULL
+        SELECT CAST(coalesce(sum(count), 0) AS bigint) AS count, CAST(sum(amount) AS bigint) AS amount,
+               jsonb_object_agg(kind, jsonb_build_array(count, amount)) AS kinds
+        FROM (
+            SELECT coalesce(member.facts ->> 'kind', 'p2p') AS kind, count(*) AS count,
+                   sum(CAST(member.facts ->> 'amount' AS bigint)) AS amount
+            FROM outbox_messages member WHERE member.bundle_id = taken.id AND member.sent_at IS NULL GROUP BY 1
+        ) by_kind
     ) bundle ON taken.bundle_id IS NOT NULL
     LEFT JOIN owners owner ON owner.id = taken.owner_id
     LEFT JOIN users person ON person.id = taken.owner_id
@@ -176,7 +181,10 @@ PURGE = text("""
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A mail that this worker may send until its lease ends. `count` messages are in it, `amount` paise together."""
+    """A mail that this worker may send until its lease ends. `count` messages are in it, `amount` paise together.
+
+    `kinds` are the kinds of transfers among them, each with its count and its paise.
+    """
 
     id: UUID
     kind: str
@@ -189,6 +197,7 @@ class Taken:
     name: str | None
     count: int = 1
     amount: int | None = None
+    kinds: Mapping[str, tuple[int, int]] | None = None
     newest: Sequence[Mapping[str, Any]] = ()
 
 

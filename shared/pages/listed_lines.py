@@ -1,47 +1,25 @@
-"""Lines of a statement as both apps list them: named by kind, signed, and grouped by the days of a time zone."""
+"""Lines of a statement as both apps list them: in words, signed, and grouped by the days of a time zone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from zoneinfo import ZoneInfo
 
 from shared.calendar import INDIA
-from shared.ledger.rules import TransferKind
+from shared.movement_words import KINDS, YOUR_WALLET, words_of
 from shared.pages import formatting
 from shared.transfers.statement_lines import StatementLine
 
 
-@dataclass(frozen=True, slots=True)
-class KindNames:
-    """What pages call a kind of transfer: all of them in the filter, one that was sent, one that was received."""
-
-    all: str
-    sent: str
-    received: str
-    icon: str | None = None
-    """None where the initials of the counterparty say more."""
-
-
-KINDS: Mapping[TransferKind, KindNames] = {
-    "payment": KindNames("Payments", "Paid", "Payment"),
-    "p2p": KindNames("Transfers", "Sent", "Received"),
-    "refund": KindNames("Refunds", "Refund", "Refund", "undo"),
-    "onramp": KindNames("Money added", "Taken back by the bank", "Money added", "bank"),
-    "payout": KindNames("Withdrawals", "Withdrawn", "Withdrawal", "bank"),
-    "payout_reversal": KindNames("Reversed withdrawals", "Reversal", "Reversed by the bank", "bank"),
-    "funding": KindNames("From Batua", "To Batua", "From Batua"),
-    "adjustment": KindNames("Corrections", "Correction", "Correction"),
-}
-"""In the order of the filter."""
-BETWEEN_OWN_ACCOUNTS = "Moved between your accounts"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedLine:
-    """One line. `amount` and `refunded` are paise and never negative; `is_incoming` is the sign."""
+    """One line: `title` says what happened with whom, `name` is that party.
+
+    `amount` and `refunded` are paise and never negative; `is_incoming` is the sign.
+    """
 
     path: str
     name: str
@@ -54,11 +32,6 @@ class ListedLine:
     balance_after: int
     at: datetime
 
-    @property
-    def words(self) -> str:
-        """What happened, and the note."""
-        return f"{self.title} · {self.note}" if self.note else self.title
-
 
 @dataclass(frozen=True, slots=True)
 class ListedDay:
@@ -68,29 +41,31 @@ class ListedDay:
     lines: Sequence[ListedLine]
 
 
-def title_of(kind: TransferKind, *, is_incoming: bool) -> str:
-    """What happened, as the owner of the account reads it."""
-    return KINDS[kind].received if is_incoming else KINDS[kind].sent
+def by_day(
+    lines: Iterable[StatementLine], *, path: str, zone: ZoneInfo = INDIA, own_wallet_id: str | None = None
+) -> list[ListedDay]:
+    """The lines, which come newest first, by their day in `zone`. `path` is that of the pages of single transfers.
 
-
-def by_day(lines: Iterable[StatementLine], *, path: str, zone: ZoneInfo = INDIA) -> list[ListedDay]:
-    """The lines, which come newest first, by their day in `zone`. `path` is that of the pages of single transfers."""
-    listed = (_listed(line, path) for line in lines)
+    `own_wallet_id` is the reader's, for the lines of a pot.
+    """
+    listed = (_listed(line, path, own_wallet_id) for line in lines)
     return [
         ListedDay(title, list(group)) for title, group in groupby(listed, lambda each: formatting.day(each.at, zone))
     ]
 
 
-def _listed(shown: StatementLine, path: str) -> ListedLine:
-    line = shown.line
+def _listed(shown: StatementLine, path: str, own_wallet_id: str | None) -> ListedLine:
+    line, other = shown.line, shown.line.counterparty
     is_incoming = line.direction == "CREDIT"
-    is_between_own_accounts = line.kind == "p2p" and line.counterparty.wallet_id is None
+    # Only the reader's own pots have no wallet id.
+    is_own = line.kind == "p2p" and other.wallet_id in (None, own_wallet_id)
+    name = YOUR_WALLET if is_own and other.wallet_id is not None else other.name
     return ListedLine(
         path=f"{path}/{line.transfer_id}",
-        name=line.counterparty.name,
-        title=BETWEEN_OWN_ACCOUNTS if is_between_own_accounts else title_of(line.kind, is_incoming=is_incoming),
+        name=other.name,
+        title=words_of(line.kind, is_incoming=is_incoming, other=name, is_own=is_own),
         note=line.note,
-        icon="purse" if is_between_own_accounts else KINDS[line.kind].icon,
+        icon="purse" if is_own else KINDS[line.kind].icon,
         is_incoming=is_incoming,
         amount=line.amount,
         refunded=shown.refunded,

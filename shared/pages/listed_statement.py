@@ -10,9 +10,10 @@ from zoneinfo import ZoneInfo
 from shared.auth.sessions import SignedIn
 from shared.db.reads import Reads
 from shared.http.pagination import PageRequest
+from shared.movement_words import KINDS
 from shared.pages import formatting
 from shared.pages.forms import Form
-from shared.pages.listed_lines import KINDS, ListedDay, by_day
+from shared.pages.listed_lines import ListedDay, by_day
 from shared.pages.statement_filters import StatementFilters
 from shared.transfers.statement_lines import read_part
 
@@ -82,7 +83,7 @@ async def list_statement(
     return ListedStatement(
         form=form,
         zone=zone,
-        days=by_day(part.lines, path=line_path, zone=zone),
+        days=by_day(part.lines, path=line_path, zone=zone, own_wallet_id=caller.wallet.wallet_id),
         is_filtered=bool(filters.given),
         is_continued=before_seq is not None,
         csv_path=filters.csv_path(zone),

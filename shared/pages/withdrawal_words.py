@@ -20,35 +20,18 @@ _SHOWN_EVENTS = 6
 _GOOD_EVENTS = frozenset({EventKind.PAID, EventKind.RESOLVED_PAID})
 _BAD_EVENTS = frozenset({EventKind.REFUSED, EventKind.REVERSED, EventKind.RESOLVED_FAILED})
 _CALM_EVENTS = frozenset({EventKind.QUEUED, EventKind.CANCELLED, EventKind.SENDING})
-_WAITING_MARK = ("wait", "clock")
-_MARKS = {
-    WithdrawalStatus.SUCCEEDED: ("good", "check"),
-    WithdrawalStatus.FAILED: ("bad", "cross"),
-    WithdrawalStatus.CANCELLED: ("calm", "cross"),
-    WithdrawalStatus.REVERSED: ("bad", "undo"),
+_STATES = {
+    WithdrawalStatus.QUEUED: ("In your queue", "wait", "clock"),
+    WithdrawalStatus.IN_FLIGHT: ("On its way", "wait", "clock"),
+    WithdrawalStatus.WAITING: ("Waiting for the bank", "wait", "clock"),
+    WithdrawalStatus.UNKNOWN: ("Waiting for the bank", "wait", "clock"),
+    WithdrawalStatus.NEEDS_REVIEW: ("We are looking into it", "wait", "clock"),
+    WithdrawalStatus.SUCCEEDED: ("Paid out", "good", "check"),
+    WithdrawalStatus.FAILED: ("Refused by the bank", "bad", "cross"),
+    WithdrawalStatus.CANCELLED: ("Cancelled", "calm", "cross"),
+    WithdrawalStatus.REVERSED: ("Sent back by the bank", "bad", "undo"),
 }
-_HEADINGS = {
-    WithdrawalStatus.QUEUED: "In your queue",
-    WithdrawalStatus.IN_FLIGHT: "On its way",
-    WithdrawalStatus.WAITING: "Waiting for the bank",
-    WithdrawalStatus.UNKNOWN: "Waiting for the bank",
-    WithdrawalStatus.NEEDS_REVIEW: "We are looking into it",
-    WithdrawalStatus.SUCCEEDED: "Paid out",
-    WithdrawalStatus.FAILED: "The bank refused it",
-    WithdrawalStatus.CANCELLED: "Cancelled",
-    WithdrawalStatus.REVERSED: "Reversed by the bank",
-}
-_LABELS = {
-    WithdrawalStatus.QUEUED: "In the queue",
-    WithdrawalStatus.IN_FLIGHT: "On its way",
-    WithdrawalStatus.WAITING: "Waiting",
-    WithdrawalStatus.UNKNOWN: "Waiting",
-    WithdrawalStatus.NEEDS_REVIEW: "Under review",
-    WithdrawalStatus.SUCCEEDED: "Paid out",
-    WithdrawalStatus.FAILED: "Refused",
-    WithdrawalStatus.CANCELLED: "Cancelled",
-    WithdrawalStatus.REVERSED: "Reversed",
-}
+"""The one name of each state, wherever a page names it, with its tone and icon."""
 _SENTENCES = {
     WithdrawalStatus.QUEUED: "Next to be sent to {bank}.",
     WithdrawalStatus.IN_FLIGHT: "It is being sent to {bank} now.",
@@ -77,10 +60,12 @@ class TimelineItem:
 
 @dataclass(frozen=True, slots=True)
 class WithdrawalWords:
-    """What a page says about a withdrawal. `is_open`: it is not finished, so the page changes by itself."""
+    """What pages say about a withdrawal: `state` wherever it is named, the rest on its own page.
 
-    label: str
-    heading: str
+    `is_open`: it is not finished, so the page changes by itself.
+    """
+
+    state: str
     sentence: str
     tone: str
     icon: str
@@ -94,18 +79,16 @@ class WithdrawalWords:
 def words_for(withdrawal: WithdrawalView, timeline: Sequence[TimelineEvent] = ()) -> WithdrawalWords:
     """The withdrawal in words, with the events of its timeline."""
     status, bank = withdrawal.status, BANKS[withdrawal.bank].name
-    tone, icon = _MARKS.get(status, _WAITING_MARK)
-    position = withdrawal.position
+    state, tone, icon = _STATES[status]
     items = [_item(event, bank) for event in timeline]
     return WithdrawalWords(
-        label=_LABELS[status] if (position or 1) == 1 else f"{position} in your queue",
-        heading=_HEADINGS[status],
+        state=state,
         sentence=_sentence(withdrawal, bank),
         tone=tone,
         icon=icon,
         bank=bank,
         is_open=not status.is_final,
-        place=_place(position),
+        place=_place(withdrawal.position),
         earlier_events=items[:-_SHOWN_EVENTS],
         events=items[-_SHOWN_EVENTS:],
     )

@@ -45,6 +45,7 @@ def mail_to_recipient(ends: Ends, posted: Posted) -> Sequence[Message]:
         return ()
     facts = {
         "amount": transfer.amount,
+        "kind": transfer.kind,
         "from_name": ends.seen_by(recipient)[0].name,
         "note": transfer.note,
         "transfer_id": str(transfer.id),

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 
 from shared.auth.queries import get_shop_profile
 from shared.http.dependencies import Caller, CurrentResources, ReadSession, SignedInCaller
-from shared.pages.listed_lines import title_of
+from shared.movement_words import words_of
 from shared.pages.listed_statement import list_statement
 from shared.pages.rendering import render
 from shared.transfers.queries import refunded_amounts
@@ -37,14 +37,15 @@ async def show_payment(request: Request, caller: Caller, session: ReadSession, t
     shop = await get_shop_profile(session, caller.owner_id)
     refunded = (await refunded_amounts(session, [transaction_id])).get(transaction_id, 0)
     is_incoming = receipt.recipient.wallet_id == shop.wallet_id
+    other = receipt.sender if is_incoming else receipt.recipient
     return render(
         request,
         "payment.html",
         receipt=receipt,
         zone=ZoneInfo(shop.timezone),
         is_incoming=is_incoming,
-        other=receipt.sender if is_incoming else receipt.recipient,
-        title=title_of(receipt.kind, is_incoming=is_incoming),
+        other=other,
+        title=words_of(receipt.kind, is_incoming=is_incoming, other=other.name),
         refunded=refunded,
         refundable=receipt.amount - refunded if is_incoming and receipt.kind == "payment" else 0,
         is_refund_done=refunded > 0 and "refunded" in request.query_params,

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 
 from shared.http.dependencies import CurrentResources, SignedInCaller
 from shared.ledger.parties import Party
-from shared.pages.listed_lines import BETWEEN_OWN_ACCOUNTS, title_of
+from shared.movement_words import words_of
 from shared.pages.rendering import render
 from shared.transfers.views import Receipt
 
@@ -44,8 +44,15 @@ async def show_receipt(
 def from_side_of(wallet_id: str | None, receipt: Receipt) -> ShownReceipt:
     """The receipt as the owner of the wallet `wallet_id` reads it."""
     sender, recipient = receipt.sender, receipt.recipient
-    if receipt.kind == "p2p" and None in (sender.wallet_id, recipient.wallet_id):  # only pots have no wallet id
-        return ShownReceipt(receipt, "moved", BETWEEN_OWN_ACCOUNTS, recipient)
-    if sender.wallet_id == wallet_id:
-        return ShownReceipt(receipt, "sent", title_of(receipt.kind, is_incoming=False), recipient)
-    return ShownReceipt(receipt, "received", title_of(receipt.kind, is_incoming=True), sender)
+    # Only the reader's own pots have no wallet id.
+    if receipt.kind == "p2p" and {sender.wallet_id, recipient.wallet_id} <= {None, wallet_id}:
+        # Told from the side of the wallet; between two pots, from that of the sender.
+        is_incoming = recipient.wallet_id is not None
+        pot = sender if is_incoming else recipient
+        title = words_of(receipt.kind, is_incoming=is_incoming, other=pot.name, is_own=True)
+        return ShownReceipt(receipt, "moved", title, recipient)
+    if recipient.wallet_id != wallet_id:
+        title = words_of(receipt.kind, is_incoming=False, other=recipient.name)
+        return ShownReceipt(receipt, "sent", title, recipient)
+    title = words_of(receipt.kind, is_incoming=True, other=sender.name)
+    return ShownReceipt(receipt, "received", title, sender)

@@ -126,7 +126,7 @@ async def test_the_newest_are_named_newest_first(world: World) -> None:
     await world.receive(alice, *(n * 100 for n in range(1, 8)))
     assert await world.deliver() == 1
     listed = [line for line in plain(world.mailbox.received[0]).splitlines() if line.startswith("- ")]
-    assert listed == [*(f"- ₹{n}.00 from Bob" for n in (7, 6, 5, 4, 3)), "- and 2 more"]
+    assert listed == [*(f"- ₹{n}.00: Received from Bob" for n in (7, 6, 5, 4, 3)), "- and 2 more"]
 
 
 async def test_each_owner_has_a_mail_of_their_own(world: World) -> None:
@@ -277,3 +277,20 @@ async def test_a_long_queue_is_read_by_its_indexes(world: World) -> None:
             await session.execute(queue.BEGIN, {"key": queue.LOCK_KEY})
             lines = await session.scalars(text(f"EXPLAIN {statement.text}"), values)
             assert not [line for line in lines if "Seq Scan on outbox_messages" in line]
+
+
+async def test_own_money_and_payments_in_one_bundle_are_told_apart(world: World) -> None:
+    alice = await world.person()
+    await world.receive(alice, 1_00)
+    await world.deliver()
+    await world.write(
+        alice,
+        {"amount": 2000_00, "kind": "onramp", "bank": "hdfc", "transfer_id": "t"},
+        {"amount": 3_00, "from_name": "Bob", "kind": "p2p"},
+        {"amount": 4_00, "from_name": "Bob"},
+    )
+    assert await world.deliver(after_seconds=AFTER) == 1
+    mail = world.mailbox.received[-1]
+    assert mail["Subject"] == "₹2,007.00 arrived in your wallet"
+    assert "Money added: ₹2,000.00 (1)" in plain(mail)
+    assert "Transfers: ₹7.00 (2)" in plain(mail)

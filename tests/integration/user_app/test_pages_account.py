@@ -52,10 +52,11 @@ async def test_home_shows_what_is_available_what_is_held_and_why(browser: Browse
     for words in (
         "Available to spend ₹600 .00",
         "₹150.00 more is held",
-        "In the queue",
+        "First in your queue",
         "2 in your queue",
         "Today",
-        "Sent · lunch",
+        "Sent to Ravi Rao",
+        "lunch",
     ):
         assert words in home.text
     for each in (first, second):
@@ -123,10 +124,12 @@ async def test_a_pot_is_made_filled_once_and_seen(browser: Browser, user_app: Ru
     assert "Goa trip" in pots.text
     form = pots.form("/pots/move")
     receipt = await browser.submit(form, amount="250", pin=PIN)
-    assert "Moved between your accounts" in receipt.text
+    assert "Moved to Goa trip" in receipt.text
     assert (await browser.submit(form, amount="250", pin=PIN)).path == receipt.path
     assert "₹250 .00" in (await browser.open("/pots")).text
-    assert "Moved between your accounts" in (await browser.open("/activity")).text
+    assert "Moved to Goa trip" in (await browser.open("/activity")).text
+    pot = next(each for each in (await asha.get("/accounts")).json()["items"] if each["kind"] == "pot")
+    assert "Moved from your wallet" in (await browser.open(f"/activity?account={pot['id']}")).text
     async with user_app.sessionmaker() as session:
         keys = select(func.count()).where(IdempotencyKey.owner_id == asha.id)
         assert await session.scalar(keys) == 1

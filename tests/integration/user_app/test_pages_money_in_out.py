@@ -264,7 +264,7 @@ async def test_one_waits_behind_the_other_and_says_so(browser: Browser) -> None:
     assert "once your withdrawals before it are through" in second.text
     assert "2 in your queue, 1 ahead of it" in second.text
     listed = await browser.open("/withdrawals")
-    assert listed.text.index("2 in your queue") < listed.text.index("In the queue")
+    assert listed.text.index("2 in your queue") < listed.text.index("First in your queue")
 
 
 async def test_a_queued_one_can_be_cancelled_and_the_money_is_back(asha: Signed, browser: Browser) -> None:
@@ -324,7 +324,7 @@ async def test_a_long_story_is_folded(user_app: RunningApp, browser: Browser) ->
     [
         ("success", None, ("Paid out", "paid it into the account", "UTR HDFCN26324000001")),
         ("failure", "ACCOUNT_CLOSED", ("would not pay it out: account closed", "available again")),
-        ("reversed", "NAME_MISMATCH", ("Reversed by the bank", "name mismatch", "in your wallet again")),
+        ("reversed", "NAME_MISMATCH", ("Sent back by the bank", "name mismatch", "in your wallet again")),
     ],
 )
 async def test_what_has_ended_says_how_and_waits_for_nothing(

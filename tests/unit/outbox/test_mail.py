@@ -59,9 +59,15 @@ def test_a_bundle_says_how_many_how_much_and_names_the_newest() -> None:
     text, html = parts(mail)
     assert text == (
         "Hello Alice,\n\nyou received ₹1,00,000.00 in 1,234 payments.\n\nThe newest of them:\n"
-        '- ₹500.00 from Bob Nair: "for chai"\n- ₹12,345.00 from Chai & Co\n- and 1,232 more\n\nBatua\n'
+        '- ₹500.00: Received from Bob Nair, "for chai"\n- ₹12,345.00: Received from Chai & Co\n'
+        "- and 1,232 more\n\nBatua\n"
     )
-    for said in ("Hello Alice", "<strong>₹1,00,000.00</strong>", "₹500.00 from Bob Nair: “for chai”", "Chai &amp; Co"):
+    for said in (
+        "Hello Alice",
+        "<strong>₹1,00,000.00</strong>",
+        "₹500.00: Received from Bob Nair, “for chai”",
+        "Chai &amp; Co",
+    ):
         assert said in html
 
 
@@ -69,7 +75,7 @@ def test_a_bundle_that_names_all_its_payments_speaks_of_no_more() -> None:
     text, html = parts(render(bundle(2, 1000_00, RECEIVED, RECEIVED), mail_from=FROM))
     assert "more" not in text + html
     assert "newest" not in text + html
-    assert text.count("- ₹500.00 from Bob Nair") == html.count("<li>₹500.00 from Bob Nair") == 2
+    assert text.count("- ₹500.00: Received from Bob Nair") == html.count("<li>₹500.00: Received from Bob Nair") == 2
 
 
 def test_text_that_people_wrote_stays_text_in_a_bundle() -> None:
@@ -84,7 +90,40 @@ def test_text_that_people_wrote_stays_text_in_a_bundle() -> None:
 def test_money_from_a_bank_names_the_bank() -> None:
     facts = {"amount": 50000, "currency": "INR", "kind": "onramp", "bank": "hdfc", "transfer_id": "t-1"}
     mail = render(letter("money_received", facts), mail_from=FROM)
-    assert mail["Subject"] == "HDFC Bank sent you ₹500.00"
+    assert mail["Subject"] == "₹500.00 was added from HDFC Bank"
+    assert "sent you" not in "".join(parts(mail))
+
+
+def test_a_refund_says_that_it_is_one() -> None:
+    mail = render(letter("money_received", {**RECEIVED, "kind": "refund", "from_name": "Chai Point"}), mail_from=FROM)
+    assert mail["Subject"] == "Chai Point refunded you ₹500.00"
+
+
+def test_a_bundle_of_several_kinds_tells_them_apart() -> None:
+    added = {"amount": 2000_00, "kind": "onramp", "bank": "hdfc"}
+    refunded = {"amount": 50_00, "kind": "refund", "from_name": "Chai Point"}
+    kinds = {"onramp": (1, 2000_00), "refund": (1, 50_00), "p2p": (2, 1000_00)}
+    bundled = Bundle(4, 3050_00, [added, refunded, RECEIVED, RECEIVED], kinds)
+    mail = render(replace(letter("money_received", RECEIVED), bundle=bundled), mail_from=FROM)
+    assert mail["Subject"] == "₹3,050.00 arrived in your wallet"
+    text, html = parts(mail)
+    for said in (
+        "Money added: ₹2,000.00 (1)",
+        "Refunds: ₹50.00 (1)",
+        "Transfers: ₹1,000.00 (2)",
+        "₹2,000.00: Added from HDFC Bank",
+        "₹50.00: Refunded by Chai Point",
+        "₹500.00: Received from Bob Nair",
+    ):
+        assert said in text
+        assert said in html
+    assert "payments" not in text + html
+
+
+def test_a_welcome_gift_is_told_of_in_the_welcome() -> None:
+    mail = render(letter("welcome", {"wallet_id": "alice@batua", "gift": 500_00}), mail_from=FROM)
+    assert all("A welcome gift of" in body and "₹500.00" in body for body in parts(mail))
+    assert all("gift" not in body for body in parts(render(letter("welcome", {"wallet_id": "a"}), mail_from=FROM)))
 
 
 def test_the_welcome_names_the_wallet() -> None:
