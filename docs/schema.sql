@@ -27,6 +27,32 @@ CREATE FUNCTION public.refuse_direct_write() RETURNS trigger
                 USING ERRCODE = 'restrict_violation';
         END $$;
 
+CREATE FUNCTION public.search_fold(said text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (octet_length(said) = char_length(said)) THEN (lower((said COLLATE "C")) COLLATE "C") ELSE (replace(replace(replace(translate(casefold((regexp_replace((NORMALIZE(said, NFKD) COLLATE "C"), '[\u0300-\u036f\u0483-\u0487\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]+'::text, ''::text, 'g'::text) COLLATE pg_unicode_fast)), 'ıøđłħŧð'::text, 'iodlhtd'::text), 'æ'::text, 'ae'::text), 'œ'::text, 'oe'::text), 'þ'::text, 'th'::text) COLLATE "C") END;
+
+CREATE FUNCTION public.search_grams(folded text) RETURNS text[]
+    LANGUAGE sql IMMUTABLE COST 2000 PARALLEL SAFE
+    RETURN ARRAY(SELECT DISTINCT substr(search_grams.folded, place.place, 2) AS substr FROM generate_series(1, (char_length(search_grams.folded) - 1)) place(place));
+
+CREATE FUNCTION public.spell_merchants() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+        BEGIN
+            NEW.business_name := normalize(NEW.business_name, NFC); NEW.category := normalize(NEW.category, NFC);
+            NEW.search := public.search_fold(NEW.business_name);
+            RETURN NEW;
+        END $$;
+
+CREATE FUNCTION public.spell_users() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+        BEGIN
+            NEW.first_name := normalize(NEW.first_name, NFC); NEW.last_name := normalize(NEW.last_name, NFC);
+            NEW.search := public.search_fold(NEW.first_name || ' ' || NEW.last_name);
+            RETURN NEW;
+        END $$;
+
 -- Credit-positive: a credit adds to the balance, a debit subtracts. The sum of all balances is zero.
 CREATE TABLE public.accounts (
     id uuid NOT NULL,
@@ -148,7 +174,8 @@ CREATE TABLE public.merchants (
     id uuid NOT NULL,
     business_name character varying NOT NULL,
     category character varying,
-    timezone character varying NOT NULL
+    timezone character varying NOT NULL,
+    search character varying
 );
 
 -- `pending` until the bank's server says what became of it.
@@ -266,7 +293,8 @@ CREATE TABLE public.transfers (
 CREATE TABLE public.users (
     id uuid NOT NULL,
     first_name character varying NOT NULL,
-    last_name character varying NOT NULL
+    last_name character varying NOT NULL,
+    search character varying
 );
 
 -- A row of `webhook_inbox`: one per bank and webhook-id.
@@ -433,6 +461,8 @@ CREATE INDEX ix_accounts_merchants ON public.accounts USING btree (id) WHERE ((k
 
 CREATE INDEX ix_accounts_owner_id ON public.accounts USING btree (owner_id);
 
+CREATE INDEX ix_accounts_wallet_id_search ON public.accounts USING gin (public.search_grams(split_part((handle)::text, '@'::text, 1))) WHERE ((kind)::text = 'wallet'::text);
+
 CREATE INDEX ix_entries_account_id_created_at_seq ON public.entries USING btree (account_id, created_at, seq);
 
 CREATE INDEX ix_holds_active ON public.holds USING btree (account_id) WHERE ((status)::text = 'active'::text);
@@ -456,6 +486,8 @@ CREATE INDEX ix_pin_failures_owner_id_failed_at ON public.pin_failures USING btr
 CREATE INDEX ix_revoked_tokens_expires_at ON public.revoked_tokens USING btree (expires_at);
 
 CREATE INDEX ix_transfers_reverses ON public.transfers USING btree (reverses) WHERE (reverses IS NOT NULL);
+
+CREATE INDEX ix_users_search ON public.users USING gin (public.search_grams((search)::text));
 
 CREATE INDEX ix_withdrawals_due ON public.withdrawals USING btree (next_attempt_at) WHERE ((status)::text = ANY ((ARRAY['in_flight'::character varying, 'waiting'::character varying, 'unknown'::character varying, 'needs_review'::character varying])::text[]));
 
@@ -486,6 +518,10 @@ CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.withdra
 CREATE TRIGGER count_reversal AFTER INSERT ON public.transfers FOR EACH ROW WHEN ((new.reverses IS NOT NULL)) EXECUTE FUNCTION public.count_reversal();
 
 CREATE TRIGGER never_deleted BEFORE DELETE OR TRUNCATE ON public.reversed_totals FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_direct_write();
+
+CREATE TRIGGER spelled BEFORE INSERT OR UPDATE OF business_name, category ON public.merchants FOR EACH ROW EXECUTE FUNCTION public.spell_merchants();
+
+CREATE TRIGGER spelled BEFORE INSERT OR UPDATE OF first_name, last_name ON public.users FOR EACH ROW EXECUTE FUNCTION public.spell_users();
 
 CREATE TRIGGER written_by_trigger BEFORE INSERT OR UPDATE ON public.reversed_totals FOR EACH STATEMENT WHEN ((pg_trigger_depth() = 0)) EXECUTE FUNCTION public.refuse_direct_write();
 

@@ -6,7 +6,6 @@ Nothing here locks or writes. Amounts are paise, times are UTC.
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -51,7 +50,9 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which lines to read. `since` and `until` are included; `search` is a part of a note, name or wallet id."""
+    """Which lines to read. `since` and `until` are included; `search` is a part of a note, name or wallet id, in
+    any case, with or without its accents.
+    """
 
     direction: Direction | None = None
     kind: TransferKind | None = None
@@ -96,7 +97,7 @@ LINE_JOINS = f"""
         WHERE id = entry.transfer_id {{condition}} OFFSET 0
     ) transfer
     CROSS JOIN LATERAL (
-        SELECT {_OTHER}, given.reversed
+        SELECT {_OTHER}, given.reversed, coalesce(person.search, shop.search)
         FROM accounts other
         LEFT JOIN accounts wallet ON wallet.owner_id = other.owner_id AND wallet.kind IN ('wallet', 'merchant')
         LEFT JOIN users person ON person.id = other.owner_id
@@ -106,11 +107,11 @@ LINE_JOINS = f"""
         WHERE other.id = CASE transfer.debit_account_id
             WHEN entry.account_id THEN transfer.credit_account_id ELSE transfer.debit_account_id END
         OFFSET 0
-    ) told (id, owner_id, kind, name, handle, owner_name, given_back)
+    ) told (id, owner_id, kind, name, handle, owner_name, given_back, search)
 """  # noqa: S608 - constants of this code
 _SYSTEM_NAME = " ".join(f"WHEN '{id_}' THEN '{name}'" for id_, name in system_accounts.NAMES.items())
 _PROBE = "SELECT seq FROM entries WHERE account_id = account.id AND"
-_LIKE, _ESCAPED = re.compile("[/%_]"), r"/\g<0>"
+_SOUGHT = "(SELECT text FROM sought)"
 _PLACE = 3
 _PAGE = f"""
     WITH account AS MATERIALIZED (
@@ -122,6 +123,8 @@ _PAGE = f"""
                CASE WHEN $5::timestamptz IS NULL THEN 1 ELSE coalesce(
                    ({_PROBE} created_at >= $5 ORDER BY created_at, seq LIMIT 1), account.seq + 1) END AS lowest
         FROM account
+    ), sought AS MATERIALIZED (
+        SELECT search_fold($11) AS text
     ), part AS MATERIALIZED (
         SELECT *, greatest(lowest, highest - $4::bigint + 1) AS first FROM possible
     )
@@ -136,8 +139,9 @@ _PAGE = f"""
             ORDER BY seq DESC OFFSET 0
         ) entry
         {LINE_JOINS.format(condition="AND ($10::text IS NULL OR kind = $10)")}
-        WHERE $11::text IS NULL OR transfer.note ILIKE $11 ESCAPE '/' OR told.owner_name ILIKE $11 ESCAPE '/'
-           OR CASE told.id {_SYSTEM_NAME} END ILIKE $11 ESCAPE '/' OR told.handle ILIKE $11 ESCAPE '/'
+        WHERE $11::text IS NULL OR strpos(told.search, {_SOUGHT}) > 0 OR strpos(told.handle, {_SOUGHT}) > 0
+           OR strpos(search_fold(CASE told.id {_SYSTEM_NAME} END), {_SOUGHT}) > 0
+           OR strpos(search_fold(transfer.note), {_SOUGHT}) > 0
         ORDER BY entry.seq DESC LIMIT $12
     ) line ON true
     ORDER BY line.seq DESC
@@ -172,7 +176,7 @@ async def read_page(
         until,
         wanted.direction,
         wanted.kind,
-        _containing(search) if search else None,
+        search or None,
         limit + 1,
     )
     if not rows:
@@ -221,10 +225,6 @@ async def derived_balance(session: AsyncSession, account_id: UUID, at: datetime 
     if at is not None:
         statement = statement.where(Entry.created_at <= at)
     return int((await session.execute(statement)).scalar_one())
-
-
-def _containing(text: str) -> str:
-    return f"%{_LIKE.sub(_ESCAPED, text)}%"
 
 
 def line_from(row: Row, reader: UUID | None) -> Line:

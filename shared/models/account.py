@@ -64,6 +64,12 @@ class Account(Base):
         Index("uq_accounts_pot_name", "owner_id", "name", unique=True, postgresql_where=text("kind = 'pot'")),
         Index("uq_accounts_system", "kind", "name", unique=True, postgresql_where=text("owner_id IS NULL")),
         Index("ix_accounts_owner_id", "owner_id"),
+        Index(
+            "ix_accounts_wallet_id_search",
+            text("search_grams(split_part(handle, '@', 1))"),
+            postgresql_using="gin",
+            postgresql_where=text("kind = 'wallet'"),
+        ),
         Index("ix_accounts_merchants", "id", postgresql_where=text("kind = 'merchant'")),
         # Every transfer updates two rows. With room on the page, and no index on what changes, no index is written.
         {"postgresql_with": {"fillfactor": 90}},

@@ -20,3 +20,5 @@ class Merchant(Base):
     category: Mapped[str | None]
     timezone: Mapped[str]
     """IANA name; the shop's days and months begin in it."""
+    search: Mapped[str | None]
+    """The name without case and accents. A trigger writes it, and the name and the category in NFC."""

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.ledger.accounts import account_of, wallet_of
@@ -16,6 +16,10 @@ from shared.models import Account, Owner, ReversedTotal, User
 from shared.transfers.errors import NotRefundable
 from shared.transfers.receipts import get_receipt
 from shared.transfers.views import Balance, Payee, Person, RefundablePayment
+
+MIN_INDEXED = 3
+"""Characters of a search for people from which on an index is asked. Fewer match so many people that the first of them
+are found sooner by looking at one after the other."""
 
 
 async def get_refundable_payment(session: AsyncSession, *, shop_id: UUID, payment_id: UUID) -> RefundablePayment:
@@ -67,7 +71,8 @@ async def get_balance(
 async def find_people(
     session: AsyncSession, *, asked_by: UUID, text: str, limit: int, after: UUID | None = None
 ) -> list[Person]:
-    """At most `limit` people whose name or wallet id contains `text`, in any case; all people when it is empty.
+    """At most `limit` people whose name or wallet id contains `text`, in any case and with or without accents; all
+    people when it is empty.
 
     Oldest member first; those after the person `after`. Never a shop, the platform's user or the person who asks.
     """
@@ -81,16 +86,27 @@ async def find_people(
     )
     words = " ".join(text.split())
     if words:
-        full_name = User.first_name + " " + User.last_name
-        # Every wallet id has the same end, so the end counts only when it was typed.
-        wallet_id = Account.handle if "@" in words else func.split_part(Account.handle, "@", 1)
-        statement = statement.where(
-            or_(full_name.icontains(words, autoescape=True), wallet_id.icontains(words, autoescape=True))
-        )
+        statement = statement.where(_is_meant(words))
     if after is not None:
         statement = statement.where(User.id > after)
     rows = (await session.execute(statement)).all()
     return [Person(row.id, row.first_name, row.last_name, row.handle) for row in rows]
+
+
+def _is_meant(words: str) -> ColumnElement[bool]:
+    sought = select(func.search_fold(words)).scalar_subquery()
+    # Every wallet id has the same end, so the end counts only when it was typed.
+    local_part = func.split_part(Account.handle, "@", 1)
+    in_name = func.strpos(User.search, sought) > 0
+    in_wallet_id = func.strpos(Account.handle if "@" in words else local_part, sought) > 0
+    if len(words) < MIN_INDEXED:
+        return or_(in_name, in_wallet_id)
+    grams = select(func.search_grams(func.split_part(func.search_fold(words), "@", 1))).scalar_subquery()
+    by_name = select(User.id).where(func.search_grams(User.search).op("@>")(grams), in_name)
+    by_wallet_id = select(Account.owner_id).where(
+        Account.kind == "wallet", func.search_grams(local_part).op("@>")(grams), in_wallet_id
+    )
+    return User.id.in_(by_name.union(by_wallet_id))
 
 
 async def find_payee(session: AsyncSession, *, asked_by: UUID, wallet_id: str) -> Payee | None:
