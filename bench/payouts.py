@@ -177,7 +177,7 @@ def _row(withdrawal: UUID, owner: UUID, hold: PlaceHold) -> dict[str, Any]:
         "account_id": hold.account_id,
         "bank": "hdfc",
         "account_number": "50100123451234",
-        "ifsc": "ICIC0001234",
+        "ifsc": "HDFC0001234",
         "account_holder": "Asha Rao",
         "amount": AMOUNT,
         "currency": "INR",

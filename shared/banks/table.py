@@ -26,6 +26,10 @@ class Bank:
     adapter: Adapter
     """How the bank writes its notices."""
 
+    def has_branch(self, ifsc: str) -> bool:
+        """Whether the IFSC names a branch of this bank."""
+        return ifsc.startswith(f"{self.ifsc_prefix}0")
+
     def encode(self, notice: Notice) -> bytes:
         """The body that this bank sends for `notice`."""
         return self.adapter.encode(notice)

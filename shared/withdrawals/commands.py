@@ -176,6 +176,9 @@ def _require_valid(withdrawal: Withdrawal) -> None:
         wrong["account_number"] = "must be 6 to 18 digits"
     if not is_ifsc(withdrawal.ifsc):
         wrong["ifsc"] = "must be four capital letters, a zero and six letters or digits, like HDFC0000001"
+    elif withdrawal.bank in BANKS and not BANKS[withdrawal.bank].has_branch(withdrawal.ifsc):
+        bank = BANKS[withdrawal.bank]
+        wrong["ifsc"] = f"must be a branch of {bank.name}: its codes begin with {bank.ifsc_prefix}0"
     try:
         PayoutRequest(
             reference="new",

@@ -100,7 +100,7 @@ class World:
             WITHDRAW.request(owner_of(wallet), new_token()),
             bank=bank,
             account_number=ACCOUNT_NUMBER,
-            ifsc="ICIC0001234",
+            ifsc=f"{BANKS[bank].ifsc_prefix}0001234",
             account_holder="Asha Rao",
             amount=amount,
             sessionmaker=self.sessionmaker,

@@ -136,6 +136,14 @@ async def test_a_wrong_field_is_named_and_its_value_is_not_repeated(asha: Signed
     assert field == "amount" or len(str(value)) < 4 or str(value) not in answer.text
 
 
+async def test_the_branch_must_be_one_of_the_bank(asha: Signed) -> None:
+    answer = await asha.post("/withdrawals", **{**ACCOUNT, "ifsc": "UTIB0000001", "amount": 1_00, "pin": PIN})
+    [error] = problem(answer, 422, "withdrawal_invalid")["errors"]
+    assert error["field"] == "ifsc"
+    assert "its codes begin with HDFC0" in error["message"]
+    assert (await asha.wallet())["held"] == 0
+
+
 async def test_as_many_at_once_as_can_be_afforded(asha: Signed) -> None:
     answers = await asyncio.gather(*(withdraw(asha, 300_00) for _ in range(6)))
     assert sorted(answer.status_code for answer in answers) == [202] * 3 + [402] * 3

@@ -34,7 +34,7 @@ from shared.withdrawals.queries import get_withdrawal, list_under_review, list_w
 from shared.withdrawals.views import WithdrawalDetail
 from tests.support.withdrawal_world import ACCOUNT_NUMBER, World, owner_of, past
 
-GOOD = {"bank": "hdfc", "account_number": ACCOUNT_NUMBER, "ifsc": "ICIC0001234", "account_holder": "Asha Rao"}
+GOOD = {"bank": "hdfc", "account_number": ACCOUNT_NUMBER, "ifsc": "HDFC0001234", "account_holder": "Asha Rao"}
 GENEROUS = MovementLimits()
 
 
@@ -113,9 +113,10 @@ async def test_twenty_at_once_hold_no_more_than_there_is(world: World) -> None:
         ("account_number", "1234567890123456789"),
         ("account_number", "12345678a"),
         ("account_number", "१२३४५६७८"),
-        ("ifsc", "icic0001234"),
-        ("ifsc", "ICIC1001234"),
-        ("ifsc", "ICIC000123"),
+        ("ifsc", "hdfc0001234"),
+        ("ifsc", "HDFC1001234"),
+        ("ifsc", "HDFC000123"),
+        ("ifsc", "UTIB0001234"),
         ("account_holder", "   "),
         ("account_holder", "A\nB"),
         ("account_holder", "A" * 101),

@@ -37,7 +37,7 @@ async def withdraw(
         amount=amount,
         bank="hdfc",
         account_number="50100123451234",
-        ifsc="ICIC0001234",
+        ifsc="HDFC0001234",
         account_holder="Asha Rao",
     )
 
