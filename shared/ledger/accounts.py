@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
 from shared.ids import new_id
-from shared.ledger.errors import AccountNotFound
+from shared.ledger.errors import AccountNotFound, InsufficientFunds
 from shared.models import Account
 from shared.money import INR
 
@@ -78,6 +78,15 @@ async def account_of(session: AsyncSession, owner_id: UUID, account_id: UUID) ->
     if account is None or account.owner_id != owner_id:
         raise AccountNotFound
     return account
+
+
+def require_available(account: Account | Wallet, amount: int) -> None:
+    """Raise InsufficientFunds if `amount` (paise) is more than may move now.
+
+    For an early answer to a person; the ledger decides again when the money moves.
+    """
+    if amount > account.available:
+        raise InsufficientFunds(account.available, amount)
 
 
 async def lock_accounts(session: AsyncSession, account_ids: Collection[UUID]) -> None:

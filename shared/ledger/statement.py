@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import case, func, select
+from sqlalchemy import case, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.db.engine import SessionMaker
@@ -20,7 +20,7 @@ from shared.ledger import system_accounts
 from shared.ledger.errors import AccountNotFound
 from shared.ledger.parties import HOLDER_COLUMNS, Holder, Party
 from shared.ledger.rules import Direction, TransferKind
-from shared.models import Entry
+from shared.models import Account, Entry
 
 SCAN_LINES = 20_000
 """One page of a statement filtered by direction or kind reads at most this many lines."""
@@ -109,6 +109,16 @@ LINE_JOINS = f"""
         OFFSET 0
     ) told (id, owner_id, kind, name, handle, owner_name, given_back, search)
 """  # noqa: S608 - constants of this code
+_HAS_PAID = text("""
+    SELECT EXISTS (
+        SELECT FROM (
+            SELECT transfer_id FROM entries
+            WHERE account_id = :account_id AND seq > :before AND direction = 'DEBIT' ORDER BY seq DESC OFFSET 0
+        ) entry
+        CROSS JOIN LATERAL (SELECT credit_account_id FROM transfers WHERE id = entry.transfer_id OFFSET 0) transfer
+        WHERE transfer.credit_account_id = (SELECT id FROM accounts WHERE handle = :wallet_id)
+    )
+""")
 _SYSTEM_NAME = " ".join(f"WHEN '{id_}' THEN '{name}'" for id_, name in system_accounts.NAMES.items())
 _PROBE = "SELECT seq FROM entries WHERE account_id = account.id AND"
 _SOUGHT = "(SELECT text FROM sought)"
@@ -205,6 +215,12 @@ async def stream(
         if part.next_before is None:
             return
         before_seq = part.next_before
+
+
+async def has_paid(session: AsyncSession, account: Account, wallet_id: str) -> bool:
+    """Whether the account has sent money to this wallet id, by its newest SEARCH_LINES lines."""
+    asked = {"account_id": account.id, "before": account.seq - SEARCH_LINES, "wallet_id": wallet_id}
+    return bool((await session.execute(_HAS_PAID, asked)).scalar_one())
 
 
 async def balance_at(session: AsyncSession, account_id: UUID, at: datetime) -> int:

@@ -97,6 +97,11 @@ def iso(moment: datetime) -> str:
     return clock.rfc3339(moment, "seconds")
 
 
+def in_fours(account_number: str) -> str:
+    """A whole account number in groups that can be compared with a paper: `5010 0012 3456 78`."""
+    return " ".join(account_number[start : start + 4] for start in range(0, len(account_number), 4))
+
+
 def masked(account_number: str) -> str:
     """An account number of which only the last four digits are shown: `•••• 1234`."""
     return f"•••• {last_digits(account_number)}"

@@ -32,6 +32,7 @@ from shared.http.fields import IDEMPOTENCY_KEY_PATTERN
 from shared.http.problems import status_of
 from shared.ids import new_token
 from shared.money import MAX_MOVEMENT_PAISE
+from shared.pages import formatting
 from shared.pages.typed_amounts import Clear, Doubtful, Refused, question, read_amount
 
 KEY_FIELD = "idempotency_key"
@@ -94,6 +95,8 @@ class Form:
     key: str = field(default_factory=new_token)
     """The idempotency key: however often the form is sent, it takes effect once."""
     status: int = 200
+    is_used_up: bool = False
+    """Its key has done its work for other details, so `key` is a new one."""
 
     def value(self, name: str) -> str:
         """The text to show in the field; empty for a secret."""
@@ -108,6 +111,21 @@ class Form:
             complaints = error.errors(include_input=False, include_url=False)
             raise InvalidRequest([FieldError(_name(each), _sentence(each)) for each in complaints]) from None
 
+    def read_amount_of_address(self) -> None:
+        """Write the amount that an address asks for plainly, or show at its field why it cannot be read."""
+        match read_amount(typed := self.value("amount")):
+            case Clear(paise):
+                self.values = {**self.values, "amount": formatting.input_rupees(paise)}
+            case Doubtful() as doubtful:
+                self.errors["amount"] = question(doubtful)
+            case Refused(words) if typed:
+                self.errors["amount"] = words
+
+    @property
+    def is_to_be_changed(self) -> bool:
+        """Whether a review that was refused has to be changed; otherwise it may be confirmed again as it is."""
+        return bool(set(self.errors) - {"pin"}) or self.is_used_up
+
     def catching(self) -> _Catching:
         """Show an error that the block raises on the form: at its field (see FIELD_OF_ERROR), else above the form."""
         return _Catching(self)
@@ -120,7 +138,7 @@ class Form:
             field_name = None
         self.values = {name: value for name, value in self.values.items() if name not in SECRETS}
         if error.code == _ALREADY_SENT:
-            self.key, self.problem = new_token(), _ALREADY_SENT_WORDS
+            self.key, self.problem, self.is_used_up = new_token(), _ALREADY_SENT_WORDS, True
             return
         field_errors: Sequence[FieldError] = getattr(error, "errors", ())
         for each in field_errors:

@@ -15,7 +15,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from shared.auth import rules
 from shared.calendar import INDIA
 from shared.pages import formatting, static_files
+from shared.pages.amount_words import amount_in_words
 from shared.pages.site import Shell
+from shared.pages.typed_amounts import MAX_TYPED_AMOUNT, meant_amount, typed_in_words
 
 SHARED_TEMPLATES = Path(__file__).parent / "templates"
 
@@ -53,14 +55,19 @@ def environment_of(templates: Path) -> Environment:
         formatting.at,
         formatting.day,
         formatting.iso,
+        formatting.in_fours,
         formatting.masked,
         formatting.initials,
+        amount_in_words,
+        typed_in_words,
+        meant_amount,
     ):
         environment.filters[function.__name__] = function
     environment.globals["static"] = static_files.url
     environment.globals["INDIA"] = INDIA
     environment.globals["plural"] = formatting.plural
     environment.globals["rules"] = rules
+    environment.globals["MAX_TYPED_AMOUNT"] = MAX_TYPED_AMOUNT
     for name in environment.list_templates(extensions=["html"]):
         environment.get_template(name)
     return environment

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from shared.money import MAX_MOVEMENT_PAISE, PAISE_PER_RUPEE
 from shared.pages import formatting
+from shared.pages.amount_words import amount_in_words
 
 MAX_TYPED_AMOUNT = 64
 """Characters. A field takes one more, so that pasted text which the browser cuts off is refused, never read in part."""
@@ -78,6 +79,22 @@ def question(doubtful: Doubtful) -> str:
     """What the person is asked. It says what to write, for those who have no button that does it."""
     meant = formatting.short_rupees(doubtful.paise)
     return f"Did you mean {meant}? Then write {formatting.input_rupees(doubtful.paise)}"
+
+
+def meant_amount(typed: str) -> int | None:
+    """The paise that a doubtful text may mean, to offer them; None for every other text."""
+    match read_amount(typed):
+        case Doubtful(paise):
+            return paise
+    return None
+
+
+def typed_in_words(typed: str) -> str:
+    """The words of a clear amount; empty for every other text."""
+    match read_amount(typed):
+        case Clear(paise):
+            return amount_in_words(paise)
+    return ""
 
 
 def _paise_of(text: str) -> int | None:

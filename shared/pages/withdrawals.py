@@ -1,4 +1,4 @@
-"""Pages of withdrawals: the form, the queue, and one withdrawal as it goes on. The same in every app."""
+"""Pages of withdrawals: the form and its review, the queue, and one withdrawal as it goes on. The same in every app."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, BackgroundTasks, Request, Response
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from shared.auth.sessions import SignedIn
@@ -18,9 +18,12 @@ from shared.http.fields import Body, HolderName, Pin
 from shared.http.keyed_requests import WITHDRAW
 from shared.http.pagination import PageQuery, cursor_of
 from shared.http.withdrawals import CurrentWorkerHint
+from shared.idempotency.claims import Answer
+from shared.ledger.accounts import require_available
 from shared.pages.forms import Form, Rupees, SubmittedForm
 from shared.pages.rendering import render, see_other
 from shared.pages.repeated_submit import retry_while_in_flight
+from shared.pages.sealed_forms import CurrentSeal, too_old
 from shared.pages.withdrawal_words import words_for
 from shared.runtime.resources import Resources
 from shared.withdrawals import commands, queries
@@ -29,6 +32,8 @@ from shared.withdrawals.views import Destination, WithdrawalDetail
 
 router = APIRouter()
 
+REVIEW = "/withdraw/review"
+PURPOSE = "withdraw"
 OFFERED_DESTINATIONS = 3
 NEWEST = 3
 
@@ -51,36 +56,67 @@ def _ifsc(value: Any) -> Any:
     return code
 
 
+def _require_branch(bank: str | None, ifsc: str) -> None:
+    if bank is not None and not BANKS[bank].has_branch(ifsc):
+        words = "The codes of {name} begin with {prefix}0. Check bank and code"
+        raise PydanticCustomError("ifsc", words, {"name": BANKS[bank].name, "prefix": BANKS[bank].ifsc_prefix})
+
+
 def _bank(value: Any) -> Any:
     if value not in BANKS:
         raise PydanticCustomError("bank", "Choose one of these banks")
     return value
 
 
-class WithdrawForm(Body):
-    """The fields of the form that withdraws to an account. People put blanks between groups of digits."""
+class AccountForm(Body):
+    """How much to which new account. People put blanks between groups of digits."""
 
     amount: Rupees
     bank: Annotated[str, BeforeValidator(_bank)]
     account_number: Annotated[str, BeforeValidator(_account_number)]
+    account_number_again: str
     ifsc: Annotated[str, BeforeValidator(_ifsc)]
     account_holder: HolderName
-    pin: Pin
+
+    @field_validator("account_number_again")
+    @classmethod
+    def _same_number(cls, again: str, others: ValidationInfo) -> str:
+        number = others.data.get("account_number")
+        if number is not None and account_numbers.account_number_from(again) != number:
+            raise PydanticCustomError("account_number_again", "The two account numbers are not the same")
+        return again
+
+    @field_validator("ifsc")
+    @classmethod
+    def _branch_of_bank(cls, ifsc: str, others: ValidationInfo) -> str:
+        _require_branch(others.data.get("bank"), ifsc)
+        return ifsc
 
 
-class WithdrawAgainForm(Body):
-    """The fields of the form that withdraws to where an earlier withdrawal went, which `again` names."""
+class AgainForm(Body):
+    """How much to where an earlier withdrawal went, which `again` names."""
 
     amount: Rupees
     again: UUID
+
+
+class PinForm(Body):
+    """What the review adds."""
+
     pin: Pin
 
 
 @router.get("/withdraw")
 async def show_withdraw(
-    request: Request, caller: SignedInCaller, resources: CurrentResources, again: UUID | None = None
+    request: Request, caller: SignedInCaller, resources: CurrentResources, seal: CurrentSeal, again: UUID | None = None
 ) -> Response:
-    """The form. `again` in the address names an earlier withdrawal, whose account is filled in."""
+    """The form. `again` in the address names an earlier withdrawal, whose account is filled in.
+
+    `form` in the address is what was typed before, sealed: the way back from the review.
+    """
+    typed = seal.unseal(request.query_params.get("form", ""), caller=caller.identity, purpose=PURPOSE)
+    if typed is not None:
+        return await _show_form(request, caller, resources, typed)
     if again is not None:
         await _destination(resources, caller.identity, again)  # another owner's is not found
     return await _show_form(request, caller, resources, Form({"again": str(again)} if again is not None else {}))
@@ -88,41 +124,52 @@ async def show_withdraw(
 
 @router.post("/withdraw")
 async def withdraw(
+    request: Request, form: SubmittedForm, caller: SignedInCaller, resources: CurrentResources, seal: CurrentSeal
+) -> Response:
+    """Check what was typed and go to its review. Nothing moves yet."""
+    with form.catching():
+        typed, _ = await _read(resources, caller.identity, form)
+        require_available(caller.wallet, typed.amount)
+        sealed = seal.seal(form, type(typed).model_fields, caller=caller.identity, purpose=PURPOSE)
+        return see_other(f"{REVIEW}?form={sealed}")
+    return await _show_form(request, caller, resources, form)
+
+
+@router.get(REVIEW)
+async def show_review(
+    request: Request, caller: SignedInCaller, resources: CurrentResources, seal: CurrentSeal
+) -> Response:
+    """How much goes to which account. The PIN is typed here."""
+    sealed = request.query_params.get("form", "")
+    form = seal.unseal(sealed, caller=caller.identity, purpose=PURPOSE)
+    return await _show_review(request, caller, resources, form or too_old(), sealed)
+
+
+@router.post(REVIEW)
+async def withdraw_reviewed(
     *,
     request: Request,
-    form: SubmittedForm,
+    submitted: SubmittedForm,
     caller: SignedInCaller,
     check_pin: PinCheck,
     resources: CurrentResources,
+    seal: CurrentSeal,
     hint: CurrentWorkerHint,
     afterwards: BackgroundTasks,
 ) -> Response:
-    """Request the withdrawal and go to its page. The same form submitted again leads to the same page."""
-    with form.catching():
-        typed: WithdrawForm | WithdrawAgainForm
-        to: WithdrawForm | Destination
-        if form.value("again"):
-            typed = form.read(WithdrawAgainForm)
-            to = await _destination(resources, caller.identity, typed.again)
-        else:
-            typed = to = form.read(WithdrawForm)
-        await check_pin(typed.pin)
-        answer = await retry_while_in_flight(
-            lambda: commands.request(
-                WITHDRAW.request(caller.identity.owner_id, form.key),
-                bank=to.bank,
-                account_number=to.account_number,
-                ifsc=to.ifsc,
-                account_holder=to.account_holder,
-                amount=typed.amount,
-                sessionmaker=resources.sessionmaker,
-                marks=resources.marks,
-                limits=resources.settings.limits,
-            )
-        )
-        afterwards.add_task(hint, caller.identity.owner_id)
-        return see_other(f"/withdrawals/{answer.body['id']}")
-    return await _show_form(request, caller, resources, form)
+    """Request what was reviewed, under the key of the form it came from, and go to its page."""
+    sealed = submitted.value("form")
+    form = seal.unseal(sealed, caller=caller.identity, purpose=PURPOSE) or too_old()
+    if form.problem is None:
+        form.values = {**form.values, "pin": submitted.values.get("pin", "")}
+        with form.catching():
+            await check_pin(form.read(PinForm).pin)
+            answer = await _request(resources, caller.identity, form)
+            afterwards.add_task(hint, caller.identity.owner_id)
+            return see_other(f"/withdrawals/{answer.body['id']}")
+    if form.is_to_be_changed:
+        return await _show_form(request, caller, resources, form)
+    return await _show_review(request, caller, resources, form, sealed)
 
 
 @router.get("/withdrawals")
@@ -170,6 +217,51 @@ def _show_detail(request: Request, detail: WithdrawalDetail, form: Form) -> Resp
         withdrawal=detail.withdrawal,
         words=words_for(detail.withdrawal, detail.timeline),
         form=form,
+    )
+
+
+async def _read(
+    resources: Resources, caller: Identity, form: Form
+) -> tuple[AccountForm | AgainForm, AccountForm | Destination]:
+    """How much, and where to. Raises InvalidRequest, WithdrawalNotFound."""
+    if not form.value("again"):
+        typed = form.read(AccountForm)
+        return typed, typed
+    repeated = form.read(AgainForm)
+    return repeated, await _destination(resources, caller, repeated.again)
+
+
+async def _request(resources: Resources, caller: Identity, form: Form) -> Answer:
+    typed, to = await _read(resources, caller, form)
+    return await retry_while_in_flight(
+        lambda: commands.request(
+            WITHDRAW.request(caller.owner_id, form.key),
+            bank=to.bank,
+            account_number=to.account_number,
+            ifsc=to.ifsc,
+            account_holder=to.account_holder,
+            amount=typed.amount,
+            sessionmaker=resources.sessionmaker,
+            marks=resources.marks,
+            limits=resources.settings.limits,
+        )
+    )
+
+
+async def _show_review(request: Request, caller: SignedIn, resources: Resources, form: Form, sealed: str) -> Response:
+    if not form.values:
+        return await _show_form(request, caller, resources, form)
+    typed, to = await _read(resources, caller.identity, form)
+    return render(
+        request,
+        "withdraw-review.html",
+        status=form.status,
+        form=form,
+        sealed=sealed,
+        amount=typed.amount,
+        to=to,
+        bank=BANKS[to.bank].name,
+        is_new=isinstance(to, AccountForm),
     )
 
 

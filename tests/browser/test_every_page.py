@@ -6,17 +6,17 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # ships no types
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import Request, expect
 
+from infra.demo.actors import PIN
 from infra.local.stack import Stack
+from tests.support.browser.barriers import find_barriers, is_wider_than_the_screen
 from tests.support.browser.pages_to_visit import SPOTS, Scene, Spot
 from tests.support.browser.steps import fill_in_payment, shows_heading
 from tests.support.browser.visits import DESKTOP, PHONE, Visits
 
 MOST_BYTES = 60_000
 _ONE_OF_EACH = Counter(document=1, stylesheet=1, script=1)
-_GRAVE = {"serious", "critical"}
 
 
 @pytest.fixture(scope="module")
@@ -32,25 +32,10 @@ def spot(request: pytest.FixtureRequest) -> Spot:
     return chosen
 
 
-def find_barriers(page: Page) -> list[str]:
-    """What makes the page hard or impossible to use, by the rules of axe."""
-    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
-    return [
-        f"{rule['id']}: {node['target']} {node['html'][:200]} {[check['message'] for check in node['any']]}"
-        for rule in found
-        if rule["impact"] in _GRAVE
-        for node in rule["nodes"]
-    ]
-
-
 def weigh(requests: list[Request]) -> int:
     """Bytes over the wire, with headers."""
     sizes = [each.sizes() for each in requests]
     return sum(size["responseBodySize"] + size["responseHeadersSize"] for size in sizes)
-
-
-def is_wider_than_the_screen(page: Page) -> bool:
-    return bool(page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
 
 
 def test_a_page_is_light_fits_the_screen_and_keeps_nobody_out(visits: Visits, scene: Scene, spot: Spot) -> None:
@@ -80,6 +65,7 @@ def test_everybody_can_use_a_form_that_was_refused(visits: Visits, scene: Scene,
     page = visits.open(by=scene.asha, dark=dark)
     page.goto(f"/send?to={scene.bela.wallet_id}")
     fill_in_payment(page, rupees="99,99,999")
+    page.get_by_label("Your PIN").fill(PIN)
     page.get_by_role("button", name="Send now").click()
     expect(page.get_by_label("Amount")).to_have_attribute("aria-invalid", "true")
     shows_heading(page, "Send to Bela Iyer")

@@ -11,7 +11,7 @@ from playwright.sync_api import FloatRect, Locator, Page, ViewportSize, expect
 from infra.demo.actors import Holder
 from infra.local.stack import Stack
 from tests.support.browser.pages_to_visit import Scene, Spot
-from tests.support.browser.steps import fill_in_payment
+from tests.support.browser.steps import fill_in_payment, pay
 from tests.support.browser.visits import DESKTOP, PHONE, App, Visits
 
 SMALL_PHONES = [ViewportSize(width=320, height=640), ViewportSize(width=360, height=740), PHONE]
@@ -94,8 +94,10 @@ def test_the_message_about_a_wrong_pin_is_seen(
     visits: Visits, asha: Holder, scene: Scene, screen: ViewportSize
 ) -> None:
     page = visits.open(by=asha, screen=screen)
+    pay(scene.bela, asha, 1)  # paid before, so the form itself asks for the PIN
     page.goto(f"/send?to={scene.bela.wallet_id}")
-    fill_in_payment(page, rupees="10", pin="9999")
+    fill_in_payment(page, rupees="10")
+    page.get_by_label("Your PIN").fill("9999")
     page.get_by_role("button", name="Send now").click()
     complaint = page.get_by_text("The PIN is not right")
     expect(complaint).to_be_visible()

@@ -7,11 +7,12 @@ from pathlib import Path
 from fastapi import APIRouter
 
 from services.merchant_app.pages import dashboard, payments, profile, qr_page, refunds, sign_up
-from shared.pages import change_secrets, sign_in, withdrawals
+from shared.pages import amount_lookup, change_secrets, sign_in, withdrawals
 from shared.pages.site import NavItem, Shell, Site
 
 PAGES: tuple[APIRouter, ...] = (
     sign_in.router,
+    amount_lookup.router,
     sign_up.router,
     dashboard.router,
     payments.router,

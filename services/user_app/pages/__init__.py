@@ -9,11 +9,12 @@ from fastapi import APIRouter
 from services.user_app.pages import activity, adding, home, pots, profile, receipts, sending, sign_up
 from services.user_app.settings import UserAppSettings
 from shared.http.security_headers import origin_of
-from shared.pages import change_secrets, sign_in, withdrawals
+from shared.pages import amount_lookup, change_secrets, sign_in, withdrawals
 from shared.pages.site import NavItem, Shell, Site
 
 PAGES: tuple[APIRouter, ...] = (
     sign_in.router,
+    amount_lookup.router,
     sign_up.router,
     home.router,
     adding.router,

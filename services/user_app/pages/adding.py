@@ -42,6 +42,7 @@ async def show_add_money(
     """The form. `amount` (rupees) and `bank` in the address fill it in."""
     asked = request.query_params
     form = Form({name: asked[name] for name in ("amount", "bank") if name in asked})
+    form.read_amount_of_address()
     return await _show_form(request, caller, resources, banks, form)
 
 

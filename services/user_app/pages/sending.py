@@ -1,4 +1,7 @@
-"""Pages that send money: find the recipient, enter the amount, confirm with the PIN. A shop's QR code opens one too."""
+"""Pages that send money: find the recipient, enter the amount, confirm with the PIN. A shop's QR code opens one too.
+
+Before the first payment to a person, a page of its own shows who gets how much; the PIN is typed there.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.datastructures import QueryParams
 
 from services.user_app.pages.recent_recipients import recent_recipients
 from shared.auth.tokens import Identity
@@ -15,10 +19,13 @@ from shared.http.fields import Body, Handle, Pin
 from shared.http.keyed_requests import SEND_MONEY
 from shared.http.query_parameters import OptionalSearch, OptionalText
 from shared.ledger import statement
-from shared.ledger.accounts import wallet_of
+from shared.ledger.accounts import require_available, wallet_of
+from shared.models import Account
 from shared.pages.forms import Form, Rupees, SubmittedForm
 from shared.pages.rendering import render, see_other
 from shared.pages.repeated_submit import retry_while_in_flight
+from shared.pages.sealed_forms import CurrentSeal, too_old
+from shared.runtime.resources import Resources
 from shared.transfers import commands
 from shared.transfers.errors import RecipientNotFound
 from shared.transfers.queries import find_payee, find_people
@@ -26,29 +33,41 @@ from shared.transfers.views import Payee, Person
 
 router = APIRouter()
 
+REVIEW = "/send/review"
+PURPOSE = "send"
 MAX_PEOPLE = 8
 RECENT_LINES = 40
 _SEARCH: TypeAdapter[str | None] = TypeAdapter(OptionalSearch)
 
 
-class SendForm(Body):
-    """The fields of the form that sends money."""
+class PaymentForm(Body):
+    """Who gets how much, and what for."""
 
     to: Handle
     amount: Rupees
     note: OptionalText = None
+
+
+class SendForm(PaymentForm):
+    """The fields of the form that sends money."""
+
     pin: Pin
 
 
 @router.get("/send")
-async def show_send(request: Request, caller: Caller, session: ReadSession) -> Response:
-    """The amount form if `to` in the address is a wallet id; otherwise the search for a recipient by `to`."""
+async def show_send(request: Request, caller: Caller, session: ReadSession, seal: CurrentSeal) -> Response:
+    """The amount form if `to` in the address is a wallet id; otherwise the search for a recipient by `to`.
+
+    `form` in the address is what was typed before, sealed: the way back from the review.
+    """
     asked = request.query_params
+    typed = seal.unseal(asked["form"], caller=caller, purpose=PURPOSE) if "form" in asked else None
+    if typed is not None:
+        return await _show_again(request, caller, session, typed)
     payee = await _find_payee(session, caller, asked.get("to", ""))
     if payee is None:
         return await _show_search(request, caller, session, Form(dict(asked)))
-    form = Form({name: asked.get(name, "") for name in ("amount", "note")})
-    return await _show_form(request, caller, session, payee, form)
+    return await _show_form(request, caller, session, payee, _asked_for(asked))
 
 
 @router.get("/send/people")
@@ -67,37 +86,126 @@ async def show_pay(
     payee = await _find_payee(session, caller, wallet_id)
     if payee is None:
         raise RecipientNotFound
-    asked = request.query_params
-    form = Form({name: asked.get(name, "") for name in ("amount", "note")})
-    return await _show_form(request, caller, session, payee, form)
+    return await _show_form(request, caller, session, payee, _asked_for(request.query_params))
 
 
 @router.post("/send")
 async def send(
-    request: Request, form: SubmittedForm, caller: Caller, check_pin: PinCheck, resources: CurrentResources
+    *,
+    request: Request,
+    form: SubmittedForm,
+    caller: Caller,
+    check_pin: PinCheck,
+    resources: CurrentResources,
+    seal: CurrentSeal,
 ) -> Response:
-    """Send the money and show the receipt. The same form submitted again shows the same receipt."""
+    """Send the money and show the receipt. The same form submitted again shows the same receipt.
+
+    A first payment to a person leads to its review instead.
+    """
     with form.catching():
-        typed = form.read(SendForm)
-        await check_pin(typed.pin)
-        sender = await resources.senders.find(owner_id=caller.owner_id, session_id=caller.session_id, to=typed.to)
-        answer = await retry_while_in_flight(
-            lambda: commands.send(
-                SEND_MONEY.request(caller.owner_id, form.key),
-                sender=sender,
-                amount=typed.amount,
-                note=typed.note,
-                group_commit=resources.group_commit,
-                marks=resources.marks,
-                limits=resources.settings.limits,
-            )
+        if await _is_to_be_reviewed(resources, caller, form):
+            sealed = seal.seal(form, PaymentForm.model_fields, caller=caller, purpose=PURPOSE)
+            return see_other(f"{REVIEW}?form={sealed}")
+        return await _pay(form, caller, check_pin, resources)
+    async with resources.read_sessionmaker() as session:
+        return await _show_again(request, caller, session, form)
+
+
+@router.get(REVIEW)
+async def show_review(request: Request, caller: Caller, session: ReadSession, seal: CurrentSeal) -> Response:
+    """Who gets how much, before the first payment to a person. The PIN is typed here."""
+    sealed = request.query_params.get("form", "")
+    form = seal.unseal(sealed, caller=caller, purpose=PURPOSE)
+    return await _show_review(request, caller, session, form or too_old(), sealed)
+
+
+@router.post(REVIEW)
+async def send_reviewed(
+    *,
+    request: Request,
+    submitted: SubmittedForm,
+    caller: Caller,
+    check_pin: PinCheck,
+    resources: CurrentResources,
+    seal: CurrentSeal,
+) -> Response:
+    """Send what was reviewed, under the key of the form it came from, and show the receipt."""
+    sealed = submitted.value("form")
+    form = seal.unseal(sealed, caller=caller, purpose=PURPOSE) or too_old()
+    if form.problem is None:
+        form.values = {**form.values, "pin": submitted.values.get("pin", "")}
+        with form.catching():
+            return await _pay(form, caller, check_pin, resources)
+    async with resources.read_sessionmaker() as session:
+        if form.is_to_be_changed:
+            return await _show_again(request, caller, session, form)
+        return await _show_review(request, caller, session, form, sealed)
+
+
+async def _pay(form: Form, caller: Identity, check_pin: PinCheck, resources: Resources) -> Response:
+    typed = form.read(SendForm)
+    await check_pin(typed.pin)
+    sender = await resources.senders.find(owner_id=caller.owner_id, session_id=caller.session_id, to=typed.to)
+    answer = await retry_while_in_flight(
+        lambda: commands.send(
+            SEND_MONEY.request(caller.owner_id, form.key),
+            sender=sender,
+            amount=typed.amount,
+            note=typed.note,
+            group_commit=resources.group_commit,
+            marks=resources.marks,
+            limits=resources.settings.limits,
         )
-        return see_other(f"/transfers/{answer.body['id']}")
+    )
+    return see_other(f"/transfers/{answer.body['id']}")
+
+
+async def _is_to_be_reviewed(resources: Resources, caller: Identity, form: Form) -> bool:
+    """Whether this is a first payment to a person. Raises InvalidRequest, InsufficientFunds if it cannot be made."""
     async with resources.read_sessionmaker() as session:
         payee = await _find_payee(session, caller, form.value("to"))
-        if payee is None:
-            return await _show_search(request, caller, session, form)
-        return await _show_form(request, caller, session, payee, form)
+        wallet = await wallet_of(session, caller.owner_id)
+        if payee is None or not await _is_first_payment(session, wallet, payee):
+            return False
+        require_available(wallet, form.read(PaymentForm).amount)
+        return True
+
+
+async def _is_first_payment(session: AsyncSession, wallet: Account, payee: Payee) -> bool:
+    is_person = not payee.is_shop and not payee.is_oneself
+    return is_person and not await statement.has_paid(session, wallet, payee.wallet_id)
+
+
+def _asked_for(asked: QueryParams) -> Form:
+    form = Form({name: asked.get(name, "") for name in ("amount", "note")})
+    form.read_amount_of_address()
+    return form
+
+
+async def _show_again(request: Request, caller: Identity, session: AsyncSession, form: Form) -> Response:
+    payee = await _find_payee(session, caller, form.value("to"))
+    if payee is None:
+        return await _show_search(request, caller, session, form)
+    return await _show_form(request, caller, session, payee, form)
+
+
+async def _show_review(request: Request, caller: Identity, session: AsyncSession, form: Form, sealed: str) -> Response:
+    payee = await _find_payee(session, caller, form.value("to"))
+    if payee is None:
+        return await _show_search(request, caller, session, form)
+    wallet = await wallet_of(session, caller.owner_id)
+    payment = form.read(PaymentForm)
+    return render(
+        request,
+        "send-review.html",
+        status=form.status,
+        form=form,
+        sealed=sealed,
+        payee=payee,
+        payment=payment,
+        left=wallet.available - payment.amount,
+    )
 
 
 async def _show_search(request: Request, caller: Identity, session: AsyncSession, form: Form) -> Response:
@@ -117,7 +225,15 @@ async def _show_search(request: Request, caller: Identity, session: AsyncSession
 
 async def _show_form(request: Request, caller: Identity, session: AsyncSession, payee: Payee, form: Form) -> Response:
     wallet = await wallet_of(session, caller.owner_id)
-    return render(request, "send-form.html", status=form.status, form=form, payee=payee, available=wallet.available)
+    return render(
+        request,
+        "send-form.html",
+        status=form.status,
+        form=form,
+        payee=payee,
+        available=wallet.available,
+        is_first=await _is_first_payment(session, wallet, payee),
+    )
 
 
 async def _find(session: AsyncSession, caller: Identity, text: str) -> list[Person]:

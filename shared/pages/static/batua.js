@@ -284,6 +284,37 @@ function search(box) {
   });
 }
 
+// Says in words what an amount field holds, before it moves. Only the server reads amounts, so it is asked; words never
+// stand beside a text that they do not belong to. What is wrong is said when the person leaves the field.
+function sayAmount(place) {
+  const input = document.getElementById(place.dataset.wordsOf);
+  let timer = null;
+  let asked = 0;
+  const ask = async (isDone) => {
+    const turn = ++asked;
+    const address = new URL("/amount-in-words", location.href);
+    address.searchParams.set("typed", input.value);
+    try {
+      const answer = await fetch(address, { headers: { Accept: "application/json" } });
+      const said = answer.ok ? await answer.json() : {};
+      if (turn === asked) place.textContent = said.words || (isDone && said.problem) || "";
+    } catch {
+      // offline: the form itself says what is wrong
+    }
+  };
+  input.addEventListener("input", () => {
+    asked += 1;
+    place.textContent = "";
+    clearTimeout(timer);
+    if (input.value) timer = setTimeout(ask, 250);
+  });
+  input.addEventListener("change", () => {
+    clearTimeout(timer);
+    if (input.value) ask(true);
+  });
+  if (input.value !== input.defaultValue) ask(true); // the browser has put back what was typed
+}
+
 function toast(words) {
   const place = document.querySelector("[data-toast]");
   if (!place) return;
@@ -325,6 +356,7 @@ function handleClicks() {
     else if (button.parentElement.dataset.fill) {
       const input = document.getElementById(button.parentElement.dataset.fill);
       input.value = button.value;
+      input.dispatchEvent(new Event("input", { bubbles: true }));
       input.focus();
     }
   });
@@ -352,6 +384,7 @@ guardSubmits();
 handleClicks();
 reveal();
 all("[data-search]").forEach(search);
+all("[data-words-of]").forEach(sayAmount);
 const events = document.querySelector("[data-events]");
 if (events) listen(events);
 document.querySelector("[aria-invalid=true]")?.focus();

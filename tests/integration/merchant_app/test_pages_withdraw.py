@@ -7,7 +7,13 @@ import pytest
 from tests.support.apps import PIN, RunningApp, Signed
 from tests.support.browsing import Browser, Page
 
-ACCOUNT = {"bank": "axis", "account_number": "998877665544", "ifsc": "UTIB0000001", "account_holder": "Chai Point"}
+ACCOUNT = {
+    "bank": "axis",
+    "account_number": "998877665544",
+    "account_number_again": "9988 7766 5544",
+    "ifsc": "UTIB0000001",
+    "account_holder": "Chai Point",
+}
 
 
 @pytest.fixture
@@ -18,7 +24,8 @@ async def rich_shop(merchant_app: RunningApp) -> Signed:
 
 async def _withdraw(browser: Browser, amount: str, **more: str) -> Page:
     form = (await browser.open("/withdraw")).form("/withdraw")
-    return await browser.submit(form, **{**ACCOUNT, "amount": amount, "pin": PIN, **more})
+    page = await browser.submit(form, **{**ACCOUNT, "amount": amount, **more})
+    return await browser.submit(page.form("/withdraw/review"), pin=PIN) if page.path == "/withdraw/review" else page
 
 
 async def test_a_shop_withdraws_and_follows_it_on_its_page(rich_shop: Signed) -> None:

@@ -24,9 +24,11 @@ from tests.support.bank_notices import payment_notice
 from tests.support.bank_settings import BANK_API_KEY
 from tests.support.browsing import Browser, Page
 
+REVIEW = "/withdraw/review"
 ACCOUNT = {
     "bank": "hdfc",
     "account_number": "1234 5678 1234",
+    "account_number_again": "123456781234",
     "ifsc": " hdfc0000001 ",
     "account_holder": "Asha Rao",
 }
@@ -192,9 +194,15 @@ async def test_who_is_signed_out_is_asked_to_sign_in_and_led_back(user_app: Runn
     assert (answer.status_code, answer.headers["location"]) == (303, f"/sign-in?next={path}")
 
 
-async def _withdraw(browser: Browser, amount: str = "100", **more: str) -> Page:
+async def _review(browser: Browser, amount: str = "100", **more: str) -> Page:
+    """Up to the page that asks whether it is right."""
     form = (await browser.open("/withdraw")).form("/withdraw")
-    return await browser.submit(form, **{**ACCOUNT, "amount": amount, "pin": PIN, **more})
+    return await browser.submit(form, **{**ACCOUNT, "amount": amount, **more})
+
+
+async def _withdraw(browser: Browser, amount: str = "100", *, pin: str = PIN, **more: str) -> Page:
+    page = await _review(browser, amount, **more)
+    return await browser.submit(page.form(REVIEW), pin=pin) if page.path == REVIEW else page
 
 
 async def test_a_withdrawal_is_queued_and_followed_on_its_page(asha: Signed, browser: Browser) -> None:
@@ -211,22 +219,10 @@ async def test_a_withdrawal_is_queued_and_followed_on_its_page(asha: Signed, bro
 async def test_clicks_at_once_reload_and_back_withdraw_once(
     user_app: RunningApp, asha: Signed, browser: Browser
 ) -> None:
-    form = (await browser.open("/withdraw")).form("/withdraw")
-    typed = {**ACCOUNT, "amount": "100", "pin": PIN}
-    answers = await asyncio.gather(*(browser.post(form, **typed) for _ in range(4)))
-    later = await browser.post(form, **typed)
+    form = (await _review(browser)).form(REVIEW)
+    answers = await asyncio.gather(*(browser.post(form, pin=PIN) for _ in range(4)))
+    later = await browser.post(form, pin=PIN)
     assert {answer.headers["location"] for answer in answers} == {later.headers["location"]}
-    assert await _count(user_app, Withdrawal, asha) == 1
-
-
-async def test_a_form_used_up_with_other_details_says_so_and_does_nothing(
-    user_app: RunningApp, asha: Signed, browser: Browser
-) -> None:
-    form = (await browser.open("/withdraw")).form("/withdraw")
-    typed = {**ACCOUNT, "pin": PIN}
-    await browser.submit(form, amount="100", **typed)
-    page = await browser.submit(form, amount="200", **typed)
-    assert "already done its work" in page.text
     assert await _count(user_app, Withdrawal, asha) == 1
 
 
@@ -234,9 +230,12 @@ async def test_a_wrong_pin_says_how_many_tries_are_left_and_keeps_the_rest(asha:
     page = await _withdraw(browser, "100", pin="0000")
     assert page.status == 403
     assert "tries left" in page.text
-    kept = page.form("/withdraw").fields
-    assert (kept["amount"], kept["account_number"], kept["pin"]) == ("100", "1234 5678 1234", "")
-    assert 'name="bank" value="hdfc" required checked' in page.answer.text
+    assert page.form(REVIEW).fields["pin"] == ""
+    [change] = re.findall(r'href="(/withdraw\?form=[^"]+)"', page.answer.text)
+    changing = await browser.open(change)
+    kept = changing.form("/withdraw").fields
+    assert (kept["amount"], kept["account_number"]) == ("100", "1234 5678 1234")
+    assert 'name="bank" value="hdfc" required checked' in changing.answer.text
     assert (await asha.wallet())["held"] == 0
 
 
@@ -244,7 +243,9 @@ async def test_a_wrong_pin_says_how_many_tries_are_left_and_keeps_the_rest(asha:
     ("field", "typed", "words"),
     [
         ("account_number", "12 34", "6 to 18 digits"),
+        ("account_number_again", "123456781235", "not the same"),
         ("ifsc", "HDFC1", "looks like HDFC0000001"),
+        ("ifsc", "UTIB0000001", "The codes of HDFC Bank begin with HDFC0"),
         ("account_holder", "", "Fill this in"),
         ("bank", "sbi", "Choose one of these banks"),
         ("amount", "0", "more than ₹0"),
@@ -357,9 +358,11 @@ async def test_an_account_used_before_is_offered_without_its_number(
     assert again.endswith(first.path.rsplit("/", 1)[1])
     form = (await browser.open(again)).form("/withdraw")
     assert "account_number" not in form.fields
-    wrong = await browser.submit(form, amount="50", pin="0000")
-    assert wrong.form("/withdraw").fields["again"] == form.fields["again"]
-    done = await browser.submit(wrong.form("/withdraw"), amount="50", pin=PIN)
+    review = await browser.submit(form, amount="50")
+    assert "•••• 1234" in review.text
+    assert "123456781234" not in review.answer.text
+    wrong = await browser.submit(review.form(REVIEW), pin="0000")
+    done = await browser.submit(wrong.form(REVIEW), pin=PIN)
     assert "•••• 1234" in done.text
     async with user_app.sessionmaker() as session:
         numbers = (await session.scalars(select(Withdrawal.account_number).where(Withdrawal.owner_id == asha.id))).all()
@@ -373,7 +376,7 @@ async def test_the_account_of_another_person_cannot_be_used(
     stranger = Browser(ravi)
     assert (await stranger.open(f"/withdraw?again={theirs}")).status == 404
     form = (await stranger.open("/withdraw")).form("/withdraw")
-    refused = await stranger.submit(form, amount="1", again=theirs, pin=PIN)
+    refused = await stranger.submit(form, amount="1", again=theirs)
     assert refused.status == 404
     assert "1234" not in refused.text
     assert await _count(user_app, Withdrawal, ravi) == 0

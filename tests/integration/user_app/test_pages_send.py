@@ -22,6 +22,14 @@ async def _form_for(browser: Browser, friend: Signed) -> Page:
     return await browser.open(f"/send?to={friend.wallet_id}")
 
 
+@pytest.fixture
+async def ravi(asha: Signed, ravi: Signed) -> Signed:
+    """Whom Asha has paid before, so that the form asks for the PIN itself. Both have what they had."""
+    await asha.send(ravi.wallet_id, 1_00)
+    await ravi.send(asha.wallet_id, 1_00)
+    return ravi
+
+
 async def test_a_friend_is_found_by_part_of_a_name_without_a_script(user_app: RunningApp, browser: Browser) -> None:
     friend = await user_app.person("Ravindranath", last_name="Kapoorwala")
     found = await browser.submit((await browser.open("/send")).form("/send"), to="kapoorw")
@@ -159,10 +167,11 @@ async def test_a_payment_to_the_own_wallet_is_rejected(browser: Browser, asha: S
 
 async def test_names_with_markup_in_them_are_text(user_app: RunningApp, browser: Browser) -> None:
     friend = await user_app.person("<script>alert(1)</script>", last_name='"><img src=x>')
-    receipt = await browser.submit(
-        (await _form_for(browser, friend)).form("/send"), amount="5", note="<b onmouseover=x>hi</b>", pin=PIN
+    review = await browser.submit(
+        (await _form_for(browser, friend)).form("/send"), amount="5", note="<b onmouseover=x>hi</b>"
     )
-    pages = [await _form_for(browser, friend), receipt, await browser.open("/send/people?q=script>alert")]
+    receipt = await browser.submit(review.form("/send/review"), pin=PIN)
+    pages = [await _form_for(browser, friend), review, receipt, await browser.open("/send/people?q=script>alert")]
     pages += [await browser.open(path) for path in ("/", "/activity", "/send", "/send?to=script>alert")]
     pages.append(await Browser(friend).open("/profile"))
     for page in pages:

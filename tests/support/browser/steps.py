@@ -12,7 +12,12 @@ from infra.demo.actors import PIN, Holder
 from shared.ids import new_token
 from tests.support.deadlines import deadline
 
-ACCOUNT = {"Account number": "50100012345678", "IFSC": "HDFC0000123", "Account holder": "Asha Rao"}
+ACCOUNT = {
+    "Account number": "50100012345678",
+    "The same number again": "50100012345678",
+    "IFSC": "HDFC0000123",
+    "Account holder": "Asha Rao",
+}
 
 
 def shows_heading(page: Page, name: str | re.Pattern[str]) -> None:
@@ -48,18 +53,25 @@ def decide_at_the_bank(page: Page, decision: str) -> None:
     page.get_by_role("button", name=decision).click()
 
 
-def fill_in_payment(page: Page, *, rupees: str, note: str = "", pin: str = PIN) -> None:
-    """The form that sends and pays."""
+def fill_in_payment(page: Page, *, rupees: str, note: str = "") -> None:
+    """The form that sends and pays, without the PIN."""
     page.get_by_label("Amount").fill(rupees)
     page.get_by_label("Note").fill(note)
+
+
+def confirm(page: Page, button: str, pin: str = PIN) -> None:
+    """Go on to the page that asks whether it is right, and press its button with the PIN."""
+    page.get_by_role("button", name="Continue").click()
+    shows_heading(page, "Is this right?")
     page.get_by_label("Your PIN").fill(pin)
+    page.get_by_role("button", name=button, exact=True).click()
 
 
 def send(page: Page, to: Holder, rupees: str) -> None:
-    """Straight to the form, and on to the receipt."""
+    """The first payment to someone: straight to the form, over its review, and on to the receipt."""
     page.goto(f"/send?to={to.wallet_id}")
     fill_in_payment(page, rupees=rupees)
-    page.get_by_role("button", name="Send now").click()
+    confirm(page, "Send now")
     shows_heading(page, "Sent")
 
 
@@ -70,8 +82,7 @@ def withdraw(page: Page, rupees: str) -> None:
     page.get_by_role("radio", name="HDFC").check()
     for label, typed in ACCOUNT.items():
         page.get_by_label(label).fill(typed)
-    page.get_by_label("Your PIN").fill(PIN)
-    page.get_by_role("button", name="Withdraw", exact=True).click()
+    confirm(page, "Withdraw")
     page.wait_for_url(re.compile(r"/withdrawals/[0-9a-f-]{36}$"))
 
 

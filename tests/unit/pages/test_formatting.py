@@ -61,6 +61,7 @@ def test_initials_and_account_numbers() -> None:
     assert formatting.initials("Asha Devi Rao") == "AR"
     assert formatting.initials("  ") == ""
     assert formatting.masked("50100012341234") == "•••• 1234"
+    assert formatting.in_fours("50100012345678") == "5010 0012 3456 78"
 
 
 @given(st.integers(-(10**15), 10**15))

@@ -10,7 +10,9 @@ from pydantic import BaseModel
 
 from shared.http.errors import InvalidRequest
 from shared.money import MAX_MOVEMENT_PAISE
+from shared.pages.amount_words import amount_in_words
 from shared.pages.forms import Form, Rupees
+from shared.pages.typed_amounts import meant_amount, typed_in_words
 
 BLANKS = (" ", "\u00a0", "\u2009", "\u202f", "\u3000", "\t")
 DIGITS = ("0123456789", "".join(map(chr, range(0xFF10, 0xFF1A))), "".join(map(chr, range(0x966, 0x970))))
@@ -260,3 +262,35 @@ def test_every_way_to_write_an_amount_moves_that_amount(case: tuple[str, int]) -
 def test_whatever_is_typed_moves_what_a_careful_person_reads_or_nothing(typed: str) -> None:
     found = moved(typed)
     assert isinstance(found, str) or is_written(typed, found), f"{typed!r} moved {found} paise"
+
+
+@pytest.mark.parametrize(
+    ("paise", "words"),
+    [
+        (1, "One paisa"),
+        (50, "Fifty paise"),
+        (1_00, "One rupee"),
+        (12_50, "Twelve rupees and fifty paise"),
+        (100_01, "One hundred rupees and one paisa"),
+        (1250_00, "One thousand two hundred fifty rupees"),
+        (1_00_000_00, "One lakh rupees"),
+        (12_34_567_89, "Twelve lakh thirty-four thousand five hundred sixty-seven rupees and eighty-nine paise"),
+        (MAX_MOVEMENT_PAISE, "One crore rupees"),
+        (
+            12_345_67_89_012_00,
+            "Twelve thousand three hundred forty-five crore sixty-seven lakh eighty-nine thousand twelve rupees",
+        ),
+    ],
+)
+def test_amounts_are_said_in_lakh_and_crore(paise: int, words: str) -> None:
+    assert amount_in_words(paise) == words
+
+
+@given(_paise, _paise)
+def test_different_amounts_have_different_words(one: int, other: int) -> None:
+    assert (amount_in_words(one) == amount_in_words(other)) == (one == other)
+
+
+def test_only_a_clear_text_has_words_and_only_a_doubtful_one_an_offer() -> None:
+    assert [typed_in_words(typed) for typed in ("12.50", "12,50", "1 2", "")] == [amount_in_words(12_50), "", "", ""]
+    assert [meant_amount(typed) for typed in ("12.50", "12,50", "1 2", "")] == [None, 12_50, None, None]
