@@ -20,7 +20,7 @@ from shared.errors import BatuaError
 from shared.idempotency import store
 from shared.idempotency.claims import Answer, Claim
 from shared.ledger import sql
-from shared.ledger.rules import Books, Command, Deciding, Outcome, Posted, Rejected, accounts_touched, decide
+from shared.ledger.rules import Books, Command, Deciding, Outcome, Posted, Rejected, accounts_touched
 from shared.ledger.sql import LockMode
 from shared.outbox.messages import Message, rows_of
 from shared.wakeups.commits import wake_after_commit
@@ -210,7 +210,8 @@ async def _post_decided(
     books: Books,
 ) -> list[InstructionOutcome]:
     """Decide under the locks, and write."""
-    deciding, at = Deciding(books), clock.now()
+    at = clock.now()
+    deciding = Deciding(books, at)
     outcomes: list[InstructionOutcome] = []
     answers: list[tuple[Claim, Answer]] = []
     messages: list[Message] = []
@@ -219,7 +220,7 @@ async def _post_decided(
         if claim is not None and claim.name in known:
             outcomes.append(_answer_known(instruction, known[claim.name].answer_to(claim)))
             continue
-        outcome = _at(deciding.decide(instruction.command), at)
+        outcome = deciding.decide(instruction.command)
         outcomes.append(outcome)
         if isinstance(outcome, Posted):
             messages += instruction.messages(outcome)
@@ -228,7 +229,7 @@ async def _post_decided(
                 answers.append((claim, answer))
                 known[claim.name] = store.Known(claim.fingerprint, claim.field_hashes, answer)
     posted = [outcome for outcome in outcomes if isinstance(outcome, Posted)]
-    rows = sql.writes_of(books, deciding.books, posted, at=at)
+    rows = sql.writes_of(deciding.changed.values(), posted, at=at)
     await write_all(transaction, [*rows, store.answered(answers, at=at), rows_of(messages)])
     return outcomes
 
@@ -244,15 +245,11 @@ async def decide_locked(
 ) -> Decided:
     """Lock the accounts, and decide. The caller writes `writes`, together with rows of its own."""
     books = await _lock(transaction, commands, mode)
-    decided, after = decide(books, commands)
     at = clock.now()
-    outcomes = [_at(outcome, at) for outcome in decided]
+    deciding = Deciding(books, at)
+    outcomes = [deciding.decide(command) for command in commands]
     posted = [outcome for outcome in outcomes if isinstance(outcome, Posted)]
-    return Decided(outcomes, sql.writes_of(books, after, posted, at=at), at)
-
-
-def _at(outcome: Outcome, at: datetime) -> Outcome:
-    return Posted(outcome.command, outcome.entries, at) if isinstance(outcome, Posted) else outcome
+    return Decided(outcomes, sql.writes_of(deciding.changed.values(), posted, at=at), at)
 
 
 def _answer_known(instruction: Instruction, earlier: Answer | BatuaError) -> InstructionOutcome:

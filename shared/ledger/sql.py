@@ -5,18 +5,19 @@ Each statement handles a whole batch through `unnest`, in a session's transactio
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from uuid import UUID
 
 from shared.db.transaction import Transaction
-from shared.db.writes import Write
+from shared.db.writes import Write, column
 from shared.ledger.rules import (
     AccountState,
     Books,
     CaptureHold,
     Command,
+    EntryLine,
     HoldState,
     OriginalState,
     PlaceHold,
@@ -64,24 +65,36 @@ _READ_ORIGINALS = """
     WHERE original.id = ANY($1::uuid[])
 """
 _UPDATE_ACCOUNTS = """
-    UPDATE accounts SET balance = new.balance, held = new.held, seq = new.seq,
-                        sent_on = new.sent_on, sent_today = new.sent_today
+    UPDATE accounts SET balance = new.balance, held = coalesce(new.held, $7::bigint), seq = new.seq,
+                        sent_on = coalesce(new.sent_on, $8::date), sent_today = coalesce(new.sent_today, $9::bigint)
     FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::date[], $6::bigint[])
-         AS new (id, balance, held, seq, sent_on, sent_today)
+         AS new (id, balance, seq, held, sent_on, sent_today)
     WHERE accounts.id = new.id
 """
-_INSERT_TRANSFERS = """
+# The entries follow from the transfers: they are sent only with what each of its two accounts came to.
+_MOVED = """
+    unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
+           $7::uuid[], $8::uuid[], $9::text[], $10::text[], $11::text[], $12::uuid[], $13::uuid[])
+    AS moved (id, amount, debit_seq, debit_balance, credit_seq, credit_balance,
+              debit_account_id, credit_account_id, kind, currency, note, initiated_by, reverses)
+"""
+_DEBITED, _CREDITED = "coalesce(debit_account_id, $14::uuid)", "coalesce(credit_account_id, $15::uuid)"
+_INSERT_TRANSFERS = f"""
     INSERT INTO transfers (id, kind, debit_account_id, credit_account_id, amount, currency, note,
                            initiated_by, reverses, created_at)
-    SELECT *, $10::timestamptz
-    FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[], $5::bigint[], $6::text[], $7::text[], $8::uuid[],
-                $9::uuid[])
-"""
-_INSERT_ENTRIES = """
+    SELECT id, coalesce(kind, $16::text), {_DEBITED}, {_CREDITED}, amount, coalesce(currency, $17::text),
+           coalesce(note, $18::text), coalesce(initiated_by, $19::uuid), coalesce(reverses, $20::uuid),
+           $21::timestamptz
+    FROM {_MOVED}
+"""  # noqa: S608 - constants of this code
+_INSERT_ENTRIES = f"""
     INSERT INTO entries (account_id, seq, transfer_id, direction, amount, balance_after, created_at)
-    SELECT *, $7::timestamptz
-    FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::bigint[], $6::bigint[])
-"""
+    SELECT side.account_id, side.seq, id, side.direction, amount, side.balance, $21::timestamptz
+    FROM {_MOVED}
+    CROSS JOIN LATERAL (VALUES
+        ({_DEBITED}, debit_seq, debit_balance, 'DEBIT'), ({_CREDITED}, credit_seq, credit_balance, 'CREDIT')
+    ) AS side (account_id, seq, balance, direction)
+"""  # noqa: S608 - constants of this code
 _INSERT_HOLDS = """
     INSERT INTO holds (id, account_id, amount, status, transfer_id, created_at, closed_at)
     SELECT id, account_id, amount, status, transfer_id, $6::timestamptz,
@@ -127,19 +140,17 @@ async def lock_books(
     return Books(accounts, holds, originals)
 
 
-def writes_of(before: Books, after: Books, posted: Sequence[Posted], *, at: datetime) -> list[Write]:
+def writes_of(changed: Collection[AccountState], posted: Sequence[Posted], *, at: datetime) -> list[Write]:
     """The rows to write: accounts that changed, transfers with their entries, holds placed and closed. `at` is UTC.
 
     A hold that is placed and closed by the same commands is written in its last state.
     """
-    changed = [state for state in after.accounts.values() if before.accounts.get(state.id) is not state]
     commands = [outcome.command for outcome in posted]
     placed = {command.hold_id: command for command in commands if isinstance(command, PlaceHold)}
     ended = {command.hold_id: command for command in commands if isinstance(command, CaptureHold | ReleaseHold)}
     return [
         _changed_accounts(changed),
-        _new_transfers(_transfers(commands), at),
-        _new_entries(posted, at),
+        _moved(_transfers(commands), [outcome.entries for outcome in posted if outcome.entries], at),
         _new_holds(placed, ended, at),
         _ended_holds([command for hold_id, command in ended.items() if hold_id not in placed], at),
     ]
@@ -150,44 +161,42 @@ def _transfers(commands: Sequence[Command]) -> list[Transfer]:
     return [command for command in found if isinstance(command, Transfer)]
 
 
-def _changed_accounts(states: Sequence[AccountState]) -> Write:
-    columns = (
+def _changed_accounts(states: Collection[AccountState]) -> Write:
+    held, same_held = column([state.held for state in states])
+    sent_on, same_sent_on = column([state.sent_on for state in states])
+    sent_today, same_sent_today = column([state.sent_today for state in states])
+    arguments = (
         [state.id for state in states],
         [state.balance for state in states],
-        [state.held for state in states],
         [state.seq for state in states],
-        [state.sent_on for state in states],
-        [state.sent_today for state in states],
+        *(held, sent_on, sent_today),
+        *(same_held, same_sent_on, same_sent_today),
     )
-    return Write(_UPDATE_ACCOUNTS, columns, len(states))
+    return Write(_UPDATE_ACCOUNTS, arguments, len(states))
 
 
-def _new_transfers(transfers: Sequence[Transfer], at: datetime) -> Write:
+def _moved(transfers: Sequence[Transfer], entries: Sequence[tuple[EntryLine, ...]], at: datetime) -> Write:
     columns = (
+        column([transfer.debit_account_id for transfer in transfers]),
+        column([transfer.credit_account_id for transfer in transfers]),
+        column([transfer.kind for transfer in transfers]),
+        column([transfer.currency for transfer in transfers]),
+        column([transfer.note for transfer in transfers]),
+        column([transfer.initiated_by for transfer in transfers]),
+        column([transfer.reverses for transfer in transfers]),
+    )
+    arguments = (
         [transfer.id for transfer in transfers],
-        [transfer.kind for transfer in transfers],
-        [transfer.debit_account_id for transfer in transfers],
-        [transfer.credit_account_id for transfer in transfers],
         [transfer.amount for transfer in transfers],
-        [transfer.currency for transfer in transfers],
-        [transfer.note for transfer in transfers],
-        [transfer.initiated_by for transfer in transfers],
-        [transfer.reverses for transfer in transfers],
+        [debit.seq for debit, _ in entries],
+        [debit.balance_after for debit, _ in entries],
+        [credit.seq for _, credit in entries],
+        [credit.balance_after for _, credit in entries],
+        *(array for array, _ in columns),
+        *(same for _, same in columns),
+        at,
     )
-    return Write(_INSERT_TRANSFERS, (*columns, at), len(transfers))
-
-
-def _new_entries(posted: Sequence[Posted], at: datetime) -> Write:
-    lines = [line for outcome in posted for line in outcome.entries]
-    columns = (
-        [line.account_id for line in lines],
-        [line.seq for line in lines],
-        [line.transfer_id for line in lines],
-        [line.direction for line in lines],
-        [line.amount for line in lines],
-        [line.balance_after for line in lines],
-    )
-    return Write(_INSERT_ENTRIES, (*columns, at), len(lines))
+    return Write(_INSERT_TRANSFERS, arguments, len(transfers), _INSERT_ENTRIES, 2 * len(transfers))
 
 
 def _new_holds(placed: Mapping[UUID, PlaceHold], ended: Mapping[UUID, _End], at: datetime) -> Write:
