@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Row, Select, String, and_, func, select, t
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
+from shared.db.transaction import Transaction
 from shared.ledger import system_accounts
 from shared.ledger.accounts import SPENDABLE_KINDS
 from shared.models import Account, Merchant, User
@@ -49,6 +50,19 @@ HOLDER_COLUMNS = """
     coalesce(trim({user}.first_name || ' ' || {user}.last_name), {merchant}.business_name)
 """
 """A holder in SQL text: fill in the names that the statement gives these tables."""
+
+_COLUMNS = HOLDER_COLUMNS.format(account="named", wallet="wallet", user="person", merchant="shop")
+_SPENDABLE = "('wallet', 'merchant')"
+_PARTIES_NAMED = f"""
+    SELECT {_COLUMNS} FROM (
+        SELECT id, owner_id, kind, name FROM accounts WHERE owner_id = $1::uuid AND kind IN {_SPENDABLE}
+        UNION SELECT id, owner_id, kind, name FROM accounts WHERE handle = ANY($2::text[])
+        UNION SELECT id, owner_id, kind, name FROM accounts WHERE id = ANY($3::uuid[]) AND owner_id = $1::uuid
+    ) AS named
+    JOIN accounts AS wallet ON wallet.owner_id = named.owner_id AND wallet.kind IN {_SPENDABLE}
+    LEFT JOIN users AS person ON person.id = named.owner_id
+    LEFT JOIN merchants AS shop ON shop.id = named.owner_id
+"""  # noqa: S608 - constants of this code
 
 account = aliased(Account, name="holding")
 """The account whose holder a statement reads: select from it or join it, then call `with_owner`."""
@@ -94,10 +108,12 @@ async def holders(session: AsyncSession, account_ids: Collection[UUID]) -> dict[
     return {row.id: holder_from(row) for row in await session.execute(statement)}
 
 
-async def holders_of_wallets(session: AsyncSession, handles: Collection[str]) -> dict[str, Holder]:
-    """The holders of these wallet ids (lowercase), by wallet id. An unknown wallet id is left out."""
-    statement = with_owner(select(account.handle).where(account.handle.in_(handles)))
-    return {row.handle: holder_from(row) for row in await session.execute(statement)}
+async def parties_named(
+    transaction: Transaction, owner_id: UUID, *, handles: Sequence[str], account_ids: Sequence[UUID]
+) -> list[Holder]:
+    """In one statement: the wallet of the owner, the wallets with these ids (lowercase), and these of the owner's
+    accounts. What does not exist is left out; what is named twice comes once."""
+    return [Holder(*row) for row in await transaction.fetch(_PARTIES_NAMED, owner_id, handles, account_ids)]
 
 
 async def holder_of_wallet(session: AsyncSession, handle: str) -> Holder | None:

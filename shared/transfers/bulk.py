@@ -14,17 +14,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.config import MovementLimits
 from shared.db.engine import SessionMaker
+from shared.db.transaction import SessionTransaction
 from shared.errors import BatuaError
 from shared.idempotency.claims import Answer
 from shared.idempotency.keyed_request import KeyedRequest
 from shared.idempotency.marks import Marks
-from shared.ledger.accounts import wallet_of
+from shared.ledger.accounts import SPENDABLE_KINDS
 from shared.ledger.group_commit import GroupCommit
 from shared.ledger.limits import SendingLimit
-from shared.ledger.parties import Holder, holders, holders_of_wallets
+from shared.ledger.parties import Holder, parties_named
 from shared.ledger.post import Conclusion, Together
 from shared.ledger.rules import Outcome, Posted, Rejected, Transfer
-from shared.models import Account
 from shared.transfers.errors import AnotherItemRejected, RecipientNotFound
 from shared.transfers.limits import sending_limits
 from shared.transfers.planning import account_id_in, mail_to_recipient, transfer_between
@@ -82,10 +82,9 @@ async def send_many(
 async def _plan(
     session: AsyncSession, owner_id: UUID, items: Sequence[BulkItem], limits: MovementLimits
 ) -> list[_Planned]:
-    wallet = await wallet_of(session, owner_id)
-    recipients, payer = await _find_recipients(session, wallet, {item.to for item in items})
+    payer, recipients = await _find_parties(session, owner_id, {item.to for item in items})
     ends = {to: Ends(payer, recipient) for to, recipient in recipients.items()}
-    limit = SendingLimit(wallet.id, sending_limits(limits))
+    limit = SendingLimit(payer.account_id, sending_limits(limits))
     planned: list[_Planned] = []
     for item in items:
         between = ends.get(item.to)
@@ -97,18 +96,16 @@ async def _plan(
     return planned
 
 
-async def _find_recipients(
-    session: AsyncSession, wallet: Account, wanted: Set[str]
-) -> tuple[dict[str, Holder], Holder]:
-    """The holders that these wallet ids, or ids of the owner's own accounts, name; and the wallet's own."""
+async def _find_parties(session: AsyncSession, owner_id: UUID, wanted: Set[str]) -> tuple[Holder, dict[str, Holder]]:
+    """The owner's wallet; and whom these wallet ids, or ids of the owner's own accounts, name."""
     ids = {to: account_id for to in wanted if (account_id := account_id_in(to)) is not None}
-    by_account = await holders(session, {wallet.id, *ids.values()})
-    recipients = await holders_of_wallets(session, wanted - ids.keys())
-    for to, account_id in ids.items():
-        holder = by_account.get(account_id)
-        if holder is not None and holder.owner_id == wallet.owner_id:
-            recipients[to] = holder
-    return recipients, by_account[wallet.id]
+    handles = list(wanted - ids.keys())
+    named = await parties_named(SessionTransaction(session), owner_id, handles=handles, account_ids=list(ids.values()))
+    own = {holder.account_id: holder for holder in named if holder.owner_id == owner_id}
+    wallets = {holder.wallet_id: holder for holder in named if holder.kind in SPENDABLE_KINDS}
+    (payer,) = (holder for holder in own.values() if holder.kind in SPENDABLE_KINDS)
+    recipients = {to: wallets[to] for to in handles if to in wallets}
+    return payer, recipients | {to: own[account_id] for to, account_id in ids.items() if account_id in own}
 
 
 def _conclude(
