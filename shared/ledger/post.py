@@ -229,7 +229,7 @@ async def _post_decided(
                 answers.append((claim, answer))
                 known[claim.name] = store.Known(claim.fingerprint, claim.field_hashes, answer)
     posted = [outcome for outcome in outcomes if isinstance(outcome, Posted)]
-    rows = sql.writes_of(deciding.changed.values(), posted, at=at)
+    rows = sql.writes_of(deciding.changed, posted, at=at)
     await write_all(transaction, [*rows, store.answered(answers, at=at), rows_of(messages)])
     return outcomes
 
@@ -249,7 +249,7 @@ async def decide_locked(
     deciding = Deciding(books, at)
     outcomes = [deciding.decide(command) for command in commands]
     posted = [outcome for outcome in outcomes if isinstance(outcome, Posted)]
-    return Decided(outcomes, sql.writes_of(deciding.changed.values(), posted, at=at), at)
+    return Decided(outcomes, sql.writes_of(deciding.changed, posted, at=at), at)
 
 
 def _answer_known(instruction: Instruction, earlier: Answer | BatuaError) -> InstructionOutcome:

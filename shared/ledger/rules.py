@@ -229,17 +229,22 @@ class Deciding:
     """Decides commands one after the other, from these books on. `at` (UTC) becomes the time of what is posted."""
 
     def __init__(self, books: Books, at: datetime | None = None) -> None:
-        self._before = books.accounts
         self._at = at
-        self.changed: dict[UUID, AccountState] = {}
-        """The accounts that the commands so far have changed, as they are now."""
+        self._accounts = dict(books.accounts)
+        self._own_ids: set[int] = set()
+        """The `id()` of each object that is a copy: hashing a UUID takes longer than all the rest of a look-up."""
         self.holds = dict(books.holds)
         self.originals = dict(books.originals)
 
     @property
     def books(self) -> Books:
         """The books after the commands that were decided so far."""
-        return Books({**self._before, **self.changed}, self.holds, self.originals)
+        return Books(self._accounts, self.holds, self.originals)
+
+    @property
+    def changed(self) -> list[AccountState]:
+        """The accounts that the commands so far have changed, as they are now."""
+        return [account for account in self._accounts.values() if id(account) in self._own_ids]
 
     def decide(self, command: Command) -> Outcome:
         """Decide one command; the next one sees its effects."""
@@ -264,7 +269,7 @@ class Deciding:
         debit = self._open_account(transfer.debit_account_id, transfer.currency)
         credit = self._open_account(transfer.credit_account_id, transfer.currency)
         original = self._reversible(transfer)
-        self._check_limit(transfer)
+        counted = self._counted(transfer)
         free = debit.available + from_hold
         if not debit.allow_negative and free < transfer.amount:
             raise InsufficientFunds(available=free, amount=transfer.amount)
@@ -275,9 +280,8 @@ class Deciding:
         debit.held -= from_hold
         debit.add_entry(-transfer.amount)
         credit.add_entry(transfer.amount)
-        if transfer.limit is not None:
-            counted = self._own(self._open_account(transfer.limit.account_id, transfer.currency))
-            counted.count_sent(transfer.amount, transfer.limit.limits.day.date)
+        if counted is not None and transfer.limit is not None:
+            self._own(self._accounts[counted.id]).count_sent(transfer.amount, transfer.limit.limits.day.date)
         return Posted(command, (_line(debit, transfer, "DEBIT"), _line(credit, transfer, "CREDIT")), self._at)
 
     def _place(self, command: PlaceHold) -> Posted:
@@ -300,24 +304,20 @@ class Deciding:
 
     def _release(self, command: ReleaseHold) -> Posted:
         hold = self._active_hold(command.hold_id, command.account_id)
-        account = self._account(hold.account_id)
-        assert account is not None
-        self._own(account).held -= hold.amount
+        self._own(self._accounts[hold.account_id]).held -= hold.amount
         self.holds[hold.id] = replace(hold, is_active=False)
         return Posted(command, at=self._at)
 
-    def _account(self, account_id: UUID) -> AccountState | None:
-        return self.changed.get(account_id) or self._before.get(account_id)
-
     def _own(self, account: AccountState) -> AccountState:
         """The account as it is now, to change it: the books that were given stay as they are."""
-        own = self.changed.get(account.id)
-        if own is None:
-            own = self.changed[account.id] = account.copied()
+        if id(account) in self._own_ids:
+            return account
+        own = self._accounts[account.id] = account.copied()
+        self._own_ids.add(id(own))
         return own
 
     def _open_account(self, account_id: UUID, currency: str) -> AccountState:
-        account = self._account(account_id)
+        account = self._accounts.get(account_id)
         if account is None:
             raise AccountNotFound
         if account.is_closed:
@@ -328,17 +328,20 @@ class Deciding:
 
     def _active_hold(self, hold_id: UUID, account_id: UUID) -> HoldState:
         hold = self.holds.get(hold_id)
-        if hold is None or hold.account_id != account_id or self._account(account_id) is None:
+        if hold is None or hold.account_id != account_id or account_id not in self._accounts:
             raise HoldNotFound
         if not hold.is_active:
             raise HoldNotActive
         return hold
 
-    def _check_limit(self, transfer: Transfer) -> None:
-        if transfer.limit is not None:
-            counted = self._open_account(transfer.limit.account_id, transfer.currency)
-            limits = transfer.limit.limits
-            limits.check(transfer.amount, counted.sent_by(limits.day.date))
+    def _counted(self, transfer: Transfer) -> AccountState | None:
+        """The account that counts the transfer, if its limit allows it. Raises LimitExceeded."""
+        if transfer.limit is None:
+            return None
+        counted = self._open_account(transfer.limit.account_id, transfer.currency)
+        limits = transfer.limit.limits
+        limits.check(transfer.amount, counted.sent_by(limits.day.date))
+        return counted
 
     def _reversible(self, transfer: Transfer) -> OriginalState | None:
         if transfer.reverses is None:
