@@ -68,7 +68,8 @@ def _rows(part: Write) -> tuple[int, ...]:
 @cache  # a few combinations of the constants in the code
 def _combined(parts: tuple[tuple[str, str | None, int], ...]) -> str:
     """One statement that runs each part with its own parameters, and answers how many rows each part wrote."""
-    named, offset = [], 0
+    named: list[str] = []
+    offset = 0
     for statement, and_then, parameters in parts:
         for each in (statement, and_then):
             if each is not None:
