@@ -44,10 +44,11 @@ PURGE_BATCH = 5000
 LOCK_KEY = 4_715_022
 """The advisory lock under which one worker at a time bundles or takes."""
 
-# Plans for these values: a generic plan knows no limit. Whatever the planner thinks of the filters, an index is right.
+# Plans for these values: a generic plan knows no limit. Whatever the planner thinks of the filters, an index is right,
+# and in its order: statistics from before a burst make a sort of the whole backlog look cheap, for each batch.
 BEGIN = text("""
     SELECT pg_advisory_xact_lock(:key), set_config('plan_cache_mode', 'force_custom_plan', true),
-           set_config('enable_seqscan', 'off', true)
+           set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true)
 """)
 
 # A message that another version has tried to send keeps its own Message-ID. One without an amount cannot be added up.
@@ -55,16 +56,17 @@ _CAN_JOIN = """
     message.bundle_id IS NULL AND message.attempts = 0 AND message.kind = 'money_received'
     AND jsonb_typeof(message.facts -> 'amount') = 'number' AND message.facts ->> 'amount' ~ '^[0-9]{1,15}$'
 """
-# The newest bundle of an owner: the open one if there is one, else the one that was closed last.
+# The newest bundle of an owner: the open one if there is one, else the one closed last. An owner's messages are
+# an array: a join of what was found with what was decided compares each with each when statistics are old.
 BUNDLE = text(f"""
     WITH found AS MATERIALIZED (
         SELECT message.id, message.owner_id, message.created_at FROM outbox_messages message
         WHERE message.next_attempt_at <= :now AND {_CAN_JOIN}
         ORDER BY message.next_attempt_at LIMIT :limit FOR UPDATE SKIP LOCKED
     ), first AS (
-        SELECT DISTINCT ON (owner_id) owner_id, id FROM found ORDER BY owner_id, created_at, id
+        SELECT owner_id, array_agg(id ORDER BY created_at, id) AS ids FROM found GROUP BY owner_id
     ), decided AS MATERIALIZED (
-        SELECT first.owner_id, first.id AS first_id, newest.id AS newest_id,
+        SELECT first.ids, first.ids[1] AS first_id, newest.id AS newest_id,
                newest.id IS NOT NULL AND newest.closed_at IS NULL AND newest.is_full AS is_full,
                newest.id IS NOT NULL AND newest.closed_at IS NULL AND NOT newest.is_full AS is_open,
                coalesce(newest.next_attempt_at,
@@ -86,8 +88,8 @@ BUNDLE = text(f"""
     SET bundle_id = CASE WHEN decided.is_open THEN decided.newest_id ELSE decided.first_id END,
         next_attempt_at = CASE WHEN NOT decided.is_open AND message.id = decided.first_id
                                THEN greatest(message.next_attempt_at, decided.not_before) END
-    FROM found JOIN decided ON decided.owner_id = found.owner_id
-    WHERE message.id = found.id
+    FROM decided CROSS JOIN LATERAL unnest(decided.ids) AS member (id)
+    WHERE message.id = member.id
 """)  # noqa: S608 - constants of this file
 # An open bundle waits while the one before it is being sent or tried again: so an owner has one at a time on the way.
 _IS_DUE = f"""
