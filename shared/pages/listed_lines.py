@@ -49,9 +49,8 @@ def by_day(
     `own_wallet_id` is the reader's, for the lines of a pot.
     """
     listed = (_listed(line, path, own_wallet_id) for line in lines)
-    return [
-        ListedDay(title, list(group)) for title, group in groupby(listed, lambda each: formatting.day(each.at, zone))
-    ]
+    days = [list(group) for _, group in groupby(listed, lambda each: each.at.astimezone(zone).date())]
+    return [ListedDay(formatting.day(day[0].at, zone), day) for day in days]
 
 
 def _listed(shown: StatementLine, path: str, own_wallet_id: str | None) -> ListedLine:

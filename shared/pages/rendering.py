@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from shared.auth import rules
 from shared.calendar import INDIA
@@ -28,6 +29,17 @@ class Renderer:
 
     shell: Shell
     environment: Environment
+    _navigations: dict[tuple[bool, ...], Markup] = field(default_factory=dict)
+
+    def navigation(self, path: str) -> Markup:
+        """The navigation as the page at `path` shows it. It is made once for each entry that may be the current one."""
+        items = self.shell.nav
+        current = tuple([item.is_current(path) for item in items])
+        made = self._navigations.get(current)
+        if made is None:
+            text = self.environment.get_template("navigation.html").render(items=items, path=path)
+            made = self._navigations[current] = Markup(text)  # noqa: S704 - a template's output
+        return made
 
 
 @cache
@@ -68,9 +80,20 @@ def environment_of(templates: Path) -> Environment:
     environment.globals["plural"] = formatting.plural
     environment.globals["rules"] = rules
     environment.globals["MAX_TYPED_AMOUNT"] = MAX_TYPED_AMOUNT
+    icons = _macros(environment, "icons.html")
+    environment.globals["icon"] = cache(icons.icon)  # the same few, several times on each page
+    environment.globals["mark"] = cache(icons.mark)
+    environment.globals["ui"] = _macros(environment, "components.html")
+    environment.globals["fields"] = _macros(environment, "fields.html")
+    environment.globals["listed_lines"] = _macros(environment, "listed-lines.html")
     for name in environment.list_templates(extensions=["html"]):
         environment.get_template(name)
     return environment
+
+
+def _macros(environment: Environment, template: str) -> Any:
+    """The macros of a template, for every page: an import in each costs as much as what it writes."""
+    return environment.get_template(template).module
 
 
 def render(
@@ -78,12 +101,13 @@ def render(
 ) -> HTMLResponse:
     """A page. A template knows `context`, `shell`, `path` and `is_signed_in`."""
     renderer: Renderer = request.app.state.renderer
-    state = request.state
+    state, path = request.state, request.url.path
     is_signed_in = getattr(state, "caller", None) is not None or getattr(state, "keeps_navigation", False)
     content = renderer.environment.get_template(template).render(
         shell=renderer.shell,
-        path=request.url.path,
+        path=path,
         is_signed_in=is_signed_in,
+        navigation=renderer.navigation(path) if is_signed_in else "",
         **context,
     )
     return HTMLResponse(content, status_code=status, headers=dict(headers or {}))
