@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.api.statement_csv import csv_response
+from shared.db.reads import Row
 from shared.http.dependencies import Caller, CurrentResources, SignedInCaller, signed_in
 from shared.http.pagination import DEFAULT_LIMIT, MAX_CURSOR_LENGTH, Page, PageQuery, PageRequest
 from shared.http.problems import problem_responses
@@ -23,8 +24,9 @@ from shared.http.shortcuts import ShortcutRoute, announces_body, shortcut
 from shared.ledger import statement
 from shared.ledger.accounts import account_of, wallet_of
 from shared.ledger.errors import AccountNotFound
+from shared.ledger.parties import Holder
 from shared.ledger.rules import Direction, TransferKind
-from shared.transfers.statement_lines import StatementLine, read_part
+from shared.transfers.statement_lines import StatementLine, is_received_payment
 
 router = APIRouter(tags=["transactions"], route_class=ShortcutRoute)
 
@@ -86,21 +88,21 @@ async def list_transactions(
     caller: SignedInCaller, resources: CurrentResources, asked: StatementQuery, page: PageQuery
 ) -> Response:
     """Transactions, newest first. With filters a page may be short and still have a `next_cursor`."""
-    owner_id = caller.identity.owner_id
+    owner_id, wallet_account = caller.identity.owner_id, caller.wallet.account_id
     if asked == _ALL_OF_THE_WALLET:
-        part = await resources.statements.read(
-            caller.wallet.account_id, owner_id=owner_id, limit=page.limit, before_seq=page.after_number()
+        found = await resources.statements.read_rows(
+            wallet_account, owner_id=owner_id, limit=page.limit, before_seq=page.after_number()
         )
     else:
-        part = await read_part(
+        found = await statement.read_rows(
             resources.reads,
-            asked.account_id or caller.wallet.account_id,
+            asked.account_id or wallet_account,
             owner_id=owner_id,
             limit=page.limit,
             before_seq=page.after_number(),
             wanted=asked.wanted,
         )
-    return page_response([_body(shown) for shown in part.lines], part.next_before)
+    return page_response([_body(row, owner_id) for row in found.rows], found.next_before)
 
 
 @router.get(
@@ -137,20 +139,20 @@ def transaction_of(shown: StatementLine) -> TransactionOut:
     )
 
 
-def _body(shown: StatementLine) -> dict[str, Any]:
-    """A `TransactionOut`."""
-    line = shown.line
+def _body(row: Row, reader: UUID) -> dict[str, Any]:
+    """A row of a statement as a `TransactionOut`. Twenty models and their parts cost more than reading the rows."""
+    transfer_id, _, direction, kind, amount, balance_after, note, created_at, given_back, *holder = row
+    wallet_id, name = Holder(*holder).seen_by(reader)
     body = {
-        "id": str(line.transfer_id),  # to_json takes three times as long with ids of the driver
-        "direction": line.direction,
-        "kind": line.kind,
-        "amount": line.amount,
-        "balance_after": line.balance_after,
-        "counterparty": {"wallet_id": line.counterparty.wallet_id, "name": line.counterparty.name},
-        "note": line.note,
-        "created_at": line.created_at,
+        "id": str(transfer_id),
+        "direction": direction,
+        "kind": kind,
+        "amount": amount,
+        "balance_after": balance_after,
+        "counterparty": {"wallet_id": wallet_id, "name": name},
+        "note": note,
+        "created_at": created_at,
     }
-    refundable = shown.refundable
-    if refundable is not None:
-        body["refundable"] = refundable
+    if is_received_payment(kind, direction):
+        body["refundable"] = amount - (given_back or 0)
     return body

@@ -6,7 +6,7 @@ Nothing here locks or writes. Amounts are paise, times are UTC.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -79,6 +79,15 @@ class StatementPage:
     next_before: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class FoundRows:
+    """A StatementPage whose lines are rows of LINE_COLUMNS; `reader` owns the account."""
+
+    rows: Sequence[Row]
+    reader: UUID | None
+    next_before: int | None
+
+
 EVERYTHING = Filter()
 LAST_SEQ = 2**63 - 1
 """Comes after every line."""
@@ -88,6 +97,8 @@ LINE_COLUMNS = """
     entry.created_at, told.given_back, told.id, told.owner_id, told.kind, told.name, told.handle, told.owner_name
 """
 """What a statement selects for `line_from`, of entries with LINE_JOINS."""
+SEQ = 1
+"""The place of `seq` among them."""
 _OTHER = HOLDER_COLUMNS.format(account="other", wallet="wallet", user="person", merchant="shop")
 # The inner queries end with OFFSET, so that Postgres can only walk from each entry to its rows by their keys, whatever
 # it believes of the sizes of tables. A key of NULL is not looked up.
@@ -172,6 +183,14 @@ async def read_page(
     Raises AccountNotFound; with an `owner_id` also for an account of another owner. `seq` has no gaps, so a range of it
     is a number of lines: a filtered page reads at most SCAN_LINES, or SEARCH_LINES.
     """
+    found = await read_rows(source, account_id, limit=limit, owner_id=owner_id, before_seq=before_seq, wanted=wanted)
+    return StatementPage([line_from(row, found.reader) for row in found.rows], found.next_before)
+
+
+async def read_rows(
+    source: Source, account_id: UUID, *, limit: int, owner_id: UUID | None, before_seq: int | None, wanted: Filter
+) -> FoundRows:
+    """The same as rows of LINE_COLUMNS, for those who write many of them."""
     since, until, search = wanted.since, wanted.until, wanted.search
     rows = await fetch(
         source,
@@ -192,10 +211,10 @@ async def read_page(
     if not rows:
         raise AccountNotFound
     lowest, first, reader = rows[0][:_PLACE]
-    lines = [line_from(row[_PLACE:], reader) for row in rows[:limit] if row[_PLACE] is not None]
+    lines = [row[_PLACE:] for row in rows[:limit] if row[_PLACE] is not None]
     if len(rows) > limit:
-        return StatementPage(lines, lines[-1].seq)
-    return StatementPage(lines, first if first > lowest else None)
+        return FoundRows(lines, reader, lines[-1][SEQ])
+    return FoundRows(lines, reader, first if first > lowest else None)
 
 
 async def stream(

@@ -16,7 +16,9 @@ from shared.ledger.statement import (
     LAST_SEQ,
     LINE_COLUMNS,
     LINE_JOINS,
+    SEQ,
     Filter,
+    FoundRows,
     Line,
     line_from,
     read_page,
@@ -45,7 +47,8 @@ class StatementLine:
     @property
     def refundable(self) -> int | None:
         """What can still be refunded; None unless the line is a payment received."""
-        return self.line.amount - self.refunded if _is_received_payment(self.line) else None
+        line = self.line
+        return line.amount - self.refunded if is_received_payment(line.kind, line.direction) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +76,16 @@ class Statements:
         self, account_id: UUID, *, owner_id: UUID, limit: int, before_seq: int | None = None
     ) -> StatementPart:
         """At most `limit` lines older than `before_seq`. The account exists and is the owner's."""
+        found = await self.read_rows(account_id, owner_id=owner_id, limit=limit, before_seq=before_seq)
+        return StatementPart(with_refunds(line_from(row, owner_id) for row in found.rows), found.next_before)
+
+    async def read_rows(self, account_id: UUID, *, owner_id: UUID, limit: int, before_seq: int | None) -> FoundRows:
+        """The same as rows of LINE_COLUMNS."""
         question = _Question(account_id, LAST_SEQ if before_seq is None else before_seq, limit + 1)
-        rows = await self._gather.ask(question, owner_id)
-        lines = with_refunds(line_from(row[1:], owner_id) for row in rows[:limit])
-        return StatementPart(lines, lines[-1].line.seq if len(rows) > limit else None)
+        rows = [row[1:] for row in await self._gather.ask(question, owner_id)]
+        is_last = len(rows) <= limit
+        del rows[limit:]
+        return FoundRows(rows, owner_id, None if is_last else rows[-1][SEQ])
 
 
 async def read_part(
@@ -95,7 +104,9 @@ async def read_part(
 
 def with_refunds(lines: Iterable[Line]) -> list[StatementLine]:
     """The lines in their order, each with what was refunded of it."""
-    return [StatementLine(line, line.given_back if _is_received_payment(line) else 0) for line in lines]
+    return [
+        StatementLine(line, line.given_back if is_received_payment(line.kind, line.direction) else 0) for line in lines
+    ]
 
 
 async def _ask_all(connection: asyncpg.Connection, asked: Sequence[_Question]) -> list[list[asyncpg.Record]]:
@@ -111,5 +122,10 @@ async def _ask_all(connection: asyncpg.Connection, asked: Sequence[_Question]) -
     return answers
 
 
-def _is_received_payment(line: Line) -> bool:
-    return line.kind == "payment" and line.direction == "CREDIT"
+def _with_refund(line: Line) -> StatementLine:
+    return StatementLine(line, line.given_back if is_received_payment(line.kind, line.direction) else 0)
+
+
+def is_received_payment(kind: str, direction: str) -> bool:
+    """Whether a line is a payment that the account received: only such a line can be refunded."""
+    return kind == "payment" and direction == "CREDIT"
