@@ -28,6 +28,7 @@ from shared.idempotency.errors import IdempotencyKeyMissing
 from shared.runtime.resources import Resources
 from shared.transfers.senders import Sender
 
+PIN_TOKEN_HEADER = "X-Pin-Token"  # noqa: S105 - the name of a header
 _REPLAYED = ((b"idempotent-replayed", b"true"),)
 _JSON = (b"content-type", b"application/json")
 _IDEMPOTENCY_KEY = re.compile(IDEMPOTENCY_KEY_PATTERN)
@@ -104,8 +105,25 @@ SignedInCaller = Annotated[SignedIn, Depends(signed_in)]
 
 @signs_in
 async def current_caller(request: Request) -> Identity:
-    """The owner of the bearer token, or else of the session cookie. Raises what `signed_in` raises."""
+    """The owner of the bearer token, or else of the session cookie. Raises what `signed_in` raises.
+
+    A request with a PIN token asks about the PIN in the same question.
+    """
+    if PIN_TOKEN_HEADER in request.headers:
+        return (await _caller_with_pin(request))[0]
     return (await signed_in(request)).identity
+
+
+async def _caller_with_pin(request: Request) -> tuple[Identity, Sender]:
+    found: tuple[Identity, Sender] | None = getattr(request.state, "caller_with_pin", None)
+    if found is None:
+        resources: Resources = request.app.state.resources
+        claims = resources.tokens.read(given_token(request))
+        sender = await resources.senders.find(owner_id=claims.owner_id, session_id=claims.token_id)
+        identity = resources.tokens.identify(claims, sender.session)
+        found = request.state.caller_with_pin = identity, sender
+        request.state.caller = identity
+    return found
 
 
 Caller = Annotated[Identity, Depends(current_caller)]
@@ -146,7 +164,7 @@ IdempotencyKey = Annotated[str, Depends(idempotency_key)]
 
 
 PinToken = Annotated[
-    str | None, Header(alias="X-Pin-Token", max_length=MAX_TOKEN_LENGTH, description="Instead of `pin` in the body")
+    str | None, Header(alias=PIN_TOKEN_HEADER, max_length=MAX_TOKEN_LENGTH, description="Instead of `pin` in the body")
 ]
 
 
@@ -158,13 +176,14 @@ class PinChecker:
     caller: Identity
     pin_token: str | None
     sender: Sender | None = None
-    """Found for this request already, or asked for when it is needed."""
+    """What Postgres said of the PIN when it was asked about the session. Needed with a PIN token."""
 
     async def __call__(self, pin: SecretStr | None) -> None:
         """Raises PinIncorrect, PinLocked, PinTokenInvalid, and InvalidRequest when neither was sent."""
         if self.pin_token is not None:
+            assert self.sender is not None
             pins.check_token(
-                (self.sender or await self._find_sender()).pin,
+                self.sender.pin,
                 tokens=self.resources.tokens,
                 settings=self.resources.settings,
                 identity=self.caller,
@@ -181,14 +200,14 @@ class PinChecker:
             pin=pin.get_secret_value(),
         )
 
-    async def _find_sender(self) -> Sender:
-        return await self.resources.senders.find(owner_id=self.caller.owner_id, session_id=self.caller.session_id)
-
 
 @signs_in
 async def pin_checker(request: Request, pin_token: PinToken = None) -> PinChecker:
     """The PIN check of a route: `check_pin: PinCheck`, then `await check_pin(body.pin)`."""
-    return PinChecker(request.app.state.resources, (await signed_in(request)).identity, pin_token)
+    if pin_token is None:
+        return PinChecker(request.app.state.resources, (await signed_in(request)).identity, None)
+    identity, sender = await _caller_with_pin(request)
+    return PinChecker(request.app.state.resources, identity, pin_token, sender)
 
 
 PinCheck = Annotated[PinChecker, Depends(pin_checker)]

@@ -25,9 +25,9 @@ def asked(user_app: RunningApp, monkeypatch: pytest.MonkeyPatch) -> Counter[str]
     for name in ("sessions", "senders"):
         desk: Gather[Any, Any] = getattr(resources, name)._gather
 
-        async def counting(question: Any, name: str = name, ask: Any = desk.ask) -> Any:
+        async def counting(question: Any, owner_id: Any, name: str = name, ask: Any = desk.ask) -> Any:
             count[name] += 1
-            return await ask(question)
+            return await ask(question, owner_id)
 
         monkeypatch.setattr(desk, "ask", counting)
     return count
@@ -38,6 +38,18 @@ async def test_one_question_tells_all(asha: Signed, ravi: Signed, pin_token: str
     sent = await asha.post("/transfers", headers=headers, to=f" {ravi.wallet_id.upper()} ", amount=100)
     assert (sent.status_code, sent.json()["to"]["wallet_id"]) == (201, ravi.wallet_id)
     assert asked == {"senders": 1}
+
+
+async def test_every_request_with_a_pin_token_asks_once(
+    asha: Signed, ravi: Signed, pin_token: str, asked: Counter[str]
+) -> None:
+    headers = {"X-Pin-Token": pin_token}
+    many = await asha.post("/transfers/bulk", headers=headers, items=[{"to": ravi.wallet_id, "amount": 100}])
+    assert (many.status_code, asked) == (200, {"senders": 1}), many.text
+    asked.clear()
+    account: dict[str, Any] = {"bank": "hdfc", "account_number": "123456781234", "ifsc": "HDFC0000001"}
+    out = await asha.post("/withdrawals", headers=headers, **account, account_holder="Asha Rao", amount=100)
+    assert (out.status_code, asked) == (202, {"senders": 1}), out.text
 
 
 async def test_a_pot_is_found_too(asha: Signed, pin_token: str) -> None:
