@@ -26,13 +26,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from infra.local.layout import PROCESSES
 from infra.local.ports import is_free
+from infra.local.slowness import measure
 from infra.local.stack import Stack
 from shared import clock
 from shared.config import DatabaseSettings
 from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
 from shared.ids import new_token
 from shared.migrations import runner
-from tests.support.deadlines import SLOWNESS, deadline, measure
+from tests.support.deadlines import SLOWNESS, deadline
 from tests.support.service_limits import service_limits
 
 POSTGRES = "BATUA_TESTS_POSTGRES"

@@ -24,8 +24,9 @@ LOCAL = Group(
         Setting(
             "BATUA_READY_SECONDS",
             "number, seconds, above 0",
-            f"{READY_SECONDS:g}",
-            "How long the local stack waits for each process to answer. Raise it on a slow machine.",
+            "",
+            f"How long the local stack waits for each process to answer. Not set: {READY_SECONDS:g} s on an idle "
+            "server of 2024, and longer on one that is slower or busy.",
         ),
         *(
             Setting(

@@ -59,7 +59,7 @@ class AnotherIsStarting(StackError):
 
 @dataclass(eq=False)
 class PasswordRefused(StackError):
-    """The server on our database's port does not know our password."""
+    """Our own database server does not know our password."""
 
     port: int
     secrets_file: Path
@@ -67,7 +67,7 @@ class PasswordRefused(StackError):
     def __str__(self) -> str:
         return (
             f"the PostgreSQL on port {self.port} refuses the password in {self.secrets_file}: "
-            "another server listens there, or the database was made with other secrets"
+            "the database was made with other secrets"
         )
 
 

@@ -83,6 +83,12 @@ def _listens(process: psutil.Process, port: int | None) -> bool:
     return any(each.status == psutil.CONN_LISTEN and each.laddr[1] == port for each in connections)
 
 
+def listens(layout: Layout, process: str) -> bool:
+    """Whether it is our process that listens on its port, and not another program's."""
+    found = find(layout, process)
+    return found is not None and _listens(found, layout.port(process))
+
+
 def is_ready(layout: Layout, process: str) -> bool:
     """Whether the process runs and answers; one without a port only has to run."""
     if find(layout, process) is None:

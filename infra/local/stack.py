@@ -18,13 +18,14 @@ import sys
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
 import asyncpg
 
-from infra.local import postgres
+from infra.local import postgres, slowness
 from infra.local.environment import (
     OWNER,
     database_url,
@@ -36,8 +37,8 @@ from infra.local.environment import (
 from infra.local.errors import AlreadyRunning, BadReadySeconds, HomeNotUsable, MigrationFailed, PasswordRefused
 from infra.local.layout import CHECKOUT, PROCESSES, SERVICES, Layout
 from infra.local.leftovers import end_leftovers, find_serving, read_pid
-from infra.local.ports import alone_on, require_free_ports
-from infra.local.readiness import NotReady, is_ready, log_end, wait_until, wait_until_ready
+from infra.local.ports import PortInUse, alone_on, holder_of, require_free_ports
+from infra.local.readiness import NotReady, is_ready, listens, log_end, wait_until, wait_until_ready
 from infra.local.secrets import postgres_password_name
 from infra.local.supervision import ProcessState, Supervisor
 from infra.local.supervision import start as start_supervisor
@@ -45,7 +46,7 @@ from infra.postgres.roles import SERVICE_ROLES, create_owner, grant_service_role
 
 ALL: Collection[str] = tuple(PROCESSES)
 READY_SECONDS = 60.0
-"""For each process to answer, unless `BATUA_READY_SECONDS` says otherwise."""
+"""For each process to answer on a machine with nothing else to do, unless `BATUA_READY_SECONDS` says otherwise."""
 MIGRATION_SECONDS = 120
 STOP_SECONDS = 90
 
@@ -63,7 +64,7 @@ class Stack:
         self.layout = Layout(home.resolve(), port_base)
         self.outer_environment = outer | dict(extra_environment or {})
         self.outer_environment |= {"BATUA_HOME": str(self.layout.home), "BATUA_PORT_BASE": str(port_base)}
-        self._ready_seconds = _ready_seconds(self.outer_environment)
+        self._given_ready_seconds = _ready_seconds(self.outer_environment)
         self._secrets: dict[str, str] = {}
         self._lock: TextIO | None = None
         self._supervisor_process: subprocess.Popen[bytes] | None = None
@@ -203,6 +204,11 @@ class Stack:
         """The last lines of the process's log."""
         return log_end(self.layout, process)
 
+    @cached_property
+    def _ready_seconds(self) -> float:
+        """What the setting says, or longer than READY_SECONDS by how much slower than the reference the machine is."""
+        return self._given_ready_seconds or READY_SECONDS * slowness.measure()
+
     def _take_lock(self) -> None:
         try:
             lock = self.layout.lock_file.open("a", encoding="ascii")
@@ -255,6 +261,8 @@ class Stack:
             create_owner(superuser, owner=OWNER, password=self._secrets[postgres_password_name(OWNER)])
         except asyncpg.InvalidAuthorizationSpecificationError:
             port = self.layout.port_base + (PROCESSES["postgres"].port_offset or 0)
+            if not listens(self.layout, "postgres"):  # taken since we looked whether it is free
+                raise PortInUse(port, "postgres", holder_of(port)) from None
             raise PasswordRefused(port, self.layout.secrets_file) from None
 
     def migrate(self) -> None:
@@ -277,8 +285,10 @@ class Stack:
             report(f"  {name} is ready")
 
 
-def _ready_seconds(environment: Mapping[str, str]) -> float:
-    value = environment.get("BATUA_READY_SECONDS") or str(READY_SECONDS)
+def _ready_seconds(environment: Mapping[str, str]) -> float | None:
+    value = environment.get("BATUA_READY_SECONDS")
+    if not value:
+        return None
     try:
         seconds = float(value)
     except ValueError:

@@ -1,4 +1,4 @@
-"""How long a test may wait on this machine. The only place that knows how fast a machine is.
+"""How long a test may wait on this machine.
 
 Tests name their allowances in seconds of a reference machine with nothing else to do. `deadline()` stretches them by
 `slowness()`: by how many times longer a fixed piece of work takes here and now. It reads the wall clock, so a slow
@@ -8,20 +8,16 @@ pytest workers also keep to what the controlling process measured at the start, 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import time
 
+from infra.local.slowness import measure
+
 SLOWNESS = "BATUA_TESTS_SLOWNESS"
 """The environment variable with the slowness at the start of the run."""
-REFERENCE_SECONDS = 0.017
-"""What the piece of work takes on the reference machine: one core of a 2024 server, idle."""
 ENOUGH_SECONDS = 20.0
 """How long a test waits for what comes at once on the reference machine; only a test that fails waits so long."""
 MEASURED_FOR_SECONDS = 10.0
-MOST = 50.0
-"""No allowance is stretched further: a machine that stood still for a moment must not stop a run for hours."""
 
 _measured_at = float("-inf")
 _slowness = 1.0
@@ -39,19 +35,3 @@ def slowness() -> float:
         _slowness = max(measure(), float(os.environ.get(SLOWNESS, "1")))
         _measured_at = time.monotonic()
     return _slowness
-
-
-def measure() -> float:
-    """Do the piece of work once; returns how many times the reference time it took, between 1 and `MOST`."""
-    began = time.monotonic()
-    for _ in range(10):
-        _work()
-    return min(max((time.monotonic() - began) / REFERENCE_SECONDS, 1.0), MOST)
-
-
-def _work() -> None:
-    """What tests and services do most: hash and handle small objects."""
-    text = b"batua"
-    for _ in range(2000):
-        text = hashlib.sha256(text).digest()
-    json.loads(json.dumps([{"amount": number, "note": text.hex()} for number in range(600)]))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from infra.local import slowness
+from infra.local.stack import READY_SECONDS, Stack
 from tests.support import deadlines
 from tests.support.waiting import eventually, eventually_async
 
@@ -39,9 +43,9 @@ def test_a_worker_keeps_to_what_the_run_began_with(measured: list[float], monkey
 
 
 def test_a_measurement_is_never_below_one_nor_without_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    for reference, found in ((1e9, 1.0), (1e-9, deadlines.MOST)):
-        monkeypatch.setattr(deadlines, "REFERENCE_SECONDS", reference)
-        assert deadlines.measure() == found
+    for reference, found in ((1e9, 1.0), (1e-9, slowness.MOST)):
+        monkeypatch.setattr(slowness, "REFERENCE_SECONDS", reference)
+        assert slowness.measure() == found
 
 
 async def test_what_never_comes_fails_and_says_what_it_was() -> None:
@@ -53,3 +57,15 @@ async def test_what_never_comes_fails_and_says_what_it_was() -> None:
     with pytest.raises(AssertionError, match="the bus"):
         await eventually_async(never, "the bus", seconds=0.01)
     assert eventually(lambda: "it", "the bus") == "it"
+
+
+@pytest.mark.parametrize(("given", "seconds"), [({}, READY_SECONDS * 4), ({"BATUA_READY_SECONDS": "7"}, 7)])
+def test_a_stack_waits_longer_for_its_processes_on_a_slower_machine_unless_told_how_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, str], seconds: float
+) -> None:
+    monkeypatch.setattr(slowness, "measure", lambda: 4.0)
+    waits: list[float] = []
+    monkeypatch.setattr("infra.local.stack.wait_until_ready", lambda _layout, _name, seconds: waits.append(seconds))
+    monkeypatch.setattr("infra.local.stack.Supervisor.start", lambda *_: None)
+    Stack(tmp_path, 11000, given).start_process("smtp")
+    assert waits == [seconds]
