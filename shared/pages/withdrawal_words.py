@@ -72,6 +72,8 @@ class WithdrawalWords:
     bank: str
     is_open: bool
     place: str | None
+    behind: str | None
+    """For a list: its place in the queue, unless it is the first."""
     earlier_events: Sequence[TimelineItem]
     events: Sequence[TimelineItem]
 
@@ -89,6 +91,7 @@ def words_for(withdrawal: WithdrawalView, timeline: Sequence[TimelineEvent] = ()
         bank=bank,
         is_open=not status.is_final,
         place=_place(withdrawal.position),
+        behind=f"{withdrawal.position} in your queue" if (withdrawal.position or 1) > 1 else None,
         earlier_events=items[:-_SHOWN_EVENTS],
         events=items[-_SHOWN_EVENTS:],
     )

@@ -134,6 +134,23 @@ def test_declining_at_the_bank_adds_nothing_and_offers_another_try(
     assert asha.balance()["balance"] == 1000_00
 
 
+@pytest.mark.parametrize("javascript", [True, False], ids=["script", "no-script"])
+def test_leaving_the_bank_without_approving_promises_nothing_and_can_be_cancelled(
+    visits: Visits, asha: Holder, screen: Screen, javascript: bool
+) -> None:
+    page = visits.open(by=asha, screen=screen, javascript=javascript)
+    ask_for_money(page, "500")
+    page.get_by_role("link", name="Go back to the shop without deciding").click()
+    shows_heading(page, "Waiting for HDFC Bank")
+    expect(page.get_by_role("article")).to_contain_text("it ends and nothing is taken")
+    page.get_by_role("button", name="Cancel it").click()
+    shows_heading(page, "Cancelled")
+    expect(page.get_by_role("article")).to_contain_text("cannot be approved at HDFC Bank any more")
+    page.get_by_role("link", name="Try again").click()
+    expect(page.get_by_label("Amount")).to_have_value("500")
+    assert asha.balance()["balance"] == 1000_00
+
+
 def test_going_back_after_signing_out_shows_nothing_private(visits: Visits, asha: Holder, screen: Screen) -> None:
     page = visits.open(by=asha, screen=screen)
     page.goto("/profile")

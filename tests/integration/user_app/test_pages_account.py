@@ -52,7 +52,7 @@ async def test_home_shows_what_is_available_what_is_held_and_why(browser: Browse
     for words in (
         "Available to spend ₹600 .00",
         "₹150.00 more is held",
-        "First in your queue",
+        "In your queue",
         "2 in your queue",
         "Today",
         "Sent to Ravi Rao",

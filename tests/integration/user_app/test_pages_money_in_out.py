@@ -265,7 +265,7 @@ async def test_one_waits_behind_the_other_and_says_so(browser: Browser) -> None:
     assert "once your withdrawals before it are through" in second.text
     assert "2 in your queue, 1 ahead of it" in second.text
     listed = await browser.open("/withdrawals")
-    assert listed.text.index("2 in your queue") < listed.text.index("First in your queue")
+    assert listed.text.index("2 in your queue") < listed.text.rindex("In your queue")
 
 
 async def test_a_queued_one_can_be_cancelled_and_the_money_is_back(asha: Signed, browser: Browser) -> None:

@@ -39,6 +39,7 @@ _FOR_PEOPLE = tuple(
         "/on-ramps/{pending}",
         "/on-ramps/{added}",
         "/on-ramps/{declined}",
+        "/on-ramps/{cancelled}",
         "/send",
         "/send?to=Bela",
         "/send?to={friend}",
@@ -81,9 +82,10 @@ class Scene:
         api_key = read_secrets(stack.layout.secrets_file)["BATUA_BANK_HDFC_API_KEY"]
         self._bank = SimulatedBank(f"{stack.url('dummy_bank')}/hdfc", api_key)
         self._bank.misbehave()
-        pending, added, declined = (self._on_ramp(rupees) for rupees in (500, 2500, 700))
+        pending, added, declined, cancelled = (self._on_ramp(rupees) for rupees in (500, 2500, 700, 900))
         self._bank.approve(added["redirect_url"])
         self._bank.decline(declined["redirect_url"])
+        self.asha.post(f"/on-ramps/{cancelled['id']}/cancel", {}, expect_status=200)
         for asked in (added, declined):
             self._until_settled(asked["id"])
         self._facts = {
@@ -91,6 +93,7 @@ class Scene:
             "pending": pending["id"],
             "added": added["id"],
             "declined": declined["id"],
+            "cancelled": cancelled["id"],
             "friend": self.bela.wallet_id,
             "shop": self.shop.wallet_id,
             "paid": pay(self.shop, self.asha, 120, "Two chai")["id"],
