@@ -17,6 +17,7 @@ from shared.http.errors import JsonRequired
 from shared.http.health import Dependency, health_router
 from shared.http.literal_routes import LiteralRoutes
 from shared.http.middleware import RequestMiddleware
+from shared.http.refusal import Refusal
 from shared.http.security_headers import SecurityHeaders
 from shared.http.shortcuts import Shortcuts
 from shared.http.vocabulary import DESCRIPTION
@@ -64,10 +65,12 @@ def create_application(
     app.state.settings = settings
     literal_routes = LiteralRoutes(app)
     app.state.form_targets = []  # pages add theirs before the first request
+    security_headers = SecurityHeaders(form_targets=app.state.form_targets, is_local=settings.env == "local")
+    app.state.refusal = Refusal(security_headers)  # for the server, which calls it instead of the application
     app.add_middleware(
         RequestMiddleware,
         service=title,
-        security_headers=SecurityHeaders(form_targets=app.state.form_targets, is_local=settings.env == "local"),
+        security_headers=security_headers,
         body_limit=BodyLimit(limit_bytes=body_limit_bytes, larger=larger_bodies, within_seconds=body_seconds),
         shortcuts=Shortcuts(literal_routes),
     )

@@ -14,15 +14,17 @@ import sys
 import time
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
 
 from shared import callers
 from shared.callers import Caller
 from shared.http import exchange
-from shared.http.errors import ServiceUnavailable
-from shared.http.problems import problem
+from shared.http.awaited_heads import AwaitedHeads
+from shared.http.refusal import refuse
+from shared.runtime import metrics
 
 MAX_HEAD_BYTES = 16 * 1024
 REFUSED_LINE_SECONDS = 10.0
@@ -37,7 +39,8 @@ class BoundedProtocol(HttpToolsProtocol):
     otherwise keep or read without end. The body has a limit of its own, in the application.
 
     Of more connections or requests at once than uvicorn's `limit_concurrency`, the newest are answered 503 with
-    Retry-After and closed; those that were there before go on.
+    Retry-After and closed; those that were there before go on. A connection that has not sent a whole head yet is not
+    one of those: it has HEAD_SECONDS for it, and gives its place to a newer one before that.
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -46,6 +49,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._incomplete_bytes = 0
         self._caller = Caller()
         self._served = self.app
+        self._refusal = getattr(getattr(self.app, "state", None), "refusal", refuse)
         self._is_too_many = False
         self._most = self.limit_concurrency or sys.maxsize
         self.limit_concurrency = None  # at which uvicorn answers in plain text, and everyone
@@ -53,27 +57,34 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to serve a connection, or to refuse it if there are too many."""
         super().connection_made(transport)
-        self._is_too_many = len(self.connections) > self._most
+        self._heads = _heads_of(self)
+        self._is_too_many = len(self.connections) > self._most and not self._heads.make_room(self._most)
+        self._heads.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let what waits for this client in a queue be dropped."""
         super().connection_lost(exc)
+        self._heads.remove(self)
         self._caller.leave()
 
     def data_received(self, data: bytes) -> None:
         """Parse what has arrived; answer 400 and close when the limit is reached."""
         self._incomplete_bytes += len(data)
         super().data_received(data)
-        if self._incomplete_bytes > MAX_HEAD_BYTES:
-            self._refuse()
+        if self._incomplete_bytes:
+            if self._is_between_requests():
+                self._heads.add(self)
+            if self._incomplete_bytes > MAX_HEAD_BYTES:
+                self._refuse()
 
     def on_headers_complete(self) -> None:
         """Start the request, or refuse it: requests of clients who have hung up count until they end."""
         self._incomplete_bytes = 0
+        self._heads.remove(self)
         self.app = self._served
         if self._is_too_many or len(self.tasks) >= self._most:
             _refusals.count(self._most)
-            self.app = _refuse
+            self.app = self._refusal
         super().on_headers_complete()
         # In time: the task that serves the request has been made, and runs later.
         extensions: dict[str, Any] = {callers.EXTENSION: self._caller, exchange.EXTENSION: _Exchange(self.cycle)}
@@ -92,10 +103,13 @@ class BoundedProtocol(HttpToolsProtocol):
     def _refuse(self) -> None:
         if self.transport.is_closing():
             return
-        if self.cycle is None or self.cycle.response_complete:
+        if self._is_between_requests():
             self.send_400_response("Request header fields too large.")
         else:  # trailers of a request that is being served: a second response would be taken for its answer
             self.transport.close()
+
+    def _is_between_requests(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
 
 
 class _Exchange:
@@ -142,6 +156,7 @@ class _Refusals:
 
     def count(self, most: int) -> None:
         """One request more than `most`, or on one connection more."""
+        metrics.count_refused("too_many")
         self._count += 1
         now = time.monotonic()
         if now >= self._next_line_at:
@@ -151,6 +166,17 @@ class _Refusals:
 
 _refusals = _Refusals()
 
+_heads: WeakKeyDictionary[ServerState, AwaitedHeads[Any]] = WeakKeyDictionary()
 
-async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
-    await problem(ServiceUnavailable(), {"Connection": "close"})(scope, receive, send)
+
+def _heads_of(connection: BoundedProtocol) -> AwaitedHeads[Any]:
+    """Those of its server."""
+    found = _heads.get(connection.server_state)
+    if found is None:
+        found = AwaitedHeads(connection.loop, connection.connections, _close)
+        _heads[connection.server_state] = found
+    return found
+
+
+def _close(connection: BoundedProtocol) -> None:
+    connection.transport.close()

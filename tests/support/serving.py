@@ -38,6 +38,7 @@ def serving(app: Any, bound: socket.socket | None = None, *, limit_concurrency: 
         proxy_headers=False,
         http=BoundedProtocol,
         ws="none",
+        timeout_keep_alive=60,  # a busy machine must not close what a test keeps open
         timeout_graceful_shutdown=5,
         limit_concurrency=limit_concurrency,
     )
