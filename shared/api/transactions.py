@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.api.statement_csv import csv_response
+from shared.api.statement_xlsx import XLSX, ExportBusy, TooManyLines, xlsx_response
+from shared.auth.queries import zone_of
+from shared.auth.tokens import Identity
 from shared.db.reads import Row
 from shared.http.dependencies import Caller, CurrentResources, SignedInCaller, signed_in
 from shared.http.pagination import DEFAULT_LIMIT, MAX_CURSOR_LENGTH, Page, PageQuery, PageRequest
@@ -26,9 +31,13 @@ from shared.ledger.accounts import account_of, wallet_of
 from shared.ledger.errors import AccountNotFound
 from shared.ledger.parties import Holder
 from shared.ledger.rules import Direction, TransferKind
+from shared.ledger.statement import Line
+from shared.runtime.resources import Resources
 from shared.transfers.statement_lines import StatementLine, is_received_payment
 
 router = APIRouter(tags=["transactions"], route_class=ShortcutRoute)
+
+Totals = Annotated[bool, Query(description="End with the sums of what came in and what went out")]
 
 _ALL_OF_THE_WALLET = StatementRequest(None, statement.EVERYTHING)
 _PAGE = re.compile(rb"(?:limit=([1-9][0-9]?|100))?(?:(?:^|&)cursor=([A-Za-z0-9_-]{1,%d}))?" % MAX_CURSOR_LENGTH)
@@ -110,11 +119,44 @@ async def list_transactions(
     response_class=StreamingResponse,
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}, **problem_responses(AccountNotFound)},
 )
-async def export_transactions(caller: Caller, resources: CurrentResources, asked: StatementQuery) -> StreamingResponse:
-    """Every matching transaction as CSV, without a limit on their number; amounts in rupees."""
+async def export_transactions(
+    caller: Caller,
+    resources: CurrentResources,
+    asked: StatementQuery,
+    totals: Totals = False,
+    bom: Annotated[bool, Query(description="Begin with a byte order mark, for spreadsheets")] = False,
+) -> StreamingResponse:
+    """Every matching transaction as CSV, without a limit on their number; amounts in rupees.
+
+    `local_time` is in the owner's time zone.
+    """
+    lines, zone = await _exported(caller, resources, asked)
+    return csv_response(lines, zone=zone, begins_with_mark=bom, has_totals=totals)
+
+
+@router.get(
+    "/transactions.xlsx",
+    response_class=StreamingResponse,
+    responses={
+        200: {"content": {XLSX: {"schema": {"type": "string", "format": "binary"}}}},
+        **problem_responses(AccountNotFound, TooManyLines, ExportBusy),
+    },
+)
+async def export_workbook(
+    caller: Caller, resources: CurrentResources, asked: StatementQuery, totals: Totals = False
+) -> StreamingResponse:
+    """The matching transactions as a workbook, at most 20,000; amounts in rupees, times in the owner's time zone."""
+    lines, zone = await _exported(caller, resources, asked)
+    return await xlsx_response(lines, zone=zone, has_totals=totals)
+
+
+async def _exported(
+    caller: Identity, resources: Resources, asked: StatementRequest
+) -> tuple[AsyncIterator[Line], ZoneInfo]:
     async with resources.read_sessionmaker() as session:
         account_id = await _account_id(session, caller.owner_id, asked.account_id)
-    return csv_response(statement.stream(resources.read_sessionmaker, account_id, wanted=asked.wanted))
+        zone = await zone_of(session, caller.owner_id)
+    return statement.stream(resources.read_sessionmaker, account_id, wanted=asked.wanted), zone
 
 
 async def _account_id(session: AsyncSession, owner_id: UUID, account_id: UUID | None) -> UUID:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.auth.errors import TokenInvalid
 from shared.auth.views import PersonProfile, ShopProfile
+from shared.calendar import INDIA
 from shared.db.reads import Source, fetch
 from shared.ledger.accounts import SPENDABLE_KINDS
-from shared.models import Account, Owner, User
+from shared.models import Account, Merchant, Owner, User
 
 _SHOP = """
     SELECT shop.id, owner.email, shop.business_name, shop.category, account.handle, shop.timezone
@@ -53,3 +55,9 @@ async def get_shop_profile(source: Source, owner_id: UUID) -> ShopProfile:
         wallet_id=wallet_id,
         timezone=timezone,
     )
+
+
+async def zone_of(session: AsyncSession, owner_id: UUID) -> ZoneInfo:
+    """The time zone of the owner's days: a shop has its own, people are in India."""
+    name = await session.scalar(select(Merchant.timezone).where(Merchant.id == owner_id))
+    return INDIA if name is None else ZoneInfo(name)

@@ -32,6 +32,7 @@ class ListedStatement:
     is_continued: bool
     """Whether newer lines are on an earlier part."""
     csv_path: str
+    xlsx_path: str
     newest_path: str
     older_path: str | None
 
@@ -87,6 +88,7 @@ async def list_statement(
         is_filtered=bool(filters.given),
         is_continued=before_seq is not None,
         csv_path=filters.csv_path(zone),
+        xlsx_path=filters.xlsx_path(zone),
         newest_path=filters.newest_path(path),
         older_path=None if part.next_before is None else filters.older_path(path, part.next_before),
     )

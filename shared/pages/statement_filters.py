@@ -49,14 +49,22 @@ class StatementFilters(Body):
         return Filter(self.direction, self.kind, since, until, self.q)
 
     def csv_path(self, zone: ZoneInfo) -> str:
-        """The address of the same lines as CSV, where some parameters have other names."""
+        """The address of the same lines as CSV for a spreadsheet."""
+        return _path("/api/v1/transactions.csv", {**self._asked_of_the_api(zone), "bom": "true"})
+
+    def xlsx_path(self, zone: ZoneInfo) -> str:
+        """The address of the same lines as a workbook, with their sums."""
+        return _path("/api/v1/transactions.xlsx", {**self._asked_of_the_api(zone), "totals": "true"})
+
+    def _asked_of_the_api(self, zone: ZoneInfo) -> dict[str, str]:
+        """The filters as the API's parameters, some of which have other names."""
         wanted = self.wanted(zone)
         asked = {name: value for name, value in self.given.items() if name not in {"since", "until", "account"}}
         moments = {"from": wanted.since, "to": wanted.until}
         asked |= {name: moment.isoformat() for name, moment in moments.items() if moment is not None}
         if self.account is not None:
             asked["account_id"] = str(self.account)
-        return _path("/api/v1/transactions.csv", asked)
+        return asked
 
     def newest_path(self, path: str) -> str:
         """The address of the newest lines."""

@@ -35,7 +35,8 @@ async def test_a_payment_is_found_by_its_note(asha: Signed, shop: Signed, browse
     found = await browser.submit(everything.form("/transactions"), q="COFFEE")
     assert "filter coffee" in found.text
     assert "masala dosa" not in found.text
-    assert 'href="/api/v1/transactions.csv?q=COFFEE"' in found.answer.text
+    for address in ("transactions.csv?q=COFFEE&amp;bom=true", "transactions.xlsx?q=COFFEE&amp;totals=true"):
+        assert f'href="/api/v1/{address}"' in found.answer.text
     assert "No match" in (await browser.open("/transactions?kind=refund")).text
 
 

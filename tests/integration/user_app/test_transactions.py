@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 
 from shared import clock
+from shared.calendar import INDIA
 from tests.support.apps import RunningApp, Signed, problem
 
 HOSTILE = ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "  =2*5", "\uff1d1", 'a "quoted", note', "₹ आशा"]
@@ -133,7 +134,7 @@ async def test_the_csv_tells_the_same_in_rupees(asha: Signed, ravi: Signed) -> N
         f'attachment; filename="batua-transactions-{clock.now():%Y-%m-%d}.csv"'
     )
     assert answer.text.splitlines()[0] == (
-        "created_at,direction,kind,amount,balance_after,counterparty,wallet_id,note,id"
+        "created_at,direction,kind,amount,balance_after,counterparty,wallet_id,note,id,local_time"
     )
     lines = await items(asha)
     assert [dict(row) for row in await rows(asha)] == [
@@ -147,6 +148,7 @@ async def test_the_csv_tells_the_same_in_rupees(asha: Signed, ravi: Signed) -> N
             "wallet_id": line["counterparty"]["wallet_id"] or "",
             "note": line["note"] or "",
             "id": line["id"],
+            "local_time": f"{datetime.fromisoformat(line['created_at']).astimezone(INDIA):%Y-%m-%d %H:%M:%S}",
         }
         for line in lines
     ]
