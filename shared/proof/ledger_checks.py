@@ -118,20 +118,23 @@ _ENTRIES = (
     ),
 )
 
+# Entries are looked up one transfer after the other. Joined by their range, Postgres expects one row in it and reads
+# all of it for each transfer.
 _TRANSFERS = (
     Check(
         "every transfer has exactly its two entries",
         "transfers",
         """
-        SELECT t.id AS transfer_id, t.kind, t.amount, count(e.transfer_id) AS entries
-        FROM transfers t
-        LEFT JOIN entries e ON e.transfer_id = t.id AND e.transfer_id > :after AND e.transfer_id <= :upto
+        SELECT t.id AS transfer_id, t.kind, t.amount, e.entries
+        FROM transfers t CROSS JOIN LATERAL (
+            SELECT count(*) AS entries,
+                   count(*) FILTER (WHERE direction = 'DEBIT' AND account_id = t.debit_account_id) AS debits,
+                   count(*) FILTER (WHERE direction = 'CREDIT' AND account_id = t.credit_account_id) AS credits,
+                   bool_and(amount = t.amount) AS is_of_its_amount
+            FROM entries WHERE transfer_id = t.id
+        ) e
         WHERE t.id > :after AND t.id <= :upto
-        GROUP BY t.id
-        HAVING count(e.transfer_id) <> 2
-            OR count(*) FILTER (WHERE e.direction = 'DEBIT' AND e.account_id = t.debit_account_id) <> 1
-            OR count(*) FILTER (WHERE e.direction = 'CREDIT' AND e.account_id = t.credit_account_id) <> 1
-            OR bool_or(e.amount <> t.amount)
+          AND (e.entries <> 2 OR e.debits <> 1 OR e.credits <> 1 OR NOT e.is_of_its_amount)
         ORDER BY t.id LIMIT :limit
         """,
     ),
