@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
@@ -113,24 +113,28 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 class _Exchange:
-    """Reads and writes what uvicorn's cycle of one request and response would pass on as messages."""
+    """Reads and writes what uvicorn's cycle of one request and response would pass on as messages.
+
+    The cycle holds the scope, which holds this: it is referred to weakly, so that no request leaves work for the
+    garbage collector. The task that serves the request keeps it.
+    """
 
     __slots__ = ("_cycle",)
 
     def __init__(self, cycle: RequestResponseCycle) -> None:
-        self._cycle = cycle
+        self._cycle = ref(cycle)
 
     def whole_body(self) -> bytes | None:
         """The body; None while a part of it is missing, and for a client who waits for a word or has left."""
-        cycle = self._cycle
-        if cycle.more_body or cycle.waiting_for_100_continue or cycle.disconnected:
+        cycle = self._cycle()
+        if cycle is None or cycle.more_body or cycle.waiting_for_100_continue or cycle.disconnected:
             return None
         return bytes(cycle.body)
 
     def answer(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
         """Send a response by one write. False, and nothing is sent, for a client who reads slowly."""
-        cycle = self._cycle
-        if cycle.response_started or cycle.flow.write_paused:
+        cycle = self._cycle()
+        if cycle is None or cycle.response_started or cycle.flow.write_paused:
             return False
         if cycle.disconnected:
             return True  # as uvicorn treats messages to a client who has left
