@@ -92,14 +92,15 @@ class World:
         path = httpx.URL(f"http://batua.test{self._filled(sent.path)}").raw_path
         head = [b"%b %b HTTP/1.1" % (sent.method.encode(), path), b"Host: batua.test", framing]
         head += [f"{name}: {self._filled(value)}".encode("latin-1") for name, value in sent.headers]
-        whole = b"\r\n".join([*head, b"Connection: close", b"\r\n"])
+        whole = b"\r\n".join([*head, b"\r\n"])
         reader, writer = await asyncio.open_connection(*self.address)
         for piece in [whole, *pieces] if sent.is_chunked else [whole + body]:
             writer.write(piece)
             await writer.drain()
             await asyncio.sleep(0)
         async with asyncio.timeout(deadline()):
-            heard = await reader.read()
+            heard = await reader.readuntil(b"\r\n\r\n")
+            heard += await reader.readexactly(int(re.findall(rb"\r\ncontent-length: (\d+)", heard)[0]))
         writer.close()
         told = self._told(_OF_ONE_ANSWER.sub(rb"\1", heard).decode("latin-1"))
         return _LENGTH.sub("", told).encode("latin-1")
