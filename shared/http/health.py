@@ -14,6 +14,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 from prometheus_client.multiprocess import MultiProcessCollector
 from sqlalchemy import text
 
+from shared.runtime.processes import EachProcess
+
 CHECK_TIMEOUT_SECONDS = 2.0
 
 _logger = logging.getLogger(__name__)
@@ -70,11 +72,12 @@ def health_router(readiness: Sequence[Dependency]) -> APIRouter:
 
 
 def _registry() -> CollectorRegistry:
-    """What this process counts; where several share a port, what all of them count together."""
+    """What this process counts; where several share a port, what all count together, and what each of them takes."""
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return REGISTRY
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    registry.register(EachProcess())
     return registry
 
 

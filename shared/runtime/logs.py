@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ _access = logging.getLogger("batua.access")
 
 
 class JsonFormatter(logging.Formatter):
-    """Time (UTC), level, logger, message, request id, the `facts` passed as `extra`, and the traceback if any.
+    """Time (UTC), level, logger, pid, message, request id, the `facts` passed as `extra`, and the traceback if any.
 
     Every request writes a line, so the object is put together here; the encoder encodes only what is rare.
     """
@@ -28,12 +29,13 @@ class JsonFormatter(logging.Formatter):
     def __init__(self) -> None:
         super().__init__()
         self._second = (0, "")
+        self._pid = os.getpid()  # no process that logs forks
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line."""
         line = (
             f'{{"at": "{self._at(record.created)}", "level": {_quoted(record.levelname)}, '
-            f'"logger": {_quoted(record.name)}, "message": {_quoted(record.getMessage())}'
+            f'"logger": {_quoted(record.name)}, "pid": {self._pid}, "message": {_quoted(record.getMessage())}'
         )
         known = request_id.get()
         if known is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -53,6 +54,14 @@ async def test_every_process_answers_the_sum_of_what_all_have_counted(two: Proce
         assert (await client.get("/readyz")).status_code == 200
     for client in both:
         await eventually_async(partial(are_counted, client, before + 6), "the requests of both are counted")
+
+
+async def test_every_process_answers_what_each_of_them_takes(two: Processes, both: Both) -> None:
+    for client in both:
+        answered = (await client.get("/metrics")).text
+        for name in ("process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"):
+            assert set(re.findall(name + r'{pid="(\d+)"} [1-9]', answered)) == {str(pid) for pid in two.pids()}, name
+    assert set(re.findall(r'"pid": (\d+)', two.log())) >= {str(pid) for pid in two.pids()}
 
 
 async def are_counted(client: httpx.AsyncClient, number: float) -> bool:
