@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import math
+import os
 import sys
 from decimal import Decimal
 
@@ -70,6 +71,7 @@ def test_a_request_is_one_line_with_its_facts(caplog: pytest.LogCaptureFixture) 
     assert written == {
         "level": "INFO",
         "logger": "batua.access",
+        "pid": os.getpid(),
         "message": "GET /api/v1/wallet 200",
         "method": "GET",
         "route": "/api/v1/wallet",
