@@ -11,6 +11,8 @@ from services.user_app.api import ROUTERS
 from services.user_app.api.bulk_transfers import BULK_BODY_LIMIT_BYTES, BULK_PATH
 from services.user_app.banks import open_banks
 from services.user_app.pages import site_of
+from services.user_app.pages.scanning import LARGER_BODIES
+from services.user_app.photographed_codes import CodeReader
 from services.user_app.settings import UserAppSettings
 from shared.http.application import API_PREFIX, create_application
 from shared.http.health import POSTGRES, REDIS
@@ -33,10 +35,11 @@ def create_app(settings: UserAppSettings | None = None) -> FastAPI:
             open_hub(chosen, resources.lookup_sessionmaker) as hub,
             open_banks(chosen.banks, chosen.on_ramps.bank_timeout_seconds) as banks,
         ):
-            with closing(Hints(chosen.redis_url.get_secret_value())) as hints:
+            with closing(Hints(chosen.redis_url.get_secret_value())) as hints, closing(CodeReader()) as code_reader:
                 app.state.resources = resources
                 app.state.hub = hub
                 app.state.banks = banks
+                app.state.code_reader = code_reader
                 app.state.hint_withdrawal = hints.withdrawal
                 yield
 
@@ -46,7 +49,7 @@ def create_app(settings: UserAppSettings | None = None) -> FastAPI:
         lifespan=lifespan,
         routers=ROUTERS,
         readiness=(POSTGRES, REDIS),
-        larger_bodies={f"{API_PREFIX}{BULK_PATH}": BULK_BODY_LIMIT_BYTES},
+        larger_bodies={f"{API_PREFIX}{BULK_PATH}": BULK_BODY_LIMIT_BYTES} | LARGER_BODIES,
     )
     install_pages(app, site_of(chosen))
     return app

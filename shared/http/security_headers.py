@@ -6,12 +6,18 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from urllib.parse import urlsplit
 
+
+def permissions_policy(*, camera: bool = False) -> str:
+    """Which features of the device our pages may ask for: none, or the camera."""
+    return f"camera=({'self' if camera else ''}), geolocation=(), microphone=(), payment=(), usb=()"
+
+
 _ALWAYS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     # Our own pages learn which page sent a form; other sites learn no address, which may hold an id.
     (b"referrer-policy", b"same-origin"),
-    (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    (b"permissions-policy", permissions_policy().encode()),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )

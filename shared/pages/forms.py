@@ -47,6 +47,8 @@ FIELD_OF_ERROR: Mapping[str, str] = {
     "email_taken": "email",
     "insufficient_funds": "amount",
     "limit_exceeded": "amount",
+    "payment_link_unreadable": "link",
+    "photo_unreadable": "photo",
     "pin_incorrect": "pin",
     "pin_locked": "pin",
     "pot_name_taken": "name",

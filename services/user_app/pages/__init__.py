@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fastapi import APIRouter
 
-from services.user_app.pages import activity, adding, home, pots, profile, receipts, sending, sign_up
+from services.user_app.pages import activity, adding, home, pots, profile, receipts, scanning, sending, sign_up
 from services.user_app.settings import UserAppSettings
 from shared.http.security_headers import origin_of
 from shared.pages import amount_lookup, change_secrets, sign_in, withdrawals
@@ -20,6 +20,7 @@ PAGES: tuple[APIRouter, ...] = (
     adding.router,
     withdrawals.router,
     sending.router,
+    scanning.router,
     receipts.router,
     activity.router,
     pots.router,

@@ -284,6 +284,7 @@ function search(box) {
   });
 }
 
+<<<<<<< HEAD
 // Says in words what an amount field holds, before it moves. Only the server reads amounts, so it is asked; words never
 // stand beside a text that they do not belong to. What is wrong is said when the person leaves the field.
 function sayAmount(place) {
@@ -313,6 +314,73 @@ function sayAmount(place) {
     if (input.value) ask(true);
   });
   if (input.value !== input.defaultValue) ask(true); // the browser has put back what was typed
+=======
+// A photo of many megapixels is made smaller before it is sent. If the browser cannot, it is sent as it is.
+const PHOTO_SIDE = 1600;
+
+async function jpegOf(picture, width, height) {
+  const scale = Math.min(1, PHOTO_SIDE / Math.max(width, height));
+  const canvas = Object.assign(document.createElement("canvas"), { width: Math.round(width * scale), height: Math.round(height * scale) });
+  canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
+  return new Promise((done) => canvas.toBlob(done, "image/jpeg", 0.85));
+}
+
+function shrink(input) {
+  input.addEventListener("change", async () => {
+    const [photo] = input.files;
+    if (!photo) return;
+    try {
+      const picture = await createImageBitmap(photo);
+      const small = await jpegOf(picture, picture.width, picture.height);
+      const files = new DataTransfer();
+      files.items.add(new File([small], "photo.jpg", { type: small.type }));
+      if (small.size < photo.size) input.files = files.files;
+    } catch {
+      // the server says what is wrong with it
+    }
+  });
+}
+
+// Reads a code with the camera: about once a second the server is asked what a frame holds, until it names a page.
+function scan(box) {
+  if (!navigator.mediaDevices?.getUserMedia) return; // the page did not come over TLS
+  const video = box.querySelector("video");
+  const words = box.querySelector("[data-camera-words]");
+  const button = box.querySelector("button");
+  box.hidden = false;
+  button.onclick = async () => {
+    button.hidden = true;
+    try {
+      video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+      video.hidden = false;
+      await video.play();
+    } catch {
+      words.textContent = "The camera cannot be used. Choose a photo instead.";
+      button.hidden = false;
+      return;
+    }
+    words.textContent = "Hold the code before the camera";
+    const look = async () => {
+      try {
+        if (!document.hidden && video.videoWidth) {
+          const body = await jpegOf(video, video.videoWidth, video.videoHeight);
+          const answer = await fetch(box.dataset.camera, { method: "POST", body, headers: { Accept: "application/json" } });
+          const found = answer.ok ? await answer.json() : {};
+          if (found.path) {
+            for (const track of video.srcObject.getTracks()) track.stop();
+            location.assign(found.path);
+            return;
+          }
+          if (found.message) words.textContent = found.message;
+        }
+      } catch {
+        // offline for a moment: the next frame tries again
+      }
+      setTimeout(look, 900);
+    };
+    look();
+  };
+>>>>>>> 2643d81 (Pay a shop's QR code by photo, by camera or by its link)
 }
 
 function toast(words) {
@@ -384,7 +452,12 @@ guardSubmits();
 handleClicks();
 reveal();
 all("[data-search]").forEach(search);
+<<<<<<< HEAD
 all("[data-words-of]").forEach(sayAmount);
+=======
+all("[data-shrink]").forEach(shrink);
+all("[data-camera]").forEach(scan);
+>>>>>>> 2643d81 (Pay a shop's QR code by photo, by camera or by its link)
 const events = document.querySelector("[data-events]");
 if (events) listen(events);
 document.querySelector("[aria-invalid=true]")?.focus();

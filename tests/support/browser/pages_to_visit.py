@@ -41,6 +41,7 @@ _FOR_PEOPLE = tuple(
         "/on-ramps/{declined}",
         "/on-ramps/{cancelled}",
         "/send",
+        "/scan",
         "/send?to=Bela",
         "/send?to={friend}",
         "/pay/{shop}?amount=120",

@@ -121,6 +121,10 @@ class Visits:
         self._watches.append(watch)
         return context.new_page()
 
+    def in_another(self, chromium: Browser) -> Visits:
+        """Visits to the same apps, in another browser."""
+        return Visits(chromium, self._stack)
+
     def problems(self) -> list[str]:
         """What the browsers complained about so far."""
         return [problem for watch in self._watches for problem in watch.problems]
