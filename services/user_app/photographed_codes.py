@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
@@ -14,7 +15,8 @@ import zxingcpp
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
-from PIL import Image, ImageFile
+from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from shared.errors import Invalid, TooMany, Unavailable
 
@@ -22,12 +24,19 @@ MAX_PHOTO_BYTES = 12 * 1024 * 1024
 MAX_PHOTO_PIXELS = 50_000_000
 MAX_WHOLE_PIXELS = 16_000_000
 """Of a photo that is not JPEG: only JPEG can be decoded at a part of its size."""
+MAX_SCANS = 64
+"""Of one JPEG. A progressive one has some ten. Each goes through all of the photo, and may be of 80 bytes: a file of
+12 MiB could take a core for a quarter of an hour.
+"""
 MAX_WAITING_PHOTOS = 8
 PHOTOS_PER_MINUTE = 90
 """Of one owner in one process: a camera sends one frame a second."""
 
 _FORMATS = ("JPEG", "PNG", "WEBP")
 _CODES = zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCode])
+# Where a JPEG's next segment begins. Within the data of a scan, 0xff stands before a zero or a restart marker.
+_JPEG_SEGMENT = re.compile(rb"\xff([\xc0-\xcf\xd8-\xfe])")
+_JPEG_END, _JPEG_SCAN = b"\xd9", b"\xda"
 _SIDE_PIXELS = 1600
 """Larger photos are made as small: a code that fills a tenth of the photo can still be read."""
 
@@ -105,13 +114,24 @@ def codes_in(photo: bytes) -> Sequence[str]:
 def _open(photo: bytes) -> Image.Image:
     try:
         image: Image.Image = Image.open(BytesIO(photo), formats=_FORMATS)
-        most = MAX_PHOTO_PIXELS if image.format == "JPEG" else MAX_WHOLE_PIXELS
+        # A JPEG that holds further pictures, as some phones take them, is of a format and a class of its own.
+        most = MAX_PHOTO_PIXELS if isinstance(image, JpegImageFile) else MAX_WHOLE_PIXELS
         if image.width * image.height > most:
             raise UnreadablePhoto
-        if isinstance(image, ImageFile.ImageFile):
+        if isinstance(image, JpegImageFile):
+            if sum(kind == _JPEG_SCAN for kind in _segments_of(photo)) > MAX_SCANS:
+                raise UnreadablePhoto
             image.draft("L", (_SIDE_PIXELS, _SIDE_PIXELS))
         image = image.convert("L")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         raise UnreadablePhoto from None
     image.thumbnail((_SIDE_PIXELS, _SIDE_PIXELS))
     return image
+
+
+def _segments_of(jpeg: bytes) -> Iterator[bytes]:
+    """The kinds of a JPEG's segments, without what follows its end, such as a video."""
+    place = 2
+    while (found := _JPEG_SEGMENT.search(jpeg, place)) is not None and found[1] != _JPEG_END:
+        yield found[1]
+        place = found.end() + int.from_bytes(jpeg[found.end() : found.end() + 2], "big")

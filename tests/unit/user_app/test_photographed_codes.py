@@ -10,9 +10,11 @@ from uuid import uuid4
 import pytest
 import segno
 from PIL import Image, ImageFilter
+from PIL.MpoImagePlugin import MpoImageFile
 
 from services.user_app import photographed_codes
 from services.user_app.photographed_codes import (
+    MAX_SCANS,
     MAX_WHOLE_PIXELS,
     PHOTOS_PER_MINUTE,
     CodeReader,
@@ -87,6 +89,49 @@ def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(monkeypatc
     monkeypatch.setattr(Image.Image, "convert", lambda *_: pytest.fail("decoded"))
     with pytest.raises(UnreadablePhoto):
         codes_in(bomb)
+
+
+def progressive(side: int, scans: int) -> bytes:
+    """A grey JPEG of so many scans, as small as they can be: "all blocks are as before"."""
+
+    def segment(kind: int, *content: int) -> bytes:
+        return bytes([0xFF, kind]) + (len(content) + 2).to_bytes(2, "big") + bytes(content)
+
+    def packed(bits: str) -> bytes:
+        return int(bits + "1" * (-len(bits) % 8), 2).to_bytes(-(-len(bits) // 8), "big").replace(b"\xff", b"\xff\x00")
+
+    blocks = (side // 8) ** 2
+    size = side.to_bytes(2, "big")
+    return b"".join(
+        (
+            b"\xff\xd8" + segment(0xDB, 0, *[1] * 64) + segment(0xC2, 8, *size, *size, 1, 1, 0x11, 0),
+            segment(0xC4, 0x00, 1, *[0] * 15, 0x00) + segment(0xC4, 0x10, 1, *[0] * 15, 0xE0),
+            segment(0xDA, 1, 1, 0, 0, 0, 0) + packed("0" * blocks),
+            (segment(0xDA, 1, 1, 0, 1, 63, 0) + packed(("0" + "1" * 14) * -(-blocks // 32767))) * (scans - 1),
+            b"\xff\xd9",
+        )
+    )
+
+
+def test_a_jpeg_that_goes_through_all_pixels_again_and_again_is_refused() -> None:
+    assert codes_in(progressive(side=800, scans=MAX_SCANS)) == []
+    with pytest.raises(UnreadablePhoto):
+        codes_in(progressive(side=800, scans=MAX_SCANS + 1))
+
+
+def test_what_a_phone_adds_to_a_jpeg_is_no_scan() -> None:
+    taken, thumbnail = BytesIO(), progressive(side=8, scans=MAX_SCANS + 1)[:60_000]
+    code().save(taken, "JPEG", progressive=True, comment=thumbnail)
+    video = b"\xff\xda" * 1000
+    assert codes_in(taken.getvalue() + video) == [TEXT]
+
+
+def test_a_jpeg_with_further_pictures_may_be_as_large_as_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(photographed_codes, "MAX_WHOLE_PIXELS", 100)
+    taken = BytesIO()
+    code().save(taken, "MPO", save_all=True, append_images=[code("depth")])
+    assert isinstance(Image.open(taken), MpoImageFile)
+    assert codes_in(taken.getvalue()) == [TEXT]
 
 
 async def test_one_owner_cannot_keep_the_reader_busy() -> None:
