@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import httpx
 
@@ -36,15 +36,15 @@ class Connections(httpx.AsyncBaseTransport):
         try:
             response = await connection.handle_async_request(request)
         except BaseException:
-            self._give_back(connection)
+            await self._discard(connection)
             raise
         assert isinstance(response.stream, httpx.AsyncByteStream)
-        response.stream = _Body(response.stream, lambda: self._give_back(connection))
+        response.stream = _Body(response.stream, lambda: self._give_back(connection), lambda: self._discard(connection))
         return response
 
     async def aclose(self) -> None:
         """Close the connections."""
-        for connection in self._opened:
+        for connection in list(self._opened):
             await connection.aclose()
 
     def _open(self) -> httpx.AsyncHTTPTransport:
@@ -57,22 +57,35 @@ class Connections(httpx.AsyncBaseTransport):
         self._idle.append(connection)
         self._free.release()
 
+    async def _discard(self, connection: httpx.AsyncHTTPTransport) -> None:
+        """Never use it again: a pool whose request was interrupted may count its one connection as taken for ever."""
+        self._opened.remove(connection)
+        self._free.release()
+        await connection.aclose()
+
 
 class _Body(httpx.AsyncByteStream):
-    """A response's body, which gives its connection back once when it is closed."""
+    """A response's body, which gives its connection back once when it is closed, or discards it if closing fails."""
 
-    def __init__(self, stream: httpx.AsyncByteStream, give_back: Callable[[], None]) -> None:
+    def __init__(
+        self, stream: httpx.AsyncByteStream, give_back: Callable[[], None], discard: Callable[[], Awaitable[None]]
+    ) -> None:
         self._stream = stream
-        self._give_back: Callable[[], None] | None = give_back
+        self._give_back = give_back
+        self._discard = discard
+        self._is_closed = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for chunk in self._stream:
             yield chunk
 
     async def aclose(self) -> None:
-        give_back, self._give_back = self._give_back, None
+        if self._is_closed:
+            return
+        self._is_closed = True
         try:
             await self._stream.aclose()
-        finally:
-            if give_back is not None:
-                give_back()
+        except BaseException:
+            await self._discard()
+            raise
+        self._give_back()

@@ -55,9 +55,9 @@ async def server() -> AsyncIterator[Server]:
 
 
 @asynccontextmanager
-async def client(server: Server, *, wait_seconds: float = 60) -> AsyncIterator[httpx.AsyncClient]:
+async def client(server: Server, *, wait_seconds: float = 60, most: int = MOST) -> AsyncIterator[httpx.AsyncClient]:
     timeout = httpx.Timeout(deadline(), pool=wait_seconds)
-    connections = Connections(MOST, httpx.create_ssl_context(trust_env=False))
+    connections = Connections(most, httpx.create_ssl_context(trust_env=False))
     async with httpx.AsyncClient(base_url=server.url, transport=connections, timeout=timeout) as opened:
         yield opened
 
@@ -102,6 +102,23 @@ async def test_calls_that_are_given_up_or_fail_leave_their_connections_to_others
         server.answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
         answers = await asyncio.gather(*(http.get("/") for _ in range(MOST)))
         assert [answer.json() for answer in answers] == [{}] * MOST
+
+
+@pytest.mark.parametrize("is_connected", [False, True])
+async def test_a_call_that_is_cancelled_at_any_step_spoils_no_connection(server: Server, is_connected: bool) -> None:
+    server.is_open.set()
+    has_ended, steps = False, 0
+    while not has_ended:
+        async with client(server, wait_seconds=deadline(2), most=1) as http:
+            if is_connected:
+                await http.get("/")
+            call = asyncio.create_task(http.get("/"))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            has_ended, steps = call.done(), steps + 1
+            call.cancel()
+            await asyncio.gather(call, return_exceptions=True)
+            assert (await http.get("/")).status_code == 200
 
 
 async def test_a_bank_client_says_not_sent_when_all_its_connections_are_in_use(server: Server) -> None:
