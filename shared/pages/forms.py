@@ -31,6 +31,7 @@ from shared.http.errors import InvalidRequest
 from shared.http.fields import IDEMPOTENCY_KEY_PATTERN
 from shared.http.problems import status_of
 from shared.ids import new_token
+from shared.ledger.errors import InsufficientFunds
 from shared.money import MAX_MOVEMENT_PAISE
 from shared.pages import formatting
 from shared.pages.typed_amounts import Clear, Doubtful, Refused, question, read_amount
@@ -99,6 +100,8 @@ class Form:
     status: int = 200
     is_used_up: bool = False
     """Its key has done its work for other details, so `key` is a new one."""
+    missing: int | None = None
+    """Paise that were short when the form was refused for lack of money."""
 
     def value(self, name: str) -> str:
         """The text to show in the field; empty for a secret."""
@@ -135,6 +138,7 @@ class Form:
     def show_error(self, error: BatuaError) -> None:
         """Show `error` on the form."""
         self.status = status_of(error)
+        self.missing = error.amount - error.available if isinstance(error, InsufficientFunds) else None
         field_name = FIELD_OF_ERROR.get(error.code)
         if field_name not in self.values:
             field_name = None

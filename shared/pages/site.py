@@ -33,6 +33,8 @@ class Shell:
     points: Sequence[tuple[str, str, str]]
     """Reasons to trust it, beside the sign-in form: icon, heading, sentence."""
     nav: Sequence[NavItem]
+    add_money_path: str | None = None
+    """The page that adds money, offered where funds are short; None in an app without one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -20,10 +23,11 @@ from shared.http.pagination import PageQuery, cursor_of
 from shared.http.withdrawals import CurrentWorkerHint
 from shared.idempotency.claims import Answer
 from shared.ledger.accounts import require_available
+from shared.pages import formatting
 from shared.pages.forms import Form, Rupees, SubmittedForm
 from shared.pages.rendering import render, see_other
 from shared.pages.repeated_submit import retry_while_in_flight
-from shared.pages.sealed_forms import CurrentSeal, too_old
+from shared.pages.sealed_forms import CurrentSeal, FormSeal, too_old
 from shared.pages.withdrawal_words import words_for
 from shared.runtime.resources import Resources
 from shared.withdrawals import commands, queries
@@ -34,7 +38,7 @@ router = APIRouter()
 
 REVIEW = "/withdraw/review"
 PURPOSE = "withdraw"
-OFFERED_DESTINATIONS = 3
+OFFERED_DESTINATIONS = 4
 NEWEST = 3
 
 
@@ -106,6 +110,9 @@ class PinForm(Body):
     pin: Pin
 
 
+_FIELDS = {**AccountForm.model_fields, **AgainForm.model_fields}
+
+
 @router.get("/withdraw")
 async def show_withdraw(
     request: Request, caller: SignedInCaller, resources: CurrentResources, seal: CurrentSeal, again: UUID | None = None
@@ -116,10 +123,10 @@ async def show_withdraw(
     """
     typed = seal.unseal(request.query_params.get("form", ""), caller=caller.identity, purpose=PURPOSE)
     if typed is not None:
-        return await _show_form(request, caller, resources, typed)
+        return await _show_form(request, caller, resources, typed, seal)
     if again is not None:
         await _destination(resources, caller.identity, again)  # another owner's is not found
-    return await _show_form(request, caller, resources, Form({"again": str(again)} if again is not None else {}))
+    return await _show_form(request, caller, resources, Form({"again": str(again)} if again is not None else {}), seal)
 
 
 @router.post("/withdraw")
@@ -132,7 +139,7 @@ async def withdraw(
         require_available(caller.wallet, typed.amount)
         sealed = seal.seal(form, type(typed).model_fields, caller=caller.identity, purpose=PURPOSE)
         return see_other(f"{REVIEW}?form={sealed}")
-    return await _show_form(request, caller, resources, form)
+    return await _show_form(request, caller, resources, form, seal)
 
 
 @router.get(REVIEW)
@@ -142,7 +149,10 @@ async def show_review(
     """How much goes to which account. The PIN is typed here."""
     sealed = request.query_params.get("form", "")
     form = seal.unseal(sealed, caller=caller.identity, purpose=PURPOSE)
-    return await _show_review(request, caller, resources, form or too_old(), sealed)
+    form = form or too_old()
+    if not form.values:
+        return await _show_form(request, caller, resources, form, seal)
+    return await _show_review(request, caller, resources, form, sealed)
 
 
 @router.post(REVIEW)
@@ -167,8 +177,8 @@ async def withdraw_reviewed(
             answer = await _request(resources, caller.identity, form)
             afterwards.add_task(hint, caller.identity.owner_id)
             return see_other(f"/withdrawals/{answer.body['id']}")
-    if form.is_to_be_changed:
-        return await _show_form(request, caller, resources, form)
+    if form.is_to_be_changed or not form.values:
+        return await _show_form(request, caller, resources, form, seal)
     return await _show_review(request, caller, resources, form, sealed)
 
 
@@ -249,8 +259,6 @@ async def _request(resources: Resources, caller: Identity, form: Form) -> Answer
 
 
 async def _show_review(request: Request, caller: SignedIn, resources: Resources, form: Form, sealed: str) -> Response:
-    if not form.values:
-        return await _show_form(request, caller, resources, form)
     typed, to = await _read(resources, caller.identity, form)
     return render(
         request,
@@ -265,9 +273,9 @@ async def _show_review(request: Request, caller: SignedIn, resources: Resources,
     )
 
 
-async def _show_form(request: Request, caller: SignedIn, resources: Resources, form: Form) -> Response:
+async def _show_form(request: Request, caller: SignedIn, resources: Resources, form: Form, seal: FormSeal) -> Response:
     reads, owner_id = resources.reads, caller.identity.owner_id
-    destinations = await queries.list_destinations(reads, owner_id=owner_id, limit=OFFERED_DESTINATIONS)
+    destinations = await _offered(resources, caller.identity, form)
     newest, _ = await queries.list_withdrawals(reads, owner_id=owner_id, limit=NEWEST)
     return render(
         request,
@@ -276,17 +284,33 @@ async def _show_form(request: Request, caller: SignedIn, resources: Resources, f
         form=form,
         wallet=caller.wallet,
         banks=[(bank.code, bank.name, "", "bank", True) for bank in BANKS.values()],
-        chosen=await _chosen(resources, caller.identity, form),
-        destinations=destinations,
+        destinations=[
+            (str(each.withdrawal_id), formatting.masked(each.account_number), _note(each), "bank", True)
+            for each in destinations
+        ],
+        picked=_picked(form, destinations),
+        back_path=f"/withdraw?form={seal.seal(form, _FIELDS, caller=caller.identity, purpose=PURPOSE)}",
         newest=[(each, words_for(each)) for each in newest],
     )
 
 
-async def _chosen(resources: Resources, caller: Identity, form: Form) -> Destination | None:
-    try:
-        return await _destination(resources, caller, UUID(form.value("again")))
-    except (ValueError, WithdrawalNotFound):
-        return None
+async def _offered(resources: Resources, caller: Identity, form: Form) -> list[Destination]:
+    """The accounts to choose from: that of the form, wherever it went, and where the owner withdrew to lately."""
+    found = await queries.list_destinations(resources.reads, owner_id=caller.owner_id, limit=OFFERED_DESTINATIONS)
+    with suppress(ValueError, WithdrawalNotFound):
+        chosen = await _destination(resources, caller, UUID(form.value("again")))
+        return [chosen, *(each for each in found if replace(each, withdrawal_id=chosen.withdrawal_id) != chosen)]
+    return found
+
+
+def _note(account: Destination) -> str:
+    return f"{account.account_holder}, {BANKS[account.bank].name}"
+
+
+def _picked(form: Form, offered: Sequence[Destination]) -> str:
+    """Which of the accounts is chosen, as its withdrawal's id; empty for a new one. First it is the latest."""
+    is_new = not form.value("again") and not form.values.keys().isdisjoint({"again", "account_number"})
+    return "" if is_new or not offered else str(offered[0].withdrawal_id)
 
 
 async def _destination(resources: Resources, caller: Identity, withdrawal_id: UUID) -> Destination:

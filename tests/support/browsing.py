@@ -88,9 +88,10 @@ class Browser:
         self._client = signed.client
         self._cookie = {"Cookie": f"session={signed.token}"}
 
-    async def open(self, path: str) -> Page:
-        """Go there."""
-        return Page(await self._client.get(path, headers=_ORIGIN | self._cookie, follow_redirects=True))
+    async def open(self, path: str, **cookies: str) -> Page:
+        """Go there, with more cookies than that of the session."""
+        headers = _ORIGIN | {"Cookie": "; ".join([self._cookie["Cookie"], *map("=".join, cookies.items())])}
+        return Page(await self._client.get(path, headers=headers, follow_redirects=True))
 
     async def request(self, method: str, path: str) -> Page:
         """Ask for it by any method, and follow nothing."""

@@ -44,6 +44,7 @@ SHELL = Shell(
         NavItem("Activity", "/activity", "list"),
         NavItem("Profile", "/profile", "person"),
     ),
+    add_money_path="/add-money",
 )
 
 

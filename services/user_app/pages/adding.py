@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from urllib.parse import quote, unquote, urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
@@ -19,6 +20,7 @@ from shared.on_ramps import commands, queries
 from shared.on_ramps.errors import AlreadyDecided
 from shared.pages import formatting
 from shared.pages.forms import Form, Rupees, SubmittedForm
+from shared.pages.paths import own_path
 from shared.pages.rendering import render, see_other
 from shared.pages.repeated_submit import retry_while_in_flight
 from shared.runtime.resources import Resources
@@ -26,6 +28,8 @@ from shared.runtime.resources import Resources
 router = APIRouter()
 
 NEWEST = 3
+WAY_BACK = "way_back"
+WAY_BACK_SECONDS = 60 * 60
 
 
 class AddMoneyForm(Body):
@@ -35,13 +39,33 @@ class AddMoneyForm(Body):
     bank: BankCode
 
 
+def keep_way_back(response: Response, request: Request, on_ramp_path: str, path: str) -> None:
+    """Let the page of the on-ramp, and no other, lead on to `path`, where the money was missing."""
+    secure = request.app.state.settings.env != "local"
+    response.set_cookie(
+        WAY_BACK,
+        quote(path, safe=""),
+        max_age=WAY_BACK_SECONDS,
+        path=on_ramp_path,
+        secure=secure,
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def way_back(request: Request) -> str | None:
+    """Where the money was missing; None if the person came from no such page."""
+    path = own_path(unquote(request.cookies.get(WAY_BACK, "")))
+    return None if path == "/" else path
+
+
 @router.get("/add-money")
 async def show_add_money(
     request: Request, caller: Caller, resources: CurrentResources, banks: CurrentBanks
 ) -> Response:
-    """The form. `amount` (rupees) and `bank` in the address fill it in."""
+    """The form. `amount` (rupees) and `bank` in the address fill it in; afterwards it leads on to `next`."""
     asked = request.query_params
-    form = Form({name: asked[name] for name in ("amount", "bank") if name in asked})
+    form = Form({name: asked[name] for name in ("amount", "bank", "next") if name in asked})
     form.read_amount_of_address()
     return await _show_form(request, caller, resources, banks, form)
 
@@ -70,7 +94,10 @@ async def add_money(
                 settings=settings,
             )
         )
-        return see_other(await _next_path(resources, caller, answer))
+        response = see_other(await _next_path(resources, caller, answer))
+        if (wanted := own_path(form.value("next"))) != "/":
+            keep_way_back(response, request, f"/on-ramps/{answer.body['id']}", wanted)
+        return response
     return await _show_form(request, caller, resources, banks, form)
 
 
@@ -80,12 +107,17 @@ async def show_on_ramp(
 ) -> Response:
     """The page that the bank sends people back to. It shows what we know: that they come back proves nothing."""
     on_ramp = await queries.get_on_ramp(resources.reads, owner_id=caller.identity.owner_id, on_ramp_id=on_ramp_id)
+    next_path = way_back(request)
+    again = {"bank": on_ramp.bank, "amount": formatting.input_rupees(on_ramp.amount)}
+    if next_path is not None:
+        again["next"] = next_path
     return render(
         request,
         "on-ramp.html",
         on_ramp=on_ramp,
         words=words_for(on_ramp, balance=caller.wallet.balance),
-        again_path=f"/add-money?bank={on_ramp.bank}&amount={formatting.input_rupees(on_ramp.amount)}",
+        again_path=f"/add-money?{urlencode(again)}",
+        next_path=next_path,
     )
 
 
@@ -128,6 +160,7 @@ async def _show_form(request: Request, caller: Identity, resources: Resources, b
         "add-money.html",
         status=form.status,
         form=form,
+        next_path=own_path(form.value("next")),
         banks=[
             (code, name, "Open now" if up[code] else "Not answering now", "bank", up[code])
             for code, name in names.items()

@@ -39,8 +39,14 @@ class MoveForm(Body):
 
 @router.get("/pots")
 async def show_pots(request: Request, caller: Caller, session: ReadSession) -> Response:
-    """The wallet and the pots, a form that moves money and one that opens a pot."""
-    return await _show(request, caller, session)
+    """The wallet and the pots, a form that moves money and one that opens a pot.
+
+    `from_account`, `to` and `amount` (rupees) in the address fill in the first.
+    """
+    asked = request.query_params
+    form = Form({name: asked[name] for name in ("from_account", "to", "amount") if name in asked})
+    form.read_amount_of_address()
+    return await _show(request, caller, session, move=form)
 
 
 @router.post("/pots")

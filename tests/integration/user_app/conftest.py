@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from services.dummy_bank.main import create_app as create_bank
 from services.dummy_bank.settings import BankSimulatorSettings
 from shared.banks.table import BANKS
-from tests.support.apps import RunningApp, running, user_app_settings
+from tests.support.apps import RunningApp, Signed, running, user_app_settings
 from tests.support.bank_notices import SECRETS
 from tests.support.bank_settings import BANK_API_KEY, simulator_values
 from tests.support.serving import listening, serving
@@ -39,3 +39,9 @@ async def banked_app(database_url: str, redis_url: str, redis: Redis, bank_url: 
             (await client.put(f"{bank_url}/{code}/api/faults", json={})).raise_for_status()
     async with running(user_app_settings(database_url, redis_url, bank_url)) as app:
         yield app
+
+
+@pytest.fixture
+async def meera(banked_app: RunningApp) -> Signed:
+    """Has nothing, and an app with banks."""
+    return await banked_app.person("Meera")

@@ -23,6 +23,7 @@ from tests.support.apps import PIN, RunningApp, Signed
 from tests.support.bank_notices import payment_notice
 from tests.support.bank_settings import BANK_API_KEY
 from tests.support.browsing import Browser, Page
+from tests.support.on_ramps import newest_on_ramp
 
 REVIEW = "/withdraw/review"
 ACCOUNT = {
@@ -32,12 +33,6 @@ ACCOUNT = {
     "ifsc": " hdfc0000001 ",
     "account_holder": "Asha Rao",
 }
-
-
-@pytest.fixture
-async def meera(banked_app: RunningApp) -> Signed:
-    """Has nothing, and an app with banks."""
-    return await banked_app.person("Meera")
 
 
 @pytest.fixture
@@ -62,13 +57,6 @@ async def _add_money(browser: Browser, amount: str = "2,500", **more: str) -> ht
     return await browser.post(form, amount=amount, bank="hdfc", **more)
 
 
-async def _newest_on_ramp(app: RunningApp, who: Signed) -> OnRamp:
-    async with app.sessionmaker() as session:
-        return (
-            await session.scalars(select(OnRamp).where(OnRamp.owner_id == who.id).order_by(OnRamp.id.desc()))
-        ).all()[0]
-
-
 async def _count(app: RunningApp, model: type[OnRamp | Withdrawal], who: Signed) -> int:
     async with app.sessionmaker() as session:
         return (await session.scalars(select(func.count()).select_from(model).where(model.owner_id == who.id))).one()
@@ -81,7 +69,7 @@ async def test_adding_money_leads_to_the_banks_own_page(
     assert page.text.count("Open now") == 2
     answer = await _add_money(at_home)
     assert (answer.status_code, answer.headers["location"][: len(bank_url)]) == (303, bank_url)
-    on_ramp = await _newest_on_ramp(banked_app, meera)
+    on_ramp = await newest_on_ramp(banked_app, meera)
     assert (on_ramp.amount, on_ramp.status, on_ramp.redirect_url) == (2500_00, "pending", answer.headers["location"])
 
 
@@ -105,7 +93,7 @@ async def test_a_form_sent_again_after_the_payment_shows_what_became_of_it(
 ) -> None:
     form = (await at_home.open("/add-money")).form("/add-money")
     await at_home.post(form, amount="100", bank="hdfc")
-    on_ramp = await _newest_on_ramp(banked_app, meera)
+    on_ramp = await newest_on_ramp(banked_app, meera)
     async with banked_app.sessionmaker.begin() as session:
         await settle(session, payment_notice(on_ramp), reason="declined")
     again = await at_home.post(form, amount="100", bank="hdfc")
@@ -140,7 +128,7 @@ async def test_coming_back_from_the_bank_proves_nothing(
     banked_app: RunningApp, meera: Signed, at_home: Browser
 ) -> None:
     await _add_money(at_home)
-    on_ramp = await _newest_on_ramp(banked_app, meera)
+    on_ramp = await newest_on_ramp(banked_app, meera)
     page = await at_home.open(f"/on-ramps/{on_ramp.id}?status=success")
     assert "Waiting for HDFC Bank" in page.text
     assert "Go to HDFC Bank to approve" in page.text
@@ -153,7 +141,7 @@ async def test_the_page_turns_once_the_bank_has_said_so(
     banked_app: RunningApp, meera: Signed, at_home: Browser
 ) -> None:
     await _add_money(at_home)
-    on_ramp = await _newest_on_ramp(banked_app, meera)
+    on_ramp = await newest_on_ramp(banked_app, meera)
     async with banked_app.sessionmaker.begin() as session:
         await settle(session, payment_notice(on_ramp), reason="declined")
     page = await at_home.open(f"/on-ramps/{on_ramp.id}")
@@ -170,7 +158,7 @@ async def test_a_failure_says_why_and_offers_to_try_again(
     banked_app: RunningApp, meera: Signed, at_home: Browser, reason: str, words: str
 ) -> None:
     await _add_money(at_home, "2500.5")
-    on_ramp = await _newest_on_ramp(banked_app, meera)
+    on_ramp = await newest_on_ramp(banked_app, meera)
     async with banked_app.sessionmaker.begin() as session:
         await settle(session, payment_notice(on_ramp, "failure"), reason=reason)
     page = await at_home.open(f"/on-ramps/{on_ramp.id}")
@@ -183,7 +171,7 @@ async def test_an_on_ramp_of_another_person_is_not_found(
     banked_app: RunningApp, meera: Signed, at_home: Browser
 ) -> None:
     await _add_money(at_home)
-    on_ramp = await _newest_on_ramp(banked_app, meera)
+    on_ramp = await newest_on_ramp(banked_app, meera)
     stranger = Browser(await banked_app.person("Ravi"))
     assert (await stranger.open(f"/on-ramps/{on_ramp.id}")).status == 404
 
@@ -354,11 +342,9 @@ async def test_an_account_used_before_is_offered_without_its_number(
 ) -> None:
     first = await _withdraw(browser)
     page = await browser.open("/withdraw")
-    [again] = re.findall(r'href="(/withdraw\?again=[^"]+)"', page.answer.text)
-    assert again.endswith(first.path.rsplit("/", 1)[1])
-    form = (await browser.open(again)).form("/withdraw")
-    assert "account_number" not in form.fields
-    review = await browser.submit(form, amount="50")
+    [again, new] = re.findall(r'name="again" value="([^"]*)"', page.answer.text)
+    assert (again, new) == (first.path.rsplit("/", 1)[1], "")
+    review = await browser.submit(page.form("/withdraw"), amount="50", again=again)
     assert "•••• 1234" in review.text
     assert "123456781234" not in review.answer.text
     wrong = await browser.submit(review.form(REVIEW), pin="0000")

@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
 import pytest
 
-from tests.support.apps import RunningApp, Signed
-from tests.support.browsing import Browser
+from shared.on_ramps.settlement import settle
+from tests.support.apps import PIN, RunningApp, Signed
+from tests.support.bank_notices import payment_notice
+from tests.support.browsing import Browser, Page
+from tests.support.on_ramps import newest_on_ramp
+
+ACCOUNT = {
+    "bank": "hdfc",
+    "account_number": "123456781234",
+    "account_number_again": "123456781234",
+    "ifsc": "HDFC0000001",
+    "account_holder": "Asha Rao",
+}
 
 
 @pytest.fixture
 def browser(asha: Signed) -> Browser:
     """Asha's, who has ₹1,000."""
     return Browser(asha)
+
+
+def links_to(page: Page, path: str) -> list[str]:
+    """The addresses of the links on it that begin so."""
+    return [unescape(each) for each in re.findall(r'href="([^"]+)"', page.answer.text) if each.startswith(path)]
 
 
 async def test_recent_people_are_offered_once_between_the_purse_and_the_list(
@@ -31,3 +52,84 @@ async def test_recent_people_are_offered_once_between_the_purse_and_the_list(
 async def test_without_recent_people_the_row_is_hidden(ravi: Signed) -> None:
     home = (await Browser(ravi).open("/")).answer.text
     assert 'id="people" aria-labelledby="people-heading" data-live hidden' in home
+
+
+async def test_what_is_missing_is_added_and_one_goes_on_with_the_payment(
+    banked_app: RunningApp, meera: Signed, ravi: Signed
+) -> None:
+    browser = Browser(meera)
+    form = (await browser.open(f"/send?to={ravi.wallet_id}")).form("/send")
+    short = await browser.submit(form, amount="1,250.50", note="rent & more")
+    assert short.status == httpx.codes.PAYMENT_REQUIRED
+    [add] = links_to(short, "/add-money?")
+    adding = (await browser.open(add)).form("/add-money")
+    assert adding.fields["amount"] == "1250.50"
+    answer = await browser.post(adding, bank="hdfc")
+    on_ramp = await newest_on_ramp(banked_app, meera)
+    async with banked_app.sessionmaker.begin() as session:
+        await settle(session, payment_notice(on_ramp))
+
+    cookie = answer.headers["set-cookie"]
+    assert f"Path=/on-ramps/{on_ramp.id}" in cookie
+    done = await browser.open(f"/on-ramps/{on_ramp.id}", way_back=cookie.split("way_back=")[1].split(";")[0])
+    [on] = links_to(done, "/send?")
+    assert parse_qs(urlsplit(on).query) == {"to": [ravi.wallet_id], "amount": ["1,250.50"], "note": ["rent & more"]}
+    again = (await browser.open(on)).form("/send")
+    assert (again.fields["amount"], again.fields["note"]) == ("1250.50", "rent & more")
+
+
+@pytest.mark.parametrize("elsewhere", ["https://evil.example/", "//evil.example", "/sign-out"])
+async def test_after_adding_money_one_never_lands_elsewhere(
+    meera: Signed, banked_app: RunningApp, elsewhere: str
+) -> None:
+    browser = Browser(meera)
+    form = (await browser.open("/add-money")).form("/add-money")
+    answer = await browser.post(form, amount="100", bank="hdfc", next=elsewhere)
+    assert "set-cookie" not in answer.headers
+    on_ramp = await newest_on_ramp(banked_app, meera)
+    async with banked_app.sessionmaker.begin() as session:
+        await settle(session, payment_notice(on_ramp))
+    page = await browser.open(f"/on-ramps/{on_ramp.id}", way_back=elsewhere)
+    assert "Go on where you were" not in page.text
+
+
+async def test_a_withdrawal_that_is_short_keeps_the_account_that_was_typed(browser: Browser) -> None:
+    form = (await browser.open("/withdraw")).form("/withdraw")
+    short = await browser.submit(form, amount="1500", **ACCOUNT)
+    assert short.status == httpx.codes.PAYMENT_REQUIRED
+    [add] = links_to(short, "/add-money?")
+    asked = parse_qs(urlsplit(add).query)
+    assert asked["amount"] == ["500"]
+    back = (await browser.open(asked["next"][0])).form("/withdraw")
+    assert back.fields["amount"] == "1500"
+    assert back.fields["account_number"] == ACCOUNT["account_number"]
+    assert ACCOUNT["account_number"] not in asked["next"][0]
+
+
+async def test_money_is_added_for_a_move_from_the_wallet_and_not_for_one_from_a_pot(browser: Browser) -> None:
+    move = (await browser.submit((await browser.open("/pots")).form("/pots"), name="Goa")).form("/pots/move")
+    short = await browser.submit(move, amount="1100", pin=PIN)
+    [add] = links_to(short, "/add-money?")
+    asked = parse_qs(urlsplit(add).query)
+    assert asked["amount"] == ["100"]
+    back = (await browser.open(asked["next"][0])).form("/pots/move")
+    assert back.fields == back.fields | {"amount": "1100", "to": move.fields["to"]}
+    wallet, pot = move.fields["from_account"], move.fields["to"]
+    from_pot = await browser.submit(move, amount="5", pin=PIN, from_account=pot, to=wallet)
+    assert from_pot.status == httpx.codes.PAYMENT_REQUIRED
+    assert not links_to(from_pot, "/add-money?")
+
+
+async def test_a_new_account_is_one_of_the_choices_and_no_hidden_field_is_required(browser: Browser) -> None:
+    first = await browser.open("/withdraw")
+    assert 'name="again"' not in first.answer.text
+    review = await browser.submit(first.form("/withdraw"), amount="10", **ACCOUNT)
+    await browser.submit(review.form("/withdraw/review"), pin=PIN)
+    choice = await browser.open("/withdraw")
+    fields = choice.answer.text.split('class="stack new-account"')[1].split("</form>")[0]
+    assert "required" not in fields
+    assert 'value="" required checked' not in choice.answer.text
+    refused = await browser.submit(choice.form("/withdraw"), amount="10", again="", account_number="12")
+    assert refused.status == httpx.codes.UNPROCESSABLE_ENTITY
+    assert 'value="" required checked' in refused.answer.text
+    assert 'id="account_number-error"' in refused.answer.text
