@@ -7,7 +7,7 @@ from urllib.parse import quote, urlsplit
 
 from fastapi import Request
 
-SIGN_IN = "/sign-in"
+SIGN_IN, SIGN_UP = "/sign-in", "/sign-up"
 MAX_LENGTH = 1024
 
 # One slash, then no slash and no backslash, which browsers read as one. No character that browsers drop.
@@ -18,7 +18,7 @@ def own_path(path: str | None, otherwise: str = "/") -> str:
     """`path` if it is a page of this app other than signing in, up or out; else `otherwise`."""
     if path is None or len(path) > MAX_LENGTH or not _OWN_PATH.fullmatch(path):
         return otherwise
-    return otherwise if path.partition("?")[0] in {SIGN_IN, "/sign-up", "/sign-out"} else path
+    return otherwise if path.partition("?")[0] in {SIGN_IN, SIGN_UP, "/sign-out"} else path
 
 
 def sign_in_path(request: Request) -> str:

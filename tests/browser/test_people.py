@@ -88,6 +88,9 @@ def test_a_shop_is_paid_from_the_link_its_code_opens(
 ) -> None:
     page = visits.open(screen=screen)
     page.goto(f"/pay/{shop.wallet_id}?amount=120")
+    shows_heading(page, "Pay Chai Point")
+    expect(page.get_by_text("₹120.00")).to_be_visible()
+    page.get_by_role("link", name="Sign in to pay").click()
     shows_heading(page, "Sign in")
     page.get_by_label("Email").fill(asha.profile["email"])
     page.get_by_label("Password").fill(asha.password)

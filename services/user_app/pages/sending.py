@@ -12,15 +12,18 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import QueryParams
 
+from services.user_app.pages.pay_invitation import show_invitation
 from services.user_app.pages.recent_recipients import recent_recipients
 from shared.auth.tokens import Identity
-from shared.http.dependencies import Caller, CurrentResources, PinCheck, ReadSession
+from shared.errors import Unauthenticated
+from shared.http.dependencies import Caller, CurrentResources, PinCheck, ReadSession, signed_in
 from shared.http.fields import Body, Handle, Pin
 from shared.http.keyed_requests import SEND_MONEY
 from shared.http.query_parameters import OptionalSearch, OptionalText
 from shared.ledger import statement
 from shared.ledger.accounts import require_available, wallet_of
 from shared.models import Account
+from shared.pages.error_pages import wants_page
 from shared.pages.forms import Form, Rupees, SubmittedForm
 from shared.pages.rendering import render, see_other
 from shared.pages.repeated_submit import retry_while_in_flight
@@ -79,10 +82,17 @@ async def suggest_people(request: Request, caller: Caller, session: ReadSession,
 
 
 @router.get("/pay/{wallet_id}")
-async def show_pay(
-    request: Request, caller: Caller, session: ReadSession, wallet_id: Annotated[str, Path(max_length=70)]
-) -> Response:
-    """The page that a shop's QR code opens. `amount` (rupees) and `note` in the address fill in the form."""
+async def show_pay(request: Request, session: ReadSession, wallet_id: Annotated[str, Path(max_length=70)]) -> Response:
+    """The page that a shop's QR code opens. `amount` (rupees) and `note` in the address fill in the form.
+
+    Without a session it says what the link asks for, and sign-in leads back here.
+    """
+    try:
+        caller = (await signed_in(request)).identity
+    except Unauthenticated:
+        if not wants_page(request):
+            raise
+        return await show_invitation(request, session, wallet_id)
     payee = await _find_payee(session, caller, wallet_id)
     if payee is None:
         raise RecipientNotFound

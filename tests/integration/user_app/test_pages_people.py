@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html import unescape
 from urllib.parse import parse_qs, urlsplit
 
@@ -10,7 +11,7 @@ import httpx
 import pytest
 
 from shared.on_ramps.settlement import settle
-from tests.support.apps import PIN, RunningApp, Signed
+from tests.support.apps import PASSWORD, PIN, RunningApp, Signed
 from tests.support.bank_notices import payment_notice
 from tests.support.browsing import Browser, Page
 from tests.support.on_ramps import newest_on_ramp
@@ -133,3 +134,37 @@ async def test_a_new_account_is_one_of_the_choices_and_no_hidden_field_is_requir
     assert refused.status == httpx.codes.UNPROCESSABLE_ENTITY
     assert 'value="" required checked' in refused.answer.text
     assert 'id="account_number-error"' in refused.answer.text
+
+
+async def test_a_pay_link_says_which_shop_is_paid_and_how_much_before_sign_in(
+    user_app: RunningApp, shop: Signed, asha: Signed
+) -> None:
+    name = shop.profile["business_name"]
+    page = await Browser(replace(asha, token="")).open(f"/pay/{shop.wallet_id}?amount=120.50&note=two%20chai")
+    assert page.status == httpx.codes.OK
+    for words in (f"Pay {name}", shop.wallet_id, "₹120 .50", "Sign in to pay"):
+        assert words in page.text
+    [sign_in], [sign_up] = links_to(page, "/sign-in"), links_to(page, "/sign-up")
+    for each in (sign_in, sign_up):
+        assert parse_qs(urlsplit(each).query)["next"] == [f"/pay/{shop.wallet_id}?amount=120.50&note=two%20chai"]
+    form = (await Browser(replace(asha, token="")).open(sign_in)).form("/sign-in")
+    answer = await Browser(replace(asha, token="")).post(form, email=asha.profile["email"], password=PASSWORD)
+    user_app.client.cookies.clear()
+    assert answer.headers["location"] == f"/pay/{shop.wallet_id}?amount=120.50&note=two%20chai"
+    assert (await Browser(asha).open(answer.headers["location"])).form("/send").fields["amount"] == "120.50"
+
+
+async def test_before_sign_in_a_person_is_a_wallet_id_and_so_is_one_that_does_not_exist(
+    asha: Signed, ravi: Signed
+) -> None:
+    stranger = Browser(replace(asha, token=""))
+    theirs = await stranger.open(f"/pay/{ravi.wallet_id}")
+    assert "Ravi" not in theirs.text
+    assert "Rao" not in theirs.text
+    unknown = await stranger.open("/pay/there.is.no.such@batua")
+    assert theirs.text.replace(ravi.wallet_id, "?") == unknown.text.replace("there.is.no.such@batua", "?")
+    assert (await stranger.open("/pay/not-an-id")).status == httpx.codes.NOT_FOUND
+
+
+async def test_a_program_without_a_session_is_answered_as_before(user_app: RunningApp, ravi: Signed) -> None:
+    assert (await user_app.client.get(f"/pay/{ravi.wallet_id}")).status_code == httpx.codes.UNAUTHORIZED

@@ -26,7 +26,7 @@ class Spot:
 
 
 _FOR_ANYBODY = (
-    *(Spot("user_app", "nobody", path) for path in ("/sign-in", "/sign-up")),
+    *(Spot("user_app", "nobody", path) for path in ("/sign-in", "/sign-up", "/pay/{shop}?amount=120")),
     Spot("merchant_app", "nobody", "/sign-up"),
     Spot("dummy_bank", "nobody", "{netbanking}"),
     Spot("dummy_bank", "nobody", "/"),
