@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
 
-from services.merchant_app.qr_code import Format, draw, payment_uri
 from shared.auth.queries import get_shop_profile
 from shared.auth.views import ShopProfile
 from shared.http.dependencies import Caller, ReadSession
 from shared.money import MAX_MOVEMENT_PAISE
+from shared.payment_codes import Format, draw, payment_uri
 
 router = APIRouter(tags=["qr"])
 

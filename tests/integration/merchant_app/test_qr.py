@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from services.merchant_app.qr_code import payment_uri
+from shared.payment_codes import payment_uri
 from tests.support.apps import RunningApp, Signed, problem
 
 
