@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
+from markupsafe import Markup
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.auth import commands
@@ -16,6 +17,7 @@ from shared.http.fields import Body, Name
 from shared.pages import change_secrets
 from shared.pages.forms import Form, SubmittedForm
 from shared.pages.rendering import render, see_other
+from shared.payment_codes import draw_inline, payment_uri
 
 router = APIRouter()
 
@@ -59,4 +61,13 @@ async def _show(
 ) -> Response:
     user = await get_person_profile(session, caller.owner_id)
     form = form or Form({"first_name": user.first_name, "last_name": user.last_name})
-    return render(request, "profile.html", status=form.status, profile=user, name=user.name, form=form, saved=saved)
+    return render(
+        request,
+        "profile.html",
+        status=form.status,
+        profile=user,
+        name=user.name,
+        form=form,
+        saved=saved,
+        code=Markup(draw_inline(payment_uri(wallet_id=user.wallet_id))),  # noqa: S704 - a drawing
+    )

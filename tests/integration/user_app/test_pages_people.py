@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from shared.on_ramps.settlement import settle
+from shared.payment_codes import draw_inline, payment_uri
 from tests.support.apps import PASSWORD, PIN, RunningApp, Signed
 from tests.support.bank_notices import payment_notice
 from tests.support.browsing import Browser, Page
@@ -168,3 +169,11 @@ async def test_before_sign_in_a_person_is_a_wallet_id_and_so_is_one_that_does_no
 
 async def test_a_program_without_a_session_is_answered_as_before(user_app: RunningApp, ravi: Signed) -> None:
     assert (await user_app.client.get(f"/pay/{ravi.wallet_id}")).status_code == httpx.codes.UNAUTHORIZED
+
+
+async def test_the_profile_shows_the_wallet_id_as_a_code_and_home_leads_to_it(browser: Browser, asha: Signed) -> None:
+    assert links_to(await browser.open("/"), "/profile#code")
+    profile = await browser.open("/profile")
+    drawn = profile.answer.text.split('<figure class="code" id="code">')[1].split("</figure>")[0]
+    assert payment_uri(wallet_id=asha.wallet_id) == f"upi://pay?pa={asha.wallet_id}&cu=INR"
+    assert draw_inline(payment_uri(wallet_id=asha.wallet_id)) in drawn
