@@ -134,8 +134,8 @@ _SYSTEM_NAME = " ".join(f"WHEN '{id_}' THEN '{name}'" for id_, name in system_ac
 _PROBE = "SELECT seq FROM entries WHERE account_id = account.id AND"
 _SOUGHT = "(SELECT text FROM sought)"
 _PLACE = 3
-_PAGE = f"""
-    WITH account AS MATERIALIZED (
+POSSIBLE_LINES = f"""
+    account AS MATERIALIZED (
         SELECT id, owner_id, seq FROM accounts WHERE id = $1 AND ($2::uuid IS NULL OR owner_id = $2)
     ), possible AS MATERIALIZED (
         SELECT account.*,
@@ -144,9 +144,24 @@ _PAGE = f"""
                CASE WHEN $5::timestamptz IS NULL THEN 1 ELSE coalesce(
                    ({_PROBE} created_at >= $5 ORDER BY created_at, seq LIMIT 1), account.seq + 1) END AS lowest
         FROM account
-    ), sought AS MATERIALIZED (
-        SELECT search_fold($11) AS text
-    ), part AS MATERIALIZED (
+    )
+"""  # noqa: S608 - constants of this code
+"""The range of `seq` that can hold a filter's lines, found by the index. Days are widened by CLOCK_SKEW."""
+IS_OF_FILTER = """
+    ($7::timestamptz IS NULL OR created_at >= $7) AND ($8::timestamptz IS NULL OR created_at <= $8)
+    AND ($9::text IS NULL OR direction = $9)
+"""
+"""What a filter says of an entry."""
+SOUGHT_TEXT = "sought AS MATERIALIZED (SELECT search_fold($11) AS text)"
+IS_FOUND = f"""
+    ($11::text IS NULL OR strpos(told.search, {_SOUGHT}) > 0 OR strpos(told.handle, {_SOUGHT}) > 0
+     OR strpos(search_fold(CASE told.id {_SYSTEM_NAME} END), {_SOUGHT}) > 0
+     OR strpos(search_fold(transfer.note), {_SOUGHT}) > 0)
+"""
+"""What a search says of an entry with LINE_JOINS."""
+IS_OF_KIND = "AND ($10::text IS NULL OR kind = $10)"
+_PAGE = f"""
+    WITH {POSSIBLE_LINES}, {SOUGHT_TEXT}, part AS MATERIALIZED (
         SELECT *, greatest(lowest, highest - $4::bigint + 1) AS first FROM possible
     )
     SELECT part.lowest, part.first, part.owner_id, line.*
@@ -155,14 +170,11 @@ _PAGE = f"""
         FROM (
             SELECT * FROM entries
             WHERE account_id = part.id AND seq BETWEEN part.first AND part.highest
-              AND ($7::timestamptz IS NULL OR created_at >= $7) AND ($8::timestamptz IS NULL OR created_at <= $8)
-              AND ($9::text IS NULL OR direction = $9)
+              AND {IS_OF_FILTER}
             ORDER BY seq DESC OFFSET 0
         ) entry
-        {LINE_JOINS.format(condition="AND ($10::text IS NULL OR kind = $10)")}
-        WHERE $11::text IS NULL OR strpos(told.search, {_SOUGHT}) > 0 OR strpos(told.handle, {_SOUGHT}) > 0
-           OR strpos(search_fold(CASE told.id {_SYSTEM_NAME} END), {_SOUGHT}) > 0
-           OR strpos(search_fold(transfer.note), {_SOUGHT}) > 0
+        {LINE_JOINS.format(condition=IS_OF_KIND)}
+        WHERE {IS_FOUND}
         ORDER BY entry.seq DESC LIMIT $12
     ) line ON true
     ORDER BY line.seq DESC

@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 from shared.auth.sessions import SignedIn
 from shared.db.reads import Reads
 from shared.http.pagination import PageRequest
+from shared.ledger.statement import EVERYTHING
+from shared.ledger.statement_totals import StatementTotals, read_totals
 from shared.movement_words import KINDS
 from shared.pages import formatting
 from shared.pages.forms import Form
@@ -29,6 +31,8 @@ class ListedStatement:
     zone: ZoneInfo
     days: Sequence[ListedDay]
     is_filtered: bool
+    totals: StatementTotals | None
+    """In and out by the filters; None without filters, and where too many lines would have to be added up."""
     is_continued: bool
     """Whether newer lines are on an earlier part."""
     csv_path: str
@@ -73,19 +77,20 @@ async def list_statement(
     with form.catching():
         filters = form.read(StatementFilters)
         before_seq = PageRequest(LINES_PER_PAGE, filters.cursor).after_number()
+    account_id, owner_id = filters.account or caller.wallet.account_id, caller.identity.owner_id
+    wanted = filters.wanted(zone)
     part = await read_part(
-        reads,
-        filters.account or caller.wallet.account_id,
-        owner_id=caller.identity.owner_id,
-        limit=LINES_PER_PAGE,
-        before_seq=before_seq,
-        wanted=filters.wanted(zone),
+        reads, account_id, owner_id=owner_id, limit=LINES_PER_PAGE, before_seq=before_seq, wanted=wanted
     )
+    totals = None
+    if wanted != EVERYTHING:
+        totals = await read_totals(reads, account_id, owner_id=owner_id, wanted=wanted)
     return ListedStatement(
         form=form,
         zone=zone,
         days=by_day(part.lines, path=line_path, zone=zone, own_wallet_id=caller.wallet.wallet_id),
         is_filtered=bool(filters.given),
+        totals=totals,
         is_continued=before_seq is not None,
         csv_path=filters.csv_path(zone),
         xlsx_path=filters.xlsx_path(zone),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from shared.inflow import queries as inflow
 from shared.inflow.commands import roll_up_all
 from shared.ledger import statement
 from shared.ledger.statement import Filter
+from shared.ledger.statement_totals import read_totals
 from shared.models import Account
 from shared.runtime.database import LOOK_UP_BY_KEY
 from shared.transfers import statement_lines
@@ -128,6 +129,31 @@ async def test_a_filter_that_nothing_matches_reads_a_bounded_part(
     monkeypatch.setattr(statement, "SCAN_LINES", 100)
     monkeypatch.setattr(statement, "SEARCH_LINES", 100)
     assert 100 <= await shop.rows_read(page(shop, wanted)) <= 100 * ROWS_PER_LINE + 1
+
+
+@pytest.mark.parametrize(
+    "wanted", [Filter(kind="payout"), Filter(search="zebra"), Filter(direction="CREDIT"), statement.EVERYTHING]
+)
+async def test_totals_of_a_long_range_are_not_added_up(shop: Shop, wanted: Filter) -> None:
+    async def read(session: AsyncSession) -> None:
+        assert await read_totals(session, shop.account_id, owner_id=shop.owner_id, wanted=wanted) is None
+
+    assert await shop.rows_read(read) <= 1
+
+
+async def test_totals_read_the_lines_of_their_range_once(shop: Shop) -> None:
+    now = clock.now()
+    day = Filter(since=now - timedelta(minutes=70), until=now - timedelta(minutes=40))
+    async with shop.sessionmaker() as session:
+        lines = len((await statement.read_page(session, shop.account_id, limit=2000, wanted=day)).lines)
+    assert lines > 20
+
+    def read(wanted: Filter) -> Read:
+        return lambda session: read_totals(session, shop.account_id, owner_id=shop.owner_id, wanted=wanted)
+
+    most = lines + 10  # and what the clocks may disagree about
+    assert await shop.rows_read(read(day)) <= most
+    assert await shop.rows_read(read(replace(day, search="zebra"))) <= most * ROWS_PER_LINE
 
 
 async def test_a_balance_as_of_a_moment_reads_one_entry(shop: Shop) -> None:

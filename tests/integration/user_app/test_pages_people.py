@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from shared.on_ramps.settlement import settle
+from shared.pages.formatting import MINUS
 from shared.payment_codes import draw_inline, payment_uri
 from tests.support.apps import PASSWORD, PIN, RunningApp, Signed
 from tests.support.bank_notices import payment_notice
@@ -177,3 +178,12 @@ async def test_the_profile_shows_the_wallet_id_as_a_code_and_home_leads_to_it(br
     drawn = profile.answer.text.split('<figure class="code" id="code">')[1].split("</figure>")[0]
     assert payment_uri(wallet_id=asha.wallet_id) == f"upi://pay?pa={asha.wallet_id}&cu=INR"
     assert draw_inline(payment_uri(wallet_id=asha.wallet_id)) in drawn
+
+
+async def test_what_is_filtered_is_added_up_below_the_filters(browser: Browser, asha: Signed, ravi: Signed) -> None:
+    await asha.send(ravi.wallet_id, 125_50, note="rent")
+    await ravi.send(asha.wallet_id, 25_50, note="rent again")
+    await asha.send(ravi.wallet_id, 10_00, note="chai")
+    assert "In +" not in (await browser.open("/activity")).text
+    found = await browser.open("/activity?q=rent")
+    assert re.search(rf"In \+ ?₹25 \.50 Out {MINUS} ?₹125 \.50", found.text)

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.merchant_app.qr_code import payment_uri
 from services.user_app.payment_links import PaymentLink, UnreadableLink, read_payment_link
 from shared.money import MAX_MOVEMENT_PAISE
 from shared.payment_codes import payment_uri
