@@ -284,7 +284,6 @@ function search(box) {
   });
 }
 
-<<<<<<< HEAD
 // Says in words what an amount field holds, before it moves. Only the server reads amounts, so it is asked; words never
 // stand beside a text that they do not belong to. What is wrong is said when the person leaves the field.
 function sayAmount(place) {
@@ -314,7 +313,8 @@ function sayAmount(place) {
     if (input.value) ask(true);
   });
   if (input.value !== input.defaultValue) ask(true); // the browser has put back what was typed
-=======
+}
+
 // A photo of many megapixels is made smaller before it is sent. If the browser cannot, it is sent as it is.
 const PHOTO_SIDE = 1600;
 
@@ -380,7 +380,6 @@ function scan(box) {
     };
     look();
   };
->>>>>>> 2643d81 (Pay a shop's QR code by photo, by camera or by its link)
 }
 
 function toast(words) {
@@ -452,12 +451,9 @@ guardSubmits();
 handleClicks();
 reveal();
 all("[data-search]").forEach(search);
-<<<<<<< HEAD
 all("[data-words-of]").forEach(sayAmount);
-=======
 all("[data-shrink]").forEach(shrink);
 all("[data-camera]").forEach(scan);
->>>>>>> 2643d81 (Pay a shop's QR code by photo, by camera or by its link)
 const events = document.querySelector("[data-events]");
 if (events) listen(events);
 document.querySelector("[aria-invalid=true]")?.focus();
