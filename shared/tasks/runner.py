@@ -15,6 +15,8 @@ from concurrent.futures import CancelledError, Future
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Generic, TypeVar
 
+import uvloop
+
 _logger = logging.getLogger(__name__)
 
 START_TIMEOUT_SECONDS = 30.0
@@ -60,7 +62,7 @@ class Runner(Generic[Resources]):
     def _started(self) -> tuple[asyncio.AbstractEventLoop, Resources]:
         with self._lock:
             if self._loop is None or self._resources is None:
-                loop = asyncio.new_event_loop()
+                loop = uvloop.new_event_loop()
                 thread = threading.Thread(target=loop.run_forever, name="runner", daemon=True)
                 thread.start()
                 try:
