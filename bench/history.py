@@ -31,10 +31,13 @@ from bench.figures import Quantity, Row, at_most
 from bench.inflow import said, started_stack
 from infra.local.stack import Stack
 from shared import clock
+from shared.calendar import INDIA, today
 from shared.config import DatabaseSettings
 from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
 from shared.inflow import queries as inflow
 from shared.inflow.commands import roll_up_all
+from shared.inflow.report import report
+from shared.inflow.spans import span_of
 from shared.ledger import statement
 from shared.ledger.statement import Filter
 from shared.migrations import runner
@@ -184,7 +187,8 @@ def _reads(books: Books) -> dict[str, Read]:
         with_refunds(found.lines)
 
     async def dashboard(session: AsyncSession, _: int) -> None:
-        await inflow.recent(session, owner)
+        await inflow.overview(session, shop, INDIA)
+        await report(session, shop, INDIA, span_of("30-days", today(clock.now(), INDIA)))
         await statement.read_page(session, shop, limit=10, wanted=Filter(direction="CREDIT", kind="payment"))
 
     return {

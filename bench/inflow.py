@@ -29,13 +29,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bench.books import BUYERS, RICH, load_payments
 from infra.local.ports import PortInUse
 from infra.local.stack import Stack
-from shared import clock
-from shared.calendar import Month
+from shared import calendar, clock
+from shared.calendar import INDIA, Month
 from shared.db.engine import SessionMaker
 from shared.ids import new_id
 from shared.inflow import queries
 from shared.inflow.commands import roll_up_all
 from shared.inflow.ranges import MAX_MONTHS
+from shared.inflow.report import report
+from shared.inflow.spans import span_of
 from shared.inflow.views import Inflow
 from shared.ledger import statement
 from shared.ledger.post import post
@@ -178,7 +180,9 @@ def flow_reads(app: RunningApp, shop: Shop) -> dict[str, Read]:
         return read
 
     async def everything(session: AsyncSession) -> None:
-        await queries.recent(session, owner)
+        today = calendar.today(clock.now(), INDIA)
+        await queries.overview(session, shop.account_id, INDIA)
+        await report(session, shop.account_id, INDIA, span_of("30-days", today))
         await statement.read_page(session, shop.account_id, limit=NEWEST)
 
     owner = shop.signed.id

@@ -485,6 +485,8 @@ CREATE INDEX ix_pin_failures_owner_id_failed_at ON public.pin_failures USING btr
 
 CREATE INDEX ix_revoked_tokens_expires_at ON public.revoked_tokens USING btree (expires_at);
 
+CREATE INDEX ix_transfers_refunds ON public.transfers USING btree (debit_account_id, created_at) INCLUDE (amount) WHERE ((kind)::text = 'refund'::text);
+
 CREATE INDEX ix_transfers_reverses ON public.transfers USING btree (reverses) WHERE (reverses IS NOT NULL);
 
 CREATE INDEX ix_users_search ON public.users USING gin (public.search_grams((search)::text));

@@ -37,7 +37,10 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar: `x` and `width` in per cent of the chart's width, `y` and `height` in pixels; the place of its label."""
+    """One bar: `x` and `width` in per cent of the chart's width, `y` and `height` in pixels; the place of its label.
+
+    A marked bar stands out.
+    """
 
     point: Point
     x: float
@@ -46,6 +49,7 @@ class Bar:
     height: float
     label_x: float
     anchor: Literal["start", "middle", "end"]
+    is_marked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +70,11 @@ class BarChart:
     base: int = _BASE
 
 
-def bar_chart(points: Sequence[Point]) -> BarChart:
-    """The chart of these points, from zero up to a round amount."""
+def bar_chart(points: Sequence[Point], marked: int | None = None) -> BarChart:
+    """The chart of these points, from zero up to a round amount. `marked` is the place of the bar that stands out."""
     top = _round_up(max((point.amount for point in points), default=0))
     slot = (100 - _GUTTER) / max(len(points), 1)
-    bars = [_bar(point, index, slot, top) for index, point in enumerate(points)]
+    bars = [_bar(point, index, slot, top, is_marked=index == marked) for index, point in enumerate(points)]
     steps = [(step, _BASE - (_BASE - _TOP) * step / _GRID_LINES) for step in range(1, _GRID_LINES + 1)]
     return BarChart(bars, [GridLine(y, compact_rupees(top * step // _GRID_LINES)) for step, y in steps])
 
@@ -85,14 +89,14 @@ def compact_rupees(paise: int) -> str:
     return f"₹{rupees}"
 
 
-def _bar(point: Point, index: int, slot: float, top: int) -> Bar:
+def _bar(point: Point, index: int, slot: float, top: int, *, is_marked: bool) -> Bar:
     height = round((_BASE - _TOP) * point.amount / top, 1)
     if point.amount:
         height = max(height, _LEAST_HEIGHT)
     width = slot * _SHARE_OF_SLOT
     x = _GUTTER + slot * index + (slot - width) / 2
     label_x, anchor = _label_place(x, width, slot)
-    return Bar(point, round(x, 2), round(width, 2), round(_BASE - height, 1), height, label_x, anchor)
+    return Bar(point, round(x, 2), round(width, 2), round(_BASE - height, 1), height, label_x, anchor, is_marked)
 
 
 def _label_place(x: float, width: float, slot: float) -> tuple[float, Literal["start", "middle", "end"]]:

@@ -1,6 +1,6 @@
-"""The figures of a shop's dashboard: each period beside the one before, the latest days and months as charts.
+"""The figures of a shop's dashboard in words: each period beside the one before, days, months and hours as charts.
 
-Pure: texts and bars made of what `shared.inflow` has read. Amounts are paise.
+Pure: texts and bars made of what `shared.inflow` has read. Amounts are paise. A date of another year carries its year.
 """
 
 from __future__ import annotations
@@ -10,18 +10,22 @@ from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from babel.dates import format_date
 
 from services.merchant_app.charts import BarChart, Point, bar_chart
-from shared.calendar import Month
-from shared.inflow.views import Inflow, RecentInflow
+from shared.calendar import ONE_DAY, Month
+from shared.inflow.views import Inflow, Overview, Report
 from shared.pages import formatting
 
-_DAYS_PER_LABEL = 7
+_LABELS_OF_DAYS = 3
+"""What a narrow phone has room for."""
+_HOURS_PER_LABEL = 6
 _LETTERS_OF_A_MONTH = 3
 _PER_CENT = 100
 _EN_DASH = "\u2013"
+_NOON, _HOURS = 12, 24
 KEPT_NAMES = 1024
 """A dashboard writes some sixty days and months, nearly the same as every other on that day."""
 
@@ -36,7 +40,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A day or a month: a row of the table, a bar of the chart. `label` is for the axis, empty where it has no room."""
+    """A day, month or hour: a row of the table, a bar of the chart. `label` is empty where the axis has no room."""
 
     name: str
     label: str
@@ -44,67 +48,119 @@ class Period:
 
 
 @dataclass(frozen=True, slots=True)
-class DashboardFigures:
-    """What the dashboard shows. Days and months come oldest first and end with the present one."""
+class OverviewFigures:
+    """Today and this month, whatever range is chosen."""
 
     today: Inflow
     this_month: Inflow
+    yesterday: Inflow
     against_yesterday: Comparison
     against_last_month: Comparison
-    days: Sequence[Period]
-    months: Sequence[Period]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFigures:
+    """The chosen range in words: `days` are its dates, `earlier` what stands beside it. Steps and hours are bars."""
+
+    report: Report
+    days: str
+    earlier: str
+    against_earlier: Comparison
+    steps: Sequence[Period]
+    hours: Sequence[Period]
+    busiest: Period | None
 
     @property
-    def day_chart(self) -> BarChart:
-        """The last 30 days as bars."""
-        return _chart(self.days)
+    def step_chart(self) -> BarChart:
+        """The days or months as bars; the one that has not ended stands out."""
+        return _chart(self.steps, len(self.steps) - 1 if self.report.is_under_way else None)
 
     @property
-    def month_chart(self) -> BarChart:
-        """The last 12 months as bars."""
-        return _chart(self.months)
+    def hour_chart(self) -> BarChart:
+        """The hours of the day as bars; the busiest stands out."""
+        return _chart(self.hours, None if self.busiest is None else self.hours.index(self.busiest))
 
 
-def figures_of(recent: RecentInflow) -> DashboardFigures:
-    """The figures that a dashboard shows of this inflow."""
-    summary = recent.summary
-    count = len(recent.daily.items)
-    return DashboardFigures(
+def figures_of(overview: Overview, zone: ZoneInfo) -> OverviewFigures:
+    """Today beside yesterday until this time of day; this month beside as many days of last month."""
+    summary = overview.summary
+    until = f"by {formatting.at(overview.yesterday_until, zone)}"
+    return OverviewFigures(
         today=summary.today,
         this_month=summary.this_month,
-        against_yesterday=_against_yesterday(summary.today.amount, summary.yesterday.amount),
-        against_last_month=_against_last_month(recent),
-        days=[
-            Period(_format(day, "EEE, d MMM"), _label(day, count - 1 - index), inflow)
-            for index, (day, inflow) in enumerate(recent.daily.items)
-        ],
-        months=[
-            Period(_format(month.first_day, "MMMM y"), _format(month.first_day, "MMM")[:_LETTERS_OF_A_MONTH], inflow)
-            for month, inflow in recent.monthly.items
-        ],
+        yesterday=summary.yesterday,
+        against_yesterday=_against_yesterday(overview, until),
+        against_last_month=_in_per_cent(
+            summary.this_month.amount, overview.last_month_so_far.amount, _days_so_far(overview.today)
+        ),
     )
 
 
-def _against_yesterday(today: int, yesterday: int) -> Comparison:
-    """Today has not ended, so it is shown as ahead of the whole of yesterday, but never as behind it."""
-    if not yesterday:
+def report_figures(report: Report, *, today: date, zone: ZoneInfo) -> ReportFigures:
+    """The words, bars and rows of a report."""
+    span = report.span
+    earlier = days_in_words(span.earlier_first, span.earlier_last, today=today)
+    is_cut = report.is_under_way and span.is_like_for_like
+    beside = f"{earlier} by {formatting.at(report.earlier_until, zone)}" if is_cut else earlier
+    hours = [Period(_hour(hour), _hour_label(hour), inflow) for hour, inflow in enumerate(report.hours)]
+    busiest = max(hours, key=lambda hour: hour.inflow.amount)
+    return ReportFigures(
+        report=report,
+        days=days_in_words(span.first, span.last, today=today),
+        earlier=beside,
+        against_earlier=_more_or_less(report.total.amount, report.earlier.amount),
+        steps=_steps(report, today),
+        hours=hours,
+        busiest=busiest if busiest.inflow.count else None,
+    )
+
+
+def days_in_words(first: date, last: date, *, today: date) -> str:
+    """`20 Nov`, `7-13 Nov`, `22 Sep - 21 Oct` with dashes; a date that is not of today's year carries its own."""
+    if first == last:
+        return _day(last, today)
+    if Month.of(first) == Month.of(last):
+        return f"{first.day}{_EN_DASH}{_day(last, today)}"
+    return f"{_day(first, today)} {_EN_DASH} {_day(last, today)}"
+
+
+def _against_yesterday(overview: Overview, until: str) -> Comparison:
+    today, before = overview.summary.today.amount, overview.yesterday_so_far.amount
+    if not overview.summary.yesterday.amount:
         return Comparison("same", "Nothing received yesterday")
-    if today > yesterday:
-        return Comparison("up", f"{formatting.rupees(today - yesterday)} more than all of yesterday")
-    return Comparison("same", f"Yesterday: {formatting.rupees(yesterday)}")
+    if today == before:
+        return Comparison("same", f"As much as yesterday {until}")
+    difference = formatting.rupees(abs(today - before))
+    if today > before:
+        return Comparison("up", f"{difference} more than yesterday {until}")
+    return Comparison("down", f"{difference} less than yesterday {until}")
 
 
-def _against_last_month(recent: RecentInflow) -> Comparison:
-    """This month so far beside as many days of last month, in whole per cent."""
-    span = _days_so_far(recent.today)
-    present, before = recent.summary.this_month.amount, recent.last_month_so_far.amount
+def _in_per_cent(present: int, before: int, span: str) -> Comparison:
+    """One sum beside another, in whole per cent."""
     if not before:
         return Comparison("same", f"{span}: nothing received")
-    per_cent = (abs(present - before) * _PER_CENT + before // 2) // before
+    per_cent = _per_cent(present, before)
     if not per_cent:
         return Comparison("same", f"As much as {span}")
     more = present > before
     return Comparison("up" if more else "down", f"{formatting.number(per_cent)}% {'above' if more else 'below'} {span}")
+
+
+def _more_or_less(present: int, before: int) -> Comparison:
+    """How much more was received than in the days that are written beside it."""
+    if not before:
+        return Comparison("same", "Nothing to compare with")
+    per_cent = _per_cent(present, before)
+    if not per_cent:
+        return Comparison("same", "As much as before")
+    if present > before:
+        return Comparison("up", f"{formatting.number(per_cent)}% more than before")
+    return Comparison("down", f"{formatting.number(per_cent)}% less than before")
+
+
+def _per_cent(present: int, before: int) -> int:
+    return (abs(present - before) * _PER_CENT + before // 2) // before
 
 
 def _days_so_far(today: date) -> str:
@@ -112,20 +168,72 @@ def _days_so_far(today: date) -> str:
     last_month = this_month.plus(-1).first_day
     last_day = min(today.day, (this_month.first_day - last_month).days)
     days = "1" if last_day == 1 else f"1{_EN_DASH}{last_day}"
-    return f"{days} {_format(last_month, 'MMMM')}"
+    return f"{days} {_format(last_month, 'MMMM')}{_year(last_month, today)}"
 
 
-def _chart(periods: Sequence[Period]) -> BarChart:
+def _steps(report: Report, today: date) -> Sequence[Period]:
+    if report.is_by_month:
+        return [Period(_month(day, report, today), _month_label(day), inflow) for day, inflow in report.steps]
+    days_per_label = -(-report.span.days // _LABELS_OF_DAYS)
+    return [
+        Period(
+            f"{_format(day, 'EEE, d MMM')}{_year(day, today)}",
+            "" if (report.span.last - day).days % days_per_label else _format(day, "d MMM"),
+            inflow,
+        )
+        for day, inflow in report.steps
+    ]
+
+
+def _month(first: date, report: Report, today: date) -> str:
+    """A month's name, or which days of it: of a chosen range the first and the last month may be parts."""
+    last = min(Month.of(first).plus(1).first_day - ONE_DAY, report.span.last)
+    is_whole = first.day == 1 and (Month.of(last + ONE_DAY) != Month.of(first) or last == today)
+    if is_whole:
+        return f"{_format(first, 'MMMM')}{_year(first, today)}"
+    return days_in_words(first, last, today=today)
+
+
+def _chart(periods: Sequence[Period], marked: int | None) -> BarChart:
     return bar_chart(
         [
             Point(each.inflow.amount, f"{each.name}: {formatting.rupees(each.inflow.amount)}", each.label)
             for each in periods
-        ]
+        ],
+        marked,
     )
 
 
-def _label(day: date, days_ago: int) -> str:
-    return "" if days_ago % _DAYS_PER_LABEL else _format(day, "d MMM")
+def _day(day: date, today: date) -> str:
+    return f"{_format(day, 'd MMM')}{_year(day, today)}"
+
+
+def _year(day: date, today: date) -> str:
+    return "" if day.year == today.year else f" {day.year}"
+
+
+def _month_label(day: date) -> str:
+    return _format(day, "MMM")[:_LETTERS_OF_A_MONTH]
+
+
+def _hour(hour: int) -> str:
+    """`9-10 am`, `11 am - 12 pm` with dashes."""
+    ends = (hour + 1) % _HOURS
+    if _half(hour) == _half(ends):
+        return f"{_on_dial(hour)}{_EN_DASH}{_on_dial(ends)} {_half(ends)}"
+    return f"{_on_dial(hour)} {_half(hour)} {_EN_DASH} {_on_dial(ends)} {_half(ends)}"
+
+
+def _hour_label(hour: int) -> str:
+    return "" if hour % _HOURS_PER_LABEL else f"{_on_dial(hour)} {_half(hour)}"
+
+
+def _on_dial(hour: int) -> int:
+    return hour % _NOON or _NOON
+
+
+def _half(hour: int) -> str:
+    return "am" if hour < _NOON else "pm"
 
 
 @lru_cache(maxsize=KEPT_NAMES)

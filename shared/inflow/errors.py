@@ -51,3 +51,16 @@ class RangeOutOfReach(Invalid):
     def detail(self) -> str:
         """The years that reports cover."""
         return f"Reports cover the years {self.first_year} to {self.last_year}."
+
+
+@dataclass(eq=False)
+class RangeNotBegun(Invalid):
+    """Every day of a range is after today."""
+
+    code = "range_not_begun"
+    title = "The range has not begun"
+
+    @property
+    def errors(self) -> list[FieldError]:
+        """The field to correct."""
+        return [FieldError("from", "must not be after today")]

@@ -15,8 +15,9 @@ from shared import calendar, clock
 from shared.calendar import ONE_DAY, Month, start_of
 from shared.db.reads import Source, fetch
 from shared.inflow import ranges
-from shared.inflow.rollups import inflow_between
-from shared.inflow.views import DailyInflow, Inflow, InflowSummary, MonthlyInflow, RecentInflow
+from shared.inflow.rollups import inflow_between, inflow_of_quarter_until, quarter_of
+from shared.inflow.spans import span_of
+from shared.inflow.views import DailyInflow, Inflow, InflowSummary, MonthlyInflow, Overview
 
 _ACCOUNT = """
     SELECT account.id, shop.timezone FROM accounts account JOIN merchants shop ON shop.id = account.owner_id
@@ -31,28 +32,30 @@ async def summary(source: Source, merchant_id: UUID) -> InflowSummary:
     return _summarise(await _inflow_by_start(source, account_id, zone, _starts_of_summary(today)), today, zone)
 
 
-async def recent(source: Source, merchant_id: UUID) -> RecentInflow:
-    """The summary, the latest days and the latest months."""
-    return await recent_of(source, *await _account_and_zone(source, merchant_id))
-
-
-async def recent_of(source: Source, account_id: UUID, zone: ZoneInfo) -> RecentInflow:
-    """The same of a shop's account, by one statement, which costs little more than that of the summary alone."""
-    today = calendar.today(clock.now(), zone)
-    days = ranges.days(None, None, today=today)
-    months = ranges.months(None, None, today=today)
-    last_month, this_month = months[-2].first_day, months[-1].first_day
-    so_far_ends = min(last_month + today.day * ONE_DAY, this_month)
-    starts = _starts_of_summary(today) | {*days, *(month.first_day for month in months), months[-1].plus(1).first_day}
-    by_start = await _inflow_by_start(source, account_id, zone, starts | {so_far_ends})
-    return RecentInflow(
+async def overview(source: Source, account_id: UUID, zone: ZoneInfo) -> Overview:
+    """The summary of a shop's account, and the same parts of the periods before."""
+    now = clock.now()
+    today = calendar.today(now, zone)
+    this_month = Month.of(today)
+    last_month = this_month.plus(-1).first_day
+    month_so_far_ends = min(last_month + today.day * ONE_DAY, this_month.first_day)
+    until = span_of("today", today).earlier_boundaries(now, zone)[1]
+    part = await inflow_of_quarter_until(source, account_id, until)
+    starts = {start_of(day, zone): day for day in _starts_of_summary(today) | {month_so_far_ends}}
+    boundaries = sorted({*starts, quarter_of(until)})
+    inflow = await inflow_between(source, account_id, boundaries)
+    by_moment = list(zip(boundaries, inflow, strict=False))
+    by_start: dict[date, Inflow] = {}
+    for moment, found in by_moment:
+        day = calendar.today(moment, zone)
+        by_start[day] = by_start.get(day, Inflow()) + found
+    yesterday = start_of(today - ONE_DAY, zone)
+    return Overview(
         today=today,
         summary=_summarise(by_start, today, zone),
-        last_month_so_far=_sum(by_start, last_month, so_far_ends),
-        daily=DailyInflow(zone.key, [(day, _sum(by_start, day, day + ONE_DAY)) for day in days]),
-        monthly=MonthlyInflow(
-            zone.key, [(month, _sum(by_start, month.first_day, month.plus(1).first_day)) for month in months]
-        ),
+        yesterday_so_far=sum((each for at, each in by_moment if yesterday <= at < quarter_of(until)), part or Inflow()),
+        yesterday_until=until if part is not None else quarter_of(until),
+        last_month_so_far=_sum(by_start, last_month, month_so_far_ends),
     )
 
 

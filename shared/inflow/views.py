@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 from shared.calendar import Month
+from shared.inflow.spans import Span
+from shared.ledger.parties import Party
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +54,61 @@ class MonthlyInflow:
 
 
 @dataclass(frozen=True, slots=True)
-class RecentInflow:
-    """What a dashboard shows, all at one moment: the summary, the latest 30 days and the latest 12 months.
+class Overview:
+    """The summary, and the same parts of the periods before: of yesterday, and of last month.
 
-    `last_month_so_far` covers as many days of last month as this month has begun; all of it where it is shorter.
+    `yesterday_so_far` ends at `yesterday_until`, the present time of day. `last_month_so_far` covers as many days of
+    last month as this month has begun; all of it where it is shorter.
     """
 
     today: date
     summary: InflowSummary
+    yesterday_so_far: Inflow
+    yesterday_until: datetime
     last_month_so_far: Inflow
-    daily: DailyInflow
-    monthly: MonthlyInflow
+
+
+@dataclass(frozen=True, slots=True)
+class Refunds:
+    """What the shop gave back: paise and number. Unless `is_complete` there were more, and older ones are left out."""
+
+    amount: int = 0
+    count: int = 0
+    is_complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """One who paid the shop, and what they paid; refunds are not taken off."""
+
+    party: Party
+    inflow: Inflow
+
+
+@dataclass(frozen=True, slots=True)
+class TopCustomers:
+    """Who paid most, the largest sum first, among the newest `payments` payments of the range."""
+
+    items: list[Customer]
+    payments: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a shop received in a range of days, with the earlier days beside it.
+
+    `steps` are the days of the range, or the months when `is_by_month`, each by its first day. `hours` are the 24
+    hours of the day. `earlier` ends at `earlier_until`.
+    """
+
+    timezone: str
+    span: Span
+    total: Inflow
+    earlier: Inflow
+    earlier_until: datetime
+    is_under_way: bool
+    is_by_month: bool
+    steps: list[tuple[date, Inflow]]
+    hours: list[Inflow]
+    refunds: Refunds
+    customers: TopCustomers

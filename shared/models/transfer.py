@@ -35,4 +35,11 @@ class Transfer(Base):
         CheckConstraint("amount > 0", name="amount_positive"),
         CheckConstraint("debit_account_id <> credit_account_id", name="two_accounts"),
         Index("ix_transfers_reverses", "reverses", postgresql_where=text("reverses IS NOT NULL")),
+        Index(
+            "ix_transfers_refunds",
+            "debit_account_id",
+            "created_at",
+            postgresql_include=["amount"],
+            postgresql_where=text("kind = 'refund'"),
+        ),
     )

@@ -65,6 +65,15 @@ def when(moment: datetime, zone: ZoneInfo = INDIA) -> str:
     return f"{on(moment, zone)}, {at(moment, zone)}"
 
 
+def lately(moment: datetime, zone: ZoneInfo = INDIA) -> str:
+    """When it was, in `zone`: the time if it is of today, else the date before it, with the year unless the present."""
+    local, present = moment.astimezone(zone), today(clock.now(), zone)
+    if local.date() == present:
+        return at(moment, zone)
+    written = on_day(local.date())
+    return f"{written.removesuffix(f' {present.year}')}, {at(moment, zone)}"
+
+
 def on(moment: datetime, zone: ZoneInfo = INDIA) -> str:
     """The date in `zone`: `20 Nov 2026`."""
     return on_day(moment.astimezone(zone).date())

@@ -63,6 +63,7 @@ def environment_of(templates: Path) -> Environment:
         formatting.amount_parts,
         formatting.number,
         formatting.when,
+        formatting.lately,
         formatting.on,
         formatting.at,
         formatting.day,

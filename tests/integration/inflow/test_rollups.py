@@ -18,6 +18,8 @@ from shared.calendar import Month, start_of
 from shared.db.engine import SessionMaker
 from shared.inflow import commands, queries
 from shared.inflow.commands import roll_up_all
+from shared.inflow.report import report
+from shared.inflow.spans import span_of
 from shared.inflow.views import Inflow
 from shared.ledger.rules import TransferKind
 from shared.models import Account, InflowRollup, InflowWatermark
@@ -124,13 +126,13 @@ async def test_reports_equal_the_ledger_whenever_roll_ups_run(
             daily = await queries.daily(session, owner_of(shop), first=first, last=last)
             monthly = await queries.monthly(session, owner_of(shop), first=Month(2025, 12), last=Month(2026, 12))
             summary = await queries.summary(session, owner_of(shop))
-            recent = await queries.recent(session, owner_of(shop))
+            overview = await queries.overview(session, shop.id, ZoneInfo(zone))
+            last_30 = await report(session, shop.id, ZoneInfo(zone), span_of("30-days", overview.today))
 
-    assert recent.summary == summary
-    assert recent.daily.items == [item for item in daily.items if item in recent.daily.items]
-    assert recent.daily.items[-1][0] == NOON.astimezone(ZoneInfo(zone)).date()
-    assert set(recent.monthly.items) <= set(monthly.items)
-    assert (len(recent.daily.items), len(recent.monthly.items)) == (30, 12)
+    assert overview.summary == summary
+    assert set(last_30.steps) <= set(daily.items)
+    assert (len(last_30.steps), last_30.steps[-1][0]) == (30, NOON.astimezone(ZoneInfo(zone)).date())
+    assert sum(last_30.hours, Inflow()) == last_30.total == sum((found for _, found in last_30.steps), Inflow())
     assert {day: found for day, found in daily.items if found.count} == expected
     months: dict[Month, Inflow] = {}
     for day, found in expected.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -12,10 +13,14 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bench.books import load_years
-from shared import clock
+from shared import calendar, clock
+from shared.calendar import INDIA
 from shared.db.engine import SessionMaker
 from shared.inflow import queries as inflow
 from shared.inflow.commands import roll_up_all
+from shared.inflow.report import TOP_CUSTOMERS, report
+from shared.inflow.spans import PRESETS, Span, span_of
+from shared.inflow.views import Report
 from shared.ledger import statement
 from shared.ledger.statement import Filter
 from shared.ledger.statement_totals import read_totals
@@ -170,6 +175,24 @@ async def test_a_receipt_and_what_was_refunded_read_a_few_rows(shop: Shop) -> No
     )
 
 
-async def test_a_dashboard_reads_quarters_of_an_hour_however_many_payments_they_add_up(shop: Shop) -> None:
+async def test_a_dashboard_reads_quarters_of_an_hour_however_many_payments_they_add_up(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = 5
+    monkeypatch.setattr("shared.inflow.rollups.QUARTER_ENTRIES", few)
+    for bound in ("NEWEST_ENTRIES", "NEWEST_REFUNDS"):
+        monkeypatch.setattr(f"shared.inflow.report.{bound}", few)
     quarters = DAYS * 24 * 4 + 1
-    assert await shop.rows_read(lambda session: inflow.recent(session, shop.owner_id)) <= quarters + 10
+    part = 2 * (few + 1)
+    assert (
+        await shop.rows_read(lambda session: inflow.overview(session, shop.account_id, INDIA)) <= quarters + part + 10
+    )
+    for preset in PRESETS:
+        span = span_of(preset, calendar.today(clock.now(), INDIA))
+        read = await shop.rows_read(partial(_report, shop, span))
+        holders = 4 * TOP_CUSTOMERS
+        assert read <= quarters + part + 2 * few + holders + few + 10, preset
+
+
+async def _report(shop: Shop, span: Span, session: AsyncSession) -> Report:
+    return await report(session, shop.account_id, INDIA, span)

@@ -14,7 +14,7 @@ from shared import clock
 from shared.ids import new_id
 from shared.ledger.accounts import wallet_of
 from shared.ledger.post import post_one
-from shared.ledger.rules import Transfer
+from shared.ledger.rules import Transfer, TransferKind
 from shared.pages.formatting import rupees
 from tests.support.apps import RunningApp, Signed
 from tests.support.browsing import Browser
@@ -30,12 +30,14 @@ def at_noon() -> Iterator[None]:
         yield
 
 
-async def _pay(app: RunningApp, payer: Signed, shop: Signed, amount: int, *, ago: timedelta) -> None:
+async def _pay(
+    app: RunningApp, payer: Signed, payee: Signed, amount: int, *, ago: timedelta, kind: TransferKind = "payment"
+) -> None:
     """A payment of back then."""
     async with app.sessionmaker.begin() as session:
-        wallets = [(await wallet_of(session, each.id)).id for each in (payer, shop)]
+        wallets = [(await wallet_of(session, each.id)).id for each in (payer, payee)]
         with clock.reading(lambda: NOON - ago):
-            await post_one(session, Transfer(new_id(), "payment", wallets[0], wallets[1], amount))
+            await post_one(session, Transfer(new_id(), kind, wallets[0], wallets[1], amount))
 
 
 def _table(html: str, name: str) -> list[tuple[str, str, str]]:
@@ -48,10 +50,11 @@ def _table(html: str, name: str) -> list[tuple[str, str, str]]:
 async def test_tables_and_charts_say_what_the_api_says(merchant_app: RunningApp, asha: Signed, shop: Signed) -> None:
     for days, amount in ((0, 40_00), (0, 25_50), (1, 100_00), (29, 7_00), (30, 9_00), (200, 3_00), (364, 1_00)):
         await _pay(merchant_app, asha, shop, amount, ago=timedelta(days=days))
-    page = await Browser(shop).open("/")
     daily = (await shop.get("/inflow/daily")).json()["items"]
     monthly = (await shop.get("/inflow/monthly")).json()["items"]
-    for name, items in (("days", daily), ("months", monthly)):
+    name = "steps"
+    for path, items in (("/", daily), ("/?range=12-months", monthly)):
+        page = await Browser(shop).open(path)
         rows = _table(page.answer.text, name)
         told = [(str(each["count"]), rupees(each["amount"])) for each in reversed(items)]
         assert [row[1:] for row in rows] == told
@@ -66,16 +69,95 @@ async def test_each_period_stands_beside_the_one_before(merchant_app: RunningApp
     browser = Browser(shop)
     assert "Nothing received yesterday" in (await browser.open("/")).text
     assert "1\u201320 October: nothing received" in (await browser.open("/")).text
-    await _pay(merchant_app, asha, shop, 50_00, ago=timedelta(days=1))
+    await _pay(merchant_app, asha, shop, 50_00, ago=timedelta(days=1, minutes=1))
+    await _pay(merchant_app, asha, shop, 30_00, ago=timedelta(hours=23))  # later than by this hour
     await _pay(merchant_app, asha, shop, 80_00, ago=timedelta(days=31))  # 20 October
     await _pay(merchant_app, asha, shop, 99_00, ago=timedelta(days=30))  # 21 October, so not of as many days
     page = await browser.open("/")
-    assert "Yesterday: ₹50.00" in page.text
-    assert "38% below 1\u201320 October" in page.text
+    assert "₹50.00 less than yesterday by 12:00 pm" in page.text
+    assert "All of yesterday: ₹80.00" in page.text
+    assert "As much as 1\u201320 October" in page.text
     await _pay(merchant_app, asha, shop, 70_00, ago=timedelta(0))
     page = await browser.open("/")
-    assert "₹20.00 more than all of yesterday" in page.text
-    assert "50% above 1\u201320 October" in page.text
+    assert "₹20.00 more than yesterday by 12:00 pm" in page.text
+    assert "88% above 1\u201320 October" in page.text
+
+
+@pytest.mark.usefixtures("at_noon")
+async def test_a_range_is_chosen_by_its_name_or_its_days(merchant_app: RunningApp, asha: Signed, shop: Signed) -> None:
+    for days, amount in ((0, 1), (1, 20), (6, 3_00), (7, 40_00), (40, 500_00), (400, 7)):
+        await _pay(merchant_app, asha, shop, amount, ago=timedelta(days=days))
+    browser = Browser(shop)
+    for query, title, received in (
+        ("range=today", "Today 20 Nov ", "Received ₹0 .01"),
+        ("range=yesterday", "Yesterday 19 Nov ", "Received ₹0 .20"),
+        ("range=7-days", "7 days 14\u201320 Nov ", "Received ₹3 .21"),
+        ("range=30-days", "30 days 22 Oct \u2013 20 Nov ", "Received ₹43 .21"),
+        ("range=this-month", "This month 1\u201320 Nov ", "Received ₹43 .21"),
+        ("range=last-month", "Last month 1\u201331 Oct ", "Received ₹500 .00"),
+        ("range=12-months", "12 months 1 Dec 2025 \u2013 20 Nov ", "Received ₹543 .21"),
+        ("range=nonsense", "30 days 22 Oct \u2013 20 Nov ", "Received ₹43 .21"),
+        ("since=2025-10-16&until=2025-10-16", "Your dates 16 Oct 2025 ", "Received ₹0 .07"),
+        ("since=2026-11-14&until=2026-12-31", "Your dates 14\u201320 Nov ", "Received ₹3 .21"),
+    ):
+        page = await browser.open(f"/?{query}")
+        assert title in page.text, query
+        assert received in page.text, query
+
+
+@pytest.mark.usefixtures("at_noon")
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("since=2026-11-03&until=2026-11-02", "This day is before From. Choose a later one, or change From"),
+        ("since=2025-11-01&until=2026-11-19", "Choose at most 366 days"),
+        ("since=2026-11-21", "This day has not come yet. Choose today, or a day before"),
+        ("since=1950-01-01&until=1950-01-02", "Choose days from 1970 on"),
+        ("since=soon", "Not a date such as 2026-11-20"),
+    ],
+)
+async def test_days_that_cannot_be_are_refused_with_words(shop: Signed, query: str, words: str) -> None:
+    page = await Browser(shop).open(f"/?{query}")
+    assert page.status == httpx.codes.UNPROCESSABLE_ENTITY
+    assert words in page.text
+    assert "30 days" in page.text
+    assert page.form("/#report").fields["since"] == query.partition("since=")[2].partition("&")[0]
+
+
+@pytest.mark.usefixtures("at_noon")
+async def test_peak_hours_refunds_and_top_customers_are_those_of_the_range(
+    merchant_app: RunningApp, user_app: RunningApp, asha: Signed, shop: Signed
+) -> None:
+    bela = await user_app.person("Bela", last_name="Iyer", balance=1_000_00)
+    await _pay(merchant_app, asha, shop, 40_00, ago=timedelta(minutes=20))  # 11:40 in India: 6:10 in UTC
+    await _pay(merchant_app, asha, shop, 30_00, ago=timedelta(days=2, minutes=50))
+    await _pay(merchant_app, bela, shop, 90_00, ago=timedelta(hours=15))  # 9 pm
+    await _pay(merchant_app, bela, shop, 500_00, ago=timedelta(days=20))
+    await _pay(merchant_app, shop, asha, 15_00, ago=timedelta(hours=1), kind="refund")
+    await _pay(merchant_app, shop, asha, 9_00, ago=timedelta(days=20), kind="refund")
+    page = await Browser(shop).open("/?range=7-days")
+    hours = {name: (count, amount) for name, count, amount in _table(page.answer.text, "hours")}
+    assert len(hours) == 24
+    assert hours["11 am \u2013 12 pm"] == ("2", "₹70.00")
+    assert hours["9\u201310 pm"] == ("1", "₹90.00")
+    assert "Busiest: 9\u201310 pm" in page.text
+    assert "Refunded ₹15 .00 1 refund" in page.text
+    assert "Bela Iyer 1 payment ₹90 .00 AR Asha Rao 2 payments ₹70 .00" in page.text
+    assert f"/transactions?q={asha.wallet_id.replace('@', '%40')}&amp;since=2026-11-14" in page.answer.text
+    month = await Browser(shop).open("/?range=30-days")
+    assert "Bela Iyer 2 payments ₹590 .00 AR Asha Rao 2 payments ₹70 .00" in month.text
+    assert "Refunded ₹24 .00 2 refunds" in month.text
+
+
+@pytest.mark.usefixtures("at_noon")
+async def test_the_page_says_when_customers_are_ranked_by_the_newest_payments_only(
+    merchant_app: RunningApp, asha: Signed, shop: Signed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for minutes in (1, 2, 3):
+        await _pay(merchant_app, asha, shop, 10_00, ago=timedelta(minutes=minutes))
+    assert "By the newest" not in (await Browser(shop).open("/")).text
+    monkeypatch.setattr("shared.inflow.report.NEWEST_ENTRIES", 2)
+    assert "By the newest 2 of 3 payments." in (await Browser(shop).open("/")).text
 
 
 async def test_a_new_payment_is_on_the_next_page_load(asha: Signed, shop: Signed) -> None:

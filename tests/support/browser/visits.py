@@ -75,7 +75,7 @@ class Watch:
 
     def _console(self, message: ConsoleMessage) -> None:
         # The browser notes each page that refused a form; that is the page's answer, not a mistake.
-        if message.text.startswith(_REFUSED_PAGE) and message.location["url"] in self._refused_pages:
+        if message.text.startswith(_REFUSED_PAGE) and message.location["url"].partition("#")[0] in self._refused_pages:
             return
         if message.type in {"error", "warning"}:
             self.problems.append(f"console {message.type}: {message.text} ({message.location['url']})")
