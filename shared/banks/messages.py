@@ -7,9 +7,11 @@ Amounts are integer paise; times are RFC 3339 in UTC. Read an answer with `Model
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from shared.banks.account_numbers import AccountNumber, Ifsc
 from shared.money import MAX_MOVEMENT_PAISE
@@ -23,6 +25,25 @@ Identifier = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[\x21
 ShortText = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 PersonName = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
 MovementPaise = Annotated[int, Field(ge=1, le=MAX_MOVEMENT_PAISE)]
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_REPLACEMENT = "\ufffd"
+_YEARS = range(2000, 9999)
+
+
+def _storable(said: str) -> str:
+    return _CONTROL.sub(_REPLACEMENT, said)
+
+
+def _known_end(end: datetime | None) -> datetime | None:
+    return end if end is not None and end.year in _YEARS else None
+
+
+SaidText = Annotated[str, AfterValidator(_storable)]
+"""Free text of a bank, with U+FFFD for each control character: Postgres stores no NUL, and an answer about money must
+not be lost for it."""
+SessionEnd = Annotated[AwareDatetime | None, AfterValidator(_known_end)]
+"""When a session ends. The year 9999, with which some say "never", is no end: what is added to it has no date."""
 
 
 class Sent(BaseModel):
@@ -51,7 +72,7 @@ class SessionOpened(Received):
 
     token: Identifier
     url: Annotated[str, Field(max_length=2048)]
-    expires_at: AwareDatetime | None = None
+    expires_at: SessionEnd = None
 
 
 class SessionState(Received):
@@ -65,8 +86,8 @@ class SessionState(Received):
     amount: int
     status: Literal["pending", "approved", "declined"]
     bank_reference: Identifier | None = None
-    reason: str | None = None
-    expires_at: AwareDatetime | None = None
+    reason: SaidText | None = None
+    expires_at: SessionEnd = None
 
 
 class PayoutRequest(Sent):
@@ -90,15 +111,15 @@ class PayoutAnswer(Received):
     amount: int | None = None
     reference: str | None = None
     utr: Identifier | None = None
-    code: str | None = None
-    message: str | None = None
+    code: SaidText | None = None
+    message: SaidText | None = None
 
 
 class Refusal(Received):
     """The body of every 4xx and 5xx of a bank."""
 
-    code: Annotated[str, Field(max_length=100)]
-    message: Annotated[str, Field(max_length=1000)] = ""
+    code: Annotated[SaidText, Field(max_length=100)]
+    message: Annotated[SaidText, Field(max_length=1000)] = ""
 
 
 BANK_DOWN = "BANK_DOWN"
@@ -115,8 +136,8 @@ class StatementItem(Received):
     at: AwareDatetime
     direction: Literal["CREDIT", "DEBIT"]
     amount: int
-    reference: str
-    utr: str
+    reference: SaidText
+    utr: SaidText
     balance_after: int
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import httpx
 import pytest
 
 from shared import clock
@@ -19,6 +21,8 @@ from shared.banks.messages import SessionState
 from shared.banks.notices import PaymentNotice
 from shared.config import OnRampSettings
 from shared.db.engine import SessionMaker
+from shared.http.keyed_requests import START_ON_RAMP
+from shared.idempotency.marks import Marks
 from shared.models import OnRamp
 from shared.models.on_ramp import OnRampStatus
 from shared.on_ramps import commands
@@ -275,3 +279,52 @@ async def test_in_any_order_of_events_money_that_came_is_credited_once(world: Wo
     assert balance == (on_ramp.amount if state.status == "approved" else 0)
     assert (row.status == "success") == (state.status == "approved")
     assert (await prove(world.sessionmaker)).ok
+
+
+async def test_a_bank_whose_sessions_end_in_the_year_9999_has_sessions_without_an_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said_by_bank(monkeypatch, expires_at="9999-12-31T23:59:59Z")
+    async with world.sessionmaker.begin() as session:
+        wallet = await create_user(session)
+    assert wallet.owner_id is not None
+    answer = await commands.start(
+        START_ON_RAMP.request(wallet.owner_id, "k"),
+        bank="hdfc",
+        amount=500_00,
+        sessionmaker=world.sessionmaker,
+        clients=world.clients,
+        marks=Marks(world.sessionmaker),
+        settings=world.settings,
+    )
+    async with world.sessionmaker() as session:
+        on_ramp = await session.get_one(OnRamp, UUID(answer.body["id"]))
+    assert (on_ramp.status, on_ramp.expires_at) == ("pending", None)
+    await world.approve(on_ramp)
+    await world.make_due(on_ramp)
+    await world.ask()
+    row, balance = await world.now(on_ramp)
+    assert (row.status, balance) == ("success", 500_00)
+
+
+async def test_a_reason_that_cannot_be_stored_ends_an_on_ramp_all_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_ramp = await world.opened()
+    await world.visit(on_ramp.redirect_url or "", "decline")
+    said_by_bank(monkeypatch, reason="NOT\x00WANTED")
+    await world.make_due(on_ramp)
+    await world.ask()
+    row, balance = await world.now(on_ramp)
+    assert (row.status, row.failure_reason, balance) == ("failure", "not\ufffdwanted", 0)
+
+
+def said_by_bank(monkeypatch: pytest.MonkeyPatch, **changed: Any) -> None:
+    """Change what the bank answers about sessions."""
+    exchange = BankClient._exchange
+
+    async def exchange_changed(self: BankClient, request: httpx.Request, limit_bytes: int) -> Any:
+        reply = await exchange(self, request, limit_bytes)
+        return replace(reply, body=json.dumps({**json.loads(reply.body), **changed}).encode())
+
+    monkeypatch.setattr(BankClient, "_exchange", exchange_changed)

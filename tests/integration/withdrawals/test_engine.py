@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
+import httpx
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from shared import clock
-from shared.banks.client import BankClient
+from shared.banks.client import BankClient, _Reply
 from shared.banks.messages import PayoutAnswer, PayoutRequest
 from shared.banks.settings import BankEndpoint
 from shared.ids import new_id
@@ -320,3 +322,21 @@ async def test_a_payout_the_bank_took_in_is_not_sent_again_because_it_lost_sight
     assert (await world.kinds(withdrawal))[-1] == "lost_sight"
     await world.receive_notice(withdrawal, "success", utr="UTR7")
     assert await world.money(wallet) == (900_00, 0)
+
+
+@pytest.mark.parametrize("answered", ["refused", "failed"])
+async def test_a_reason_that_cannot_be_stored_gives_the_money_back_all_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch, answered: str
+) -> None:
+    said = {"code": "NO\x00SUCH", "message": "\x00"} | ({"status": "FAILED"} if answered == "failed" else {})
+
+    async def refuse(self: BankClient, request: httpx.Request, limit_bytes: int) -> _Reply:
+        return _Reply(200 if answered == "failed" else 422, json.dumps(said).encode())
+
+    monkeypatch.setattr(BankClient, "_exchange", refuse)
+    wallet = await world.person()
+    withdrawal = await world.ask(wallet)
+    await world.engine.advance(owner_of(wallet))
+    row = await world.row(withdrawal)
+    assert (row.status, row.failure_reason) == ("failed", "NO\ufffdSUCH")
+    assert await world.money(wallet) == (1_000_00, 0)
