@@ -27,7 +27,7 @@ _ACCOUNT = """
 
 async def summary(source: Source, merchant_id: UUID) -> InflowSummary:
     """Today, yesterday, this month and last month."""
-    account_id, zone = await _account_and_zone(source, merchant_id)
+    account_id, zone = await account_and_zone(source, merchant_id)
     today = calendar.today(clock.now(), zone)
     return _summarise(await _inflow_by_start(source, account_id, zone, _starts_of_summary(today)), today, zone)
 
@@ -64,7 +64,7 @@ async def daily(source: Source, merchant_id: UUID, *, first: date | None, last: 
 
     Raises RangeReversed, RangeTooLong, RangeOutOfReach.
     """
-    account_id, zone = await _account_and_zone(source, merchant_id)
+    account_id, zone = await account_and_zone(source, merchant_id)
     days = ranges.days(first, last, today=calendar.today(clock.now(), zone))
     boundaries = [start_of(day, zone) for day in [*days, days[-1] + ONE_DAY]]
     return DailyInflow(zone.key, list(zip(days, await inflow_between(source, account_id, boundaries), strict=True)))
@@ -75,13 +75,14 @@ async def monthly(source: Source, merchant_id: UUID, *, first: Month | None, las
 
     Raises RangeReversed, RangeTooLong, RangeOutOfReach.
     """
-    account_id, zone = await _account_and_zone(source, merchant_id)
+    account_id, zone = await account_and_zone(source, merchant_id)
     months = ranges.months(first, last, today=calendar.today(clock.now(), zone))
     boundaries = [start_of(month.first_day, zone) for month in [*months, months[-1].plus(1)]]
     return MonthlyInflow(zone.key, list(zip(months, await inflow_between(source, account_id, boundaries), strict=True)))
 
 
-async def _account_and_zone(source: Source, merchant_id: UUID) -> tuple[UUID, ZoneInfo]:
+async def account_and_zone(source: Source, merchant_id: UUID) -> tuple[UUID, ZoneInfo]:
+    """The account of a shop, and the zone of its days."""
     ((account_id, timezone),) = await fetch(source, _ACCOUNT, merchant_id)
     return account_id, ZoneInfo(timezone)
 

@@ -8,13 +8,17 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared import calendar, clock
 from shared.calendar import Month
 from shared.http.dependencies import Caller, CurrentResources
 from shared.http.problems import problem_responses
 from shared.http.query_parameters import Day
+from shared.http.receipts import PartyOut
 from shared.inflow import queries
-from shared.inflow.errors import RangeOutOfReach, RangeReversed, RangeTooLong
-from shared.inflow.views import Inflow
+from shared.inflow.errors import RangeNotBegun, RangeOutOfReach, RangeReversed, RangeTooLong
+from shared.inflow.report import report
+from shared.inflow.spans import Preset, span_between, span_of
+from shared.inflow.views import Inflow, Report
 
 router = APIRouter(prefix="/inflow", tags=["inflow"])
 
@@ -72,6 +76,77 @@ class MonthlyOut(BaseModel):
     items: list[MonthOut]
 
 
+class EarlierOut(BaseModel):
+    """The days before: as many, or the month or year before."""
+
+    first_day: dt.date
+    last_day: dt.date
+    until: dt.datetime
+    received: InflowOut
+
+
+class HourOut(BaseModel):
+    """One hour of the day; amount in paise."""
+
+    hour: int = Field(ge=0, le=23)
+    amount: int
+    count: int
+
+
+class RefundsOut(BaseModel):
+    """Refunds of these days; amount in paise."""
+
+    amount: int
+    count: int
+    complete: bool
+
+
+class CustomerOut(BaseModel):
+    """One who paid, and what; amount in paise."""
+
+    counterparty: PartyOut
+    amount: int
+    count: int
+
+
+class CustomersOut(BaseModel):
+    """The customers who paid most."""
+
+    items: list[CustomerOut]
+    payments: int
+
+
+class ReportOut(BaseModel):
+    """A range of days: beside the days before, by hour, what was given back, and from whom the money came."""
+
+    timezone: str = Field(examples=["Asia/Kolkata"])
+    first_day: dt.date
+    last_day: dt.date
+    received: InflowOut
+    before: EarlierOut
+    hours: list[HourOut]
+    refunds: RefundsOut
+    customers: CustomersOut
+
+
+@router.get("/report", responses=problem_responses(*RANGE_ERRORS, RangeNotBegun))
+async def get_inflow_report(
+    caller: Caller,
+    resources: CurrentResources,
+    preset: Annotated[
+        Preset | None, Query(alias="range", description="Instead of `from` and `to`, which take precedence")
+    ] = None,
+    first: Annotated[Day | None, Query(alias="from", description="30 days up to `to` by default")] = None,
+    last: Annotated[Day | None, Query(alias="to", description="Included; today by default, and at the latest")] = None,
+) -> ReportOut:
+    """What a range of at most 366 days brought, beside the days before."""
+    account_id, zone = await queries.account_and_zone(resources.reads, caller.owner_id)
+    today = calendar.today(clock.now(), zone)
+    has_days = first is not None or last is not None
+    span = span_between(first, last, today=today) if preset is None or has_days else span_of(preset, today)
+    return _report_out(await report(resources.reads, account_id, zone, span))
+
+
 @router.get("/summary")
 async def get_inflow_summary(caller: Caller, resources: CurrentResources) -> SummaryOut:
     """Payments received today, yesterday, this month and last month."""
@@ -124,3 +199,32 @@ def _month(text: str | None) -> Month | None:
 
 def _shown(inflow: Inflow) -> InflowOut:
     return InflowOut(amount=inflow.amount, count=inflow.count, average=inflow.average)
+
+
+def _report_out(found: Report) -> ReportOut:
+    span, customers = found.span, found.customers
+    return ReportOut(
+        timezone=found.timezone,
+        first_day=span.first,
+        last_day=span.last,
+        received=_shown(found.total),
+        before=EarlierOut(
+            first_day=span.earlier_first,
+            last_day=span.earlier_last,
+            until=found.earlier_until,
+            received=_shown(found.earlier),
+        ),
+        hours=[HourOut(hour=hour, amount=each.amount, count=each.count) for hour, each in enumerate(found.hours)],
+        refunds=RefundsOut(amount=found.refunds.amount, count=found.refunds.count, complete=found.refunds.is_complete),
+        customers=CustomersOut(
+            items=[
+                CustomerOut(
+                    counterparty=PartyOut(wallet_id=each.party.wallet_id, name=each.party.name),
+                    amount=each.inflow.amount,
+                    count=each.inflow.count,
+                )
+                for each in customers.items
+            ],
+            payments=customers.payments,
+        ),
+    )

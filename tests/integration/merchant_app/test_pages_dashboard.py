@@ -144,6 +144,29 @@ async def test_peak_hours_refunds_and_top_customers_are_those_of_the_range(
     assert "Refunded ₹15 .00 1 refund" in page.text
     assert "Bela Iyer 1 payment ₹90 .00 AR Asha Rao 2 payments ₹70 .00" in page.text
     assert f"/transactions?q={asha.wallet_id.replace('@', '%40')}&amp;since=2026-11-14" in page.answer.text
+    told = (await shop.get("/inflow/report", range="7-days")).json()
+    assert (told["first_day"], told["last_day"]) == ("2026-11-14", "2026-11-20")
+    assert told["received"] == {"amount": 160_00, "count": 3, "average": 53_33}
+    assert told["before"] == {
+        "first_day": "2026-11-07",
+        "last_day": "2026-11-13",
+        "until": "2026-11-13T06:30:00Z",
+        "received": {"amount": 0, "count": 0, "average": 0},
+    }
+    assert [told["hours"][hour] for hour in (11, 21)] == [
+        {"hour": 11, "amount": 70_00, "count": 2},
+        {"hour": 21, "amount": 90_00, "count": 1},
+    ]
+    assert told["refunds"] == {"amount": 15_00, "count": 1, "complete": True}
+    assert told["customers"]["payments"] == 3
+    assert told["customers"]["items"][0] == {
+        "counterparty": {"wallet_id": bela.wallet_id, "name": "Bela Iyer"},
+        "amount": 90_00,
+        "count": 1,
+    }
+    days = (await shop.get("/inflow/report", **{"from": "2026-11-14", "to": "2027-01-01"})).json()
+    assert days == told
+    assert (await shop.get("/inflow/report", **{"from": "2026-11-21"})).json()["code"] == "range_not_begun"
     month = await Browser(shop).open("/?range=30-days")
     assert "Bela Iyer 2 payments ₹590 .00 AR Asha Rao 2 payments ₹70 .00" in month.text
     assert "Refunded ₹24 .00 2 refunds" in month.text
