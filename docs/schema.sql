@@ -69,8 +69,10 @@ CREATE TABLE public.accounts (
     closed_at timestamp with time zone,
     sent_on date,
     sent_today bigint DEFAULT 0 NOT NULL,
+    goal bigint,
     CONSTRAINT ck_accounts_currency CHECK (((currency)::text ~ '^[A-Z]{3}$'::text)),
     CONSTRAINT ck_accounts_floor CHECK ((allow_negative OR ((balance - held) >= 0))),
+    CONSTRAINT ck_accounts_goal CHECK (((goal IS NULL) OR ((goal > 0) AND ((kind)::text = 'pot'::text)))),
     CONSTRAINT ck_accounts_handle_names_wallets CHECK (((handle IS NOT NULL) = ((kind)::text = ANY ((ARRAY['wallet'::character varying, 'merchant'::character varying])::text[])))),
     CONSTRAINT ck_accounts_held_not_negative CHECK ((held >= 0)),
     CONSTRAINT ck_accounts_kind CHECK (((kind)::text = ANY ((ARRAY['wallet'::character varying, 'merchant'::character varying, 'pot'::character varying, 'bank_settlement'::character varying, 'funding'::character varying, 'suspense'::character varying, 'fees'::character varying])::text[]))),
@@ -501,7 +503,7 @@ CREATE INDEX ix_withdrawals_queued ON public.withdrawals USING btree (owner_id, 
 
 CREATE UNIQUE INDEX uq_accounts_one_wallet_per_owner ON public.accounts USING btree (owner_id) WHERE ((kind)::text = ANY ((ARRAY['wallet'::character varying, 'merchant'::character varying])::text[]));
 
-CREATE UNIQUE INDEX uq_accounts_pot_name ON public.accounts USING btree (owner_id, name) WHERE ((kind)::text = 'pot'::text);
+CREATE UNIQUE INDEX uq_accounts_open_pot_name ON public.accounts USING btree (owner_id, name) WHERE (((kind)::text = 'pot'::text) AND (closed_at IS NULL));
 
 CREATE UNIQUE INDEX uq_accounts_system ON public.accounts USING btree (kind, name) WHERE (owner_id IS NULL);
 

@@ -45,7 +45,7 @@ DECLARE
         'lease_expires_at, next_attempt_at, first_not_found_at, active_since, finished_at';
     of_on_ramp text := 'status, token, redirect_url, bank_reference, failure_reason, transfer_id, is_late_success, '
         'is_contradicted, next_enquiry_at, expires_at, cancel_requested_at, settled_at';
-    of_new_account text := 'id, owner_id, kind, name, handle, currency, sent_on, created_at, closed_at';
+    of_new_account text := 'id, owner_id, kind, name, handle, currency, sent_on, created_at, closed_at, goal';
     granted record;
 BEGIN
     EXECUTE format('GRANT CONNECT ON DATABASE %I TO batua_service, bank_webhook', current_database());
@@ -63,6 +63,7 @@ BEGIN
     FOR granted IN SELECT * FROM (VALUES
         -- the ledger
         ('accounts', every_service, 'SELECT, UPDATE (balance, held, seq, sent_on, sent_today)'),
+        ('accounts', 'user_app', 'UPDATE (name, goal, closed_at)'),
         ('accounts', apps, format('INSERT (%s)', of_new_account)),
         ('transfers', every_service, 'SELECT, INSERT'),
         ('entries', every_service, 'SELECT, INSERT'),

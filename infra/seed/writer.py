@@ -21,7 +21,7 @@ from shared.ids import new_id
 from shared.ledger.post import post
 from shared.ledger.rules import Rejected, Transfer
 from shared.models import Account, OutboxMessage, Owner
-from shared.transfers.commands import open_pot
+from shared.transfers.pots import open_pot
 
 Who = Person | Shop
 Accounts = Mapping[Person | Shop | Pot, Account]

@@ -37,6 +37,8 @@ class Account(Base):
     """Of a wallet: paise that its owner sent to others from all accounts on the Indian day `sent_on`."""
     created_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
+    goal: Mapped[int | None]
+    """Of a pot: paise that its owner wants to reach."""
 
     @property
     def available(self) -> int:
@@ -61,7 +63,14 @@ class Account(Base):
             unique=True,
             postgresql_where=text("kind IN ('wallet', 'merchant')"),
         ),
-        Index("uq_accounts_pot_name", "owner_id", "name", unique=True, postgresql_where=text("kind = 'pot'")),
+        CheckConstraint("goal IS NULL OR (goal > 0 AND kind = 'pot')", name="goal"),
+        Index(
+            "uq_accounts_open_pot_name",
+            "owner_id",
+            "name",
+            unique=True,
+            postgresql_where=text("kind = 'pot' AND closed_at IS NULL"),
+        ),
         Index("uq_accounts_system", "kind", "name", unique=True, postgresql_where=text("owner_id IS NULL")),
         Index("ix_accounts_owner_id", "owner_id"),
         Index(

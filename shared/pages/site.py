@@ -17,6 +17,8 @@ class NavItem:
     href: str
     icon: str
     is_prominent: bool = False
+    is_for_wide_screens: bool = False
+    """A phone has no room for it."""
 
     def is_current(self, path: str) -> bool:
         """Whether the page at `path` belongs to this entry."""

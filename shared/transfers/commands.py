@@ -1,4 +1,4 @@
-"""The commands of this flow: send money, give initial funds, open a pot. Amounts in paise.
+"""The commands of this flow: send money, give initial funds. Amounts in paise.
 
 `bulk` sends many transfers at once, `refunds` gives a payment back. The caller of `send` has checked the PIN.
 """
@@ -6,10 +6,6 @@
 from __future__ import annotations
 
 from functools import partial
-from uuid import UUID
-
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.config import MovementLimits
 from shared.db.engine import SessionMaker
@@ -18,21 +14,16 @@ from shared.idempotency.keyed_request import KeyedRequest
 from shared.idempotency.marks import Marks
 from shared.ids import new_id
 from shared.ledger import system_accounts
-from shared.ledger.accounts import open_account
 from shared.ledger.group_commit import GroupCommit
 from shared.ledger.limits import SendingLimit
 from shared.ledger.parties import holder_of_wallet, holders
 from shared.ledger.post import Instruction, Replayed
 from shared.ledger.rules import Posted, Rejected, Transfer
-from shared.models import Account, Owner
-from shared.transfers.errors import PotNameTaken, RecipientNotFound, SystemUserOnly, TooManyPots
+from shared.transfers.errors import RecipientNotFound, SystemUserOnly
 from shared.transfers.limits import sending_limits
 from shared.transfers.planning import mail_to_recipient, transfer_between
 from shared.transfers.senders import Sender
 from shared.transfers.views import Ends, Receipt, receipt_for
-
-MAX_POTS = 20
-"""How many pots one owner may have."""
 
 
 async def send(
@@ -103,21 +94,6 @@ async def give_initial_funds(
         return await _post(group_commit, request, claim, transfer, Ends(platform, recipient))
 
     return await marks.run(claim, work)
-
-
-async def open_pot(session: AsyncSession, *, owner_id: UUID, name: str) -> Account:
-    """Open an empty pot. Raises PotNameTaken, TooManyPots.
-
-    The owner's row is locked until the transaction ends, so that two requests at once cannot exceed the limit.
-    """
-    await session.execute(select(Owner.id).where(Owner.id == owner_id).with_for_update(key_share=True))
-    pots = select(Account.name).where(Account.owner_id == owner_id, Account.kind == "pot")
-    names = set((await session.execute(pots)).scalars())
-    if name in names:
-        raise PotNameTaken(name)
-    if len(names) >= MAX_POTS:
-        raise TooManyPots(MAX_POTS)
-    return await open_account(session, owner_id=owner_id, kind="pot", name=name)
 
 
 async def _post(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shared.errors import Conflict, Forbidden, Invalid, NotFound
+from shared.money import Money
 
 
 @dataclass(eq=False)
@@ -62,6 +63,21 @@ class PotNameTaken(Conflict):
 
     code = "pot_name_taken"
     title = "You already have a pot with this name"
+
+
+@dataclass(eq=False)
+class PotNotEmpty(Conflict):
+    """A pot with money is not closed. `balance` is paise."""
+
+    balance: int
+
+    code = "pot_not_empty"
+    title = "There is money in this pot"
+
+    @property
+    def detail(self) -> str:
+        """How much, and what to do."""
+        return f"{Money(self.balance)} is in this pot. Move it back first, then close it."
 
 
 @dataclass(eq=False)

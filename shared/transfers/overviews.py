@@ -16,7 +16,7 @@ _ASK = """
     SELECT asked.place, person.first_name, pot.id, pot.name, pot.balance
     FROM unnest($1::uuid[]) WITH ORDINALITY AS asked (owner_id, place)
     JOIN users person ON person.id = asked.owner_id
-    LEFT JOIN accounts pot ON pot.owner_id = asked.owner_id AND pot.kind = 'pot'
+    LEFT JOIN accounts pot ON pot.owner_id = asked.owner_id AND pot.kind = 'pot' AND pot.closed_at IS NULL
     ORDER BY asked.place, pot.id
 """
 

@@ -44,8 +44,9 @@ async def refunded_amounts(session: AsyncSession, transfer_ids: Collection[UUID]
 async def list_accounts(
     session: AsyncSession, *, owner_id: UUID, limit: int, after: UUID | None = None
 ) -> list[Account]:
-    """At most `limit` of the owner's accounts, the wallet and pots, oldest first; those after the account `after`."""
-    statement = select(Account).where(Account.owner_id == owner_id).order_by(Account.id).limit(limit)
+    """At most `limit` of the owner's open accounts, the wallet and pots, oldest first, after the account `after`."""
+    is_own = (Account.owner_id == owner_id, Account.closed_at.is_(None))
+    statement = select(Account).where(*is_own).order_by(Account.id).limit(limit)
     if after is not None:
         statement = statement.where(Account.id > after)
     return list((await session.execute(statement)).scalars())

@@ -18,8 +18,8 @@ from shared.ledger.accounts import account_of
 from shared.ledger.errors import AccountNotFound
 from shared.models import Account
 from shared.transfers import queries
-from shared.transfers.commands import open_pot
 from shared.transfers.errors import PotNameTaken, TooManyPots
+from shared.transfers.pots import open_pot
 
 router = APIRouter(prefix="/accounts", tags=["accounts"])
 

@@ -39,9 +39,10 @@ SHELL = Shell(
     ),
     nav=(
         NavItem("Home", "/", "home"),
-        NavItem("Add", "/add-money", "plus"),
+        NavItem("Pots", "/pots", "purse"),
         NavItem("Send", "/send", "send", is_prominent=True),
         NavItem("Activity", "/activity", "list"),
+        NavItem("Add", "/add-money", "plus", is_for_wide_screens=True),
         NavItem("Profile", "/profile", "person"),
     ),
     add_money_path="/add-money",

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from shared.transfers.commands import MAX_POTS
+from shared.transfers.pots import MAX_POTS
 from tests.support.apps import Signed, problem
 
 
