@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ _NOT_READ = frozenset({401, 403, 407, 425, 429})
 """The bank rejects the call itself: our key is wrong, or we call too often. It did not look at the payout."""
 _NOT_A_REFUSAL = frozenset({408, 409})
 """The bank timed out, or the reference is in use: this does not say that it refuses the payout."""
+_WEB_ADDRESS = re.compile(r"https?://[^\x00-\x20\x7f]+")
 _UNSENT_ERRORS = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
 _Answer = TypeVar("_Answer", bound=BaseModel)
@@ -92,7 +94,7 @@ class BankClient:
         reply = await self._call("POST", "/api/netbanking/sessions", body=asked)
         self._check(reply)
         opened = self._read(SessionOpened, reply)
-        if not opened.url.startswith(("https://", "http://")):
+        if not _WEB_ADDRESS.fullmatch(opened.url):
             raise self._may_have("the session's address is not one to send a person to")
         return opened
 

@@ -16,7 +16,7 @@ import pytest
 
 from shared import clock
 from shared.banks.client import BankClient
-from shared.banks.errors import BankFailed, Refused
+from shared.banks.errors import BankFailed, BankUnavailable, Refused
 from shared.banks.messages import SessionState
 from shared.banks.notices import PaymentNotice
 from shared.config import OnRampSettings
@@ -64,6 +64,23 @@ class World:
             clients=self.clients,
             settings=self.settings,
         )
+
+    async def start(self, amount: int = 500_00) -> OnRamp:
+        """Start one as the API does."""
+        async with self.sessionmaker.begin() as session:
+            wallet = await create_user(session)
+        assert wallet.owner_id is not None
+        answer = await commands.start(
+            START_ON_RAMP.request(wallet.owner_id, "k"),
+            bank="hdfc",
+            amount=amount,
+            sessionmaker=self.sessionmaker,
+            clients=self.clients,
+            marks=Marks(self.sessionmaker),
+            settings=self.settings,
+        )
+        async with self.sessionmaker() as session:
+            return await session.get_one(OnRamp, UUID(answer.body["id"]))
 
     async def opened(self, **facts: Any) -> OnRamp:
         return await an_opened_one(self.sessionmaker, self.clients, **facts)
@@ -285,26 +302,21 @@ async def test_a_bank_whose_sessions_end_in_the_year_9999_has_sessions_without_a
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said_by_bank(monkeypatch, expires_at="9999-12-31T23:59:59Z")
-    async with world.sessionmaker.begin() as session:
-        wallet = await create_user(session)
-    assert wallet.owner_id is not None
-    answer = await commands.start(
-        START_ON_RAMP.request(wallet.owner_id, "k"),
-        bank="hdfc",
-        amount=500_00,
-        sessionmaker=world.sessionmaker,
-        clients=world.clients,
-        marks=Marks(world.sessionmaker),
-        settings=world.settings,
-    )
-    async with world.sessionmaker() as session:
-        on_ramp = await session.get_one(OnRamp, UUID(answer.body["id"]))
+    on_ramp = await world.start(500_00)
     assert (on_ramp.status, on_ramp.expires_at) == ("pending", None)
     await world.approve(on_ramp)
     await world.make_due(on_ramp)
     await world.ask()
     row, balance = await world.now(on_ramp)
     assert (row.status, balance) == ("success", 500_00)
+
+
+async def test_a_session_at_an_address_that_is_none_fails_as_one_that_the_bank_did_not_open(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said_by_bank(monkeypatch, url="https://bank.example/\x00")
+    with pytest.raises(BankUnavailable):
+        await world.start()
 
 
 async def test_a_reason_that_cannot_be_stored_ends_an_on_ramp_all_the_same(
