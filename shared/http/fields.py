@@ -197,7 +197,11 @@ Password = Annotated[
     SecretStr, Field(json_schema_extra=dict(_PASSWORD_SCHEMA), examples=["correct horse"]), AfterValidator(_password)
 ]
 """8 to 72 characters. It appears in no repr and no log."""
-GivenPassword = Annotated[SecretStr, Field(min_length=1, max_length=256, examples=["correct horse"])]
+_SPELLED_LONGEST = 4
+"""Code points that one character may be typed as: a Greek letter with two accents and an iota below."""
+GivenPassword = Annotated[
+    SecretStr, Field(min_length=1, max_length=MAX_PASSWORD_LENGTH * _SPELLED_LONGEST, examples=["correct horse"])
+]
 """A password to compare with the stored hash."""
 Pin = Annotated[SecretStr, Field(json_schema_extra=dict(_PIN_SCHEMA), examples=["1234"]), AfterValidator(_pin)]
 """4 to 6 digits. It appears in no repr and no log."""
