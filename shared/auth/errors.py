@@ -43,6 +43,10 @@ class TokenRevoked(Unauthenticated):
     title = "This session was signed out; sign in again"
 
 
+NO_SESSION = (AuthenticationRequired, TokenInvalid, TokenExpired, TokenRevoked)
+"""The errors that signing in removes."""
+
+
 @dataclass(eq=False)
 class BadCredentials(Unauthenticated):
     """Wrong email or password. The error is the same whether or not the email is registered."""

@@ -14,15 +14,23 @@ from shared.http.errors import CrossOrigin
 
 SESSION_COOKIE = "session"
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+OUTLIVES_TOKEN_SECONDS = 24 * 3600
+"""The browser keeps an expired token for a while: it says whose form it was that came too late."""
 _OWN_SITE = {"same-origin", "none"}
 
 
 def set_session_cookie(response: Response, *, settings: Settings, token: str, expires_at: datetime) -> None:
-    """Set a cookie that scripts cannot read; with `Secure`, unless BATUA_ENV is local."""
+    """Set the cookie of a session, which outlives its token by OUTLIVES_TOKEN_SECONDS."""
+    lifetime_seconds = max(0, int((expires_at - clock.now()).total_seconds()))
+    set_cookie(response, SESSION_COOKIE, token, settings=settings, max_age=lifetime_seconds + OUTLIVES_TOKEN_SECONDS)
+
+
+def set_cookie(response: Response, name: str, value: str, *, settings: Settings, max_age: int) -> None:
+    """Set a cookie for `max_age` seconds that scripts cannot read; with `Secure`, unless BATUA_ENV is local."""
     response.set_cookie(
-        SESSION_COOKIE,
-        token,
-        max_age=max(0, int((expires_at - clock.now()).total_seconds())),
+        name,
+        value,
+        max_age=max_age,
         path="/",
         secure=settings.env != "local",
         httponly=True,

@@ -9,7 +9,8 @@ from shared.auth.secrets_change import SecretsChange
 from shared.auth.tokens import Identity
 from shared.http.dependencies import Caller, ClientAddress, CurrentResources
 from shared.http.fields import Body, GivenPassword, Password, Pin
-from shared.pages.forms import Form, SubmittedForm
+from shared.pages.forms import SubmittedForm
+from shared.pages.kept_forms import CurrentKept, KeptForms
 from shared.pages.rendering import render, see_other
 from shared.runtime.resources import Resources
 
@@ -37,49 +38,50 @@ class PinForm(Body):
 
 
 @router.get("/profile/password")
-async def show_password(request: Request, caller: Caller) -> Response:
+async def show_password(request: Request, caller: Caller, kept: CurrentKept) -> Response:
     """The form for a new password."""
-    return render(request, "secret.html", changing="password", form=Form())
+    return _show(request, kept, "password")
 
 
 @router.post("/profile/password")
 async def change_password(
-    request: Request, form: SubmittedForm, caller: Caller, address: ClientAddress, resources: CurrentResources
+    form: SubmittedForm, caller: Caller, address: ClientAddress, resources: CurrentResources
 ) -> Response:
     """Change the password, which ends every other session."""
-    with form.catching():
-        typed = form.read(PasswordForm)
-        secrets = SecretsChange(
-            address=address,
-            current_password=typed.current_password.get_secret_value(),
-            new_password=typed.new_password.get_secret_value(),
-        )
-        await _change(resources, caller, secrets)
-        return see_other("/profile?saved=password")
-    return render(request, "secret.html", status=form.status, changing="password", form=form)
+    typed = form.read(PasswordForm)
+    secrets = SecretsChange(
+        address=address,
+        current_password=typed.current_password.get_secret_value(),
+        new_password=typed.new_password.get_secret_value(),
+    )
+    await _change(resources, caller, secrets)
+    return see_other("/profile?saved=password")
 
 
 @router.get("/profile/pin")
-async def show_pin(request: Request, caller: Caller) -> Response:
+async def show_pin(request: Request, caller: Caller, kept: CurrentKept) -> Response:
     """The form for a new PIN."""
-    return render(request, "secret.html", changing="pin", form=Form())
+    return _show(request, kept, "pin")
 
 
 @router.post("/profile/pin")
 async def change_pin(
-    request: Request, form: SubmittedForm, caller: Caller, address: ClientAddress, resources: CurrentResources
+    form: SubmittedForm, caller: Caller, address: ClientAddress, resources: CurrentResources
 ) -> Response:
     """Change the PIN."""
-    with form.catching():
-        typed = form.read(PinForm)
-        secrets = SecretsChange(
-            address=address,
-            current_password=typed.current_password.get_secret_value(),
-            new_pin=typed.new_pin.get_secret_value(),
-        )
-        await _change(resources, caller, secrets)
-        return see_other("/profile?saved=pin")
-    return render(request, "secret.html", status=form.status, changing="pin", form=form)
+    typed = form.read(PinForm)
+    secrets = SecretsChange(
+        address=address,
+        current_password=typed.current_password.get_secret_value(),
+        new_pin=typed.new_pin.get_secret_value(),
+    )
+    await _change(resources, caller, secrets)
+    return see_other("/profile?saved=pin")
+
+
+def _show(request: Request, kept: KeptForms, changing: str) -> Response:
+    form = kept.form()
+    return render(request, "secret.html", status=form.status, changing=changing, form=form)
 
 
 async def _change(resources: Resources, caller: Identity, secrets: SecretsChange) -> None:

@@ -1,4 +1,7 @@
-"""Errors as pages, with the status and the words of the problem. Without a session: the sign-in page."""
+"""Errors as pages, with the status and the words of the problem. An error of a form leads back to the form.
+
+Without a session: the sign-in page.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,21 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from shared.auth.errors import NO_SESSION
 from shared.db.outages import DATABASE_ERRORS
 from shared.errors import BatuaError, Unauthenticated
 from shared.http import error_handlers
 from shared.http.body_limit import UnreadBody
 from shared.http.cookies import SESSION_COOKIE
 from shared.http.dependencies import signed_in
+from shared.http.errors import InternalError, ServiceUnavailable
+from shared.pages.forms import Form
+from shared.pages.kept_forms import forms_kept
 from shared.pages.paths import sign_in_path
 from shared.pages.rendering import render, see_other
 
+_OUTAGES = (InternalError, ServiceUnavailable)
+"""Nothing in a form can mend these, and its page may not come either."""
 _FOR_MACHINES = ("/api", "/healthz", "/readyz", "/metrics", "/openapi.json")
 _HEADINGS = {
     HTTPStatus.BAD_REQUEST: "The request could not be read",
@@ -60,7 +69,12 @@ def wants_page(request: Request) -> bool:
 
 
 async def answer_batua_error(request: Request, error: Exception) -> Response:
-    """Answer an error that our code raised; a browser without a session is sent to the sign-in page."""
+    """Answer an error that our code raised: at the form that was sent, on the sign-in page, or as a page."""
+    assert isinstance(error, BatuaError)
+    form: Form | None = getattr(request.state, "form", None)
+    if form is not None and not isinstance(error, _OUTAGES):
+        kept = await forms_kept(request, request.app.state.resources)
+        return kept.interrupted(form) if isinstance(error, NO_SESSION) else kept.refused(form, error)
     if isinstance(error, Unauthenticated) and wants_page(request):
         return see_other(sign_in_path(request))
     return await _as_page(request, await error_handlers.answer_batua_error(request, error))

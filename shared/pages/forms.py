@@ -1,22 +1,20 @@
 """Forms: what a person typed, read by the rules of a JSON body, and each error next to its field.
 
-A form's route opens its own transaction inside `form.catching()`, so that an error undoes everything before the
-page is shown again:
+A route that takes a form does its work and leads on. An error that it raises leads back to the form's page, where
+`kept_forms` has what was typed:
 
-    @router.post("/send")
-    async def send(request: Request, form: SubmittedForm, caller: Caller, resources: CurrentResources) -> Response:
-        with form.catching():
-            body = form.read(SendBody)
-            ...
-            return see_other(f"/transfers/{answer.body['id']}")
-        return render(request, "send.html", status=form.status, form=form)
+    @router.post("/profile")
+    async def change_names(form: SubmittedForm, caller: Caller, resources: CurrentResources) -> Response:
+        typed = form.read(NamesForm)
+        ...
+        return see_other("/profile?saved=name")
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Annotated, Any, TypeVar
 
@@ -98,6 +96,13 @@ class Form:
     key: str = field(default_factory=new_token)
     """The idempotency key: however often the form is sent, it takes effect once."""
     status: int = 200
+    action: str = ""
+    """The path that it is sent to."""
+    page: str = ""
+    """The path of the page that shows it."""
+    purpose: str = ""
+    """What it is sealed for: the path of the page where it begins. A review is another page of the same form."""
+    was_refused: bool = False
     is_used_up: bool = False
     """Its key has done its work for other details, so `key` is a new one."""
     missing: int | None = None
@@ -127,9 +132,20 @@ class Form:
                 self.errors["amount"] = words
 
     @property
-    def is_to_be_changed(self) -> bool:
-        """Whether a review that was refused has to be changed; otherwise it may be confirmed again as it is."""
-        return bool(set(self.errors) - {"pin"}) or self.is_used_up
+    def typed(self) -> dict[str, str]:
+        """The values without secrets."""
+        return {name: value for name, value in self.values.items() if name not in SECRETS}
+
+    @property
+    def as_typed(self) -> Form:
+        """The same form as if it had not been refused."""
+        return replace(self, errors={}, problem=None, was_refused=False, missing=None)
+
+    @property
+    def page_after_error(self) -> str:
+        """Where a refused form is shown: its page, but where it begins if a review has to be changed."""
+        is_to_be_changed = set(self.errors) - {"pin"} or self.is_used_up
+        return self.purpose if is_to_be_changed else self.page
 
     def catching(self) -> _Catching:
         """Show an error that the block raises on the form: at its field (see FIELD_OF_ERROR), else above the form."""
@@ -137,12 +153,12 @@ class Form:
 
     def show_error(self, error: BatuaError) -> None:
         """Show `error` on the form."""
-        self.status = status_of(error)
+        self.status, self.was_refused = status_of(error), True
         self.missing = error.amount - error.available if isinstance(error, InsufficientFunds) else None
         field_name = FIELD_OF_ERROR.get(error.code)
         if field_name not in self.values:
             field_name = None
-        self.values = {name: value for name, value in self.values.items() if name not in SECRETS}
+        self.values = self.typed
         if error.code == _ALREADY_SENT:
             self.key, self.problem, self.is_used_up = new_token(), _ALREADY_SENT_WORDS, True
             return
@@ -173,7 +189,26 @@ class _Catching:
 
 
 async def submitted_form(request: Request) -> Form:
-    """The form that was sent: text fields only, each once. Raises CrossOrigin if another site's page sent it."""
+    """The form that was sent from the page of this address. Raises CrossOrigin if another site's page sent it."""
+    return shown_with_errors(request, await _read_form(request))
+
+
+async def submitted_action(request: Request) -> Form:
+    """The same for a form of the page one step above: `/pots/move` is sent from `/pots`."""
+    form = await submitted_form(request)
+    form.page = form.purpose = form.action.rpartition("/")[0]
+    return form
+
+
+def shown_with_errors(request: Request, form: Form) -> Form:
+    """The same form; an error of this request leads back to it, on the page of this address."""
+    form.action = form.page = form.purpose = request.url.path
+    request.state.form = form
+    return form
+
+
+async def _read_form(request: Request) -> Form:
+    """Text fields only, each once."""
     require_same_origin(request)
     sent = await request.form(max_files=0, max_fields=MAX_FIELDS)
     values = {name: value for name, value in sent.items() if isinstance(value, str)}
@@ -182,6 +217,7 @@ async def submitted_form(request: Request) -> Form:
 
 
 SubmittedForm = Annotated[Form, Depends(submitted_form)]
+SubmittedAction = Annotated[Form, Depends(submitted_action)]
 
 
 def _name(complaint: ErrorDetails) -> str:

@@ -12,6 +12,7 @@ from shared.http.cookies import SESSION_COOKIE, clear_session_cookie, require_sa
 from shared.http.dependencies import ClientAddress, CurrentResources
 from shared.http.sessions import LoginIn, authenticate, start_session
 from shared.pages.forms import Form, SubmittedForm
+from shared.pages.kept_forms import CurrentKept
 from shared.pages.paths import SIGN_IN, own_path
 from shared.pages.rendering import render, see_other
 from shared.runtime.resources import Resources
@@ -39,25 +40,24 @@ def welcome(resources: Resources, owner_id: UUID, next_path: str | None) -> Resp
 
 
 @router.get("/sign-in")
-async def show_sign_in(request: Request, resources: CurrentResources, next: str | None = None) -> Response:  # noqa: A002 - what the address says
+async def show_sign_in(
+    request: Request,
+    resources: CurrentResources,
+    kept: CurrentKept,
+    next: str | None = None,  # noqa: A002 - what the address says
+) -> Response:
     """The form; with a session, the page after it."""
+    form = kept.form(Form({"next": own_path(next)}))
     if await is_signed_in(request, resources):
-        return see_other(own_path(next))
-    return render(
-        request, "sign-in.html", form=Form(), next=own_path(next), signed_out="signed-out" in request.query_params
-    )
+        return see_other(own_path(form.value("next")))
+    return render(request, "sign-in.html", form=form, signed_out="signed-out" in request.query_params)
 
 
 @router.post("/sign-in")
-async def sign_in(
-    request: Request, form: SubmittedForm, address: ClientAddress, resources: CurrentResources
-) -> Response:
-    """Start a session, or show the form again."""
-    wanted = own_path(form.values.get("next"))
-    with form.catching():
-        owner_id = await authenticate(resources, form.read(LoginIn), address)
-        return welcome(resources, owner_id, wanted)
-    return render(request, "sign-in.html", status=form.status, form=form, next=wanted, signed_out=False)
+async def sign_in(form: SubmittedForm, address: ClientAddress, resources: CurrentResources) -> Response:
+    """Start a session."""
+    owner_id = await authenticate(resources, form.read(LoginIn), address)
+    return welcome(resources, owner_id, form.value("next"))
 
 
 @router.post("/sign-out")

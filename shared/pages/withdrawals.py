@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, BackgroundTasks, Request, Response
+from fastapi import APIRouter, BackgroundTasks, Depends, Request, Response
 from pydantic import BeforeValidator, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
@@ -24,20 +24,20 @@ from shared.http.withdrawals import CurrentWorkerHint
 from shared.idempotency.claims import Answer
 from shared.ledger.accounts import require_available
 from shared.pages import formatting
-from shared.pages.forms import Form, Rupees, SubmittedForm
+from shared.pages.forms import Form, Rupees, SubmittedAction, SubmittedForm
+from shared.pages.kept_forms import CurrentKept, KeptForms, Reviewed
 from shared.pages.rendering import render, see_other
 from shared.pages.repeated_submit import retry_while_in_flight
-from shared.pages.sealed_forms import CurrentSeal, FormSeal, too_old
 from shared.pages.withdrawal_words import words_for
 from shared.runtime.resources import Resources
 from shared.withdrawals import commands, queries
 from shared.withdrawals.errors import WithdrawalNotFound
-from shared.withdrawals.views import Destination, WithdrawalDetail
+from shared.withdrawals.views import Destination
 
 router = APIRouter()
 
-REVIEW = "/withdraw/review"
-PURPOSE = "withdraw"
+WITHDRAW_PATH, REVIEW = "/withdraw", "/withdraw/review"
+ReviewedForm = Annotated[Form, Depends(Reviewed(WITHDRAW_PATH))]
 OFFERED_DESTINATIONS = 4
 NEWEST = 3
 
@@ -110,76 +110,63 @@ class PinForm(Body):
     pin: Pin
 
 
-_FIELDS = {**AccountForm.model_fields, **AgainForm.model_fields}
-
-
 @router.get("/withdraw")
 async def show_withdraw(
-    request: Request, caller: SignedInCaller, resources: CurrentResources, seal: CurrentSeal, again: UUID | None = None
+    request: Request, caller: SignedInCaller, resources: CurrentResources, kept: CurrentKept, again: UUID | None = None
 ) -> Response:
-    """The form. `again` in the address names an earlier withdrawal, whose account is filled in.
-
-    `form` in the address is what was typed before, sealed: the way back from the review.
-    """
-    typed = seal.unseal(request.query_params.get("form", ""), caller=caller.identity, purpose=PURPOSE)
-    if typed is not None:
-        return await _show_form(request, caller, resources, typed, seal)
+    """The form. `again` in the address names an earlier withdrawal, whose account is filled in."""
     if again is not None:
         await _destination(resources, caller.identity, again)  # another owner's is not found
-    return await _show_form(request, caller, resources, Form({"again": str(again)} if again is not None else {}), seal)
+    form = kept.form(Form({"again": str(again)}) if again is not None else None)
+    return await _show_form(request, caller, resources, form, kept)
 
 
 @router.post("/withdraw")
 async def withdraw(
-    request: Request, form: SubmittedForm, caller: SignedInCaller, resources: CurrentResources, seal: CurrentSeal
+    form: SubmittedForm, caller: SignedInCaller, resources: CurrentResources, kept: CurrentKept
 ) -> Response:
     """Check what was typed and go to its review. Nothing moves yet."""
-    with form.catching():
-        typed, _ = await _read(resources, caller.identity, form)
-        require_available(caller.wallet, typed.amount)
-        sealed = seal.seal(form, type(typed).model_fields, caller=caller.identity, purpose=PURPOSE)
-        return see_other(f"{REVIEW}?form={sealed}")
-    return await _show_form(request, caller, resources, form, seal)
+    typed, _ = await _read(resources, caller.identity, form)
+    require_available(caller.wallet, typed.amount)
+    return kept.go_to(REVIEW, form)
 
 
 @router.get(REVIEW)
 async def show_review(
-    request: Request, caller: SignedInCaller, resources: CurrentResources, seal: CurrentSeal
+    request: Request, caller: SignedInCaller, resources: CurrentResources, kept: CurrentKept
 ) -> Response:
     """How much goes to which account. The PIN is typed here."""
-    sealed = request.query_params.get("form", "")
-    form = seal.unseal(sealed, caller=caller.identity, purpose=PURPOSE)
-    form = form or too_old()
+    form = kept.form(purpose=WITHDRAW_PATH)
     if not form.values:
-        return await _show_form(request, caller, resources, form, seal)
-    return await _show_review(request, caller, resources, form, sealed)
+        return await _show_form(request, caller, resources, form, kept)
+    typed, to = await _read(resources, caller.identity, form)
+    return render(
+        request,
+        "withdraw-review.html",
+        form=form,
+        sealed=kept.sealed(form),
+        amount=typed.amount,
+        to=to,
+        bank=BANKS[to.bank].name,
+        is_new=isinstance(to, AccountForm),
+    )
 
 
 @router.post(REVIEW)
 async def withdraw_reviewed(
     *,
-    request: Request,
-    submitted: SubmittedForm,
-    caller: SignedInCaller,
+    form: ReviewedForm,
+    caller: Caller,
     check_pin: PinCheck,
     resources: CurrentResources,
-    seal: CurrentSeal,
     hint: CurrentWorkerHint,
     afterwards: BackgroundTasks,
 ) -> Response:
     """Request what was reviewed, under the key of the form it came from, and go to its page."""
-    sealed = submitted.value("form")
-    form = seal.unseal(sealed, caller=caller.identity, purpose=PURPOSE) or too_old()
-    if form.problem is None:
-        form.values = {**form.values, "pin": submitted.values.get("pin", "")}
-        with form.catching():
-            await check_pin(form.read(PinForm).pin)
-            answer = await _request(resources, caller.identity, form)
-            afterwards.add_task(hint, caller.identity.owner_id)
-            return see_other(f"/withdrawals/{answer.body['id']}")
-    if form.is_to_be_changed or not form.values:
-        return await _show_form(request, caller, resources, form, seal)
-    return await _show_review(request, caller, resources, form, sealed)
+    await check_pin(form.read(PinForm).pin)
+    answer = await _request(resources, caller, form)
+    afterwards.add_task(hint, caller.owner_id)
+    return see_other(f"/withdrawals/{answer.body['id']}")
 
 
 @router.get("/withdrawals")
@@ -199,27 +186,11 @@ async def show_withdrawals(request: Request, caller: Caller, resources: CurrentR
 
 @router.get("/withdrawals/{withdrawal_id}")
 async def show_withdrawal(
-    request: Request, caller: Caller, resources: CurrentResources, withdrawal_id: UUID
+    request: Request, caller: Caller, resources: CurrentResources, kept: CurrentKept, withdrawal_id: UUID
 ) -> Response:
     """One withdrawal: its status, what it waits for and what has happened."""
     detail = await queries.get_withdrawal(resources.reads, owner_id=caller.owner_id, withdrawal_id=withdrawal_id)
-    return _show_detail(request, detail, Form())
-
-
-@router.post("/withdrawals/{withdrawal_id}/cancel")
-async def cancel(
-    request: Request, form: SubmittedForm, caller: Caller, resources: CurrentResources, withdrawal_id: UUID
-) -> Response:
-    """Cancel it while it is queued, and show it again. If it is too late, its page says so."""
-    with form.catching():
-        async with resources.sessionmaker.begin() as session:
-            await commands.cancel(session, owner_id=caller.owner_id, withdrawal_id=withdrawal_id)
-        return see_other(f"/withdrawals/{withdrawal_id}")
-    detail = await queries.get_withdrawal(resources.reads, owner_id=caller.owner_id, withdrawal_id=withdrawal_id)
-    return _show_detail(request, detail, form)
-
-
-def _show_detail(request: Request, detail: WithdrawalDetail, form: Form) -> Response:
+    form = kept.form()
     return render(
         request,
         "withdrawal.html",
@@ -228,6 +199,14 @@ def _show_detail(request: Request, detail: WithdrawalDetail, form: Form) -> Resp
         words=words_for(detail.withdrawal, detail.timeline),
         form=form,
     )
+
+
+@router.post("/withdrawals/{withdrawal_id}/cancel")
+async def cancel(form: SubmittedAction, caller: Caller, resources: CurrentResources, withdrawal_id: UUID) -> Response:
+    """Cancel it while it is queued, and show it again. If it is too late, its page says so."""
+    async with resources.sessionmaker.begin() as session:
+        await commands.cancel(session, owner_id=caller.owner_id, withdrawal_id=withdrawal_id)
+    return see_other(form.page)
 
 
 async def _read(
@@ -258,22 +237,7 @@ async def _request(resources: Resources, caller: Identity, form: Form) -> Answer
     )
 
 
-async def _show_review(request: Request, caller: SignedIn, resources: Resources, form: Form, sealed: str) -> Response:
-    typed, to = await _read(resources, caller.identity, form)
-    return render(
-        request,
-        "withdraw-review.html",
-        status=form.status,
-        form=form,
-        sealed=sealed,
-        amount=typed.amount,
-        to=to,
-        bank=BANKS[to.bank].name,
-        is_new=isinstance(to, AccountForm),
-    )
-
-
-async def _show_form(request: Request, caller: SignedIn, resources: Resources, form: Form, seal: FormSeal) -> Response:
+async def _show_form(request: Request, caller: SignedIn, resources: Resources, form: Form, kept: KeptForms) -> Response:
     reads, owner_id = resources.reads, caller.identity.owner_id
     destinations = await _offered(resources, caller.identity, form)
     newest, _ = await queries.list_withdrawals(reads, owner_id=owner_id, limit=NEWEST)
@@ -289,7 +253,7 @@ async def _show_form(request: Request, caller: SignedIn, resources: Resources, f
             for each in destinations
         ],
         picked=_picked(form, destinations),
-        back_path=f"/withdraw?form={seal.seal(form, _FIELDS, caller=caller.identity, purpose=PURPOSE)}",
+        back_path=f"{WITHDRAW_PATH}?form={kept.sealed(form.as_typed)}" if form.missing else WITHDRAW_PATH,
         newest=[(each, words_for(each)) for each in newest],
     )
 

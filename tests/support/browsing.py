@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from http.cookies import SimpleCookie
+from types import MappingProxyType
+from typing import Any
 from urllib.parse import urlencode
 
 import httpx
@@ -86,16 +90,18 @@ class Browser:
 
     def __init__(self, signed: Signed) -> None:
         self._client = signed.client
-        self._cookie = {"Cookie": f"session={signed.token}"}
+        self.cookies = {"session": signed.token}
 
     async def open(self, path: str, **cookies: str) -> Page:
-        """Go there, with more cookies than that of the session."""
-        headers = _ORIGIN | {"Cookie": "; ".join([self._cookie["Cookie"], *map("=".join, cookies.items())])}
-        return Page(await self._client.get(path, headers=headers, follow_redirects=True))
+        """Go there, with more cookies than its own."""
+        answer = await self._send("GET", path, cookies)
+        while answer.has_redirect_location:
+            answer = await self._send("GET", answer.headers["location"], cookies)
+        return Page(answer)
 
     async def request(self, method: str, path: str) -> Page:
         """Ask for it by any method, and follow nothing."""
-        return Page(await self._client.request(method, path, headers=_ORIGIN | self._cookie))
+        return Page(await self._send(method, path))
 
     async def submit(self, form: PageForm, **typed: str) -> Page:
         """Fill in the form and press its button."""
@@ -106,10 +112,23 @@ class Browser:
     async def post(self, form: PageForm, **typed: str) -> httpx.Response:
         """The same, up to the first answer."""
         fields = form.fields | typed
-        return await self._client.post(form.action, data=fields, headers=_ORIGIN | self._cookie)
+        return await self._send("POST", form.action, data=fields)
 
     async def follow(self, answer: httpx.Response) -> Page:
         """Where the answer leads."""
         if answer.status_code != httpx.codes.SEE_OTHER:
             return Page(answer)
         return await self.open(answer.headers["location"])
+
+    async def _send(
+        self, method: str, path: str, cookies: Mapping[str, str] = MappingProxyType({}), **sent: Any
+    ) -> httpx.Response:
+        given = "; ".join(f"{name}={value}" for name, value in {**self.cookies, **cookies}.items())
+        answer = await self._client.request(method, path, headers=_ORIGIN | {"Cookie": given}, **sent)
+        for text in answer.headers.get_list("set-cookie"):
+            for name, cookie in SimpleCookie(text).items():
+                if cookie["path"] == "/":  # one of a single page is for that page
+                    self.cookies[name] = cookie.value
+                if cookie["max-age"] == "0":
+                    del self.cookies[name]
+        return answer

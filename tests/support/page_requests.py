@@ -23,6 +23,13 @@ async def send_form(app: RunningApp, path: str, **fields: str) -> httpx.Response
     return await app.client.post(path, data=fields, headers=OWN_FORM)
 
 
+async def follow(app: RunningApp, answer: httpx.Response) -> httpx.Response:
+    """The page that a form leads to, with the cookies of this answer and no other ones."""
+    assert answer.status_code == httpx.codes.SEE_OTHER, answer.text
+    cookies = "; ".join(f"{name}={value}" for name, value in answer.cookies.items())
+    return await app.client.get(answer.headers["location"], headers=HTML | {"cookie": cookies})
+
+
 async def sign_up(app: RunningApp, **more: str) -> httpx.Response:
     """A person or a shop, by the form; the client keeps the cookie."""
     names = {"business_name": "Chai Point", "timezone": "Asia/Kolkata"}

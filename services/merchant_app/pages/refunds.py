@@ -5,10 +5,8 @@ from __future__ import annotations
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.merchant_app.pages.payments import PATH
-from shared.auth.tokens import Identity
 from shared.http.dependencies import Caller, CurrentResources, PinCheck, ReadSession
 from shared.http.fields import Body, Pin
 from shared.http.keyed_requests import REFUND_PAYMENT
@@ -16,6 +14,7 @@ from shared.http.query_parameters import OptionalText
 from shared.ledger.accounts import wallet_of
 from shared.pages import formatting
 from shared.pages.forms import Form, Rupees, SubmittedForm
+from shared.pages.kept_forms import CurrentKept
 from shared.pages.rendering import render, see_other
 from shared.pages.repeated_submit import retry_while_in_flight
 from shared.transfers.queries import get_refundable_payment
@@ -33,47 +32,13 @@ class RefundForm(Body):
 
 
 @router.get(f"{PATH}/{{transaction_id}}/refund")
-async def show_refund(request: Request, caller: Caller, session: ReadSession, transaction_id: UUID) -> Response:
-    """The form, with the amount that is left of the payment filled in."""
-    return await _show(request, caller, session, transaction_id, None)
-
-
-@router.post(f"{PATH}/{{transaction_id}}/refund")
-async def refund_payment(
-    *,
-    request: Request,
-    form: SubmittedForm,
-    caller: Caller,
-    check_pin: PinCheck,
-    resources: CurrentResources,
-    transaction_id: UUID,
+async def show_refund(
+    request: Request, caller: Caller, session: ReadSession, kept: CurrentKept, transaction_id: UUID
 ) -> Response:
-    """Refund and show the payment. The same form submitted again refunds nothing and shows the payment."""
-    with form.catching():
-        typed = form.read(RefundForm)
-        await check_pin(typed.pin)
-        await retry_while_in_flight(
-            lambda: refund(
-                REFUND_PAYMENT.request(caller.owner_id, form.key),
-                payment_id=transaction_id,
-                amount=typed.amount,
-                note=typed.note,
-                sessionmaker=resources.sessionmaker,
-                marks=resources.marks,
-            )
-        )
-        return see_other(f"{PATH}/{transaction_id}?refunded=1")
-    async with resources.read_sessionmaker() as session:
-        return await _show(request, caller, session, transaction_id, form)
-
-
-async def _show(
-    request: Request, caller: Identity, session: AsyncSession, payment_id: UUID, form: Form | None
-) -> Response:
-    """Raises TransferNotFound, NotRefundable."""
-    payment = await get_refundable_payment(session, shop_id=caller.owner_id, payment_id=payment_id)
+    """The form, with the amount that is left of the payment filled in. Raises TransferNotFound, NotRefundable."""
+    payment = await get_refundable_payment(session, shop_id=caller.owner_id, payment_id=transaction_id)
     wallet = await wallet_of(session, caller.owner_id)
-    form = form or Form({"amount": formatting.input_rupees(payment.left)})
+    form = kept.form(Form({"amount": formatting.input_rupees(payment.left)}))
     return render(
         request,
         "refund.html",
@@ -84,3 +49,23 @@ async def _show(
         left=payment.left,
         available=wallet.available,
     )
+
+
+@router.post(f"{PATH}/{{transaction_id}}/refund")
+async def refund_payment(
+    form: SubmittedForm, caller: Caller, check_pin: PinCheck, resources: CurrentResources, transaction_id: UUID
+) -> Response:
+    """Refund and show the payment. The same form submitted again refunds nothing and shows the payment."""
+    typed = form.read(RefundForm)
+    await check_pin(typed.pin)
+    await retry_while_in_flight(
+        lambda: refund(
+            REFUND_PAYMENT.request(caller.owner_id, form.key),
+            payment_id=transaction_id,
+            amount=typed.amount,
+            note=typed.note,
+            sessionmaker=resources.sessionmaker,
+            marks=resources.marks,
+        )
+    )
+    return see_other(f"{PATH}/{transaction_id}?refunded=1")

@@ -8,6 +8,7 @@ from services.merchant_app.pages.shop_fields import category_options, timezone_o
 from shared.http.dependencies import ClientAddress, CurrentResources
 from shared.http.sign_up import DEFAULT_TIMEZONE, ShopIn, sign_up_shop
 from shared.pages.forms import Form, SubmittedForm
+from shared.pages.kept_forms import CurrentKept
 from shared.pages.paths import own_path
 from shared.pages.rendering import render, see_other
 from shared.pages.sign_in import is_signed_in, welcome
@@ -16,32 +17,21 @@ router = APIRouter()
 
 
 @router.get("/sign-up")
-async def show_sign_up(request: Request, resources: CurrentResources, next: str | None = None) -> Response:  # noqa: A002 - what the address says
+async def show_sign_up(
+    request: Request,
+    resources: CurrentResources,
+    kept: CurrentKept,
+    next: str | None = None,  # noqa: A002 - what the address says
+) -> Response:
     """The form; with a session, the page after it."""
+    form = kept.form(Form({"next": own_path(next), "timezone": DEFAULT_TIMEZONE}))
     if await is_signed_in(request, resources):
-        return see_other(own_path(next))
-    return _form(request, Form(values={"timezone": DEFAULT_TIMEZONE}), own_path(next))
+        return see_other(own_path(form.value("next")))
+    return render(request, "sign-up.html", form=form, categories=category_options(), timezones=timezone_options())
 
 
 @router.post("/sign-up")
-async def sign_up(
-    request: Request, form: SubmittedForm, address: ClientAddress, resources: CurrentResources
-) -> Response:
-    """Sign up and start a session, or show the form again."""
-    wanted = own_path(form.values.get("next"))
-    with form.catching():
-        shop = await sign_up_shop(resources, form.read(ShopIn), address=address)
-        return welcome(resources, shop.id, wanted)
-    return _form(request, form, wanted)
-
-
-def _form(request: Request, form: Form, wanted: str) -> Response:
-    return render(
-        request,
-        "sign-up.html",
-        status=form.status,
-        form=form,
-        next=wanted,
-        categories=category_options(),
-        timezones=timezone_options(),
-    )
+async def sign_up(form: SubmittedForm, address: ClientAddress, resources: CurrentResources) -> Response:
+    """Sign up and start a session."""
+    shop = await sign_up_shop(resources, form.read(ShopIn), address=address)
+    return welcome(resources, shop.id, form.value("next"))

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from services.user_app.banks import Banks, CurrentBanks, CurrentOnRampSettings
+from services.user_app.banks import CurrentBanks, CurrentOnRampSettings
 from services.user_app.pages.on_ramp_words import words_for
 from shared.auth.tokens import Identity
 from shared.http.dependencies import Caller, CurrentResources, SignedInCaller
@@ -20,6 +20,7 @@ from shared.on_ramps import commands, queries
 from shared.on_ramps.errors import AlreadyDecided
 from shared.pages import formatting
 from shared.pages.forms import Form, Rupees, SubmittedForm
+from shared.pages.kept_forms import CurrentKept
 from shared.pages.paths import own_path
 from shared.pages.rendering import render, see_other
 from shared.pages.repeated_submit import retry_while_in_flight
@@ -61,13 +62,29 @@ def way_back(request: Request) -> str | None:
 
 @router.get("/add-money")
 async def show_add_money(
-    request: Request, caller: Caller, resources: CurrentResources, banks: CurrentBanks
+    request: Request, caller: Caller, resources: CurrentResources, banks: CurrentBanks, kept: CurrentKept
 ) -> Response:
     """The form. `amount` (rupees) and `bank` in the address fill it in; afterwards it leads on to `next`."""
     asked = request.query_params
-    form = Form({name: asked[name] for name in ("amount", "bank", "next") if name in asked})
-    form.read_amount_of_address()
-    return await _show_form(request, caller, resources, banks, form)
+    blank = Form({name: asked[name] for name in ("amount", "bank", "next") if name in asked})
+    blank.read_amount_of_address()
+    form = kept.form(blank)
+    up = await banks.up()
+    newest, _ = await queries.list_on_ramps(resources.reads, owner_id=caller.owner_id, limit=NEWEST)
+    names = {code: client.bank.name for code, client in banks.clients.items()}
+    return render(
+        request,
+        "add-money.html",
+        status=form.status,
+        form=form,
+        next_path=own_path(form.value("next")),
+        banks=[
+            (code, name, "Open now" if up[code] else "Not answering now", "bank", up[code])
+            for code, name in names.items()
+        ],
+        is_any_up=any(up.values()),
+        newest=[(each, words_for(each)) for each in newest],
+    )
 
 
 @router.post("/add-money")
@@ -81,24 +98,22 @@ async def add_money(
     settings: CurrentOnRampSettings,
 ) -> Response:
     """Start the on-ramp and go to the bank. The same form submitted again leads to the same session or its result."""
-    with form.catching():
-        typed = form.read(AddMoneyForm)
-        answer = await retry_while_in_flight(
-            lambda: commands.start(
-                START_ON_RAMP.request(caller.owner_id, form.key),
-                bank=typed.bank,
-                amount=typed.amount,
-                sessionmaker=resources.sessionmaker,
-                clients=banks.clients,
-                marks=resources.marks,
-                settings=settings,
-            )
+    typed = form.read(AddMoneyForm)
+    answer = await retry_while_in_flight(
+        lambda: commands.start(
+            START_ON_RAMP.request(caller.owner_id, form.key),
+            bank=typed.bank,
+            amount=typed.amount,
+            sessionmaker=resources.sessionmaker,
+            clients=banks.clients,
+            marks=resources.marks,
+            settings=settings,
         )
-        response = see_other(await _next_path(resources, caller, answer))
-        if (wanted := own_path(form.value("next"))) != "/":
-            keep_way_back(response, request, f"/on-ramps/{answer.body['id']}", wanted)
-        return response
-    return await _show_form(request, caller, resources, banks, form)
+    )
+    response = see_other(await _next_path(resources, caller, answer))
+    if (wanted := own_path(form.value("next"))) != "/":
+        keep_way_back(response, request, f"/on-ramps/{answer.body['id']}", wanted)
+    return response
 
 
 @router.get("/on-ramps/{on_ramp_id}")
@@ -149,22 +164,3 @@ async def _next_path(resources: Resources, caller: Identity, answer: Answer) -> 
         on_ramp = await queries.get_on_ramp(resources.reads, owner_id=caller.owner_id, on_ramp_id=on_ramp_id)
         redirect_url = redirect_url if on_ramp.status is OnRampStatus.PENDING else None
     return redirect_url or f"/on-ramps/{on_ramp_id}"
-
-
-async def _show_form(request: Request, caller: Identity, resources: Resources, banks: Banks, form: Form) -> Response:
-    up = await banks.up()
-    newest, _ = await queries.list_on_ramps(resources.reads, owner_id=caller.owner_id, limit=NEWEST)
-    names = {code: client.bank.name for code, client in banks.clients.items()}
-    return render(
-        request,
-        "add-money.html",
-        status=form.status,
-        form=form,
-        next_path=own_path(form.value("next")),
-        banks=[
-            (code, name, "Open now" if up[code] else "Not answering now", "bank", up[code])
-            for code, name in names.items()
-        ],
-        is_any_up=any(up.values()),
-        newest=[(each, words_for(each)) for each in newest],
-    )

@@ -6,16 +6,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from markupsafe import Markup
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.auth import commands
 from shared.auth.commands import PersonChanges
 from shared.auth.queries import get_person_profile
-from shared.auth.tokens import Identity
 from shared.http.dependencies import Caller, CurrentResources, ReadSession
 from shared.http.fields import Body, Name
 from shared.pages import change_secrets
 from shared.pages.forms import Form, SubmittedForm
+from shared.pages.kept_forms import CurrentKept
 from shared.pages.rendering import render, see_other
 from shared.payment_codes import draw_inline, payment_uri
 
@@ -33,34 +32,15 @@ class NamesForm(Body):
 
 @router.get("/profile")
 async def show_profile(
-    request: Request, caller: Caller, session: ReadSession, saved: Annotated[str, Query(max_length=16)] = ""
+    request: Request,
+    caller: Caller,
+    session: ReadSession,
+    kept: CurrentKept,
+    saved: Annotated[str, Query(max_length=16)] = "",
 ) -> Response:
     """The profile, and the form that changes the names."""
-    return await _show(request, caller, session, saved=SAVED.get(saved))
-
-
-@router.post("/profile")
-async def change_names(request: Request, form: SubmittedForm, caller: Caller, resources: CurrentResources) -> Response:
-    """Change the names that others see."""
-    with form.catching():
-        typed = form.read(NamesForm)
-        await commands.change_person(
-            identity=caller,
-            changes=PersonChanges(first_name=typed.first_name, last_name=typed.last_name),
-            sessionmaker=resources.sessionmaker,
-            hasher=resources.hasher,
-            throttle=resources.throttle,
-        )
-        return see_other("/profile?saved=name")
-    async with resources.read_sessionmaker() as session:
-        return await _show(request, caller, session, form=form)
-
-
-async def _show(
-    request: Request, caller: Identity, session: AsyncSession, *, form: Form | None = None, saved: str | None = None
-) -> Response:
     user = await get_person_profile(session, caller.owner_id)
-    form = form or Form({"first_name": user.first_name, "last_name": user.last_name})
+    form = kept.form(Form({"first_name": user.first_name, "last_name": user.last_name}))
     return render(
         request,
         "profile.html",
@@ -68,6 +48,20 @@ async def _show(
         profile=user,
         name=user.name,
         form=form,
-        saved=saved,
+        saved=SAVED.get(saved),
         code=Markup(draw_inline(payment_uri(wallet_id=user.wallet_id))),  # noqa: S704 - a drawing
     )
+
+
+@router.post("/profile")
+async def change_names(form: SubmittedForm, caller: Caller, resources: CurrentResources) -> Response:
+    """Change the names that others see."""
+    typed = form.read(NamesForm)
+    await commands.change_person(
+        identity=caller,
+        changes=PersonChanges(first_name=typed.first_name, last_name=typed.last_name),
+        sessionmaker=resources.sessionmaker,
+        hasher=resources.hasher,
+        throttle=resources.throttle,
+    )
+    return see_other("/profile?saved=name")

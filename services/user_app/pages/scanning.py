@@ -19,7 +19,8 @@ from services.user_app.photographed_codes import MAX_PHOTO_BYTES, CodeReader, Un
 from shared.http.cookies import require_same_origin
 from shared.http.dependencies import Caller
 from shared.http.security_headers import permissions_policy
-from shared.pages.forms import Form
+from shared.pages.forms import Form, shown_with_errors
+from shared.pages.kept_forms import CurrentKept
 from shared.pages.rendering import render, see_other
 
 router = APIRouter()
@@ -51,7 +52,7 @@ Reader = Annotated[CodeReader, Depends(code_reader)]
 
 
 @router.get(SCAN_PATH)
-async def show_scan(request: Request, caller: Caller) -> Response:
+async def show_scan(request: Request, caller: Caller, kept: CurrentKept) -> Response:
     """The forms. A link that another app shared is in `text` or `url`, and leads on at once."""
     asked = request.query_params
     shared_link = asked.get("url") or asked.get("text")
@@ -59,7 +60,8 @@ async def show_scan(request: Request, caller: Caller) -> Response:
     if shared_link is not None:
         with form.catching():
             return see_other(_read(request, shared_link).path)
-    return _page(request, form)
+    form = kept.form(form)
+    return render(request, "scan.html", status=form.status, headers=_HEADERS, form=form)
 
 
 @router.post(SCAN_PATH)
@@ -67,14 +69,13 @@ async def scan(request: Request, caller: Caller, reader: Reader) -> Response:
     """Lead on to the page that pays what the photo or the link asks for, or say why there is none."""
     require_same_origin(request)
     form, photo = await _submitted(request)
-    with form.catching():
-        if photo is None:
-            return see_other(_read(request, form.value("link")).path)
-        codes = await reader.read(photo, owner_id=caller.owner_id)
-        if not codes:
-            raise UnreadablePhoto(_NO_CODE)
-        return see_other(_only(request, codes).path)
-    return _page(request, form)
+    shown_with_errors(request, form)
+    if photo is None:
+        return see_other(_read(request, form.value("link")).path)
+    codes = await reader.read(photo, owner_id=caller.owner_id)
+    if not codes:
+        raise UnreadablePhoto(_NO_CODE)
+    return see_other(_only(request, codes).path)
 
 
 @router.post(FRAMES_PATH)
@@ -119,7 +120,3 @@ async def _submitted(request: Request) -> tuple[Form, bytes | None]:
     if content:
         return Form({"photo": ""}), content
     return Form({"link": link if isinstance(link, str) else ""}), None
-
-
-def _page(request: Request, form: Form) -> Response:
-    return render(request, "scan.html", status=form.status, headers=_HEADERS, form=form)

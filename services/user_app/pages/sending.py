@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import QueryParams
@@ -25,9 +25,9 @@ from shared.ledger.accounts import require_available, wallet_of
 from shared.models import Account
 from shared.pages.error_pages import wants_page
 from shared.pages.forms import Form, Rupees, SubmittedForm
+from shared.pages.kept_forms import CurrentKept, Reviewed
 from shared.pages.rendering import render, see_other
 from shared.pages.repeated_submit import retry_while_in_flight
-from shared.pages.sealed_forms import CurrentSeal, too_old
 from shared.runtime.resources import Resources
 from shared.transfers import commands
 from shared.transfers.errors import RecipientNotFound
@@ -36,8 +36,8 @@ from shared.transfers.views import Payee, Person
 
 router = APIRouter()
 
-REVIEW = "/send/review"
-PURPOSE = "send"
+SEND, REVIEW = "/send", "/send/review"
+ReviewedForm = Annotated[Form, Depends(Reviewed(SEND))]
 MAX_PEOPLE = 8
 RECENT_LINES = 40
 _SEARCH: TypeAdapter[str | None] = TypeAdapter(OptionalSearch)
@@ -58,19 +58,13 @@ class SendForm(PaymentForm):
 
 
 @router.get("/send")
-async def show_send(request: Request, caller: Caller, session: ReadSession, seal: CurrentSeal) -> Response:
-    """The amount form if `to` in the address is a wallet id; otherwise the search for a recipient by `to`.
-
-    `form` in the address is what was typed before, sealed: the way back from the review.
-    """
-    asked = request.query_params
-    typed = seal.unseal(asked["form"], caller=caller, purpose=PURPOSE) if "form" in asked else None
-    if typed is not None:
-        return await _show_again(request, caller, session, typed)
-    payee = await _find_payee(session, caller, asked.get("to", ""))
+async def show_send(request: Request, caller: Caller, session: ReadSession, kept: CurrentKept) -> Response:
+    """The amount form if `to` is a wallet id; otherwise the search for a recipient by `to`."""
+    form = kept.form(_asked_for(request.query_params))
+    payee = await _find_payee(session, caller, form.value("to"))
     if payee is None:
-        return await _show_search(request, caller, session, Form(dict(asked)))
-    return await _show_form(request, caller, session, payee, _asked_for(asked))
+        return await _show_search(request, caller, session, form)
+    return await _show_form(request, caller, session, payee, form)
 
 
 @router.get("/send/people")
@@ -101,56 +95,43 @@ async def show_pay(request: Request, session: ReadSession, wallet_id: Annotated[
 
 @router.post("/send")
 async def send(
-    *,
-    request: Request,
-    form: SubmittedForm,
-    caller: Caller,
-    check_pin: PinCheck,
-    resources: CurrentResources,
-    seal: CurrentSeal,
+    form: SubmittedForm, caller: Caller, check_pin: PinCheck, resources: CurrentResources, kept: CurrentKept
 ) -> Response:
     """Send the money and show the receipt. The same form submitted again shows the same receipt.
 
     A first payment to a person leads to its review instead.
     """
-    with form.catching():
-        if await _is_to_be_reviewed(resources, caller, form):
-            sealed = seal.seal(form, PaymentForm.model_fields, caller=caller, purpose=PURPOSE)
-            return see_other(f"{REVIEW}?form={sealed}")
-        return await _pay(form, caller, check_pin, resources)
-    async with resources.read_sessionmaker() as session:
-        return await _show_again(request, caller, session, form)
+    if await _is_to_be_reviewed(resources, caller, form):
+        return kept.go_to(REVIEW, form)
+    return await _pay(form, caller, check_pin, resources)
 
 
 @router.get(REVIEW)
-async def show_review(request: Request, caller: Caller, session: ReadSession, seal: CurrentSeal) -> Response:
+async def show_review(request: Request, caller: Caller, session: ReadSession, kept: CurrentKept) -> Response:
     """Who gets how much, before the first payment to a person. The PIN is typed here."""
-    sealed = request.query_params.get("form", "")
-    form = seal.unseal(sealed, caller=caller, purpose=PURPOSE)
-    return await _show_review(request, caller, session, form or too_old(), sealed)
+    form = kept.form(purpose=SEND)
+    payee = await _find_payee(session, caller, form.value("to"))
+    if payee is None:
+        return await _show_search(request, caller, session, form)
+    wallet = await wallet_of(session, caller.owner_id)
+    payment = form.read(PaymentForm)
+    return render(
+        request,
+        "send-review.html",
+        form=form,
+        sealed=kept.sealed(form),
+        payee=payee,
+        payment=payment,
+        left=wallet.available - payment.amount,
+    )
 
 
 @router.post(REVIEW)
 async def send_reviewed(
-    *,
-    request: Request,
-    submitted: SubmittedForm,
-    caller: Caller,
-    check_pin: PinCheck,
-    resources: CurrentResources,
-    seal: CurrentSeal,
+    form: ReviewedForm, caller: Caller, check_pin: PinCheck, resources: CurrentResources
 ) -> Response:
     """Send what was reviewed, under the key of the form it came from, and show the receipt."""
-    sealed = submitted.value("form")
-    form = seal.unseal(sealed, caller=caller, purpose=PURPOSE) or too_old()
-    if form.problem is None:
-        form.values = {**form.values, "pin": submitted.values.get("pin", "")}
-        with form.catching():
-            return await _pay(form, caller, check_pin, resources)
-    async with resources.read_sessionmaker() as session:
-        if form.is_to_be_changed:
-            return await _show_again(request, caller, session, form)
-        return await _show_review(request, caller, session, form, sealed)
+    return await _pay(form, caller, check_pin, resources)
 
 
 async def _pay(form: Form, caller: Identity, check_pin: PinCheck, resources: Resources) -> Response:
@@ -188,34 +169,9 @@ async def _is_first_payment(session: AsyncSession, wallet: Account, payee: Payee
 
 
 def _asked_for(asked: QueryParams) -> Form:
-    form = Form({name: asked.get(name, "") for name in ("amount", "note")})
+    form = Form({name: asked[name] for name in ("to", "amount", "note") if name in asked})
     form.read_amount_of_address()
     return form
-
-
-async def _show_again(request: Request, caller: Identity, session: AsyncSession, form: Form) -> Response:
-    payee = await _find_payee(session, caller, form.value("to"))
-    if payee is None:
-        return await _show_search(request, caller, session, form)
-    return await _show_form(request, caller, session, payee, form)
-
-
-async def _show_review(request: Request, caller: Identity, session: AsyncSession, form: Form, sealed: str) -> Response:
-    payee = await _find_payee(session, caller, form.value("to"))
-    if payee is None:
-        return await _show_search(request, caller, session, form)
-    wallet = await wallet_of(session, caller.owner_id)
-    payment = form.read(PaymentForm)
-    return render(
-        request,
-        "send-review.html",
-        status=form.status,
-        form=form,
-        sealed=sealed,
-        payee=payee,
-        payment=payment,
-        left=wallet.available - payment.amount,
-    )
 
 
 async def _show_search(request: Request, caller: Identity, session: AsyncSession, form: Form) -> Response:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from shared.http.dependencies import ClientAddress, CurrentResources
 from shared.http.sign_up import PersonIn, sign_up_person
 from shared.pages.forms import Form, SubmittedForm
+from shared.pages.kept_forms import CurrentKept
 from shared.pages.paths import own_path
 from shared.pages.rendering import render, see_other
 from shared.pages.sign_in import is_signed_in, welcome
@@ -15,25 +16,28 @@ router = APIRouter()
 
 
 @router.get("/sign-up")
-async def show_sign_up(request: Request, resources: CurrentResources, next: str | None = None) -> Response:  # noqa: A002 - what the address says
+async def show_sign_up(
+    request: Request,
+    resources: CurrentResources,
+    kept: CurrentKept,
+    next: str | None = None,  # noqa: A002 - what the address says
+) -> Response:
     """The form; with a session, the page after it."""
+    form = kept.form(Form({"next": own_path(next)}))
     if await is_signed_in(request, resources):
-        return see_other(own_path(next))
-    return render(request, "sign-up.html", form=Form(), next=own_path(next))
+        return see_other(own_path(form.value("next")))
+    return render(request, "sign-up.html", form=form)
 
 
 @router.post("/sign-up")
 async def sign_up(
     request: Request, form: SubmittedForm, address: ClientAddress, resources: CurrentResources
 ) -> Response:
-    """Sign up and start a session, or show the form again."""
-    wanted = own_path(form.values.get("next"))
-    with form.catching():
-        person = await sign_up_person(
-            resources,
-            form.read(PersonIn),
-            address=address,
-            welcome_balance_paise=request.app.state.settings.welcome_balance_paise,
-        )
-        return welcome(resources, person.id, wanted)
-    return render(request, "sign-up.html", status=form.status, form=form, next=wanted)
+    """Sign up and start a session."""
+    person = await sign_up_person(
+        resources,
+        form.read(PersonIn),
+        address=address,
+        welcome_balance_paise=request.app.state.settings.welcome_balance_paise,
+    )
+    return welcome(resources, person.id, form.value("next"))

@@ -76,7 +76,7 @@ async def test_a_payment_is_refunded_in_parts_and_never_beyond(asha: Signed, sho
     assert "Refunded." in done.text
     assert "₹50.00 refunded" in done.text
     refused = await _refund(browser, path, amount="150.01")
-    assert refused.status == httpx.codes.UNPROCESSABLE_ENTITY
+    assert refused.status == httpx.codes.OK
     assert 'id="amount-error"' in refused.answer.text
     assert refused.form(f"{path}/refund").fields["amount"] == "150.01"
     assert (await browser.open(f"{path}/refund")).form(f"{path}/refund").fields["amount"] == "150"
@@ -97,7 +97,7 @@ async def test_reload_and_clicks_at_the_same_moment_refund_once(asha: Signed, sh
 async def test_a_wrong_pin_keeps_the_form_and_the_money(asha: Signed, shop: Signed, browser: Browser) -> None:
     path = await _paid(asha, shop, 200_00)
     refused = await _refund(browser, path, amount="70.50", note="sorry", pin="9999")
-    assert refused.status == httpx.codes.FORBIDDEN
+    assert refused.status == httpx.codes.OK
     assert "4 tries left" in refused.text
     fields = refused.form(f"{path}/refund").fields
     assert (fields["amount"], fields["note"], fields["pin"]) == ("70.50", "sorry", "")
@@ -117,7 +117,7 @@ async def test_what_is_not_in_the_wallet_is_not_refunded(asha: Signed, shop: Sig
     )
     assert answer.status_code == httpx.codes.ACCEPTED
     refused = await _refund(browser, path, amount="200")
-    assert refused.status == httpx.codes.PAYMENT_REQUIRED
+    assert refused.status == httpx.codes.OK
     assert 'id="amount-error"' in refused.answer.text
 
 

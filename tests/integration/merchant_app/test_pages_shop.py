@@ -40,7 +40,7 @@ async def test_a_zone_that_is_not_on_the_list_stays_chosen(merchant_app: Running
 async def test_what_cannot_be_is_said_beside_its_field(browser: Browser, field: str, typed: str) -> None:
     form = (await browser.open("/profile")).form("/profile")
     refused = await browser.submit(form, **{"category": "Health", field: typed})
-    assert refused.status == httpx.codes.UNPROCESSABLE_ENTITY
+    assert refused.status == httpx.codes.OK
     assert f'id="{field}-error"' in refused.answer.text
     assert refused.form("/profile").fields["category"] == "Health"
 
@@ -54,8 +54,8 @@ async def test_a_new_pin_needs_the_password(asha: Signed, shop: Signed, browser:
     await asha.send(shop.wallet_id, 5_00)
     path = f"/transactions/{(await shop.get('/transactions')).json()['items'][0]['id']}/refund"
     refund = (await browser.open(path)).form(path)
-    assert (await browser.submit(refund, pin=PIN)).status == httpx.codes.FORBIDDEN
-    assert (await browser.submit(refund, pin="1357")).status == httpx.codes.OK
+    assert "4 tries left" in (await browser.submit(refund, pin=PIN)).text
+    assert "Refunded." in (await browser.submit(refund, pin="1357")).text
 
 
 async def test_the_poster_shows_the_code_the_api_draws(shop: Signed, browser: Browser) -> None:

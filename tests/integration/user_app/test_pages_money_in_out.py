@@ -106,7 +106,7 @@ async def test_a_bank_that_is_down_is_shown_as_such_and_refuses_on_the_form(
     form = (await at_home.open("/add-money")).form("/add-money")
     await _misbehave(bank_url, down=True)
     refused = await at_home.submit(form, amount="321.5", bank="hdfc")
-    assert refused.status == 502
+    assert refused.status == 200
     assert "cannot be reached right now; nothing was taken" in refused.text
     assert refused.form("/add-money").fields["amount"] == "321.5"
     assert (await meera.wallet())["balance"] == 0
@@ -117,8 +117,7 @@ async def test_a_bank_that_is_down_is_shown_as_such_and_refuses_on_the_form(
 
 
 async def test_an_amount_that_is_none_is_said_at_its_field_and_kept(at_home: Browser) -> None:
-    page = Page(await _add_money(at_home, "lots"))
-    assert page.status == 422
+    page = await at_home.follow(await _add_money(at_home, "lots"))
     assert "Enter an amount such as 250" in page.text
     assert page.form("/add-money").fields["amount"] == "lots"
     assert 'aria-invalid="true" aria-describedby="amount-error"' in page.answer.text
@@ -216,7 +215,7 @@ async def test_clicks_at_once_reload_and_back_withdraw_once(
 
 async def test_a_wrong_pin_says_how_many_tries_are_left_and_keeps_the_rest(asha: Signed, browser: Browser) -> None:
     page = await _withdraw(browser, "100", pin="0000")
-    assert page.status == 403
+    assert page.status == 200
     assert "tries left" in page.text
     assert page.form(REVIEW).fields["pin"] == ""
     [change] = re.findall(r'href="(/withdraw\?form=[^"]+)"', page.answer.text)
@@ -242,7 +241,7 @@ async def test_a_wrong_pin_says_how_many_tries_are_left_and_keeps_the_rest(asha:
 )
 async def test_each_mistake_is_said_at_its_field(browser: Browser, field: str, typed: str, words: str) -> None:
     page = await _withdraw(browser, **{field: typed})
-    assert page.status in (402, 422)
+    assert page.status == 200
     assert words in page.text
     assert f'id="{field}-error"' in page.answer.text
 
@@ -285,7 +284,7 @@ async def test_too_late_to_cancel_is_said_on_its_page(user_app: RunningApp, brow
     form = page.form(f"{page.path}/cancel")
     await _stands_at(user_app, page, "in_flight", "sending")
     late = await browser.submit(form)
-    assert late.status == 409
+    assert late.status == 200
     assert "cannot be cancelled any more" in late.text
     assert "being sent to HDFC Bank now" in late.text
     assert f'action="{page.path}/cancel"' not in late.answer.text
@@ -363,7 +362,7 @@ async def test_the_account_of_another_person_cannot_be_used(
     assert (await stranger.open(f"/withdraw?again={theirs}")).status == 404
     form = (await stranger.open("/withdraw")).form("/withdraw")
     refused = await stranger.submit(form, amount="1", again=theirs)
-    assert refused.status == 404
+    assert refused.path == "/withdraw"
     assert "1234" not in refused.text
     assert await _count(user_app, Withdrawal, ravi) == 0
 

@@ -63,7 +63,7 @@ async def test_what_is_missing_is_added_and_one_goes_on_with_the_payment(
     browser = Browser(meera)
     form = (await browser.open(f"/send?to={ravi.wallet_id}")).form("/send")
     short = await browser.submit(form, amount="1,250.50", note="rent & more")
-    assert short.status == httpx.codes.PAYMENT_REQUIRED
+    assert short.status == httpx.codes.OK
     [add] = links_to(short, "/add-money?")
     adding = (await browser.open(add)).form("/add-money")
     assert adding.fields["amount"] == "1250.50"
@@ -99,7 +99,7 @@ async def test_after_adding_money_one_never_lands_elsewhere(
 async def test_a_withdrawal_that_is_short_keeps_the_account_that_was_typed(browser: Browser) -> None:
     form = (await browser.open("/withdraw")).form("/withdraw")
     short = await browser.submit(form, amount="1500", **ACCOUNT)
-    assert short.status == httpx.codes.PAYMENT_REQUIRED
+    assert short.status == httpx.codes.OK
     [add] = links_to(short, "/add-money?")
     asked = parse_qs(urlsplit(add).query)
     assert asked["amount"] == ["500"]
@@ -119,7 +119,7 @@ async def test_money_is_added_for_a_move_from_the_wallet_and_not_for_one_from_a_
     assert back.fields == back.fields | {"amount": "1100", "to": move.fields["to"]}
     wallet, pot = move.fields["from_account"], move.fields["to"]
     from_pot = await browser.submit(move, amount="5", pin=PIN, from_account=pot, to=wallet)
-    assert from_pot.status == httpx.codes.PAYMENT_REQUIRED
+    assert from_pot.status == httpx.codes.OK
     assert not links_to(from_pot, "/add-money?")
 
 
@@ -133,7 +133,7 @@ async def test_a_new_account_is_one_of_the_choices_and_no_hidden_field_is_requir
     assert "required" not in fields
     assert 'value="" required checked' not in choice.answer.text
     refused = await browser.submit(choice.form("/withdraw"), amount="10", again="", account_number="12")
-    assert refused.status == httpx.codes.UNPROCESSABLE_ENTITY
+    assert refused.status == httpx.codes.OK
     assert 'value="" required checked' in refused.answer.text
     assert 'id="account_number-error"' in refused.answer.text
 

@@ -47,7 +47,7 @@ async def test_a_pot_is_renamed_and_shows_how_far_its_goal_is(browser: Browser, 
     without = await browser.submit(saved.form(f"/pots/{pot}"), goal="")
     assert "more to reach" not in without.text
     doubtful = await browser.submit(saved.form(f"/pots/{pot}"), goal="12,50")
-    assert doubtful.status == httpx.codes.UNPROCESSABLE_ENTITY
+    assert doubtful.status == httpx.codes.OK
     assert 'id="goal-error"' in doubtful.answer.text
 
 
@@ -56,7 +56,7 @@ async def test_two_open_pots_have_different_names_and_a_closed_one_gives_its_nam
 ) -> None:
     other = str((await asha.post("/accounts", name="Rent")).json()["id"])
     taken = await browser.submit((await browser.open(f"/pots/{other}")).form(f"/pots/{other}"), name="Goa")
-    assert taken.status == httpx.codes.CONFLICT
+    assert taken.status == httpx.codes.OK
     assert 'id="name-error"' in taken.answer.text
     await browser.submit((await browser.open(f"/pots/{pot}")).form(f"/pots/{pot}/close"))
     renamed = await browser.submit((await browser.open(f"/pots/{other}")).form(f"/pots/{other}"), name="Goa")
@@ -71,7 +71,7 @@ async def test_a_pot_is_closed_when_its_money_is_back(
     full = await browser.open(f"/pots/{pot}")
     assert "move its money back first" in full.text
     refused = await browser.submit(close_form)
-    assert refused.status == httpx.codes.CONFLICT
+    assert refused.status == httpx.codes.OK
     assert "₹250.00 is in this pot" in refused.text
 
     back = full.answer.text.split('href="/pots?from_account=')[1].split('"')[0].replace("&amp;", "&")

@@ -11,7 +11,7 @@ import segno
 from services.user_app.photographed_codes import MAX_PHOTO_BYTES
 from shared.pages.paths import SIGN_IN
 from tests.support.apps import RunningApp, Signed
-from tests.support.browsing import Browser, Page
+from tests.support.browsing import Browser
 
 HEADERS = {"Accept": "text/html", "Sec-Fetch-Site": "same-origin"}
 
@@ -66,14 +66,14 @@ async def test_a_link_leads_there_too_and_so_does_one_that_another_app_shares(as
     ids=["address", "another service", "gif", "broken"],
 )
 async def test_a_photo_that_leads_nowhere_says_why_at_its_field(asha: Signed, photo: bytes, words: str) -> None:
-    page = Page(await photographed(asha, photo))
-    assert page.status == httpx.codes.UNPROCESSABLE_ENTITY
+    page = await Browser(asha).follow(await photographed(asha, photo))
+    assert page.path == "/scan"
     assert words in page.text
     assert 'id="photo-error"' in page.answer.text
 
 
 async def test_a_link_that_leads_nowhere_is_kept_and_says_why(asha: Signed) -> None:
-    page = Page(await post(asha, files={"link": (None, "upi://pay?pa=shop@okhdfc")}))
+    page = await Browser(asha).follow(await post(asha, files={"link": (None, "upi://pay?pa=shop@okhdfc")}))
     assert "another service" in page.text
     assert "upi://pay?pa=shop@okhdfc" in page.answer.text
 

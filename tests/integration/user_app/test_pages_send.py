@@ -97,7 +97,7 @@ async def test_back_and_another_amount_asks_before_it_pays_again(browser: Browse
 async def test_a_wrong_pin_says_how_many_tries_are_left_and_keeps_the_form(browser: Browser, ravi: Signed) -> None:
     form = (await _form_for(browser, ravi)).form("/send")
     refused = await browser.submit(form, amount="1,234.50", note="rent", pin="9876")
-    assert refused.status == httpx.codes.FORBIDDEN
+    assert refused.status == httpx.codes.OK
     assert "4 tries left" in refused.text
     assert 'id="pin-error"' in refused.answer.text
     assert not re.search(r"(?<![\w-])9876(?![\w-])", refused.answer.text)  # in an id it may stand by chance
@@ -142,7 +142,7 @@ async def test_an_amount_that_cannot_be_is_said_beside_it(
 ) -> None:
     form = (await _form_for(browser, ravi)).form("/send")
     refused = await browser.submit(form, amount=amount, note="rent", pin=PIN)
-    assert refused.status in {httpx.codes.UNPROCESSABLE_ENTITY, httpx.codes.PAYMENT_REQUIRED}
+    assert refused.status == httpx.codes.OK
     assert words in refused.text
     assert 'id="amount-error"' in refused.answer.text
     kept = refused.form("/send").fields
@@ -154,7 +154,7 @@ async def test_an_unknown_wallet_id_leads_back_to_the_search(browser: Browser, r
     form = (await _form_for(browser, ravi)).form("/send")
     form.fields["to"] = "nobody-by-that-name@batua"
     refused = await browser.submit(form, amount="1", pin=PIN)
-    assert refused.status == httpx.codes.NOT_FOUND
+    assert refused.status == httpx.codes.OK
     assert "Nobody has this wallet id" in refused.text
     assert refused.form("/send").fields["to"] == "nobody-by-that-name@batua"
 

@@ -48,7 +48,7 @@ def test_a_state_is_named_the_same_in_a_list_and_on_its_own_page(
     listed = environment.from_string(source).render(withdrawals=[(view, words)])
     shell = SimpleNamespace(name="Batua", nav=())
     page = environment.get_template("withdrawal.html").render(
-        withdrawal=view, words=words, form=Form(), shell=shell, path="/", is_signed_in=True
+        withdrawal=view, words=words, form=Form(), shell=shell, path="/", is_signed_in=True, navigation=""
     )
     assert f">{words.state}</span>" in listed
     assert f"<h1>{words.state}</h1>" in page
