@@ -19,8 +19,8 @@ from shared.calendar import ONE_DAY, Month
 from shared.inflow.views import Inflow, Overview, Report
 from shared.pages import formatting
 
-_LABELS_OF_DAYS = 3
-"""What a narrow phone has room for."""
+_LABELS_OF_DAYS, _LABELS_OF_MONTHS = 3, 7
+"""What a narrow phone has room for; twice as many months have every second labelled."""
 _HOURS_PER_LABEL = 6
 _LETTERS_OF_A_MONTH = 3
 _PER_CENT = 100
@@ -173,7 +173,12 @@ def _days_so_far(today: date) -> str:
 
 def _steps(report: Report, today: date) -> Sequence[Period]:
     if report.is_by_month:
-        return [Period(_month(day, report, today), _month_label(day), inflow) for day, inflow in report.steps]
+        count = len(report.steps)
+        every = 1 if count <= _LABELS_OF_MONTHS else 2
+        return [
+            Period(_month(day, report, today), "" if (count - 1 - place) % every else _month_label(day), inflow)
+            for place, (day, inflow) in enumerate(report.steps)
+        ]
     days_per_label = -(-report.span.days // _LABELS_OF_DAYS)
     return [
         Period(
