@@ -58,13 +58,12 @@ class BoundedProtocol(HttpToolsProtocol):
         """Begin to serve a connection, or to refuse it if there are too many."""
         super().connection_made(transport)
         self._heads = _heads_of(self)
-        self._is_too_many = len(self.connections) > self._most and not self._heads.make_room(self._most)
-        self._heads.add(self)
+        self._is_too_many = not self._heads.find_place(self, self._most)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let what waits for this client in a queue be dropped."""
         super().connection_lost(exc)
-        self._heads.remove(self)
+        self._heads.leave(self)
         self._caller.leave()
 
     def data_received(self, data: bytes) -> None:
@@ -80,7 +79,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Start the request, or refuse it: requests of clients who have hung up count until they end."""
         self._incomplete_bytes = 0
-        self._heads.remove(self)
+        self._heads.has_come(self)
         self.app = self._served
         if self._is_too_many or len(self.tasks) >= self._most:
             _refusals.count(self._most)

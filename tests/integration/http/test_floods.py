@@ -111,3 +111,15 @@ async def test_requests_too_many_are_told_so_with_every_header_and_the_others_go
         return await ask(url) == "200"
 
     await eventually_async(is_answered, "there is room again")
+
+
+async def test_one_too_many_that_sends_its_request_late_is_told_so_too(url: str) -> None:
+    """It has no place that a newer one could take. Only so many are heard; beyond that the oldest is closed."""
+    async with connections(url, MOST, each_sends=GET) as served:
+        assert [(await head_of(stream))["status"] for stream in served] == ["200"] * MOST
+        async with connections(url, MOST, each_sends=b"") as late:
+            assert await ask(url) == "503"
+            for stream in late[1:]:
+                stream[1].write(GET)
+                assert (await head_of(stream))["status"] == "503"
+            assert await late[0][0].read() == b""
