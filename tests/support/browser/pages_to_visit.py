@@ -52,6 +52,7 @@ _FOR_PEOPLE = tuple(
         "/activity",
         "/activity?q=nothing+like+it",
         "/pots",
+        "/pots/{pot}",
         "/profile",
         "/profile/pin",
         "/there-is-no-such-page",
@@ -99,6 +100,7 @@ class Scene:
             "shop": self.shop.wallet_id,
             "paid": pay(self.shop, self.asha, 120, "Two chai")["id"],
             "withdrawal": self._withdrawal(),
+            "pot": self.asha.post("/accounts", {"name": "Goa trip"}, expect_status=201).json()["id"],
         }
         pay(self.bela, self.asha, 250)
 
