@@ -81,6 +81,14 @@ class PotNotEmpty(Conflict):
 
 
 @dataclass(eq=False)
+class PotMayBeRefunded(Conflict):
+    """A shop that was paid from the pot may give the money back, to the account that paid."""
+
+    code = "pot_may_be_refunded"
+    title = "A shop was paid from this pot. What it gives back comes here, so the pot stays open"
+
+
+@dataclass(eq=False)
 class TooManyPots(Conflict):
     """The owner has `limit` pots already, the most allowed."""
 

@@ -8,19 +8,28 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
-from shared.ledger.accounts import account_of, open_account
+from shared.ledger.accounts import account_of, lock_accounts, open_account
 from shared.ledger.errors import AccountClosed, AccountNotFound
 from shared.models import Account, Owner
-from shared.transfers.errors import PotNameTaken, PotNotEmpty, TooManyPots
+from shared.transfers.errors import PotMayBeRefunded, PotNameTaken, PotNotEmpty, TooManyPots
 
 MAX_POTS = 20
 """How many open pots one owner may have."""
 MAX_POTS_EVER = 200
 """With those that were closed, whose history is kept."""
+
+_MAY_BE_REFUNDED = text("""
+    SELECT EXISTS (
+        SELECT FROM entries entry
+        JOIN transfers payment ON payment.id = entry.transfer_id AND payment.kind = 'payment'
+        LEFT JOIN reversed_totals total ON total.transfer_id = payment.id
+        WHERE entry.account_id = :pot_id AND entry.direction = 'DEBIT' AND coalesce(total.reversed, 0) < payment.amount
+    )
+""")
 
 
 async def open_pot(session: AsyncSession, *, owner_id: UUID, name: str) -> Account:
@@ -51,22 +60,21 @@ async def change_pot(session: AsyncSession, *, owner_id: UUID, pot_id: UUID, nam
 async def close_pot(session: AsyncSession, *, owner_id: UUID, pot_id: UUID) -> None:
     """Close an empty pot: from now on it sends and receives nothing. One that is closed stays so.
 
-    Postgres looks at the balance under the lock of the row, so no money can arrive in between.
+    A pot from which a shop was paid stays open: what the shop gives back comes to the account that paid. All is looked
+    at under the lock of the row, so no money can arrive or leave in between.
 
-    Raises AccountNotFound, PotNotEmpty.
+    Raises AccountNotFound, PotNotEmpty, PotMayBeRefunded.
     """
-    is_pot = (Account.id == pot_id, Account.owner_id == owner_id, Account.kind == "pot")
-    closed = await session.execute(
-        update(Account)
-        .where(*is_pot, Account.closed_at.is_(None), Account.balance == 0, Account.held == 0)
-        .values(closed_at=clock.now())
-        .returning(Account.id)
-    )
-    if closed.scalar_one_or_none() is not None:
-        return
     pot = await pot_of(session, owner_id, pot_id, or_closed=True)
-    if pot.closed_at is None:
+    await lock_accounts(session, [pot.id])
+    await session.refresh(pot)
+    if pot.closed_at is not None:
+        return
+    if pot.balance or pot.held:
         raise PotNotEmpty(pot.balance)
+    if await session.scalar(_MAY_BE_REFUNDED, {"pot_id": pot.id}):
+        raise PotMayBeRefunded
+    pot.closed_at = clock.now()
 
 
 async def pot_of(session: AsyncSession, owner_id: UUID, pot_id: UUID, *, or_closed: bool = False) -> Account:
