@@ -20,8 +20,9 @@ _MORE_STATUSES = f"{_STATUSES}, 'expired', 'cancelled'"
 
 
 def upgrade() -> None:
+    # Each step can be repeated: the first ones stay committed when the last one fails.
     for name in ("expires_at", "cancel_requested_at"):
-        op.add_column(_TABLE, sa.Column(name, sa.DateTime(timezone=True), nullable=True))
+        op.add_column(_TABLE, sa.Column(name, sa.DateTime(timezone=True), nullable=True), if_not_exists=True)
     _check(_MORE_STATUSES)
 
 
@@ -34,7 +35,7 @@ def downgrade() -> None:
 
 def _check(statuses: str) -> None:
     """Replace the check. Rows are read for it while others write."""
-    op.execute(f"ALTER TABLE {_TABLE} DROP CONSTRAINT {_CHECK}")
+    op.execute(f"ALTER TABLE {_TABLE} DROP CONSTRAINT IF EXISTS {_CHECK}")
     op.execute(f"ALTER TABLE {_TABLE} ADD CONSTRAINT {_CHECK} CHECK (status IN ({statuses})) NOT VALID")
     with op.get_context().autocommit_block():
         op.execute(f"ALTER TABLE {_TABLE} VALIDATE CONSTRAINT {_CHECK}")

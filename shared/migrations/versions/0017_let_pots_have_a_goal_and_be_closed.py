@@ -16,7 +16,9 @@ _NAMES, _OPEN_NAMES = "uq_accounts_pot_name", "uq_accounts_open_pot_name"
 
 
 def upgrade() -> None:
-    op.add_column(_TABLE, sa.Column("goal", sa.BigInteger(), nullable=True))
+    # Each step can be repeated: the first ones stay committed when a later one fails.
+    op.add_column(_TABLE, sa.Column("goal", sa.BigInteger(), nullable=True), if_not_exists=True)
+    op.execute(f"ALTER TABLE {_TABLE} DROP CONSTRAINT IF EXISTS {_CHECK}")
     op.execute(f"ALTER TABLE {_TABLE} ADD CONSTRAINT {_CHECK} CHECK ({_RULE}) NOT VALID")
     with op.get_context().autocommit_block():  # rows are read while others write
         op.execute(f"ALTER TABLE {_TABLE} VALIDATE CONSTRAINT {_CHECK}")

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
-from alembic import command
+import pytest
+from alembic import command, op
 from sqlalchemy import inspect
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
@@ -28,6 +30,26 @@ async def test_every_migration_goes_up_and_down_and_up_again(empty_database_url:
     assert await tables(empty_database_url) == set(Base.metadata.tables)
     await asyncio.to_thread(runner.downgrade, empty_database_url)
     assert await tables(empty_database_url) == set()
+    await asyncio.to_thread(runner.upgrade, empty_database_url)
+    assert await tables(empty_database_url) == set(Base.metadata.tables)
+
+
+@pytest.mark.parametrize(("before", "revision"), [("0011", "0013"), ("0018", "0017")])
+async def test_a_migration_that_was_interrupted_is_repeated(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch, before: str, revision: str
+) -> None:
+    await asyncio.to_thread(runner.upgrade, empty_database_url, before)
+    execute = op.execute
+
+    def interrupted(statement: str, *arguments: Any, **named: Any) -> None:
+        if "VALIDATE CONSTRAINT" in statement:
+            raise InterruptedError
+        execute(statement, *arguments, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(op, "execute", interrupted)
+        with pytest.raises(InterruptedError):
+            await asyncio.to_thread(runner.upgrade, empty_database_url, revision)
     await asyncio.to_thread(runner.upgrade, empty_database_url)
     assert await tables(empty_database_url) == set(Base.metadata.tables)
 
