@@ -10,7 +10,6 @@ import pytest
 from httpx import URL
 
 from shared import clock
-from shared.http.cookies import OUTLIVES_TOKEN_SECONDS
 from shared.pages.forms import SECRETS
 from shared.pages.kept_forms import GUEST, INTERRUPTED
 from shared.pages.sealed_forms import MAX_AGE_SECONDS, MAX_SEALED_LENGTH
@@ -231,7 +230,7 @@ async def test_the_browser_keeps_an_expired_token_for_a_day(user_app: RunningApp
     form = (await browser.open("/sign-in")).form("/sign-in")
     answer = await browser.post(form, email=asha.profile["email"], password=PASSWORD)
     [seconds] = [int(part[8:]) for part in answer.headers["set-cookie"].split("; ") if part.startswith("Max-Age=")]
-    assert seconds > OUTLIVES_TOKEN_SECONDS
+    assert seconds > EXPIRED.total_seconds()
     later = clock.now() + EXPIRED
     with clock.reading(lambda: later):
         assert (await browser.open("/")).path == "/sign-in"
