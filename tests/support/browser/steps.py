@@ -79,7 +79,9 @@ def withdraw(page: Page, rupees: str) -> None:
     """Into the queue; ends on the page that follows it."""
     page.goto("/withdraw")
     page.get_by_label("Amount").fill(rupees)
-    page.get_by_role("radio", name="HDFC").check()
+    if page.get_by_role("radio", name="A new account").count():  # once there is an earlier one to choose
+        page.get_by_role("radio", name="A new account").check()
+    page.get_by_role("radio", name="HDFC Bank", exact=True).check()
     for label, typed in ACCOUNT.items():
         page.get_by_label(label).fill(typed)
     confirm(page, "Withdraw")
