@@ -13,7 +13,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence, Set
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence, Set
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
@@ -105,6 +106,8 @@ class GroupCommit:
         self._tell = tell
         self._lanes = [_Lane(FairQueue(MAX_WAITING, MAX_WAITING_OF_OWNER)) for _ in range(lanes)]
         self._max_batch = max_batch
+        self._line = asyncio.Lock()
+        """Held by the one bulk request that asks for `_second`: so the others are in line behind it, not there."""
         self._second = asyncio.Lock()
         """Held by who posts beside the lanes: one bulk request, or what is set aside. They take turns."""
         self._together_waiting: Counter[UUID] = Counter()
@@ -173,16 +176,28 @@ class GroupCommit:
             return await post_together(connection, together)
 
         while True:
+            async with self._turn():
+                try:
+                    return await self._commit(work, size=len(together.commands))
+                except asyncpg.LockNotAvailableError:
+                    _logger.warning("%d transfers wait for an account that is locked elsewhere", len(together.commands))
+            with WhileWanted():
+                await asyncio.sleep(LOCKED_PAUSE_SECONDS)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """The turn of a bulk request. Raises CallerLeft while it waits."""
+        with WhileWanted():
+            await self._line.acquire()
+        try:
             with WhileWanted():
                 await self._second.acquire()
             try:
-                return await self._commit(work, size=len(together.commands))
-            except asyncpg.LockNotAvailableError:
-                _logger.warning("%d transfers wait for an account that is locked elsewhere", len(together.commands))
+                yield
             finally:
                 self._second.release()
-            with WhileWanted():
-                await asyncio.sleep(LOCKED_PAUSE_SECONDS)
+        finally:
+            self._line.release()
 
     async def _post_in_batch(self, instruction: Instruction, owner_id: UUID) -> InstructionOutcome:
         lane = self._lane_for(instruction)
@@ -226,13 +241,12 @@ class GroupCommit:
             self._aside_task = asyncio.create_task(self._post_set_aside())
 
     async def _post_set_aside(self) -> None:
-        """Wait for each locked account in turn, and between two waits post all that need no longer wait."""
+        """Post all that need no longer wait, then wait for one locked account. The accounts take turns."""
         try:
-            while batch := self._set_aside.next_turn(self._max_batch):
+            while batch := self._set_aside.all(self._max_batch):
                 async with self._second:
-                    await self._post_batch(batch)
-                    if not all(waiting.is_over for waiting in batch):
-                        await self._post_batch(self._set_aside.all(self._max_batch), unblocked=True)
+                    await self._post_batch(batch, unblocked=True)
+                    await self._post_batch(self._set_aside.next_turn(self._max_batch))
         finally:
             self._aside_task = None
 

@@ -27,7 +27,7 @@ from shared.ledger.rules import (
 )
 from shared.models.hold import HoldStatus
 
-LOCK_SECONDS = 0.5
+LOCK_SECONDS = 0.2
 
 
 class LockMode(Enum):

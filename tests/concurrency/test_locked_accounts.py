@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -42,6 +42,15 @@ def send(sender: Account, receiver: Account, key: str, amount: int = 100) -> Ins
         Transfer(new_id(), "p2p", sender.id, receiver.id, amount, initiated_by=sender.owner_id),
         claim_for(sender.owner_id, key, method="POST", route="/transfers", body={"amount": amount}),
         lambda posted: Answer(201, {"balance_after": posted.balance_after(sender.id)}),
+    )
+
+
+def many(owner: Account, *receivers: Account) -> Together:
+    assert owner.owner_id is not None
+    return Together(
+        claim_for(owner.owner_id, "bulk", method="POST", route="/transfers/bulk", body={}),
+        [Transfer(new_id(), "p2p", owner.id, each.id, 10, initiated_by=owner.owner_id) for each in receivers],
+        lambda outcomes: Conclusion(Answer(200, {"posted": len(outcomes)}), ()),
     )
 
 
@@ -111,6 +120,30 @@ async def test_those_who_wait_for_one_account_keep_their_order(
         assert list(await session.scalars(amounts)) == list(range(1, 31))
 
 
+async def test_what_is_set_aside_takes_turns_with_bulk_requests(
+    sessionmaker: SessionMaker, group_commit: GroupCommit
+) -> None:
+    """Bulk requests in line do not stand before it one and all."""
+    asha, bela, ravi, *payers = await people(sessionmaker, 9)
+    ended: list[str] = []
+
+    async def noted(name: str, work: Awaitable[object]) -> None:
+        await work
+        ended.append(name)
+
+    async with locked(sessionmaker, "accounts", ravi.id):
+        tasks = [asyncio.create_task(noted("set aside", group_commit.post(send(asha, ravi, "k"))))]
+        await until_a_lock_is_awaited(sessionmaker)
+        assert isinstance(await group_commit.post(send(payers[0], bela, "k")), Posted)
+        tasks += [
+            asyncio.create_task(noted("bulk", group_commit.post_together(many(payer, *[bela] * 90))))
+            for payer in payers
+        ]
+        await asyncio.wait(tasks[1:], return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.gather(*tasks)
+    assert ended.index("set aside") <= 3, ended
+
+
 async def test_a_locked_owner_holds_up_no_other(sessionmaker: SessionMaker, group_commit: GroupCommit) -> None:
     """The transfer refers to the owner who sends it: Postgres waits for that row when it writes."""
     asha, bela, ravi = await people(sessionmaker, 3)
@@ -148,17 +181,6 @@ async def test_a_bulk_request_that_waits_for_an_account_gives_the_others_back(
     sessionmaker: SessionMaker, group_commit: GroupCommit
 ) -> None:
     asha, bela, ravi, john = await people(sessionmaker, 4)
-    assert asha.owner_id is not None
-    assert bela.owner_id is not None
-
-    def many(owner: Account, *receivers: Account) -> Together:
-        assert owner.owner_id is not None
-        return Together(
-            claim_for(owner.owner_id, "bulk", method="POST", route="/transfers/bulk", body={}),
-            [Transfer(new_id(), "p2p", owner.id, each.id, 10, initiated_by=owner.owner_id) for each in receivers],
-            lambda outcomes: Conclusion(Answer(200, {"posted": len(outcomes)}), ()),
-        )
-
     async with locked(sessionmaker, "accounts", john.id):
         stuck = asyncio.create_task(group_commit.post_together(many(asha, ravi, john)))
         await until_a_lock_is_awaited(sessionmaker)
