@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from sqlalchemy import select, text
@@ -142,6 +143,30 @@ async def test_what_is_set_aside_takes_turns_with_bulk_requests(
         await asyncio.wait(tasks[1:], return_when=asyncio.FIRST_COMPLETED)
     await asyncio.gather(*tasks)
     assert ended.index("set aside") <= 3, ended
+
+
+async def test_bulk_requests_leave_time_to_single_transfers_that_wait(
+    sessionmaker: SessionMaker, group_commit: GroupCommit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asha, bela, ravi, john, zoya = await people(sessionmaker, 5)
+    pauses: list[float] = []
+    loop = asyncio.get_running_loop()
+    call_later = loop.call_later
+
+    def noted(delay: float, callback: Callable[..., object], *arguments: object, **more: Any) -> asyncio.TimerHandle:
+        if callback == group_commit._line.release:
+            pauses.append(delay)
+        return call_later(delay, callback, *arguments, **more)
+
+    monkeypatch.setattr(loop, "call_later", noted)
+    assert await group_commit.post_together(many(asha, bela)) == Answer(200, {"posted": 1})
+    assert pauses == [0]
+    async with locked(sessionmaker, "accounts", ravi.id):
+        stuck = asyncio.create_task(group_commit.post(send(john, ravi, "k")))
+        await until_a_lock_is_awaited(sessionmaker)
+        assert await group_commit.post_together(many(zoya, bela)) == Answer(200, {"posted": 1})
+        assert 0 < pauses[-1] <= group_commit_module.MAX_TURN_PAUSE_SECONDS
+    assert isinstance(await stuck, Posted)
 
 
 async def test_a_locked_owner_holds_up_no_other(sessionmaker: SessionMaker, group_commit: GroupCommit) -> None:
