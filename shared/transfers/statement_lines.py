@@ -122,10 +122,6 @@ async def _ask_all(connection: asyncpg.Connection, asked: Sequence[_Question]) -
     return answers
 
 
-def _with_refund(line: Line) -> StatementLine:
-    return StatementLine(line, line.given_back if is_received_payment(line.kind, line.direction) else 0)
-
-
 def is_received_payment(kind: str, direction: str) -> bool:
     """Whether a line is a payment that the account received: only such a line can be refunded."""
     return kind == "payment" and direction == "CREDIT"

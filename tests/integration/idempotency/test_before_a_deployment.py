@@ -201,7 +201,6 @@ async def test_another_request_with_the_key_gets_the_fields_that_differ(asha: Si
     [
         (PageForm("post", "/send", {"to": "Bob@Batua", "amount": "500", "note": "rent"}), TRANSFER),
         (PageForm("post", "/pots/move", {"to": ID, "from_account": ID, "amount": "500"}), MOVE_WITHOUT_NOTE),
-        (PageForm("post", "/withdraw", WITHDRAWAL.body | {"amount": "100"}), WITHDRAWAL),
     ],
 )
 async def test_a_form_sends_the_same_request_as_the_api(
@@ -210,6 +209,17 @@ async def test_a_form_sends_the_same_request_as_the_api(
     key = await before.remember(user_app, asha.id)
     answer = await Browser(asha).post(form, pin=PIN, idempotency_key=key)
     assert answer.headers["location"] == f"{before.path}/{ID}"
+
+
+async def test_the_withdrawal_form_and_its_review_send_the_same_request_as_the_api(
+    asha: Signed, user_app: RunningApp
+) -> None:
+    typed = WITHDRAWAL.body | {"amount": "100", "account_number_again": WITHDRAWAL.body["account_number"]}
+    key = await WITHDRAWAL.remember(user_app, asha.id)
+    browser = Browser(asha)
+    review = await browser.submit(PageForm("post", "/withdraw", typed), idempotency_key=key)
+    answer = await browser.post(review.form("/withdraw/review"), pin=PIN)
+    assert answer.headers["location"] == f"{WITHDRAWAL.path}/{ID}"
 
 
 async def test_the_refund_form_sends_the_same_request_as_the_api(shop: Signed, merchant_app: RunningApp) -> None:

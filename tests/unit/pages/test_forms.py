@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 from pydantic import BaseModel
 
+from services.user_app import payment_links, photographed_codes
 from shared.auth import errors as auth_errors
 from shared.banks import errors as bank_errors
 from shared.errors import Forbidden
@@ -75,7 +76,15 @@ def test_an_error_is_shown_at_its_field_or_above_the_form() -> None:
 
 
 def test_only_codes_that_exist_have_a_field() -> None:
-    rooms = (auth_errors, bank_errors, ledger_errors, on_ramp_errors, transfer_errors)
+    rooms = (
+        auth_errors,
+        bank_errors,
+        ledger_errors,
+        on_ramp_errors,
+        transfer_errors,
+        payment_links,
+        photographed_codes,
+    )
     codes = {getattr(each, "code", None) for room in rooms for each in vars(room).values()}
     assert set(FIELD_OF_ERROR) <= codes
 
