@@ -107,7 +107,7 @@ async def test_a_search_for_people_asks_the_indexes_in_every_locale(databases: l
 
 
 async def test_names_from_before_are_spelled_and_folded(empty_database_url: str) -> None:
-    await asyncio.to_thread(runner.upgrade, empty_database_url, "0013")
+    await asyncio.to_thread(runner.upgrade, empty_database_url, "0012")
     connection = await asyncpg.connect(empty_database_url.replace("+asyncpg", ""))
     people, shop = [new_id() for _ in range(2500)], new_id()
     await connection.execute(
