@@ -25,7 +25,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter
 
 from shared.banks.messages import Identifier, Received, ShortText
-from shared.banks.notices import Notice, NoticePaise, PaymentNotice, PayoutNotice, read_message, write_message
+from shared.banks.notices import (
+    Notice, NoticePaise, PaymentNotice, PayoutNotice, ReasonIfReadable, read_message, write_message
+)
 
 
 class _Payment(Received):
@@ -35,6 +37,7 @@ class _Payment(Received):
     customer: Identifier
     paise: NoticePaise
     number: Identifier | None = None
+    text: ReasonIfReadable = None
 
 
 class _Payout(Received):
@@ -50,12 +53,12 @@ _reader: TypeAdapter[_Payment | _Payout] = TypeAdapter(Annotated[_Payment | _Pay
 
 
 def encode(notice: Notice) -> bytes:
-    message: dict[str, Any] = {"outcome": notice.event, "paise": notice.amount}
+    message: dict[str, Any] = {"outcome": notice.event, "paise": notice.amount, "text": notice.reason}
     if isinstance(notice, PaymentNotice):
         message |= {"kind": "payment", "session": notice.token, "customer": notice.user_id}
         return write_message({**message, "number": notice.bank_reference})
     return write_message(
-        {**message, "kind": "payout", "payout": notice.reference, "number": notice.utr, "text": notice.reason}
+        {**message, "kind": "payout", "payout": notice.reference, "number": notice.utr}
     )
 
 
@@ -63,7 +66,7 @@ def decode(bank: str, body: bytes) -> Notice:
     message = read_message(_reader, body)
     if isinstance(message, _Payment):
         return PaymentNotice(
-            bank, message.outcome, message.session, message.customer, message.paise, message.number
+            bank, message.outcome, message.session, message.customer, message.paise, message.number, message.text
         )
     return PayoutNotice(bank, message.outcome, message.payout, message.number, message.paise, message.text)
 '''

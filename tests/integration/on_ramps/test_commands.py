@@ -87,7 +87,12 @@ async def a_bank_that_waits(
 ) -> AsyncIterator[Clients]:
     """A bank that does nothing until `goes_on` is set: it then answers with the session, or hangs up without one."""
 
+    handling: set[asyncio.Task[Any]] = set()
+
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        handling.add(task)
         with suppress(asyncio.CancelledError):
             await reader.readuntil(b"\r\n\r\n")
             await goes_on.wait()
@@ -103,6 +108,9 @@ async def a_bank_that_waits(
     yield {"hdfc": client}
     await client.aclose()
     server.close()
+    for task in handling:
+        task.cancel()
+    await asyncio.gather(*handling)
 
 
 async def test_the_answer_sends_the_person_to_the_banks_page(
