@@ -32,10 +32,14 @@ def rfc3339(moment: datetime, timespec: Timespec = "microseconds") -> str:
 
 @contextmanager
 def reading(source: Callable[[], datetime]) -> Iterator[None]:
-    """Take the time from `source` inside the block, for every thread of this process."""
-    global _source  # noqa: PLW0603 - one clock for the whole process
+    """Take the time from `source` inside the block, for every thread of this process. Blocks may nest, not overlap: the
+    one that ends last would leave the clock of the other behind. Raises RuntimeError then.
+    """
+    global _source
     before, _source = _source, source
     try:
         yield
     finally:
-        _source = before
+        is_overlapped, _source = _source is not source, before
+        if is_overlapped:
+            raise RuntimeError("two blocks that set the clock overlap")
