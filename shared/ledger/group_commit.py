@@ -193,8 +193,7 @@ class GroupCommit:
         """
         with WhileWanted():
             await self._line.acquire()
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+        loop, took = asyncio.get_running_loop(), 0.0
         try:
             with WhileWanted():
                 await self._second.acquire()
@@ -203,8 +202,8 @@ class GroupCommit:
                 yield
             finally:
                 self._second.release()
+                took = loop.time() - began
         finally:
-            took = loop.time() - began
             is_awaited = any(lane.task is not None for lane in self._lanes) or self._aside_task is not None
             loop.call_later(min(took, MAX_TURN_PAUSE_SECONDS) if is_awaited else 0, self._line.release)
 
