@@ -119,6 +119,6 @@ def test_the_name_of_who_paid_is_text_in_the_list_and_in_the_table(
     assert f"{name} Rao" in cells
     assert not any(cell.startswith(("=", "+", "@")) for cell in cells), cells
     page.get_by_role("link", name=name).click()
-    expect(page.get_by_role("article")).to_contain_text(f"from {name} Rao")
+    expect(page.get_by_role("article")).to_contain_text(f"Paid by {name} Rao")
     page.get_by_role("link", name="Refund").click()
     shows_heading(page, f"Refund {name} Rao")
