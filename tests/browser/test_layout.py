@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, product
 
 import pytest
 from playwright.sync_api import FloatRect, Locator, Page, ViewportSize, expect
@@ -64,29 +64,30 @@ def is_seen(found: Locator) -> bool:
     return bool(found.evaluate(_IS_SEEN))
 
 
-@pytest.mark.parametrize("screen", SCREENS, ids=size)
 @pytest.mark.parametrize("app", ["user_app", "merchant_app"])
-def test_the_words_of_the_navigation_stand_apart(visits: Visits, scene: Scene, app: App, screen: ViewportSize) -> None:
-    page = visits.open(app, by=scene.asha if app == "user_app" else scene.shop, screen=screen)
+def test_the_words_of_the_navigation_stand_apart(visits: Visits, scene: Scene, app: App) -> None:
+    page = visits.open(app, by=scene.asha if app == "user_app" else scene.shop)
     page.goto("/")
-    boxes: list[FloatRect] = page.get_by_role("navigation", name="Main").evaluate(_TEXT_BOXES)
-    assert len(boxes) >= 4
-    assert not any(overlap(first, second) for first, second in combinations(boxes, 2))
-    assert all(each["x"] >= 0 and each["x"] + each["width"] <= screen["width"] for each in boxes)
+    for screen in SCREENS:
+        page.set_viewport_size(screen)
+        found: list[FloatRect] = page.get_by_role("navigation", name="Main").evaluate(_TEXT_BOXES)
+        boxes = [each for each in found if each["width"]]
+        assert len(boxes) >= 4, size(screen)
+        assert not any(overlap(first, second) for first, second in combinations(boxes, 2)), size(screen)
+        assert all(each["x"] >= 0 and each["x"] + each["width"] <= screen["width"] for each in boxes), size(screen)
 
 
-@pytest.mark.parametrize("screen", SCREENS, ids=size)
-def test_every_action_of_the_purse_is_within_the_purse(visits: Visits, scene: Scene, screen: ViewportSize) -> None:
-    page = visits.open(by=scene.asha, screen=screen)
+def test_every_action_of_the_purse_is_within_the_purse(visits: Visits, scene: Scene) -> None:
+    page = visits.open(by=scene.asha)
     page.goto("/")
     purse = page.get_by_role("region", name="Your money")
-    around = box(purse)
-    for name in ("Send", "Add money", "Withdraw"):
-        action = box(purse.get_by_role("link", name=name))
-        assert action["x"] >= around["x"]
-        assert action["x"] + action["width"] <= around["x"] + around["width"]
+    for screen, name in product(SCREENS, ("Send", "Add money", "Withdraw")):
+        page.set_viewport_size(screen)
+        around, action = box(purse), box(purse.get_by_role("link", name=name))
+        assert action["x"] >= around["x"], size(screen)
+        assert action["x"] + action["width"] <= around["x"] + around["width"], size(screen)
         words = purse.get_by_role("link", name=name)
-        assert words.evaluate("(link) => link.scrollWidth <= link.clientWidth"), name
+        assert words.evaluate("(link) => link.scrollWidth <= link.clientWidth"), (name, size(screen))
 
 
 @pytest.mark.parametrize("screen", [*SMALL_PHONES, ON_ITS_SIDE], ids=size)
@@ -105,14 +106,14 @@ def test_the_message_about_a_wrong_pin_is_seen(
     assert is_seen(complaint)
 
 
-@pytest.mark.parametrize("path", ["/add-money", "/send?to={friend}", "/withdraw"])
 @pytest.mark.parametrize("screen", [ON_ITS_SIDE, ZOOMED], ids=size)
-def test_nothing_covers_the_amount_that_is_typed(visits: Visits, scene: Scene, screen: ViewportSize, path: str) -> None:
+def test_nothing_covers_the_amount_that_is_typed(visits: Visits, scene: Scene, screen: ViewportSize) -> None:
     page = visits.open(by=scene.asha, screen=screen)
-    page.goto(path.format(friend=scene.bela.wallet_id))
-    amount = page.get_by_label("Amount")
-    amount.fill("250")
-    assert is_seen(amount)
+    for path in ("/add-money", f"/send?to={scene.bela.wallet_id}", "/withdraw"):
+        page.goto(path)
+        amount = page.get_by_label("Amount")
+        amount.fill("250")
+        assert is_seen(amount), path
 
 
 def headings_of(page: Page, paths: list[str]) -> set[float]:

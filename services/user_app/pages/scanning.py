@@ -42,7 +42,7 @@ class _InMemoryParser(MultiPartParser):
     spool_max_size = MAX_PHOTO_BYTES
 
 
-def code_reader(request: Request) -> CodeReader:
+async def code_reader(request: Request) -> CodeReader:
     """The reader of this process."""
     reader: CodeReader = request.app.state.code_reader
     return reader

@@ -64,7 +64,7 @@ async def test_a_percent_sign_is_a_percent_sign(user_app: RunningApp, asha: Sign
 async def test_a_wallet_id_is_found_by_a_part_of_it(user_app: RunningApp, asha: Signed) -> None:
     friend = await user_app.person(f"Zz{new_token(8)}")
     local_part = friend.wallet_id.partition("@")[0]
-    for text in (friend.wallet_id, local_part.upper(), local_part[1:], f"{local_part[-1]}@batua"):
+    for text in (friend.wallet_id, local_part.upper(), local_part[1:], f"{local_part[-6:]}@batua"):
         assert friend.wallet_id in await found(asha, text), text
     assert await found(asha, "@batu") != []
 

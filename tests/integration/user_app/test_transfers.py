@@ -65,7 +65,8 @@ async def test_the_mail_to_the_recipient_is_written_in_the_same_transaction(
         statement = select(OutboxMessage).where(OutboxMessage.owner_id == ravi.id, OutboxMessage.kind != "welcome")
         (message,) = (await session.execute(statement)).scalars()
     assert message.kind == "money_received"
-    assert message.facts == {"amount": 5_00, "from_name": "Asha Rao", "note": "tea", "transfer_id": sent["id"]}
+    facts = {"kind": "p2p", "amount": 5_00, "from_name": "Asha Rao", "note": "tea", "transfer_id": sent["id"]}
+    assert message.facts == facts
 
 
 async def test_money_moves_between_accounts_of_one_owner_by_their_ids(asha: Signed, ravi: Signed) -> None:
