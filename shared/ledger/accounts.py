@@ -28,6 +28,10 @@ class Wallet:
     balance: int
     held: int
     currency: str
+    is_frozen: bool
+    """Whether an operator lets nothing leave it."""
+    seq: int
+    """Number of the newest entry."""
 
     @property
     def available(self) -> int:
@@ -38,7 +42,15 @@ class Wallet:
     def of(cls, account: Account) -> Wallet:
         """The wallet as it stands on this row."""
         assert account.handle is not None
-        return cls(account.id, account.handle, account.balance, account.held, account.currency)
+        return cls(
+            account.id,
+            account.handle,
+            account.balance,
+            account.held,
+            account.currency,
+            account.frozen_at is not None,
+            account.seq,
+        )
 
 
 async def open_account(
@@ -47,12 +59,13 @@ async def open_account(
     owner_id: UUID,
     kind: Literal["wallet", "merchant", "pot"],
     name: str,
+    account_id: UUID | None = None,
     handle: str | None = None,
     currency: str = INR,
 ) -> Account:
     """Open an empty account whose balance cannot fall below zero. Flushes, so that a unique constraint fails here."""
     account = Account(
-        id=new_id(),
+        id=new_id() if account_id is None else account_id,
         owner_id=owner_id,
         kind=kind,
         name=name,
@@ -60,6 +73,7 @@ async def open_account(
         currency=currency,
         created_at=clock.now(),
         closed_at=None,
+        frozen_at=None,
     )
     session.add(account)
     await session.flush()

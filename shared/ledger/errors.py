@@ -26,12 +26,21 @@ class InsufficientFunds(Unaffordable):
         return f"{Money(self.amount)} is more than the {Money(self.available)} available."
 
 
-LimitName = Literal["transfer_per_movement", "transfer_per_day", "withdrawal_per_movement", "withdrawal_per_day"]
+LimitName = Literal[
+    "transfer_per_movement",
+    "transfer_per_day",
+    "withdrawal_per_movement",
+    "withdrawal_per_day",
+    "funding_per_movement",
+    "funding_per_day",
+]
 _LIMIT_WORDS = {
     "transfer_per_movement": "be sent at once",
     "transfer_per_day": "be sent in a day",
     "withdrawal_per_movement": "be withdrawn at once",
     "withdrawal_per_day": "be withdrawn in a day",
+    "funding_per_movement": "be given at once",
+    "funding_per_day": "be given in a day",
 }
 
 
@@ -69,6 +78,19 @@ class AccountClosed(Forbidden):
 
     code = "account_closed"
     title = "This account is closed"
+
+
+@dataclass(eq=False)
+class AccountFrozen(Forbidden):
+    """An operator has frozen the owner: nothing leaves any of the owner's accounts, and what comes in is credited."""
+
+    code = "account_frozen"
+    title = "This account is frozen: no money can leave it"
+
+    @property
+    def detail(self) -> str:
+        """What still works. Why it is frozen is not for its owner to read here."""
+        return f"{self.title} until the freeze is lifted. Money that comes in is still credited."
 
 
 @dataclass(eq=False)
@@ -143,6 +165,13 @@ class ReversalExceedsOriginal(Invalid):
 
     code = "reversal_exceeds_original"
     title = "More than is left of the original transfer"
+
+    @property
+    def detail(self) -> str:
+        """How much is left."""
+        return (
+            f"This is more than the {Money(self.remaining)} that is left to refund." if self.remaining else self.title
+        )
 
 
 @dataclass(eq=False)

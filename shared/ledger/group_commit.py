@@ -15,6 +15,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence, Set
 from contextlib import asynccontextmanager
+from contextvars import Context
 from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
@@ -22,6 +23,7 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from shared import spans
 from shared.callers import WhileWanted
 from shared.db.direct import direct_transaction
 from shared.db.outages import is_outage
@@ -29,6 +31,7 @@ from shared.db.writes import NotAllWritten
 from shared.fair_queue import FairQueue
 from shared.idempotency.claims import Answer
 from shared.ledger.errors import LedgerBusy
+from shared.ledger.metrics import count_moved, observe_batch
 from shared.ledger.post import (
     Blocked,
     Instruction,
@@ -70,6 +73,9 @@ _logger = logging.getLogger(__name__)
 class _Waiting:
     instruction: Instruction
     outcome: asyncio.Future[InstructionOutcome]
+    arrived_at: float
+    """On the clock of the loop."""
+    trace: spans.Context | None
     behind: UUID | None = None
 
     @property
@@ -116,6 +122,11 @@ class GroupCommit:
         self._set_aside: SetAside[_Waiting] = SetAside()
         self._aside_task: asyncio.Task[None] | None = None
         self._is_closed = False
+
+    @property
+    def waiting(self) -> int:
+        """How many transfers wait for a batch, or for an account that is locked elsewhere."""
+        return sum(len(lane.queue) for lane in self._lanes) + len(self._set_aside)
 
     async def post(self, instruction: Instruction) -> InstructionOutcome:
         """Answer the outcome after its batch is committed. Raises LedgerBusy when the queue or the owner's share of it
@@ -209,11 +220,13 @@ class GroupCommit:
 
     async def _post_in_batch(self, instruction: Instruction, owner_id: UUID) -> InstructionOutcome:
         lane = self._lane_for(instruction)
-        waiting = _Waiting(instruction, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(instruction, loop.create_future(), loop.time(), spans.context())
         if self._is_closed or not lane.queue.put(owner_id, waiting):
             raise LedgerBusy
         if lane.task is None:
-            lane.task = asyncio.create_task(self._drain(lane))
+            # In a context of its own: what it does and logs is not of the request that happens to start it.
+            lane.task = asyncio.create_task(self._drain(lane), context=Context())
         return await waiting.outcome
 
     def _lane_for(self, instruction: Instruction) -> _Lane:
@@ -246,7 +259,7 @@ class GroupCommit:
             return
         self._set_aside.add(waiting, account_id)
         if self._aside_task is None:
-            self._aside_task = asyncio.create_task(self._post_set_aside())
+            self._aside_task = asyncio.create_task(self._post_set_aside(), context=Context())
 
     async def _post_set_aside(self) -> None:
         """Post all that need no longer wait, then wait for one locked account. The accounts take turns."""
@@ -269,7 +282,9 @@ class GroupCommit:
             return outcomes, outcomes
 
         try:
-            outcomes = await self._commit(work, size=len(batch))
+            with spans.for_many("ledger batch", (each.trace for each in batch)) as step:
+                step.describe({"batua.batch_size": len(batch)})
+                outcomes = await self._commit(work, size=len(batch))
         except LedgerBusy as busy:
             _fail(batch, busy)
         except asyncpg.LockNotAvailableError:
@@ -277,6 +292,8 @@ class GroupCommit:
         except Exception as error:  # any error: report it to the callers, keep the lane running
             await self._post_apart(batch, error)
         else:
+            longest = asyncio.get_running_loop().time() - min(waiting.arrived_at for waiting in batch)
+            observe_batch(len(batch), longest)
             for waiting, outcome in zip(batch, outcomes, strict=True):
                 if isinstance(outcome, Blocked):
                     self._put_aside(waiting, outcome.account_id)
@@ -323,6 +340,7 @@ class GroupCommit:
             result, outcomes = await work(connection)
         if self._tell is not None:
             self._tell(accounts_changed(outcomes))
+        count_moved(outcomes)
         return result
 
 

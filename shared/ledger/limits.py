@@ -14,7 +14,7 @@ from shared.ledger.errors import LimitExceeded, LimitName
 class Limits:
     """The limits on one kind of movement on one day."""
 
-    kind: Literal["transfer", "withdrawal"]
+    kind: Literal["transfer", "withdrawal", "funding"]
     per_movement: int
     per_day: int
     day: CalendarDay
@@ -41,12 +41,14 @@ class Limits:
         return self._name("movement" if self.per_movement <= self.left_today(used) else "day")
 
     def _name(self, per: Literal["movement", "day"]) -> LimitName:
-        return f"{self.kind}_per_{per}"  # type: ignore[return-value]  # the four names are these two times two
+        return f"{self.kind}_per_{per}"  # type: ignore[return-value]  # the names are these three times two
 
 
 @dataclass(frozen=True, slots=True)
 class SendingLimit:
-    """The limits of a transfer, and the wallet that counts what its owner sends in a day from all accounts."""
+    """The limits of a transfer, and the account that counts: the wallet of its owner, whatever account pays, or the
+    platform's funding account.
+    """
 
     account_id: UUID
     limits: Limits

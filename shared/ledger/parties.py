@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, String, and_, func, select, type_coerce
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import aliased
 
-from shared.db.transaction import Transaction
+from shared.db.transaction import SessionTransaction, Transaction
 from shared.ledger import system_accounts
-from shared.ledger.accounts import SPENDABLE_KINDS
-from shared.models import Account, Merchant, User
 
 
 class Party(NamedTuple):
@@ -46,66 +42,46 @@ class Holder(NamedTuple):
 
 
 HOLDER_COLUMNS = """
-    {account}.id, {account}.owner_id, {account}.kind, {account}.name, {wallet}.handle,
-    coalesce(trim({user}.first_name || ' ' || {user}.last_name), {merchant}.business_name)
+    {account}.id, {account}.owner_id, {account}.kind, {account}.name,
+    coalesce({account}.handle, (
+        SELECT handle FROM accounts WHERE owner_id = {account}.owner_id AND kind IN ('wallet', 'merchant')
+    )),
+    coalesce(
+        (SELECT trim(first_name || ' ' || last_name) FROM users WHERE id = {account}.owner_id),
+        (SELECT business_name FROM merchants WHERE id = {account}.owner_id)
+    )
 """
-"""A holder in SQL text: fill in the names that the statement gives these tables."""
+"""A holder in SQL text: fill in the name that the statement gives the account. The inner queries run one after another
+and only until one answers, where joins would look for every account in all of the tables.
+"""
 
-_COLUMNS = HOLDER_COLUMNS.format(account="named", wallet="wallet", user="person", merchant="shop")
+_IS_OWN_POT = "{holder}.kind = 'pot' AND {holder}.owner_id = {reader}"
+PARTY_WALLET_ID = f"CASE WHEN {_IS_OWN_POT} THEN NULL ELSE {{holder}}.handle END"
+PARTY_NAME = f"""
+    CASE WHEN {{holder}}.owner_id IS NULL THEN {system_accounts.NAME_OF_ID.format(id="{holder}.id")}
+         WHEN {_IS_OWN_POT} THEN {{holder}}.name
+         ELSE coalesce({{holder}}.owner_name, {{holder}}.name) END
+"""
+"""What `Holder.seen_by` answers, in SQL text: fill in the names of a holder's row and of the reader's id."""
+
+_COLUMNS = HOLDER_COLUMNS.format(account="named")
 _SPENDABLE = "('wallet', 'merchant')"
 _PARTIES_NAMED = f"""
     SELECT {_COLUMNS} FROM (
-        SELECT id, owner_id, kind, name FROM accounts WHERE owner_id = $1::uuid AND kind IN {_SPENDABLE}
-        UNION SELECT id, owner_id, kind, name FROM accounts WHERE handle = ANY($2::text[])
-        UNION SELECT id, owner_id, kind, name FROM accounts WHERE id = ANY($3::uuid[]) AND owner_id = $1::uuid
+        SELECT id, owner_id, kind, name, handle FROM accounts WHERE owner_id = $1::uuid AND kind IN {_SPENDABLE}
+        UNION SELECT id, owner_id, kind, name, handle FROM accounts WHERE handle = ANY($2::text[])
+        UNION SELECT id, owner_id, kind, name, handle FROM accounts WHERE id = ANY($3::uuid[]) AND owner_id = $1::uuid
     ) AS named
-    JOIN accounts AS wallet ON wallet.owner_id = named.owner_id AND wallet.kind IN {_SPENDABLE}
-    LEFT JOIN users AS person ON person.id = named.owner_id
-    LEFT JOIN merchants AS shop ON shop.id = named.owner_id
 """  # noqa: S608 - constants of this code
 
-account = aliased(Account, name="holding")
-"""The account whose holder a statement reads: select from it or join it, then call `with_owner`."""
-_wallet = aliased(Account, name="wallet")
-wallet_id: ColumnElement[Any] = type_coerce(_wallet.handle, String)
-owner_name: ColumnElement[Any] = func.coalesce(
-    func.trim(User.first_name + " " + User.last_name), Merchant.business_name
-)
-
-
-def with_owner(statement: Select[Any]) -> Select[Any]:
-    """Add to the statement the columns that `holder_from` needs of `account` and its owner."""
-    return (
-        statement.add_columns(
-            account.id.label("holding_id"),
-            account.owner_id.label("holding_owner_id"),
-            account.kind.label("holding_kind"),
-            account.name.label("holding_name"),
-            wallet_id.label("holding_wallet_id"),
-            owner_name.label("holding_owner_name"),
-        )
-        .outerjoin(_wallet, and_(_wallet.owner_id == account.owner_id, _wallet.kind.in_(SPENDABLE_KINDS)))
-        .outerjoin(User, User.id == account.owner_id)
-        .outerjoin(Merchant, Merchant.id == account.owner_id)
-    )
-
-
-def holder_from(row: Row[Any]) -> Holder:
-    """Read the holder from a row of a `with_owner` statement."""
-    return Holder(
-        account_id=row.holding_id,
-        owner_id=row.holding_owner_id,
-        kind=row.holding_kind,
-        account_name=row.holding_name,
-        wallet_id=row.holding_wallet_id,
-        owner_name=row.holding_owner_name,
-    )
+_HOLDERS = f"SELECT {_COLUMNS} FROM accounts AS named WHERE named.id = ANY($1::uuid[])"  # noqa: S608 - as above
+_HOLDER_OF_WALLET = f"SELECT {_COLUMNS} FROM accounts AS named WHERE named.handle = $1::text"  # noqa: S608 - as above
 
 
 async def holders(session: AsyncSession, account_ids: Collection[UUID]) -> dict[UUID, Holder]:
     """The holders of these accounts, by account id. An account that does not exist is left out."""
-    statement = with_owner(select(account.id).where(account.id.in_(account_ids)))
-    return {row.id: holder_from(row) for row in await session.execute(statement)}
+    found = await SessionTransaction(session).fetch(_HOLDERS, list(account_ids))
+    return {row[0]: Holder(*row) for row in found}
 
 
 async def parties_named(
@@ -118,6 +94,5 @@ async def parties_named(
 
 async def holder_of_wallet(session: AsyncSession, handle: str) -> Holder | None:
     """The holder of this wallet id, or None. Upper and lower case are the same."""
-    statement = with_owner(select(account.id).where(account.handle == handle.strip().lower()))
-    row = (await session.execute(statement)).one_or_none()
-    return None if row is None else holder_from(row)
+    rows = await SessionTransaction(session).fetch(_HOLDER_OF_WALLET, handle.strip().lower())
+    return Holder(*rows[0]) if rows else None

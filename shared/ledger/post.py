@@ -20,6 +20,7 @@ from shared.errors import BatuaError
 from shared.idempotency import store
 from shared.idempotency.claims import Answer, Claim
 from shared.ledger import sql
+from shared.ledger.metrics import count_moved_after_commit
 from shared.ledger.rules import Books, Command, Deciding, Outcome, Posted, Rejected, accounts_touched
 from shared.ledger.sql import LockMode
 from shared.outbox.messages import Message, rows_of
@@ -91,8 +92,9 @@ async def post(session: AsyncSession, commands: Sequence[Command]) -> list[Outco
     """Decide and write the commands in order, in the caller's transaction. Answers the outcomes in the same order."""
     transaction = SessionTransaction(session)
     decided = await decide_locked(transaction, commands)
-    await write_all(transaction, decided.writes)
+    await write_all(transaction, [decided.posting])
     wake_after_commit(session, accounts_changed(decided.outcomes))
+    count_moved_after_commit(session, decided.outcomes)
     return decided.outcomes
 
 
@@ -159,16 +161,8 @@ async def post_together(transaction: Transaction, together: Together) -> tuple[A
     if not conclusion.moves_money:
         await write_all(transaction, writes)
         return conclusion.answer, ()
-    await write_all(transaction, [*decided.writes, *writes])
+    await write_all(transaction, [decided.posting, *writes])
     return conclusion.answer, decided.outcomes
-
-
-async def lock_accounts(session: AsyncSession, account_ids: Iterable[UUID]) -> None:
-    """Lock the accounts in id order until the transaction ends.
-
-    For transactions that post several times: each `post` alone would lock its accounts after those of the one before.
-    """
-    await sql.lock_accounts(SessionTransaction(session), list(set(account_ids)))
 
 
 def accounts_changed(outcomes: Iterable[InstructionOutcome | Blocked]) -> set[UUID]:
@@ -179,10 +173,10 @@ def accounts_changed(outcomes: Iterable[InstructionOutcome | Blocked]) -> set[UU
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What the rules decided under the locks: the outcomes, and the rows that they take. `at` is UTC."""
+    """What the rules decided under the locks: the outcomes, and what writes them. `at` is UTC."""
 
     outcomes: list[Outcome]
-    writes: list[Write]
+    posting: Write
     at: datetime
 
 
@@ -229,8 +223,8 @@ async def _post_decided(
                 answers.append((claim, answer))
                 known[claim.name] = store.Known(claim.fingerprint, claim.field_hashes, answer)
     posted = [outcome for outcome in outcomes if isinstance(outcome, Posted)]
-    rows = sql.writes_of(deciding.changed, posted, at=at)
-    await write_all(transaction, [*rows, store.answered(answers, at=at), rows_of(messages)])
+    rows = sql.posting_of(deciding.changed, posted, at=at)
+    await write_all(transaction, [rows, store.answered(answers, at=at), rows_of(messages)])
     return outcomes
 
 
@@ -243,13 +237,13 @@ async def _lock(transaction: Transaction, commands: Sequence[Command], mode: Loc
 async def decide_locked(
     transaction: Transaction, commands: Sequence[Command], mode: LockMode = LockMode.WAIT
 ) -> Decided:
-    """Lock the accounts, and decide. The caller writes `writes`, together with rows of its own."""
+    """Lock the accounts, and decide. The caller writes `posting`, together with rows of its own."""
     books = await _lock(transaction, commands, mode)
     at = clock.now()
     deciding = Deciding(books, at)
     outcomes = [deciding.decide(command) for command in commands]
     posted = [outcome for outcome in outcomes if isinstance(outcome, Posted)]
-    return Decided(outcomes, sql.writes_of(deciding.changed, posted, at=at), at)
+    return Decided(outcomes, sql.posting_of(deciding.changed, posted, at=at), at)
 
 
 def _answer_known(instruction: Instruction, earlier: Answer | BatuaError) -> InstructionOutcome:

@@ -13,6 +13,7 @@ from uuid import UUID
 from shared.errors import BatuaError
 from shared.ledger.errors import (
     AccountClosed,
+    AccountFrozen,
     AccountNotFound,
     CurrencyMismatch,
     HoldExists,
@@ -48,6 +49,7 @@ class AccountState:
     allow_negative: bool = False
     seq: int = 0
     is_closed: bool = False
+    is_frozen: bool = False
     sent_on: date | None = None
     sent_today: int = 0
 
@@ -70,6 +72,7 @@ class AccountState:
             self.allow_negative,
             self.seq,
             self.is_closed,
+            self.is_frozen,
             self.sent_on,
             self.sent_today,
         )
@@ -270,6 +273,9 @@ class Deciding:
         credit = self._open_account(transfer.credit_account_id, transfer.currency)
         original = self._reversible(transfer)
         counted = self._counted(transfer)
+        # What was held before the freeze and is captured now has left already: the bank says so.
+        if debit.is_frozen and not from_hold:
+            raise AccountFrozen
         free = debit.available + from_hold
         if not debit.allow_negative and free < transfer.amount:
             raise InsufficientFunds(available=free, amount=transfer.amount)
@@ -288,6 +294,8 @@ class Deciding:
         account = self._open_account(command.account_id, command.currency)
         if command.hold_id in self.holds:
             raise HoldExists
+        if account.is_frozen:
+            raise AccountFrozen
         if not account.allow_negative and account.available < command.amount:
             raise InsufficientFunds(available=account.available, amount=command.amount)
         self._own(account).held += command.amount

@@ -17,7 +17,6 @@ from shared.ledger.rules import (
     Books,
     CaptureHold,
     Command,
-    EntryLine,
     HoldState,
     OriginalState,
     PlaceHold,
@@ -25,7 +24,6 @@ from shared.ledger.rules import (
     ReleaseHold,
     Transfer,
 )
-from shared.models.hold import HoldStatus
 
 LOCK_SECONDS = 0.2
 
@@ -45,7 +43,8 @@ class LockMode(Enum):
 # NO KEY UPDATE does not block inserts of rows that reference the account. Locking in id order prevents deadlocks
 # between two batches.
 _LOCK_ACCOUNTS = """
-    SELECT id, currency, balance, held, allow_negative, seq, closed_at IS NOT NULL, sent_on, sent_today
+    SELECT id, currency, balance, held, allow_negative, seq, closed_at IS NOT NULL, frozen_at IS NOT NULL,
+           sent_on, sent_today
     FROM accounts WHERE id = ANY($1::uuid[]) {condition} ORDER BY id FOR NO KEY UPDATE {unless_locked}
 """
 # The subquery is evaluated once, before any row is locked, and costs no round trip of its own.
@@ -64,59 +63,8 @@ _READ_ORIGINALS = """
     FROM transfers AS original LEFT JOIN reversed_totals AS total ON total.transfer_id = original.id
     WHERE original.id = ANY($1::uuid[])
 """
-_UPDATE_ACCOUNTS = """
-    UPDATE accounts SET balance = new.balance, held = coalesce(new.held, $7::bigint), seq = new.seq,
-                        sent_on = coalesce(new.sent_on, $8::date), sent_today = coalesce(new.sent_today, $9::bigint)
-    FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::date[], $6::bigint[])
-         AS new (id, balance, seq, held, sent_on, sent_today)
-    WHERE accounts.id = new.id
-"""
-# The entries follow from the transfers: they are sent only with what each of its two accounts came to.
-_MOVED = """
-    unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
-           $7::uuid[], $8::uuid[], $9::text[], $10::text[], $11::text[], $12::uuid[], $13::uuid[])
-    AS moved (id, amount, debit_seq, debit_balance, credit_seq, credit_balance,
-              debit_account_id, credit_account_id, kind, currency, note, initiated_by, reverses)
-"""
-_DEBITED, _CREDITED = "coalesce(debit_account_id, $14::uuid)", "coalesce(credit_account_id, $15::uuid)"
-_INSERT_TRANSFERS = f"""
-    INSERT INTO transfers (id, kind, debit_account_id, credit_account_id, amount, currency, note,
-                           initiated_by, reverses, created_at)
-    SELECT id, coalesce(kind, $16::text), {_DEBITED}, {_CREDITED}, amount, coalesce(currency, $17::text),
-           coalesce(note, $18::text), coalesce(initiated_by, $19::uuid), coalesce(reverses, $20::uuid),
-           $21::timestamptz
-    FROM {_MOVED}
-"""  # noqa: S608 - constants of this code
-_INSERT_ENTRIES = f"""
-    INSERT INTO entries (account_id, seq, transfer_id, direction, amount, balance_after, created_at)
-    SELECT side.account_id, side.seq, id, side.direction, amount, side.balance, $21::timestamptz
-    FROM {_MOVED}
-    CROSS JOIN LATERAL (VALUES
-        ({_DEBITED}, debit_seq, debit_balance, 'DEBIT'), ({_CREDITED}, credit_seq, credit_balance, 'CREDIT')
-    ) AS side (account_id, seq, balance, direction)
-"""  # noqa: S608 - constants of this code
-_INSERT_HOLDS = """
-    INSERT INTO holds (id, account_id, amount, status, transfer_id, created_at, closed_at)
-    SELECT id, account_id, amount, status, transfer_id, $6::timestamptz,
-           CASE WHEN status <> 'active' THEN $6::timestamptz END
-    FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::uuid[])
-         AS placed (id, account_id, amount, status, transfer_id)
-"""
-_CLOSE_HOLDS = """
-    UPDATE holds SET status = closed.status, transfer_id = closed.transfer_id, closed_at = $4::timestamptz
-    FROM unnest($1::uuid[], $2::text[], $3::uuid[]) AS closed (id, status, transfer_id)
-    WHERE holds.id = closed.id
-"""
-
-
-_End = CaptureHold | ReleaseHold
-
-
-async def lock_accounts(
-    transaction: Transaction, account_ids: Sequence[UUID], mode: LockMode = LockMode.WAIT
-) -> dict[UUID, AccountState]:
-    """Lock the accounts in id order until the transaction ends; those that were locked, by id."""
-    return {row[0]: AccountState(*row) for row in await transaction.fetch(_LOCK[mode], account_ids)}
+# The function derives entries, balances and the ends of holds by itself; services have no other way to write them.
+_POST = f"SELECT post_to_ledger({', '.join(f'${number}' for number in range(1, 26))})"
 
 
 async def existing_accounts(transaction: Transaction, account_ids: Sequence[UUID]) -> set[UUID]:
@@ -128,7 +76,7 @@ async def lock_books(
     transaction: Transaction, account_ids: Sequence[UUID], commands: Sequence[Command], mode: LockMode
 ) -> Books:
     """Lock the accounts in id order until the transaction ends, and read every row that the commands need."""
-    accounts = await lock_accounts(transaction, account_ids, mode)
+    accounts = {row[0]: AccountState(*row) for row in await transaction.fetch(_LOCK[mode], account_ids)}
     hold_ids = [command.hold_id for command in commands if not isinstance(command, Transfer)]
     original_ids = [transfer.reverses for transfer in _transfers(commands) if transfer.reverses is not None]
     holds: Mapping[UUID, HoldState] = {}
@@ -140,42 +88,14 @@ async def lock_books(
     return Books(accounts, holds, originals)
 
 
-def writes_of(changed: Collection[AccountState], posted: Sequence[Posted], *, at: datetime) -> list[Write]:
-    """The rows to write: accounts that changed, transfers with their entries, holds placed and closed. `at` is UTC.
-
-    A hold that is placed and closed by the same commands is written in its last state.
-    """
+def posting_of(changed: Collection[AccountState], posted: Sequence[Posted], *, at: datetime) -> Write:
+    """One call that writes transfers with their entries, holds placed and ended, and their accounts. `at` is UTC."""
     commands = [outcome.command for outcome in posted]
-    placed = {command.hold_id: command for command in commands if isinstance(command, PlaceHold)}
-    ended = {command.hold_id: command for command in commands if isinstance(command, CaptureHold | ReleaseHold)}
-    return [
-        _changed_accounts(changed),
-        _moved(_transfers(commands), [outcome.entries for outcome in posted if outcome.entries], at),
-        _new_holds(placed, ended, at),
-        _ended_holds([command for hold_id, command in ended.items() if hold_id not in placed], at),
-    ]
-
-
-def _transfers(commands: Sequence[Command]) -> list[Transfer]:
-    found = [command.transfer if isinstance(command, CaptureHold) else command for command in commands]
-    return [command for command in found if isinstance(command, Transfer)]
-
-
-def _changed_accounts(states: Collection[AccountState]) -> Write:
-    held, same_held = column([state.held for state in states])
-    sent_on, same_sent_on = column([state.sent_on for state in states])
-    sent_today, same_sent_today = column([state.sent_today for state in states])
-    arguments = (
-        [state.id for state in states],
-        [state.balance for state in states],
-        [state.seq for state in states],
-        *(held, sent_on, sent_today),
-        *(same_held, same_sent_on, same_sent_today),
-    )
-    return Write(_UPDATE_ACCOUNTS, arguments, len(states))
-
-
-def _moved(transfers: Sequence[Transfer], entries: Sequence[tuple[EntryLine, ...]], at: datetime) -> Write:
+    transfers = _transfers(commands)
+    captured = {command.transfer.id: command.hold_id for command in commands if isinstance(command, CaptureHold)}
+    placed = [command for command in commands if isinstance(command, PlaceHold)]
+    released = [command.hold_id for command in commands if isinstance(command, ReleaseHold)]
+    counted = [state for state in changed if state.sent_on is not None]
     columns = (
         column([transfer.debit_account_id for transfer in transfers]),
         column([transfer.credit_account_id for transfer in transfers]),
@@ -188,45 +108,21 @@ def _moved(transfers: Sequence[Transfer], entries: Sequence[tuple[EntryLine, ...
     arguments = (
         [transfer.id for transfer in transfers],
         [transfer.amount for transfer in transfers],
-        [debit.seq for debit, _ in entries],
-        [debit.balance_after for debit, _ in entries],
-        [credit.seq for _, credit in entries],
-        [credit.balance_after for _, credit in entries],
         *(array for array, _ in columns),
+        [captured.get(transfer.id) for transfer in transfers] if captured else [],
         *(same for _, same in columns),
+        [state.id for state in counted],
+        [state.sent_on for state in counted],
+        [state.sent_today for state in counted],
+        [command.hold_id for command in placed],
+        [command.account_id for command in placed],
+        [command.amount for command in placed],
+        released,
         at,
     )
-    return Write(_INSERT_TRANSFERS, arguments, len(transfers), _INSERT_ENTRIES, 2 * len(transfers))
+    return Write(_POST, arguments, len(transfers) + len(placed) + len(captured) + len(released), is_call=True)
 
 
-def _new_holds(placed: Mapping[UUID, PlaceHold], ended: Mapping[UUID, _End], at: datetime) -> Write:
-    last = [_state_after(ended.get(hold_id)) for hold_id in placed]
-    columns = (
-        list(placed),
-        [command.account_id for command in placed.values()],
-        [command.amount for command in placed.values()],
-        [status for status, _ in last],
-        [transfer_id for _, transfer_id in last],
-    )
-    return Write(_INSERT_HOLDS, (*columns, at), len(placed))
-
-
-def _ended_holds(ended: Sequence[_End], at: datetime) -> Write:
-    last = [_state_after(command) for command in ended]
-    columns = (
-        [command.hold_id for command in ended],
-        [status for status, _ in last],
-        [transfer_id for _, transfer_id in last],
-    )
-    return Write(_CLOSE_HOLDS, (*columns, at), len(ended))
-
-
-def _state_after(end: _End | None) -> tuple[HoldStatus, UUID | None]:
-    """The status of a hold, and the transfer that it became."""
-    match end:
-        case None:
-            return HoldStatus.ACTIVE, None
-        case CaptureHold():
-            return HoldStatus.CAPTURED, end.transfer.id
-        case ReleaseHold():
-            return HoldStatus.RELEASED, None
+def _transfers(commands: Sequence[Command]) -> list[Transfer]:
+    found = [command.transfer if isinstance(command, CaptureHold) else command for command in commands]
+    return [command for command in found if isinstance(command, Transfer)]

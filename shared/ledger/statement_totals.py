@@ -9,7 +9,6 @@ from shared.db.reads import Source, fetch
 from shared.ledger import statement
 from shared.ledger.errors import AccountNotFound
 from shared.ledger.statement import (
-    CLOCK_SKEW,
     IS_FOUND,
     IS_OF_FILTER,
     IS_OF_KIND,
@@ -56,18 +55,7 @@ async def read_totals(source: Source, account_id: UUID, *, owner_id: UUID, wante
 
     The range is what the days allow: other filters do not make it shorter. Raises AccountNotFound.
     """
-    since, until = wanted.since, wanted.until
-    arguments = (
-        account_id,
-        owner_id,
-        LAST_SEQ,
-        statement.SEARCH_LINES,
-        None if since is None else since - CLOCK_SKEW,
-        None if until is None else until + CLOCK_SKEW,
-        since,
-        until,
-        wanted.direction,
-    )
+    arguments = (account_id, owner_id, LAST_SEQ, statement.SEARCH_LINES, *wanted.of_entries)
     if wanted.kind is None and not wanted.search:
         rows = await fetch(source, _OF_ENTRIES, *arguments)
     else:

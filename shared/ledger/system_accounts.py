@@ -22,3 +22,5 @@ NAMES = {
     **{bank.settlement_account_id: bank.name for bank in BANKS.values()},
 }
 """What people read on a statement."""
+NAME_OF_ID = "CASE {id} " + " ".join(f"WHEN '{id_}' THEN '{name}'" for id_, name in NAMES.items()) + " END"
+"""The same in SQL text: fill in the id."""

@@ -12,8 +12,10 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.auth import email_confirmation
 from shared.config import MovementLimits
 from shared.db.engine import SessionMaker
+from shared.db.retries import in_transaction
 from shared.db.transaction import SessionTransaction
 from shared.errors import BatuaError
 from shared.idempotency.claims import Answer
@@ -25,6 +27,8 @@ from shared.ledger.limits import SendingLimit
 from shared.ledger.parties import Holder, parties_named
 from shared.ledger.post import Conclusion, Together
 from shared.ledger.rules import Outcome, Posted, Rejected, Transfer
+from shared.quotas.errors import TooManySmallTransfers
+from shared.quotas.quotas import Quotas
 from shared.transfers.errors import AnotherItemRejected, RecipientNotFound
 from shared.transfers.limits import sending_limits
 from shared.transfers.planning import account_id_in, mail_to_recipient, transfer_between
@@ -57,24 +61,39 @@ async def send_many(
     group_commit: GroupCommit,
     marks: Marks,
     limits: MovementLimits,
+    quotas: Quotas,
+    requires_verified_email: bool,
 ) -> Answer:
     """Send each item from the owner's wallet, in order; each sees the items before it. Answers an outcome per item.
 
     A rejected item does not stop the others; with `all_or_nothing` one rejected item rejects them all. The answer is
     stored under the key in either case. The number of SQL statements does not depend on the number of items.
-    Raises IdempotencyKeyReused, RequestInFlight. Raises LedgerBusy: the transfers may still happen; retry with the
-    same key to find out.
+    An item that exceeds the quota of small transfers is rejected.
+    Raises IdempotencyKeyReused, RequestInFlight, TooManyBulkRequests, TooManyKeys; EmailUnverified if an item is for
+    another and `requires_verified_email`. Raises LedgerBusy: the transfers may
+    still happen; retry with the same key to find out.
     """
     assert 1 <= len(items) <= MAX_ITEMS
     fields = [{"to": item.to, "amount": item.amount, "note": item.note} for item in items]
     claim = request.claim(items=fields, all_or_nothing=all_or_nothing)
 
+    async def plan(session: AsyncSession) -> list[_Planned]:
+        planned = await _plan(session, request.owner_id, items, limits)
+        if requires_verified_email and _is_any_for_others(planned):
+            await email_confirmation.require(session, request.owner_id)
+        return planned
+
     async def work() -> Answer:
-        async with read_sessionmaker() as session:  # closed before the money moves, so that it holds no connection
-            planned = await _plan(session, request.owner_id, items, limits)
+        quotas.require_bulk(request.owner_id)
+        planned = await in_transaction(read_sessionmaker, plan)  # it holds no connection while the money moves
+        planned, small = _within_quota(planned, request.owner_id, quotas)
         conclude = partial(_conclude, request, planned, all_or_nothing)
         commands = [each[0] for each in planned if not isinstance(each, BatuaError)]
-        return await group_commit.post_together(Together(claim, commands, conclude))
+        answer = await group_commit.post_together(Together(claim, commands, conclude))
+        if not answer.is_replayed:
+            quotas.count_bulk(request.owner_id)
+            quotas.small_transfers.count(request.owner_id, small)
+        return answer
 
     return await marks.run(claim, work)
 
@@ -94,6 +113,26 @@ async def _plan(
             transfer = transfer_between(between, amount=item.amount, note=item.note, initiated_by=owner_id, limit=limit)
             planned.append((transfer, between))
     return planned
+
+
+def _is_any_for_others(planned: Sequence[_Planned]) -> bool:
+    return any(not isinstance(each, BatuaError) and not each[1].is_internal for each in planned)
+
+
+def _within_quota(planned: Sequence[_Planned], owner_id: UUID, quotas: Quotas) -> tuple[list[_Planned], int]:
+    """The same, with small transfers beyond the quota rejected; and how many small ones are left."""
+    kept: list[_Planned] = []
+    small = 0
+    for each in planned:
+        if not isinstance(each, BatuaError) and each[0].amount < quotas.small_below and not each[1].is_internal:
+            try:
+                quotas.small_transfers.require_room(owner_id, small + 1)
+            except TooManySmallTransfers as error:
+                kept.append(error)
+                continue
+            small += 1
+        kept.append(each)
+    return kept, small
 
 
 async def _find_parties(session: AsyncSession, owner_id: UUID, wanted: Set[str]) -> tuple[Holder, dict[str, Holder]]:

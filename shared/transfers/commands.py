@@ -5,10 +5,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.auth.errors import EmailUnverified
 from shared.config import MovementLimits
 from shared.db.engine import SessionMaker
+from shared.db.retries import in_transaction
 from shared.idempotency.claims import Answer, Claim
 from shared.idempotency.keyed_request import KeyedRequest
 from shared.idempotency.marks import Marks
@@ -19,8 +24,9 @@ from shared.ledger.limits import SendingLimit
 from shared.ledger.parties import holder_of_wallet, holders
 from shared.ledger.post import Instruction, Replayed
 from shared.ledger.rules import Posted, Rejected, Transfer
+from shared.quotas.quotas import Quotas
 from shared.transfers.errors import RecipientNotFound, SystemUserOnly
-from shared.transfers.limits import sending_limits
+from shared.transfers.limits import funding_limits, sending_limits
 from shared.transfers.planning import mail_to_recipient, transfer_between
 from shared.transfers.senders import Sender
 from shared.transfers.views import Ends, Receipt, receipt_for
@@ -35,6 +41,7 @@ async def send(
     group_commit: GroupCommit,
     marks: Marks,
     limits: MovementLimits,
+    quotas: Quotas,
 ) -> Answer:
     """Send `amount` from and to the accounts that `sender` was found for. Answers the receipt.
 
@@ -42,16 +49,25 @@ async def send(
     accounts do not.
 
     Raises RecipientNotFound, AccountNotFound, InsufficientFunds, LimitExceeded, SameAccount, AccountClosed,
-    CurrencyMismatch, IdempotencyKeyReused, RequestInFlight: no money moved. Raises LedgerBusy: the transfer may still
-    happen; retry with the same key to find out.
+    AccountFrozen, CurrencyMismatch, IdempotencyKeyReused, RequestInFlight, TooManyKeys, TooManySmallTransfers,
+    EmailUnverified: no money moved. Raises LedgerBusy: the transfer may still happen; retry with the same key to find
+    out.
     """
     claim = request.claim(to=sender.to, amount=amount, note=note, from_account=sender.from_account)
 
     async def work() -> Answer:
         ends = sender.ends
+        if sender.is_unverified and not ends.is_internal:
+            raise EmailUnverified
+        is_small = amount < quotas.small_below and not ends.is_internal
+        if is_small:
+            quotas.small_transfers.require_room(request.owner_id)
         limit = SendingLimit(sender.wallet.account_id, sending_limits(limits))
         transfer = transfer_between(ends, amount=amount, note=note, initiated_by=request.owner_id, limit=limit)
-        return await _post(group_commit, request, claim, transfer, ends)
+        answer = await _post(group_commit, request, claim, transfer, ends)
+        if is_small and not answer.is_replayed:
+            quotas.small_transfers.count(request.owner_id)
+        return answer
 
     return await marks.run(claim, work)
 
@@ -60,40 +76,49 @@ async def give_initial_funds(
     request: KeyedRequest[Receipt],
     *,
     is_system_user: bool,
+    check_pin: Callable[[], Awaitable[None]],
     to: str,
     amount: int,
     note: str | None = None,
     read_sessionmaker: SessionMaker,
     group_commit: GroupCommit,
     marks: Marks,
+    limits: MovementLimits,
 ) -> Answer:
     """Fund the wallet `to` from the platform's account. Answers the receipt; a repeated key gets the first answer.
 
-    Raises SystemUserOnly before any other work, so that other callers learn nothing about wallets. Raises
-    RecipientNotFound, AccountClosed, IdempotencyKeyReused, RequestInFlight; LedgerBusy as `send` does.
+    Raises SystemUserOnly before any other work, so that other callers learn nothing about wallets and no PIN of theirs
+    is counted; then what `check_pin` raises. Raises RecipientNotFound, LimitExceeded (the account's row counts what all
+    of the platform's users give in a day), AccountClosed, IdempotencyKeyReused, RequestInFlight; LedgerBusy as `send`
+    does.
     """
     if not is_system_user:
         raise SystemUserOnly
+    await check_pin()
     claim = request.claim(to=to, amount=amount, note=note)
 
     async def work() -> Answer:
-        async with read_sessionmaker() as session:
-            recipient = await holder_of_wallet(session, to)
-            if recipient is None:
-                raise RecipientNotFound
-            platform = (await holders(session, [system_accounts.FUNDING]))[system_accounts.FUNDING]
+        ends = await in_transaction(read_sessionmaker, lambda session: _ends_of_gift(session, to))
         transfer = Transfer(
             id=new_id(),
             kind="funding",
-            debit_account_id=platform.account_id,
-            credit_account_id=recipient.account_id,
+            debit_account_id=ends.debit.account_id,
+            credit_account_id=ends.credit.account_id,
             amount=amount,
             note=note,
             initiated_by=request.owner_id,
+            limit=SendingLimit(ends.debit.account_id, funding_limits(limits)),
         )
-        return await _post(group_commit, request, claim, transfer, Ends(platform, recipient))
+        return await _post(group_commit, request, claim, transfer, ends)
 
     return await marks.run(claim, work)
+
+
+async def _ends_of_gift(session: AsyncSession, to: str) -> Ends:
+    recipient = await holder_of_wallet(session, to)
+    if recipient is None:
+        raise RecipientNotFound
+    return Ends((await holders(session, [system_accounts.FUNDING]))[system_accounts.FUNDING], recipient)
 
 
 async def _post(

@@ -22,6 +22,14 @@ class RecipientNotFound(NotFound):
 
 
 @dataclass(eq=False)
+class FilterTooShort(Invalid):
+    """A search for people that would list strangers."""
+
+    code = "filter_too_short"
+    title = "Type at least three letters of the name, or the whole wallet id"
+
+
+@dataclass(eq=False)
 class TransferNotFound(NotFound):
     """The transfer does not exist, or the caller is not a party to it."""
 

@@ -1,4 +1,4 @@
-"""The limits on money sent to others, and how much of today's was used. Amounts in paise."""
+"""The limits on money sent to others and on initial funds, and how much of today's was used. Amounts in paise."""
 
 from __future__ import annotations
 
@@ -13,6 +13,12 @@ def sending_limits(limits: MovementLimits) -> Limits:
     """How much an owner may send to others today."""
     today = indian_day(clock.now())
     return Limits("transfer", limits.transfer_per_movement_paise, limits.transfer_per_day_paise, today)
+
+
+def funding_limits(limits: MovementLimits) -> Limits:
+    """How much the platform may give as initial funds today."""
+    today = indian_day(clock.now())
+    return Limits("funding", limits.funding_per_movement_paise, limits.funding_per_day_paise, today)
 
 
 def sent_on(day: CalendarDay, wallet: Account) -> int:

@@ -48,6 +48,6 @@ def mail_to_recipient(ends: Ends, posted: Posted) -> Sequence[Message]:
         "kind": transfer.kind,
         "from_name": ends.seen_by(recipient)[0].name,
         "note": transfer.note,
-        "transfer_id": str(transfer.id),
+        "transfer_id": transfer.id,
     }
     return (Message("money_received", recipient, facts),)

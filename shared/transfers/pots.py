@@ -12,15 +12,15 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
-from shared.ledger.accounts import account_of, lock_accounts, open_account
-from shared.ledger.errors import AccountClosed, AccountNotFound
+from shared.audit.kinds import Kind
+from shared.audit.trail import trail
+from shared.ledger.accounts import account_of, open_account
+from shared.ledger.errors import AccountClosed, AccountFrozen, AccountNotFound
 from shared.models import Account, Owner
 from shared.transfers.errors import PotMayBeRefunded, PotNameTaken, PotNotEmpty, TooManyPots
 
-MAX_POTS = 20
-"""How many open pots one owner may have."""
 MAX_POTS_EVER = 200
-"""With those that were closed, whose history is kept."""
+"""How many pots one owner may have with those that were closed, whose history is kept."""
 
 _MAY_BE_REFUNDED = text("""
     SELECT EXISTS (
@@ -32,21 +32,34 @@ _MAY_BE_REFUNDED = text("""
 """)
 
 
-async def open_pot(session: AsyncSession, *, owner_id: UUID, name: str) -> Account:
-    """Open an empty pot. Raises PotNameTaken, TooManyPots."""
+async def open_pot(
+    session: AsyncSession, *, pot_id: UUID, owner_id: UUID, name: str, most: int = MAX_POTS_EVER
+) -> Account:
+    """Open an empty pot under a new id, if the owner has fewer than `most` open. Opening it again answers the same.
+
+    Raises PotNameTaken, TooManyPots, AccountFrozen.
+    """
     names = await _names(session, owner_id)
+    opened = await session.get(Account, pot_id)
+    if opened is not None:
+        return opened
+    frozen = select(Account.id).where(Account.owner_id == owner_id, Account.frozen_at.is_not(None))
+    if await session.scalar(frozen.limit(1)) is not None:
+        raise AccountFrozen  # a freeze holds for the accounts that are there
     if name in names:
         raise PotNameTaken(name)
-    if len(names) >= MAX_POTS:
-        raise TooManyPots(MAX_POTS)
+    if len(names) >= most:
+        trail.record(Kind.LIMIT_HIT, what="pots", owner_id=owner_id)
+        raise TooManyPots(most)
     ever = select(func.count()).where(Account.owner_id == owner_id, Account.kind == "pot")
     if (await session.scalar(ever) or 0) >= MAX_POTS_EVER:
+        trail.record(Kind.LIMIT_HIT, what="pots-ever", owner_id=owner_id)
         raise TooManyPots(MAX_POTS_EVER)
-    return await open_account(session, owner_id=owner_id, kind="pot", name=name)
+    return await open_account(session, account_id=pot_id, owner_id=owner_id, kind="pot", name=name)
 
 
-async def change_pot(session: AsyncSession, *, owner_id: UUID, pot_id: UUID, name: str, goal: int | None) -> None:
-    """Give an open pot this name and this goal; None takes the goal away.
+async def change_pot(session: AsyncSession, *, owner_id: UUID, pot_id: UUID, name: str, goal: int | None) -> Account:
+    """Give an open pot this name and this goal; None takes the goal away. Answers the pot.
 
     Raises AccountNotFound, AccountClosed, PotNameTaken.
     """
@@ -55,6 +68,7 @@ async def change_pot(session: AsyncSession, *, owner_id: UUID, pot_id: UUID, nam
     if name in names - {pot.name}:
         raise PotNameTaken(name)
     pot.name, pot.goal = name, goal
+    return pot
 
 
 async def close_pot(session: AsyncSession, *, owner_id: UUID, pot_id: UUID) -> None:
@@ -66,8 +80,7 @@ async def close_pot(session: AsyncSession, *, owner_id: UUID, pot_id: UUID) -> N
     Raises AccountNotFound, PotNotEmpty, PotMayBeRefunded.
     """
     pot = await pot_of(session, owner_id, pot_id, or_closed=True)
-    await lock_accounts(session, [pot.id])
-    await session.refresh(pot)
+    await session.refresh(pot, with_for_update={"key_share": True})
     if pot.closed_at is not None:
         return
     if pot.balance or pot.held:

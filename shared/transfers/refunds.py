@@ -11,6 +11,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.db.engine import SessionMaker
+from shared.db.retries import in_transaction
 from shared.idempotency import store
 from shared.idempotency.claims import Answer
 from shared.idempotency.keyed_request import KeyedRequest
@@ -42,21 +43,20 @@ async def refund(
     """Give `amount` of a payment that the owner received back to its payer, or all that is left. Answers the receipt.
 
     A repeated key gets the first answer. Raises TransferNotFound (also for payments between others), NotRefundable,
-    ReversalExceedsOriginal, InsufficientFunds, AccountClosed, IdempotencyKeyReused, RequestInFlight.
+    ReversalExceedsOriginal, InsufficientFunds, AccountClosed, AccountFrozen, IdempotencyKeyReused, RequestInFlight.
     """
     claim = request.claim(id=payment_id, amount=amount, note=note)
 
-    async def work() -> Answer:
-        async with sessionmaker.begin() as session:
-            known = await store.claim_one(session, claim)
-            if known is not None:
-                return known
-            receipt = await _give_back(session, request.owner_id, payment_id, amount, note)
-            answer = request.answer(receipt)
-            await store.finish(session, [(claim, answer)])
-            return answer
+    async def work(session: AsyncSession) -> Answer:
+        known = await store.claim_one(session, claim)
+        if known is not None:
+            return known
+        receipt = await _give_back(session, request.owner_id, payment_id, amount, note)
+        answer = request.answer(receipt)
+        await store.finish(session, [(claim, answer)])
+        return answer
 
-    return await marks.run(claim, work)
+    return await marks.run(claim, lambda: in_transaction(sessionmaker, work))
 
 
 async def _give_back(

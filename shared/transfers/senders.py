@@ -13,9 +13,11 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.auth import pins, sessions
+from shared.auth.email_confirmation import AWAITED
 from shared.auth.pins import PinState
 from shared.auth.tokens import SessionState
 from shared.config import PasswordSettings
+from shared.db.direct import IS_STANDBY, of_primary
 from shared.db.gather import Gather
 from shared.ledger.errors import AccountNotFound
 from shared.ledger.parties import HOLDER_COLUMNS, Holder
@@ -23,20 +25,16 @@ from shared.transfers.errors import RecipientNotFound
 from shared.transfers.planning import account_id_in
 from shared.transfers.views import Ends
 
-_WALLET = HOLDER_COLUMNS.format(account="wallet", wallet="wallet", user="payer", merchant="paying_shop")
-_PAYEE = HOLDER_COLUMNS.format(account="payee", wallet="payee", user="paid_user", merchant="paid_shop")
+_WALLET = HOLDER_COLUMNS.format(account="wallet")
+_PAYEE = HOLDER_COLUMNS.format(account="payee")
 _ASK = f"""
     SELECT {sessions.STATE_COLUMNS}, {pins.STATE_COLUMNS.format(window_start="$6::timestamptz", attempts="$7::int")},
            {_WALLET}, {_PAYEE}, source.id, source.owner_id, source.kind, source.name,
-           target.id, target.owner_id, target.kind, target.name
+           target.id, target.owner_id, target.kind, target.name, {{is_unverified}}, {IS_STANDBY}
     FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::uuid[])
          WITH ORDINALITY AS asked (owner_id, token_id, handle, source_id, target_id, place)
-    {sessions.STATE_JOINS} {sessions.WALLET_JOIN}
-    LEFT JOIN users payer ON payer.id = wallet.owner_id
-    LEFT JOIN merchants paying_shop ON paying_shop.id = wallet.owner_id
+    {sessions.OWNER_JOIN} {sessions.WALLET_JOIN}
     LEFT JOIN accounts payee ON payee.handle = asked.handle
-    LEFT JOIN users paid_user ON paid_user.id = payee.owner_id
-    LEFT JOIN merchants paid_shop ON paid_shop.id = payee.owner_id
     LEFT JOIN accounts source ON source.id = asked.source_id
     LEFT JOIN accounts target ON target.id = asked.target_id
     ORDER BY asked.place
@@ -53,6 +51,8 @@ class Sender(NamedTuple):
     wallet: Holder
     source: Holder | None
     recipient: Holder | None
+    is_unverified: bool
+    """Whether money may not leave before the owner confirms the email address."""
 
     @property
     def ends(self) -> Ends:
@@ -75,8 +75,9 @@ class _Question(NamedTuple):
 class Senders:
     """Finds the senders of one app."""
 
-    def __init__(self, engine: AsyncEngine, settings: PasswordSettings) -> None:
+    def __init__(self, engine: AsyncEngine, settings: PasswordSettings, *, requires_verified_email: bool) -> None:
         self._settings = settings
+        self._statement = _ASK.format(is_unverified=AWAITED if requires_verified_email else "false")
         self._gather = Gather(engine, self._ask_all)
 
     async def find(
@@ -95,11 +96,12 @@ class Senders:
             wallet=wallet,
             source=wallet if from_account is None else _own(wallet, *row[19:23]),
             recipient=_own(wallet, *row[23:27]) if row[13] is None else Holder._make(row[13:19]),
+            is_unverified=row[27],
         )
 
     async def _ask_all(self, connection: asyncpg.Connection, asked: Sequence[_Question]) -> Sequence[asyncpg.Record]:
         rows: list[asyncpg.Record] = await connection.fetch(
-            _ASK,
+            self._statement,
             [each.owner_id for each in asked],
             [each.session_id for each in asked],
             [each.handle for each in asked],
@@ -108,7 +110,7 @@ class Senders:
             pins.window_start(self._settings),
             self._settings.pin_attempts,
         )
-        return rows
+        return of_primary(rows)
 
 
 def _own(wallet: Holder, account_id: UUID, owner_id: UUID | None, kind: str, name: str) -> Holder | None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from uuid import UUID
 
 import asyncpg
@@ -26,6 +24,7 @@ from shared.models import Account, Entry, IdempotencyKey
 from tests.support.deadlines import deadline
 from tests.support.factories import create_merchant, create_user
 from tests.support.held_keys import HeldKey
+from tests.support.locks import locked
 from tests.support.waiting import until_a_lock_is_awaited
 
 
@@ -36,15 +35,6 @@ def pay(buyer: Account, shop: Account, key: str, *, initiated_by: UUID | None = 
         claim_for(buyer.owner_id, key, method="POST", route="/transfers", body={"key": key}),
         lambda posted: Answer(201, {"balance_after": posted.balance_after(buyer.id)}),
     )
-
-
-@asynccontextmanager
-async def locked(sessionmaker: SessionMaker, account: Account) -> AsyncIterator[None]:
-    """Another connection locks the account's row while the block runs."""
-    async with sessionmaker() as session:
-        await session.execute(text("SELECT 1 FROM accounts WHERE id = :id FOR UPDATE"), {"id": account.id})
-        yield
-        await session.rollback()
 
 
 async def commits_so_far(sessionmaker: SessionMaker, shop: Account) -> int:
@@ -61,7 +51,7 @@ async def test_instructions_that_arrive_during_a_batch_are_posted_together(
         buyers = [await create_user(session, balance=100) for _ in range(30)]
         shop = await create_merchant(session)
     group_commit = GroupCommit(engine)
-    async with locked(sessionmaker, shop):
+    async with locked(sessionmaker, "accounts", shop.id):
         first = asyncio.create_task(group_commit.post(pay(buyers[0], shop, "first")))
         await until_a_lock_is_awaited(sessionmaker)
         rest = [asyncio.create_task(group_commit.post(pay(buyer, shop, "k"))) for buyer in buyers[1:]]
@@ -95,7 +85,7 @@ async def test_a_lost_connection_is_retried_and_moves_money_once(
     async with sessionmaker.begin() as session:
         buyer, shop = await create_user(session, balance=100), await create_merchant(session)
     group_commit = GroupCommit(engine)
-    async with locked(sessionmaker, shop):
+    async with locked(sessionmaker, "accounts", shop.id):
         payment = asyncio.create_task(group_commit.post(pay(buyer, shop, "k")))
         await until_a_lock_is_awaited(sessionmaker)
         async with sessionmaker() as session:
@@ -119,7 +109,7 @@ async def test_a_database_that_stays_unreachable_answers_ledger_busy(
         buyer, shop = await create_user(session, balance=100), await create_merchant(session)
     group_commit = GroupCommit(engine)
     monkeypatch.setattr(group_commit_module, "TIMEOUT_SECONDS", 0.2)
-    async with locked(sessionmaker, shop):
+    async with locked(sessionmaker, "accounts", shop.id):
         with pytest.raises(LedgerBusy):
             await group_commit.post(pay(buyer, shop, "k"))
     monkeypatch.setattr(group_commit_module, "TIMEOUT_SECONDS", deadline())
@@ -204,7 +194,7 @@ async def test_a_caller_who_left_does_not_hold_up_the_lane(sessionmaker: Session
     async with sessionmaker.begin() as session:
         buyer, shop = await create_user(session, balance=100), await create_merchant(session)
     group_commit = GroupCommit(engine, lanes=1)
-    async with locked(sessionmaker, shop):
+    async with locked(sessionmaker, "accounts", shop.id):
         first = asyncio.create_task(group_commit.post(pay(buyer, shop, "first")))
         await until_a_lock_is_awaited(sessionmaker)
         left = asyncio.create_task(group_commit.post(pay(buyer, shop, "left")))
@@ -222,7 +212,7 @@ async def test_an_instruction_whose_caller_left_before_its_batch_is_dropped(
     async with sessionmaker.begin() as session:
         buyer, shop = await create_user(session, balance=100), await create_merchant(session)
     group_commit = GroupCommit(engine, lanes=1)
-    async with locked(sessionmaker, shop):
+    async with locked(sessionmaker, "accounts", shop.id):
         first = asyncio.create_task(group_commit.post(pay(buyer, shop, "first")))
         await until_a_lock_is_awaited(sessionmaker)
         left = asyncio.create_task(group_commit.post(pay(buyer, shop, "left")))
@@ -246,7 +236,7 @@ async def test_what_was_accepted_is_posted_before_it_closes(
         buyer, shop = await create_user(session, balance=100), await create_merchant(session)
     group_commit = GroupCommit(engine, max_batch=2)
     tasks: list[asyncio.Task[object]] = []
-    async with locked(sessionmaker, shop):
+    async with locked(sessionmaker, "accounts", shop.id):
         for key in "abcd":
             if together:
                 tasks.append(asyncio.create_task(group_commit.post_together(pay_twice(buyer, shop, key))))
@@ -281,7 +271,7 @@ async def test_one_owner_cannot_take_every_place_of_bulk_transfers(
         shop = await create_merchant(session)
     monkeypatch.setattr(group_commit_module, "MAX_TOGETHER_WAITING", 6)
     group_commit = GroupCommit(engine)
-    async with locked(sessionmaker, shop):
+    async with locked(sessionmaker, "accounts", shop.id):
         many = [asyncio.create_task(group_commit.post_together(pay_twice(greedy, shop, f"{n}"))) for n in range(10)]
         await until_a_lock_is_awaited(sessionmaker)
         fair = asyncio.create_task(group_commit.post_together(pay_twice(other, shop, "k")))

@@ -8,19 +8,18 @@ from uuid import UUID
 import asyncpg
 import pytest
 from sqlalchemy import text
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from infra.postgres.roles import SERVICE_ROLES, grant_service_roles
+from infra.postgres.roles import SERVICE_ROLES
 from shared.db.engine import SessionMaker
 from shared.ids import new_id
-from shared.ledger import system_accounts
 from shared.ledger.post import post_one
 from shared.ledger.rules import Transfer
 from shared.models import ReversedTotal
 from tests.support.deadlines import deadline
 from tests.support.factories import create_merchant, create_user
+from tests.support.service_roles import connected, grant, posting
 from tests.support.waiting import until_a_lock_is_awaited
 
 # Roles are of the whole server: two tests must not make them at the same time.
@@ -114,29 +113,29 @@ async def test_the_owner_of_the_schema_cannot_write_a_total_either(sessionmaker:
             await session.execute(text(statement))
 
 
-@pytest.mark.parametrize("role", SERVICE_ROLES)
 async def test_a_service_cannot_write_a_total_and_its_refunds_are_counted(
-    role: str, fresh_database_url: str, fresh_sessionmaker: SessionMaker
+    fresh_database_url: str, fresh_sessionmaker: SessionMaker
 ) -> None:
-    password = "for-tests-only-0123456789"
-    await asyncio.to_thread(grant_service_roles, fresh_database_url, passwords=dict.fromkeys(SERVICE_ROLES, password))
+    await grant(fresh_database_url)
     async with fresh_sessionmaker.begin() as session:
-        paid = Transfer(new_id(), "adjustment", system_accounts.FUNDING, system_accounts.FEES, 1000)
+        buyer, shop = await create_user(session, balance=1000), await create_merchant(session)
+        paid = Transfer(new_id(), "payment", buyer.id, shop.id, 1000)
         await post_one(session, paid)
-    url = make_url(fresh_database_url).set(username=role, password=password)
-    connection = await asyncpg.connect(url.render_as_string(hide_password=False), timeout=deadline())
     refused = (*WRITES, "ALTER TABLE transfers DISABLE TRIGGER count_reversal", "SELECT count_reversal()")
-    try:
-        for statement in refused:
-            with pytest.raises(asyncpg.InsufficientPrivilegeError):
-                await connection.execute(statement, timeout=deadline())
-        await connection.execute(
-            "INSERT INTO transfers"
-            " (id, kind, debit_account_id, credit_account_id, amount, currency, reverses, created_at)"
-            " VALUES (gen_random_uuid(), 'adjustment', $1, $2, 300, 'INR', $3, now())",
-            *(system_accounts.FEES, system_accounts.FUNDING, paid.id),
-            timeout=deadline(),
-        )
-    finally:
-        await connection.close(timeout=deadline())
+    for role in SERVICE_ROLES:
+        async with connected(fresh_database_url, role) as connection:
+            for statement in refused:
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await connection.execute(statement, timeout=deadline())
+    statement, arguments = posting(
+        ids=[new_id()],
+        amounts=[300],
+        the_kind="refund",
+        the_debited=shop.id,
+        the_credited=buyer.id,
+        the_initiator=shop.owner_id,
+        the_original=paid.id,
+    )
+    async with connected(fresh_database_url, "merchant_app") as connection:
+        await connection.execute(statement, *arguments, timeout=deadline())
     assert await total(fresh_sessionmaker, paid.id) == (1000, 300)

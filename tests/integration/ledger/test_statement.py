@@ -9,6 +9,7 @@ import pytest
 
 from shared import clock
 from shared.db.engine import SessionMaker
+from shared.db.reads import Reads
 from shared.ids import new_id
 from shared.ledger import statement, system_accounts
 from shared.ledger.accounts import open_account
@@ -175,7 +176,7 @@ async def test_a_stream_gives_every_line_once_and_ends_where_it_began(sessionmak
     sent = [await move(sessionmaker, asha.id, ravi.id, amount) for amount in range(1, 8)]
 
     seen: list[UUID] = []
-    async for line in statement.stream(sessionmaker, asha.id, chunk=3):
+    async for line in statement.stream(Reads(sessionmaker.kw["bind"]), asha.id, chunk=3):
         if not seen:
             await move(sessionmaker, asha.id, ravi.id, 1, note="late")
         seen.append(line.transfer_id)

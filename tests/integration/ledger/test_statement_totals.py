@@ -9,6 +9,7 @@ import pytest
 
 from shared import clock
 from shared.db.engine import SessionMaker
+from shared.db.reads import Reads
 from shared.ids import new_id
 from shared.ledger import statement
 from shared.ledger.errors import AccountNotFound
@@ -49,7 +50,7 @@ async def totals(sessionmaker: SessionMaker, account: Account, wanted: Filter) -
 
 
 async def sums_of_lines(sessionmaker: SessionMaker, account_id: UUID, wanted: Filter) -> tuple[int, int]:
-    lines = [line async for line in statement.stream(sessionmaker, account_id, wanted=wanted)]
+    lines = [line async for line in statement.stream(Reads(sessionmaker.kw["bind"]), account_id, wanted=wanted)]
     money_in = sum(line.amount for line in lines if line.direction == "CREDIT")
     return money_in, sum(line.amount for line in lines) - money_in
 

@@ -26,7 +26,7 @@ from shared.ledger.statement import Filter
 from shared.ledger.statement_totals import read_totals
 from shared.models import Account
 from shared.runtime.database import LOOK_UP_BY_KEY
-from shared.transfers import statement_lines
+from shared.transfers import written_statements
 from shared.transfers.queries import get_refundable_payment, refunded_amounts
 from shared.transfers.receipts import get_receipt
 from tests.support.factories import create_merchant
@@ -112,15 +112,15 @@ async def test_a_page_of_a_long_statement_reads_its_lines_and_nothing_else(shop:
 
 async def test_the_gathered_statement_reads_the_same_few_rows(shop: Shop) -> None:
     """With the planner as its connections have it, and of tables that the planner knows little of."""
-    question = statement_lines._Question(shop.account_id, shop.lines, LINES + 1)
+    question = written_statements._Question(shop.account_id, shop.owner_id, shop.lines, LINES + 1)
 
     async def ask(session: AsyncSession) -> None:
         for name, value in LOOK_UP_BY_KEY.items():
             await session.execute(text(f"SET LOCAL {name} = '{value}'"))
         await session.execute(text(_EVERY_JOIN))
         connection = (await (await session.connection()).get_raw_connection()).driver_connection
-        answers = await statement_lines._ask_all(connection, [question] * 3)
-        assert [len(rows) for rows in answers] == [LINES + 1] * 3
+        answers = await written_statements._ask_all(connection, [question] * 3)
+        assert [items.count('"balance_after"') for items, _ in answers] == [LINES + 1] * 3
 
     assert await shop.rows_read(ask) <= 3 * ((LINES + 1) * ROWS_PER_LINE + 1)
 
