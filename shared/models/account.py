@@ -34,9 +34,13 @@ class Account(Base):
     """Entries written so far."""
     sent_on: Mapped[date | None]
     sent_today: Mapped[int] = mapped_column(server_default=text("0"))
-    """Of a wallet: paise that its owner sent to others from all accounts on the Indian day `sent_on`."""
+    """Of a wallet: paise that its owner sent to others from all accounts on the Indian day `sent_on`. Of the funding
+    account: paise given as initial funds.
+    """
     created_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
+    frozen_at: Mapped[datetime | None]
+    """Since when an operator lets nothing leave it; money that comes in is credited as ever."""
     goal: Mapped[int | None]
     """Of a pot: paise that its owner wants to reach."""
 
@@ -79,6 +83,7 @@ class Account(Base):
             postgresql_using="gin",
             postgresql_where=text("kind = 'wallet'"),
         ),
+        Index("ix_accounts_frozen", "id", postgresql_where=text("frozen_at IS NOT NULL")),
         Index("ix_accounts_merchants", "id", postgresql_where=text("kind = 'merchant'")),
         # Every transfer updates two rows. With room on the page, and no index on what changes, no index is written.
         {"postgresql_with": {"fillfactor": 90}},
