@@ -11,27 +11,33 @@ from typing import Annotated, Any
 import typer
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import Progress
 from rich.table import Table
+from sqlalchemy.exc import DBAPIError
 
+from infra.cli import output
+from infra.cli.audit import record_command
 from infra.cli.failures import FAILED, NOT_KNOWN, SettingsWrong, exit_with, is_any_bank_configured, read_settings
+from infra.cli.output import AsJson, bars
 from infra.local.environment import load_local_environment
 from shared.banks.client import BankClient
 from shared.banks.errors import BankFailed, Refused
 from shared.banks.messages import Statement, StatementItem
 from shared.banks.settings import BankSettings
+from shared.banks.statements import whole_statement
 from shared.banks.table import BANKS
 from shared.clock import now
 from shared.config import DatabaseSettings
-from shared.db.engine import create_engine, create_sessionmaker
+from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
+from shared.proof import runs
 from shared.proof.prove import CheckResult, ProofReport, Statements
 from shared.proof.prove import prove as prove_ledger
 
 STATEMENT_SECONDS = 300.0
 BANK_TIMEOUT_SECONDS = 10.0
-TOO_LONG = "RANGE_TOO_LARGE"
-SHORTEST_RANGE = timedelta(seconds=1)
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+_MAY_NOT_WRITE = ("25006", "42501")
+"""SQLSTATE: read-only transaction, insufficient privilege."""
 _FILE = TypeAdapter(Statement | list[StatementItem])
 
 
@@ -47,23 +53,12 @@ class _Banks:
         for code, bank in self._settings.banks.items():
             client = BankClient(bank, BANK_TIMEOUT_SECONDS)
             try:
-                found[code] = await _whole_statement(client, BEGINNING, now() + timedelta(days=1))
+                found[code] = await whole_statement(client, BEGINNING, now() + timedelta(days=1))
             except (BankFailed, Refused) as error:
                 self.silent[bank.name] = error.reason
             finally:
                 await client.aclose()
         return found
-
-
-async def _whole_statement(client: BankClient, start: datetime, end: datetime) -> list[StatementItem]:
-    """The lines of the range, asked for in halves where the bank finds it too long."""
-    try:
-        return await client.statement(start, end)
-    except Refused as refused:
-        if refused.reason != TOO_LONG or end - start < SHORTEST_RANGE:
-            raise
-    middle = start + (end - start) / 2
-    return [*await _whole_statement(client, start, middle), *await _whole_statement(client, middle, end)]
 
 
 def prove(
@@ -72,17 +67,23 @@ def prove(
     ] = None,
     bank: Annotated[str | None, typer.Option(help=f"Whose statement the file is: {' or '.join(BANKS)}.")] = None,
     no_bank: Annotated[bool, typer.Option("--no-bank", help="Look at our own books only.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check every rule of the ledger in one snapshot. Exit 0: it holds; 1: it does not; 2: it could not be checked."""
     load_local_environment()
-    console = Console()
+    record_command("prove", banks="none" if no_bank else bank or "all")
+    console = Console(stderr=as_json)
     given = _read_statement(bank_statement, bank)
     banks = None if given is not None or no_bank else _banks(console)
-    with _bars(console) as bars:
-        report = asyncio.run(_prove(given, banks, bars))
+    with bars(console, description_width=16) as progress:
+        report, is_recorded = asyncio.run(_prove(given, banks, progress))
     for check in report.failed:
         console.print(_table(check))
     _summarise(console, report)
+    if not is_recorded:
+        console.print("This run is not recorded: it neither stops payouts nor lets them go on.", soft_wrap=True)
+    if as_json:
+        output.show(_answer(report, is_recorded, banks), (), as_json=True)
     if not report.ok:
         raise typer.Exit(FAILED)
     if banks is not None and banks.silent:
@@ -90,23 +91,54 @@ def prove(
         raise exit_with(f"No statement from {silent}: try again, or use --no-bank to leave the banks out.", NOT_KNOWN)
 
 
-async def _prove(given: Statements | None, banks: _Banks | None, bars: Progress) -> ProofReport:
+def _answer(report: ProofReport, is_recorded: bool, banks: _Banks | None) -> dict[str, Any]:
+    return {
+        "ok": report.ok,
+        "rules": len(report.checks),
+        "broken": [{"rule": check.name, "rows": [_plain(row) for row in check.offenders]} for check in report.failed],
+        "looked_at": dict(report.rows),
+        "seconds": round(report.seconds, 3),
+        "is_recorded": is_recorded,
+        "silent_banks": {} if banks is None else banks.silent,
+    }
+
+
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value if isinstance(value, int | str | None) else str(value) for name, value in row.items()}
+
+
+async def _prove(given: Statements | None, banks: _Banks | None, progress: Progress) -> tuple[ProofReport, bool]:
     tasks: dict[str, Any] = {}
 
     def show(what: str, done: int, total: int) -> None:
         if what not in tasks:
-            tasks[what] = bars.add_task(what, total=total)
-        bars.update(tasks[what], completed=done, total=max(total, done))
+            tasks[what] = progress.add_task(what, total=total)
+        progress.update(tasks[what], completed=done, total=max(total, done))
 
     settings = read_settings(
         DatabaseSettings, database_pool_size=1, database_statement_timeout_seconds=STATEMENT_SECONDS
     )
-    engine = create_engine(settings, application_name="batua-prove")
+    engine = create_engine(settings, application_name="batua-prove", may_be_standby=True)
     try:
         source = given if given is not None or banks is None else banks.statements
-        return await prove_ledger(create_sessionmaker(engine), statements=source, progress=show)
+        sessionmaker = create_sessionmaker(engine)
+        run = await _begin(sessionmaker)
+        report = await prove_ledger(sessionmaker, statements=source, progress=show)
+        if run is not None:
+            await runs.finish_whole(sessionmaker, run, report)
+        return report, run is not None
     finally:
         await engine.dispose()
+
+
+async def _begin(sessionmaker: SessionMaker) -> runs.Recorded | None:
+    """The recorded run, or None: a standby, or a role that only reads, records nothing."""
+    try:
+        return await runs.begin(sessionmaker, "whole")
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) in _MAY_NOT_WRITE:
+            return None
+        raise
 
 
 def _read_statement(path: Path | None, bank: str | None) -> Statements | None:
@@ -129,14 +161,9 @@ def _banks(console: Console) -> _Banks | None:
     try:
         return _Banks(read_settings(BankSettings))
     except SettingsWrong as error:
-        names = ", ".join(error.names)
-        sentence = f"The banks' settings are missing or wrong ({names}); use --no-bank to leave the banks out."
+        problems = "; ".join(error.problems)
+        sentence = f"The banks' settings are missing or wrong ({problems}); use --no-bank to leave the banks out."
         raise exit_with(sentence, NOT_KNOWN) from None
-
-
-def _bars(console: Console) -> Progress:
-    columns = (TextColumn("{task.description:<16}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=console, transient=True)
 
 
 def _table(check: CheckResult) -> Table:

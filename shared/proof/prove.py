@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,12 +26,15 @@ MAX_OFFENDERS = 20
 CHUNK_ROWS = 5_000
 """Few enough that the pages of one chunk stay in Postgres's memory for all checks of it."""
 
+Offenders = dict[str, list[Mapping[str, Any]]]
+"""The rows that break each rule, by the rule's name."""
 Statements = Mapping[str, Sequence[StatementItem]]
 StatementSource = Callable[[], Awaitable[Statements]]
 Progress = Callable[[str, int, int], None]
 """Called with what is checked, the rows done, and the rows in all."""
 
-_BEFORE_ALL = UUID(int=0)
+BEFORE_ALL = UUID(int=0)
+"""Comes before every id."""
 _STATEMENT_TIMEOUT = "300s"
 # Every chunk is a range of an index. Postgres reuses one plan for all ranges, expects a third of the table in each, and
 # would read the whole table for every chunk.
@@ -57,6 +61,7 @@ class ProofReport:
     checks: list[CheckResult] = field(default_factory=list)
     explained: dict[str, list[Explained]] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
+    snapshot_at: datetime = field(default_factory=clock.now)
     seconds: float = 0.0
 
     @property
@@ -79,8 +84,11 @@ async def prove(
     *,
     statements: Statements | StatementSource | None = None,
     progress: Progress | None = None,
+    rest_share: float = 0.0,
 ) -> ProofReport:
     """Run every check in one read-only snapshot. Takes no locks.
+
+    After each chunk it rests for `rest_share` times as long as the chunk took, so that it leaves Postgres to others.
 
     `statements` are the banks' whole statements, by bank. On a running system pass a function that fetches them:
     it is called after the snapshot is taken, so that the statements contain every line of ours.
@@ -89,11 +97,13 @@ async def prove(
     report = ProofReport()
     tell = progress or _ignore_progress
     async with sessionmaker() as session:
-        snapshot_at = await _begin_snapshot(session)
+        report.snapshot_at = await begin_snapshot(session)
         report.rows = dict((await session.execute(COUNTS)).mappings().one())
-        fetched, cut = (await statements(), snapshot_at) if callable(statements) else (statements, None)
+        fetched, cut = (await statements(), report.snapshot_at) if callable(statements) else (statements, None)
         for domain, checks in groupby((*CHECKS, *inflow_checks.CHECKS), key=lambda check: check.domain):
-            report.checks += await _check_domain(session, domain, list(checks), report.rows, tell)
+            report.checks += await _check_domain(
+                session, domain, list(checks), report.rows, tell, rest_share=rest_share
+            )
         report.checks.append(await _check_seals(session, report.rows["entries"], tell))
         for bank, items in (fetched or {}).items():
             found = await bank_checks.check_bank(session, bank, items, cut=cut)
@@ -105,7 +115,7 @@ async def prove(
     return report
 
 
-async def _begin_snapshot(session: AsyncSession) -> datetime:
+async def begin_snapshot(session: AsyncSession) -> datetime:
     """Begin the transaction and answer the time. Postgres takes the snapshot at the first query, after that time."""
     await session.connection(execution_options={"isolation_level": "REPEATABLE READ", "postgresql_readonly": True})
     await session.execute(text(f"SET LOCAL statement_timeout = '{_STATEMENT_TIMEOUT}'"))
@@ -117,23 +127,41 @@ async def _begin_snapshot(session: AsyncSession) -> datetime:
 
 
 async def _check_domain(
-    session: AsyncSession, domain: str, checks: Sequence[Check], rows: Mapping[str, int], tell: Progress
+    session: AsyncSession,
+    domain: str,
+    checks: Sequence[Check],
+    rows: Mapping[str, int],
+    tell: Progress,
+    *,
+    rest_share: float,
 ) -> list[CheckResult]:
-    offenders: dict[str, list[Mapping[str, Any]]] = {check.name: [] for check in checks}
+    offenders: Offenders = {check.name: [] for check in checks}
     total, done = rows.get(domain, 0), 0
     after: dict[str, Any] = _first_bound(domain)
-    while (chunk := await _next_chunk(session, domain, after)) is not None:
-        for check in checks:
-            found = offenders[check.name]
-            if len(found) < MAX_OFFENDERS:
-                values = {**chunk.bounds, "limit": MAX_OFFENDERS - len(found)}
-                found += [dict(row) for row in (await session.execute(text(check.sql), values)).mappings()]
+    while True:
+        began = time.monotonic()
+        chunk = await _next_chunk(session, domain, after)
+        if chunk is None:
+            break
+        await check_chunk(session, checks, chunk.bounds, offenders)
         done += chunk.rows
         tell(domain.replace("_", "-"), done, total)
         if chunk.next_after is None:
             break
         after = chunk.next_after
+        await asyncio.sleep((time.monotonic() - began) * rest_share)
     return [CheckResult(name, rows_found) for name, rows_found in offenders.items()]
+
+
+async def check_chunk(
+    session: AsyncSession, checks: Sequence[Check], bounds: Mapping[str, Any], offenders: Offenders
+) -> None:
+    """Add to `offenders` the rows of one chunk that break a rule, up to MAX_OFFENDERS of each rule."""
+    for check in checks:
+        found = offenders[check.name]
+        if len(found) < MAX_OFFENDERS:
+            values = {**bounds, "limit": MAX_OFFENDERS - len(found)}
+            found += [dict(row) for row in (await session.execute(text(check.sql), values)).mappings()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +173,8 @@ class _Chunk:
 
 def _first_bound(domain: str) -> dict[str, Any]:
     if domain == "entries":
-        return {"after_account": _BEFORE_ALL, "after_seq": 0}
-    return {"after": _BEFORE_ALL}
+        return {"after_account": BEFORE_ALL, "after_seq": 0}
+    return {"after": BEFORE_ALL}
 
 
 async def _next_chunk(session: AsyncSession, domain: str, after: dict[str, Any]) -> _Chunk | None:

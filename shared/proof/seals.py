@@ -17,13 +17,14 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
+from shared.db.locks import lock
 from shared.models import LedgerSeal
 
 FIRST_PREVIOUS_HASH = "0" * 64
 ENTRIES_PER_SEAL = 100_000
 """One seal covers about this many entries, always fewer than twice as many, so that it ends soon."""
 _LOCK = 0x5EA1
-"""The advisory lock under which one seal is made at a time."""
+"""The lock under which one seal is made at a time."""
 
 _FIX_RANGES = text("""
     WITH unsealed AS (
@@ -80,7 +81,7 @@ async def seal(session: AsyncSession) -> LedgerSeal | None:
     One seal covers a bounded number of entries: call again in a new transaction until the answer is None.
     A second caller waits for the transaction of the first.
     """
-    await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    await lock(session, _LOCK)
     previous = await session.scalar(select(LedgerSeal).order_by(LedgerSeal.id.desc()).limit(1))
     number = previous.id + 1 if previous else 1
     entry_count = await session.scalar(_FIX_RANGES, {"seal_id": number, "most": ENTRIES_PER_SEAL}) or 0

@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 from infra.cli import prove
 from infra.cli.main import app
 from shared import clock
+from shared.banks import statements
 from shared.banks.client import BankClient
 from shared.banks.messages import Statement
 from shared.banks.settings import BankEndpoint
@@ -76,6 +77,9 @@ def test_a_broken_ledger_exits_1_and_names_the_rows(run: Run, fresh_database_url
     assert "Broken: every cached balance is the sum of its entries" in result.output
     assert "41" in result.output
     assert "does NOT hold" in result.output
+    listed = run("withdrawals", "list-review")
+    assert "No payout leaves: the whole proof failed at" in listed.output
+    assert "every cached balance is the sum of its entries" in listed.output
 
 
 def test_a_bank_out_of_reach_exits_2_unless_left_out(run: Run, with_banks: None) -> None:
@@ -136,11 +140,11 @@ async def test_a_statement_too_long_for_one_answer_is_fetched_in_parts() -> None
         start, end = (datetime.fromisoformat(request.url.params[name]) for name in ("from", "to"))
         found = [item for item in items if start <= item.at < end]
         if len(found) > 3:
-            return httpx.Response(422, json={"code": prove.TOO_LONG, "message": "too long"})
+            return httpx.Response(422, json={"code": statements.TOO_LONG, "message": "too long"})
         return httpx.Response(200, text=Statement(items=found).model_dump_json())
 
     bank = BankEndpoint(code="hdfc", name="HDFC Bank", url="http://bank.test", api_key=SecretStr("key"))
     client = BankClient(bank, 5, transport=httpx.MockTransport(answer))
-    fetched = await prove._whole_statement(client, prove.BEGINNING, clock.now() + timedelta(days=1))
+    fetched = await statements.whole_statement(client, prove.BEGINNING, clock.now() + timedelta(days=1))
     await client.aclose()
     assert fetched == items
