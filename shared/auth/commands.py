@@ -9,20 +9,30 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.auth import pins, secrets_change
+from shared.audit.kinds import Kind
+from shared.auth import names, pins, secrets_change
+from shared.auth.audited import RefusalsAudited, record
+from shared.auth.devices import Devices
 from shared.auth.errors import BadCredentials
-from shared.auth.password_check import matching_form
+from shared.auth.hashing_queue import Asker
+from shared.auth.password_check import PasswordCheck
 from shared.auth.passwords import Hasher
 from shared.auth.queries import get_person_profile, get_shop_profile
-from shared.auth.registration import hash_credentials, register_person, register_shop
+from shared.auth.registration import hash_credentials, register_person, register_shop, registered
+from shared.auth.second_factor import SecondFactorCheck
 from shared.auth.secrets_change import HashedSecrets, SecretsChange
 from shared.auth.throttle import SignInThrottle
 from shared.auth.tokens import Identity, IssuedToken, OwnerKind, Tokens
 from shared.auth.views import PersonProfile, ShopProfile
+from shared.auth.weak_secrets import require_strong
 from shared.config import PasswordSettings
 from shared.db.engine import SessionMaker
-from shared.models import Merchant, Owner, RevokedToken, User
+from shared.db.retries import in_transaction
+from shared.models import Account, Merchant, Owner, RevokedToken, User
 from shared.spelling import opaque
+
+_SIGNS_UP = "signs up"
+"""All who sign up at one address wait in one line: those who sign in there wait in others."""
 
 
 class PersonChanges(TypedDict, total=False):
@@ -48,24 +58,35 @@ async def sign_up_person(
     first_name: str,
     last_name: str,
     welcome_balance_paise: int,
+    app_url: str,
     address: str,
     sessionmaker: SessionMaker,
     hasher: Hasher,
     throttle: SignInThrottle,
 ) -> PersonProfile:
-    """Sign up a person with a wallet. Raises TooManySignUps, HashingBusy, EmailTaken."""
-    await throttle.count_sign_up(address)
-    credentials = await hash_credentials(hasher, email=email, password=password, pin=pin)
-    async with sessionmaker.begin() as session:
-        wallet = await register_person(
+    """Sign up a person with a wallet. Raises NameNotAllowed, TooManySignUps, WeakSecret, HashingBusy, EmailTaken."""
+    names.require_person(first_name, last_name)
+    with RefusalsAudited(address=address):
+        await throttle.count_sign_up(address)
+    require_strong(email=email, names=(first_name, last_name), password=password, pin=pin)
+    asker = Asker.stranger(_SIGNS_UP, address)
+    credentials = await hash_credentials(hasher, email=email, password=password, pin=pin, asker=asker)
+
+    async def register(session: AsyncSession) -> Account:
+        return await registered(session, credentials) or await register_person(
             session,
             credentials=credentials,
             first_name=first_name,
             last_name=last_name,
             welcome_balance_paise=welcome_balance_paise,
+            app_url=app_url,
         )
+
+    wallet = await in_transaction(sessionmaker, register)
     assert wallet.owner_id is not None
     assert wallet.handle is not None
+    record(Kind.SIGNED_UP, owner_id=wallet.owner_id, address=address)
+    record(Kind.EMAIL_CONFIRMATION_ASKED, owner_id=wallet.owner_id, address=address, what="sign_up")
     return PersonProfile(
         id=wallet.owner_id, email=email, first_name=first_name, last_name=last_name, wallet_id=wallet.handle
     )
@@ -79,20 +100,35 @@ async def sign_up_shop(
     business_name: str,
     category: str | None,
     timezone: str,
+    app_url: str,
     address: str,
     sessionmaker: SessionMaker,
     hasher: Hasher,
     throttle: SignInThrottle,
 ) -> ShopProfile:
-    """Sign up a shop with its account. Raises TooManySignUps, HashingBusy, EmailTaken."""
-    await throttle.count_sign_up(address)
-    credentials = await hash_credentials(hasher, email=email, password=password, pin=pin)
-    async with sessionmaker.begin() as session:
-        account = await register_shop(
-            session, credentials=credentials, business_name=business_name, category=category, timezone=timezone
+    """Sign up a shop with its account. Raises NameNotAllowed, TooManySignUps, WeakSecret, HashingBusy, EmailTaken."""
+    names.require_shop(business_name)
+    with RefusalsAudited(address=address):
+        await throttle.count_sign_up(address)
+    require_strong(email=email, names=(business_name,), password=password, pin=pin)
+    asker = Asker.stranger(_SIGNS_UP, address)
+    credentials = await hash_credentials(hasher, email=email, password=password, pin=pin, asker=asker)
+
+    async def register(session: AsyncSession) -> Account:
+        return await registered(session, credentials) or await register_shop(
+            session,
+            credentials=credentials,
+            business_name=business_name,
+            category=category,
+            timezone=timezone,
+            app_url=app_url,
         )
+
+    account = await in_transaction(sessionmaker, register)
     assert account.owner_id is not None
     assert account.handle is not None
+    record(Kind.SIGNED_UP, owner_id=account.owner_id, address=address)
+    record(Kind.EMAIL_CONFIRMATION_ASKED, owner_id=account.owner_id, address=address, what="sign_up")
     return ShopProfile(
         id=account.owner_id,
         email=email,
@@ -108,49 +144,69 @@ async def sign_in(
     kind: OwnerKind,
     email: str,
     password: str,
+    code: str | None,
     address: str,
+    device_cookie: str,
     sessionmaker: SessionMaker,
     hasher: Hasher,
     throttle: SignInThrottle,
+    devices: Devices,
+    second_factor: SecondFactorCheck,
 ) -> UUID:
     """The id of the owner with this email and password. Raises BadCredentials, TooManyAttempts, HashingBusy.
 
-    An unknown email gets the same error as a wrong password, after the same work.
+    An unknown email gets the same error as a wrong password, after the same work. `device_cookie` is what the browser
+    sent: a device that is known is not slowed down by what others do. The platform's own user needs `code` as well: see
+    SecondFactorCheck for what it raises then.
     """
-    async with sessionmaker() as session:
-        statement = select(Owner.id, Owner.password_hash).where(Owner.kind == kind, Owner.email == email)
-        row = (await session.execute(statement)).one_or_none()
+    statement = select(Owner.id, Owner.password_hash, Owner.is_system).where(Owner.kind == kind, Owner.email == email)
+    row = (await in_transaction(sessionmaker, lambda session: session.execute(statement))).one_or_none()
     owner_id: UUID | None = None if row is None else row.id
     password_hash: str | None = None if row is None else row.password_hash
-    form = await matching_form(password, password_hash, hasher=hasher, throttle=throttle, email=email, address=address)
-    if form is None:
-        raise BadCredentials
-    assert owner_id is not None
-    assert password_hash is not None
-    if form == opaque(password):
-        await _raise_if_replaced(sessionmaker, owner_id, password_hash)
+    device_id = None if owner_id is None else devices.known(owner_id, device_cookie)
+    if owner_id is None or device_id is None:
+        asker, attempt = Asker.stranger(email, address), throttle.by_stranger(email, address)
     else:
-        await _hash_again(sessionmaker, owner_id, password_hash, form, hasher)
+        asker, attempt = Asker.owner(owner_id, address), throttle.by_device(device_id)
+    with RefusalsAudited(owner_id=owner_id, address=address):
+        check = PasswordCheck(hasher, throttle, asker, attempt)
+        form = await check.matching_form(password, password_hash)
+        if form is None:
+            raise BadCredentials
+        assert owner_id is not None
+        assert password_hash is not None
+        if form == opaque(password):
+            await _raise_if_replaced(sessionmaker, owner_id, password_hash)
+        else:
+            await _hash_again(sessionmaker, owner_id, password_hash, form, check)
+        assert row is not None
+        if row.is_system:
+            await second_factor.require(owner_id, code)
+    record(Kind.SIGN_IN_SUCCEEDED, owner_id=owner_id, address=address)
     return owner_id
 
 
-async def sign_out(session: AsyncSession, *, identity: Identity) -> None:
+async def sign_out(sessionmaker: SessionMaker, *, identity: Identity, address: str) -> None:
     """End this session: every process rejects its token from now on. A second call changes nothing."""
     statement = insert(RevokedToken).values(id=identity.session_id, expires_at=identity.expires_at)
-    await session.execute(statement.on_conflict_do_nothing())
+    await in_transaction(sessionmaker, lambda session: session.execute(statement.on_conflict_do_nothing()))
+    record(Kind.SESSION_ENDED, owner_id=identity.owner_id, address=address)
 
 
 async def exchange_pin(
     *,
     identity: Identity,
     pin: str,
+    address: str,
     sessionmaker: SessionMaker,
     hasher: Hasher,
     settings: PasswordSettings,
     tokens: Tokens,
 ) -> IssuedToken:
     """A token that stands for the PIN for a few minutes. Raises PinIncorrect, PinLocked, HashingBusy."""
-    pin_hash = await pins.check(sessionmaker, hasher=hasher, settings=settings, owner_id=identity.owner_id, pin=pin)
+    pin_hash = await pins.check(
+        sessionmaker, hasher=hasher, settings=settings, owner_id=identity.owner_id, pin=pin, address=address
+    )
     return tokens.issue_pin_token(identity, pin_hash)
 
 
@@ -163,16 +219,26 @@ async def change_person(
     hasher: Hasher,
     throttle: SignInThrottle,
 ) -> PersonProfile:
-    """Change a person's profile and secrets, all or nothing. Raises CurrentPasswordIncorrect, TooManyAttempts,
-    HashingBusy.
+    """Change a person's profile and secrets, all or nothing. A name that stays is not judged.
+
+    Raises NameNotAllowed, CurrentPasswordIncorrect, WeakSecret, TooManyAttempts, HashingBusy.
     """
     hashed = await _hash_secrets(sessionmaker, identity, secrets, hasher, throttle)
-    async with sessionmaker.begin() as session:
+
+    async def change(session: AsyncSession) -> PersonProfile:
+        before = await get_person_profile(session, identity.owner_id)
         if changes:
             await session.execute(update(User).where(User.id == identity.owner_id).values(dict(changes)))
         if hashed is not None:
             await secrets_change.store(session, identity=identity, secrets=hashed)
-        return await get_person_profile(session, identity.owner_id)
+        after = await get_person_profile(session, identity.owner_id)
+        if after.name != before.name:
+            names.require_person(after.first_name, after.last_name)
+        return after
+
+    after = await in_transaction(sessionmaker, change)
+    _record_change(identity, secrets)
+    return after
 
 
 async def change_shop(
@@ -184,16 +250,26 @@ async def change_shop(
     hasher: Hasher,
     throttle: SignInThrottle,
 ) -> ShopProfile:
-    """Change a shop's profile and secrets, all or nothing. Raises CurrentPasswordIncorrect, TooManyAttempts,
-    HashingBusy.
+    """Change a shop's profile and secrets, all or nothing. A name that stays is not judged.
+
+    Raises NameNotAllowed, CurrentPasswordIncorrect, WeakSecret, TooManyAttempts, HashingBusy.
     """
     hashed = await _hash_secrets(sessionmaker, identity, secrets, hasher, throttle)
-    async with sessionmaker.begin() as session:
+
+    async def change(session: AsyncSession) -> ShopProfile:
+        before = await get_shop_profile(session, identity.owner_id)
         if changes:
             await session.execute(update(Merchant).where(Merchant.id == identity.owner_id).values(dict(changes)))
         if hashed is not None:
             await secrets_change.store(session, identity=identity, secrets=hashed)
-        return await get_shop_profile(session, identity.owner_id)
+        after = await get_shop_profile(session, identity.owner_id)
+        if after.business_name != before.business_name:
+            names.require_shop(after.business_name)
+        return after
+
+    after = await in_transaction(sessionmaker, change)
+    _record_change(identity, secrets)
+    return after
 
 
 async def change_secrets(
@@ -204,12 +280,21 @@ async def change_secrets(
     hasher: Hasher,
     throttle: SignInThrottle,
 ) -> None:
-    """Change the password or the PIN. Raises CurrentPasswordIncorrect, TooManyAttempts, HashingBusy."""
+    """Change the password or the PIN. Raises CurrentPasswordIncorrect, WeakSecret, TooManyAttempts, HashingBusy."""
     hashed = await secrets_change.verify_and_hash(
         sessionmaker, identity=identity, change=secrets, hasher=hasher, throttle=throttle
     )
-    async with sessionmaker.begin() as session:
-        await secrets_change.store(session, identity=identity, secrets=hashed)
+    await in_transaction(sessionmaker, lambda session: secrets_change.store(session, identity=identity, secrets=hashed))
+    _record_change(identity, secrets)
+
+
+def _record_change(identity: Identity, secrets: SecretsChange | None) -> None:
+    if secrets is None:
+        return
+    if secrets.new_password is not None:
+        record(Kind.PASSWORD_CHANGED, owner_id=identity.owner_id, address=secrets.address)
+    if secrets.new_pin is not None:
+        record(Kind.PIN_CHANGED, owner_id=identity.owner_id, address=secrets.address)
 
 
 async def _raise_if_replaced(sessionmaker: SessionMaker, owner_id: UUID, password_hash: str | None) -> None:
@@ -218,26 +303,31 @@ async def _raise_if_replaced(sessionmaker: SessionMaker, owner_id: UUID, passwor
     The lock waits for a change that is being committed.
     """
     statement = select(Owner.password_hash).where(Owner.id == owner_id).with_for_update(read=True)
-    async with sessionmaker.begin() as session:
-        if await session.scalar(statement) != password_hash:
-            raise BadCredentials
+    if await in_transaction(sessionmaker, lambda session: session.scalar(statement)) != password_hash:
+        raise BadCredentials
 
 
 async def _hash_again(
-    sessionmaker: SessionMaker, owner_id: UUID, password_hash: str, password: str, hasher: Hasher
+    sessionmaker: SessionMaker, owner_id: UUID, password_hash: str, password: str, check: PasswordCheck
 ) -> None:
     """Store the hash of the prepared password in place of one made before passwords were prepared.
 
     Raises BadCredentials if the password has changed since it was compared; HashingBusy. Of two sign-ins at once, the
     second finds the hash of the first in place, which is of the same password.
     """
-    prepared_hash = await hasher.hash_password(password)
-    async with sessionmaker.begin() as session:
+    prepared_hash = await check.hasher.hash_password(password, check.asker)
+
+    async def replace(session: AsyncSession) -> str | None:
         stored = await session.scalar(select(Owner.password_hash).where(Owner.id == owner_id).with_for_update())
         if stored == password_hash:
             await session.execute(update(Owner).where(Owner.id == owner_id).values(password_hash=prepared_hash))
-            return
-    async with hasher.core() as core:
+            return prepared_hash
+        return stored
+
+    stored = await in_transaction(sessionmaker, replace)
+    if stored == prepared_hash:
+        return
+    async with check.hasher.core(check.asker) as core:
         if not await core.verify(password, stored):
             raise BadCredentials
 

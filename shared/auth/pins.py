@@ -14,11 +14,14 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
+from shared.auth.audited import RefusalsAudited
 from shared.auth.errors import PinIncorrect, PinLocked, TokenInvalid
+from shared.auth.hashing_queue import Asker
 from shared.auth.passwords import Hasher
 from shared.auth.tokens import Identity, Tokens
 from shared.config import PasswordSettings
 from shared.db.engine import SessionMaker
+from shared.db.retries import in_transaction
 from shared.errors import BatuaError
 from shared.ids import new_id
 from shared.models import Owner, PinFailure
@@ -41,22 +44,37 @@ STATE_COLUMNS = """
 
 
 async def check(
-    sessionmaker: SessionMaker, *, hasher: Hasher, settings: PasswordSettings, owner_id: UUID, pin: str
+    sessionmaker: SessionMaker,
+    *,
+    hasher: Hasher,
+    settings: PasswordSettings,
+    owner_id: UUID,
+    pin: str,
+    address: str = "",
 ) -> str:
-    """Check the PIN and answer its hash. Raises PinIncorrect (counted), PinLocked (right PIN or not), HashingBusy."""
-    async with sessionmaker() as session:  # before the expensive hash, and no lock is held during it
-        await _raise_if_locked(session, settings, owner_id)
+    """Check the PIN and answer its hash. `address` is the network address that asks, "" for none.
+
+    Raises PinIncorrect (counted), PinLocked (right PIN or not), HashingBusy, CallerLeft.
+    """
+    with RefusalsAudited(owner_id=owner_id, address=address):
+        asker = Asker.owner(owner_id, address)
+        return await _check(sessionmaker, hasher, settings, owner_id=owner_id, pin=pin, asker=asker)
+
+
+async def _check(
+    sessionmaker: SessionMaker, hasher: Hasher, settings: PasswordSettings, *, owner_id: UUID, pin: str, asker: Asker
+) -> str:
+    hasher.require_room(asker)  # a flood asks Postgres nothing
+    # Before the expensive hash, and no lock is held during it.
+    await in_transaction(sessionmaker, lambda session: _raise_if_locked(session, settings, owner_id))
     # Checked again once a core is free: of many wrong PINs at once, those that waited are not even compared.
-    async with hasher.core() as core:
-        async with sessionmaker() as session:
-            await _raise_if_locked(session, settings, owner_id)
-            pin_hash = await session.scalar(select(Owner.pin_hash).where(Owner.id == owner_id))
+    async with hasher.core(asker) as core:
+        pin_hash = await in_transaction(sessionmaker, lambda session: _unlocked_hash(session, settings, owner_id))
         if pin_hash is None:
             raise TokenInvalid
         if not await core.verify_pin(pin, pin_hash):
             raise await _count_failure(sessionmaker, settings, owner_id)
-    async with sessionmaker() as session:
-        await _raise_if_locked(session, settings, owner_id)
+    await in_transaction(sessionmaker, lambda session: _raise_if_locked(session, settings, owner_id))
     return pin_hash
 
 
@@ -78,21 +96,32 @@ def window_start(settings: PasswordSettings) -> datetime:
 
 async def _count_failure(sessionmaker: SessionMaker, settings: PasswordSettings, owner_id: UUID) -> BatuaError:
     """Count one wrong PIN and answer the error to raise."""
-    async with sessionmaker.begin() as session:
+    failure_id, window = new_id(), timedelta(seconds=settings.pin_window_seconds)
+
+    async def count(session: AsyncSession) -> BatuaError:
         # One wrong PIN of an owner at a time from here on, so that the count is exact.
         await session.execute(select(Owner.id).where(Owner.id == owner_id).with_for_update(key_share=True))
         now = clock.now()
-        window = timedelta(seconds=settings.pin_window_seconds)
         failures = await _recent_failures(session, settings, owner_id, now)
-        if len(failures) >= settings.pin_attempts:
+        counted = await session.get(PinFailure, failure_id)
+        if counted is not None:  # by an attempt whose commit was not answered
+            failures.remove(counted.failed_at)
+        elif len(failures) >= settings.pin_attempts:
             return _locked(settings, failures[-1])
-        await session.execute(
-            delete(PinFailure).where(PinFailure.owner_id == owner_id, PinFailure.failed_at <= now - window)
-        )
-        session.add(PinFailure(id=new_id(), owner_id=owner_id, failed_at=now))
+        else:
+            old = delete(PinFailure).where(PinFailure.owner_id == owner_id, PinFailure.failed_at <= now - window)
+            await session.execute(old)
+            session.add(PinFailure(id=failure_id, owner_id=owner_id, failed_at=now))
         attempts_left = settings.pin_attempts - len(failures) - 1
         first = failures[-1] if failures else now
         return PinIncorrect(attempts_left, locked_until=first + window if attempts_left == 0 else None)
+
+    return await in_transaction(sessionmaker, count)
+
+
+async def _unlocked_hash(session: AsyncSession, settings: PasswordSettings, owner_id: UUID) -> str | None:
+    await _raise_if_locked(session, settings, owner_id)
+    return await session.scalar(select(Owner.pin_hash).where(Owner.id == owner_id))
 
 
 async def _raise_if_locked(session: AsyncSession, settings: PasswordSettings, owner_id: UUID) -> None:

@@ -1,111 +1,129 @@
-"""Limits on attempts: failed sign-ins are counted per email and per network address, sign-ups per network address.
+"""Limits on attempts: wrong passwords are counted per who tries them and from where, sign-ups per network address.
 
-The counters live in Redis. While Redis is away each process counts in its memory, so the limits are looser but never
-off. An unregistered email is counted like a registered one. IPv6 addresses are counted per /64 network, because one
-caller usually has a whole network.
+Nothing is shut for long: after many failures one more attempt is let through in each pause. What strangers do slows
+down strangers, not a device on which the owner has signed in before, and not an owner who is signed in (ADR 17). An
+unregistered email is counted like a registered one. IPv6 addresses are counted per /64 network, because one caller
+usually has a whole network.
 """
 
 from __future__ import annotations
 
 import hashlib
-import logging
-import time
-from collections.abc import Awaitable, Callable
-from ipaddress import IPv6Address, IPv6Network, ip_address
-from typing import Any
+from dataclasses import dataclass
+from uuid import UUID
 
-from limits import RateLimitItem, parse
-from limits.aio.storage import MemoryStorage, RedisStorage
-from limits.aio.strategies import FixedWindowRateLimiter
+from limits import RateLimitItem, RateLimitItemPerSecond, parse
 from redis.asyncio import Redis
 
+from shared.auth.counts import Counts
 from shared.auth.errors import TooManyAttempts, TooManySignUps
+from shared.auth.networks import network_of
 from shared.config import RateLimits
-from shared.redis.client import REDIS_ERRORS
-from shared.redis.cool_down import CoolDown
 
-_logger = logging.getLogger(__name__)
+FEW_ATTEMPTS = 2
+"""What each network address has left for an email that many addresses together try passwords of."""
 
-IPV6_PREFIX = 64
 
-UseOfCounter = Callable[[FixedWindowRateLimiter, RateLimitItem, str], Awaitable[None]]
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A counter of wrong passwords. Up to `many` in its window pass freely, then one in each `pause`.
+
+    Once `crowd` is full as well, `FEW_ATTEMPTS` pass in the window, and no more.
+    """
+
+    name: str
+    many: RateLimitItem
+    crowd: str | None = None
+
+    @property
+    def pause(self) -> RateLimitItem:
+        """One attempt in the time that each of `many` has on average."""
+        return RateLimitItemPerSecond(1, max(1, self.many.get_expiry() // self.many.amount))
+
+
+Attempt = tuple[Limit, ...]
+"""One password: the limits that it must pass."""
 
 
 class SignInThrottle:
-    """Counts failed sign-ins and all sign-ups. A sign-in with the right password is not counted."""
+    """Counts wrong passwords and all sign-ups. A right password is counted only where one pause has one attempt."""
 
     def __init__(self, rules: RateLimits, redis: Redis, *, audience: str) -> None:
         self._is_enabled = rules.enabled
         self._per_email = parse(rules.login_per_email)
+        self._per_crowd = parse(rules.login_per_email_everywhere)
         self._per_address = parse(rules.login_per_address)
         self._sign_ups_per_address = parse(rules.sign_ups_per_address)
         self._audience = audience
-        # The type of RedisStorage leaves out the options that it passes on to the client.
-        options: dict[str, Any] = {"connection_pool": redis.connection_pool}
-        storage = RedisStorage("async+redis://", implementation="redispy", key_prefix="limits", **options)
-        self._shared = FixedWindowRateLimiter(storage)
-        self._own = FixedWindowRateLimiter(MemoryStorage())
-        self._cool_down = CoolDown()
+        self._counts = Counts(redis)
+        self._sign_ups = Counts(redis)
+        """Apart: sign-ups are counted before any other work, and must not push failures out of memory."""
 
-    async def check(self, email: str, address: str) -> None:
-        """Raise TooManyAttempts if the email or the address has failed too often within the window."""
-        if self._is_enabled:
-            await self._for_each(_raise_if_full, email, address)
+    def by_stranger(self, email: str, address: str) -> Attempt:
+        """A sign-in from a device that is not known to be the owner's."""
+        network = network_of(address)
+        here = Limit(self._name("email-address", f"{email} {network}"), self._per_email, self._name("email", email))
+        return here, Limit(self._name("address", network), self._per_address)
 
-    async def count_failure(self, email: str, address: str) -> None:
-        """Count one failed attempt."""
+    def by_device(self, device_id: UUID) -> Attempt:
+        """A sign-in from a device on which this owner has signed in before."""
+        return (Limit(self._name("device", str(device_id)), self._per_email),)
+
+    def by_session(self, session_id: UUID) -> Attempt:
+        """The current password, given by an owner who is signed in."""
+        return (Limit(self._name("session", str(session_id)), self._per_email),)
+
+    def by_second_factor(self, owner_id: UUID) -> Attempt:
+        """A code, given with the right password. From wherever it comes: a stranger does not get this far."""
+        return (Limit(self._name("second-factor", str(owner_id)), self._per_email),)
+
+    async def check(self, attempt: Attempt) -> None:
+        """Raise TooManyAttempts if the attempt would not pass now."""
         if self._is_enabled:
-            await self._for_each(_count, email, address)
+            for limit in attempt:
+                await self._pass(limit, takes_turn=False)
+
+    async def begin(self, attempt: Attempt) -> None:
+        """Let the attempt through, right before the password is compared. Raises TooManyAttempts."""
+        if self._is_enabled:
+            for limit in attempt:
+                await self._pass(limit, takes_turn=True)
+
+    async def count_failure(self, attempt: Attempt) -> None:
+        """Count a wrong password."""
+        if self._is_enabled:
+            for limit in attempt:
+                await self._counts.add(limit.many, limit.name)
+                await self._counts.add(limit.pause, limit.name)
+                if limit.crowd is not None:
+                    await self._counts.add(self._per_crowd, limit.crowd)
 
     async def count_sign_up(self, address: str) -> None:
         """Count one sign-up, before any other work. Raises TooManySignUps if the address signed up too often."""
         if self._is_enabled:
-            name = f"{self._audience}:sign-up:{_digest(_network_of(address))}"
-            await self._with_counter(_count_or_raise, self._sign_ups_per_address, name)
+            item = self._sign_ups_per_address
+            count = await self._sign_ups.add(item, self._name("sign-up", network_of(address)))
+            if count.number > item.amount:
+                raise TooManySignUps(retry_after=count.seconds_left)
 
-    async def _for_each(self, use: UseOfCounter, email: str, address: str) -> None:
-        await self._with_counter(use, self._per_email, f"{self._audience}:email:{_digest(email)}")
-        await self._with_counter(use, self._per_address, f"{self._audience}:address:{_digest(_network_of(address))}")
-
-    async def _with_counter(self, use: UseOfCounter, item: RateLimitItem, name: str) -> None:
-        if self._cool_down.is_over:
-            try:
-                await use(self._shared, item, name)
-            except REDIS_ERRORS as error:
-                self._cool_down.start()
-                _logger.warning("Redis is away; sign-ins and sign-ups are counted in memory: %s", type(error).__name__)
-            else:
+    async def _pass(self, limit: Limit, *, takes_turn: bool) -> None:
+        failures = await self._counts.read(limit.many, limit.name)
+        if failures.number >= FEW_ATTEMPTS and await self._is_crowded(limit):
+            raise TooManyAttempts(retry_after=failures.seconds_left)
+        if failures.number < limit.many.amount:
+            return
+        pause = await self._counts.read(limit.pause, limit.name)
+        if pause.number == 0 and takes_turn:
+            pause = await self._counts.add(limit.pause, limit.name)
+            if pause.number == 1:
                 return
-        await use(self._own, item, name)
+        if pause.number > 0:
+            raise TooManyAttempts(retry_after=pause.seconds_left)
 
+    async def _is_crowded(self, limit: Limit) -> bool:
+        if limit.crowd is None:
+            return False
+        return (await self._counts.read(self._per_crowd, limit.crowd)).number >= self._per_crowd.amount
 
-async def _count(limiter: FixedWindowRateLimiter, item: RateLimitItem, name: str) -> None:
-    await limiter.hit(item, name)
-
-
-async def _raise_if_full(limiter: FixedWindowRateLimiter, item: RateLimitItem, name: str) -> None:
-    if not await limiter.test(item, name):
-        raise TooManyAttempts(retry_after=await _seconds_left(limiter, item, name))
-
-
-async def _count_or_raise(limiter: FixedWindowRateLimiter, item: RateLimitItem, name: str) -> None:
-    if not await limiter.hit(item, name):
-        raise TooManySignUps(retry_after=await _seconds_left(limiter, item, name))
-
-
-async def _seconds_left(limiter: FixedWindowRateLimiter, item: RateLimitItem, name: str) -> int:
-    window = await limiter.get_window_stats(item, name)
-    return int(window.reset_time - time.time()) + 1
-
-
-def _network_of(address: str) -> str:
-    """What one counter stands for: an IPv4 address, or the /64 network of an IPv6 address."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address
-    return str(IPv6Network((parsed, IPV6_PREFIX), strict=False)) if isinstance(parsed, IPv6Address) else address
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    def _name(self, what: str, of: str) -> str:
+        return f"{self._audience}:{what}:{hashlib.sha256(of.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"

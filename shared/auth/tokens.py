@@ -212,7 +212,10 @@ class Tokens:
         if signer is None or not hmac.compare_digest(_signature(signer, written), signature.encode()):
             return None
         # Padding beyond the last character is ignored, and the key's owner has written every character before it.
-        payload = from_json(a2b_base64(written.encode().translate(_URL_SAFE) + b"=="), allow_inf_nan=False)
+        try:
+            payload = from_json(a2b_base64(written.encode().translate(_URL_SAFE) + b"=="), allow_inf_nan=False)
+        except ValueError:
+            return None
         is_usual = (
             type(payload) is dict
             and payload.get("iss") == ISSUER

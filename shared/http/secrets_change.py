@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from shared.auth.errors import CurrentPasswordIncorrect, HashingBusy, TooManyAttempts
+from shared.auth.errors import CurrentPasswordIncorrect, HashingBusy, TooManyAttempts, WeakSecret
 from shared.auth.secrets_change import SecretsChange
 from shared.errors import BatuaError
 from shared.http.errors import InvalidRequest
 from shared.http.fields import Body, GivenPassword, Password, Pin
 
-SECRET_ERRORS: tuple[type[BatuaError], ...] = (CurrentPasswordIncorrect, TooManyAttempts, HashingBusy)
+SECRET_ERRORS: tuple[type[BatuaError], ...] = (CurrentPasswordIncorrect, WeakSecret, TooManyAttempts, HashingBusy)
 
 
 class SecretsIn(Body):

@@ -11,6 +11,7 @@ from shared.http.dependencies import Caller, ClientAddress, CurrentResources
 from shared.http.fields import Body, GivenPassword, Password, Pin
 from shared.pages.forms import SubmittedForm
 from shared.pages.kept_forms import CurrentKept, KeptForms
+from shared.pages.reminders import Reminder, forget
 from shared.pages.rendering import render, see_other
 from shared.runtime.resources import Resources
 
@@ -55,7 +56,7 @@ async def change_password(
         new_password=typed.new_password.get_secret_value(),
     )
     await _change(resources, caller, secrets)
-    return see_other("/profile?saved=password")
+    return forget(see_other("/profile?saved=password"), Reminder.PASSWORD)
 
 
 @router.get("/profile/pin")
@@ -76,7 +77,7 @@ async def change_pin(
         new_pin=typed.new_pin.get_secret_value(),
     )
     await _change(resources, caller, secrets)
-    return see_other("/profile?saved=pin")
+    return forget(see_other("/profile?saved=pin"), Reminder.PIN)
 
 
 def _show(request: Request, kept: KeptForms, changing: str) -> Response:

@@ -9,11 +9,12 @@ from fastapi import APIRouter, Request, Response
 from shared.auth import commands
 from shared.errors import Unauthenticated
 from shared.http.cookies import SESSION_COOKIE, clear_session_cookie, require_same_origin
-from shared.http.dependencies import ClientAddress, CurrentResources
-from shared.http.sessions import LoginIn, authenticate, start_session
+from shared.http.dependencies import ClientAddress, CurrentResources, CurrentVisitor, Visitor
+from shared.http.sessions import LoginWithCodeIn, authenticate, start_session
 from shared.pages.forms import Form, SubmittedForm
-from shared.pages.kept_forms import CurrentKept
+from shared.pages.kept_forms import INTERRUPTED, CurrentKept
 from shared.pages.paths import SIGN_IN, own_path
+from shared.pages.reminders import forget, remind_of_password, reminders
 from shared.pages.rendering import render, see_other
 from shared.runtime.resources import Resources
 
@@ -32,10 +33,10 @@ async def is_signed_in(request: Request, resources: Resources) -> bool:
     return True
 
 
-def welcome(resources: Resources, owner_id: UUID, next_path: str | None) -> Response:
+def welcome(resources: Resources, owner_id: UUID, visitor: Visitor, next_path: str | None) -> Response:
     """Start a session and go on to `next_path`."""
     response = see_other(own_path(next_path))
-    start_session(response, resources, owner_id)
+    start_session(response, resources, owner_id, visitor)
     return response
 
 
@@ -50,26 +51,32 @@ async def show_sign_in(
     form = kept.form(Form({"next": own_path(next)}))
     if await is_signed_in(request, resources):
         return see_other(own_path(form.value("next")))
-    return render(request, "sign-in.html", form=form, signed_out="signed-out" in request.query_params)
+    return render(
+        request,
+        "sign-in.html",
+        form=form,
+        signed_out="signed-out" in request.query_params,
+        is_interrupted=form.value("next").endswith(f"form={INTERRUPTED}"),
+    )
 
 
 @router.post("/sign-in")
-async def sign_in(form: SubmittedForm, address: ClientAddress, resources: CurrentResources) -> Response:
+async def sign_in(form: SubmittedForm, visitor: CurrentVisitor, resources: CurrentResources) -> Response:
     """Start a session."""
-    owner_id = await authenticate(resources, form.read(LoginIn), address)
-    return welcome(resources, owner_id, form.value("next"))
+    typed = form.read(LoginWithCodeIn)
+    owner_id = await authenticate(resources, typed, visitor, typed.totp)
+    return remind_of_password(welcome(resources, owner_id, visitor, form.value("next")), resources.settings, typed)
 
 
 @router.post("/sign-out")
-async def sign_out(request: Request, resources: CurrentResources) -> Response:
+async def sign_out(request: Request, resources: CurrentResources, address: ClientAddress) -> Response:
     """Revoke the session, if it is still valid, and forget its cookie."""
     require_same_origin(request)
     try:
         identity = (await resources.sessions.check(request.cookies.get(SESSION_COOKIE, ""))).identity
-        async with resources.sessionmaker.begin() as session:
-            await commands.sign_out(session, identity=identity)
+        await commands.sign_out(resources.sessionmaker, identity=identity, address=address)
     except Unauthenticated:
         pass
     response = see_other(f"{SIGN_IN}?signed-out=1")
     clear_session_cookie(response, settings=resources.settings)
-    return response
+    return forget(response, *reminders(request))

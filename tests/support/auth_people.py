@@ -11,7 +11,7 @@ import httpx
 from shared.ids import new_token
 from tests.support.apps import Settings, application, opened
 
-PASSWORD, PIN = "correct horse", "1234"
+PASSWORD, PIN = "correct horse", "4812"
 
 
 @asynccontextmanager

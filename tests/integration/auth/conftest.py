@@ -13,6 +13,7 @@ from services.merchant_app.settings import MerchantAppSettings
 from services.user_app.settings import UserAppSettings
 from tests.support.auth_people import running
 from tests.support.bank_settings import bank_values
+from tests.support.number_keys import NUMBER_KEY
 
 OLD_KEY, NEW_KEY = SecretStr("oldest-key-0123456789"), SecretStr("newest-key-0123456789")
 
@@ -24,6 +25,7 @@ def user_settings(database_url: str, redis_url: str) -> UserAppSettings:
         redis_url=SecretStr(redis_url),
         token_keys=[NEW_KEY, OLD_KEY],
         pin_pepper=SecretStr("a pepper 0123456789"),
+        account_number_keys=[SecretStr(NUMBER_KEY)],
         bcrypt_rounds=4,
         **bank_values(),
         user_app_url="http://127.0.0.1:1",
@@ -37,7 +39,9 @@ def merchant_settings(database_url: str, redis_url: str) -> MerchantAppSettings:
         redis_url=SecretStr(redis_url),
         token_keys=[NEW_KEY],
         pin_pepper=SecretStr("a pepper 0123456789"),
+        account_number_keys=[SecretStr(NUMBER_KEY)],
         bcrypt_rounds=4,
+        merchant_app_url="http://127.0.0.1:2",
     )
 
 

@@ -35,7 +35,7 @@ async def test_a_person_gets_a_wallet_with_nothing_in_it_and_a_welcome(
         0,
         answer["user"]["wallet_id"],
     )
-    assert [message.kind for message in messages] == ["welcome"]
+    assert [message.kind for message in messages] == ["confirm_email"]
 
 
 async def test_secrets_are_stored_as_bcrypt_hashes_only(users: httpx.AsyncClient, sessionmaker: SessionMaker) -> None:
@@ -115,6 +115,33 @@ async def test_errors_name_their_field(users: httpx.AsyncClient, change: dict[st
     response = await users.post("/auth/register", json=body | change)
     is_problem(response, 422, "invalid_request")
     assert [each["field"] for each in response.json()["errors"]] == [field]
+
+
+@pytest.mark.parametrize(
+    ("secrets", "fields"),
+    [
+        ({"password": "password123"}, ["password"]),
+        ({"password": "AliceRao1990"}, ["password"]),
+        ({"pin": "0000"}, ["pin"]),
+        ({"password": "12345678", "pin": "1990"}, ["password", "pin"]),
+    ],
+)
+async def test_secrets_that_are_easy_to_guess_are_refused(
+    users: httpx.AsyncClient, secrets: dict[str, str], fields: list[str]
+) -> None:
+    email = new_email()
+    body = {"email": email, "password": PASSWORD, "pin": PIN, "first_name": "Alice", "last_name": "Rao"}
+    refused = await users.post("/auth/register", json=body | secrets)
+    is_problem(refused, 422, "weak_secret")
+    assert [each["field"] for each in refused.json()["errors"]] == fields
+    assert not any(secret in refused.text for secret in secrets.values())
+    assert (await users.post("/auth/register", json=body)).status_code == 201  # it took neither email nor name
+    users.cookies.clear()
+
+
+async def test_a_shop_is_not_protected_by_its_name(shops: httpx.AsyncClient) -> None:
+    body = {"email": new_email(), "password": "Chai Point 2024", "pin": PIN, "business_name": "Chai Point"}
+    is_problem(await shops.post("/auth/register", json=body), 422, "weak_secret")
 
 
 async def test_a_welcome_balance_comes_out_of_funding(

@@ -17,7 +17,10 @@ from tests.support.auth_people import bearing, is_problem, log_in, open_shop, si
 COMPOSED, DECOMPOSED = "Jos\u00e9 \u00c9milie", "Jose\u0301 E\u0301milie"
 PENS = ("\u0958\u0932\u092e \u0958\u0932\u092e", "\u0915\u093c\u0932\u092e \u0915\u093c\u0932\u092e")
 
-LONGEST = ("\u1f82" * MAX_PASSWORD_LENGTH, "\u03b1\u0313\u0300\u0345" * MAX_PASSWORD_LENGTH)
+STRONG = "correct horse battery staple"
+LONGEST = tuple(
+    STRONG + letter * (MAX_PASSWORD_LENGTH - len(STRONG)) for letter in ("\u1f82", "\u03b1\u0313\u0300\u0345")
+)
 
 
 async def hash_of(sessionmaker: SessionMaker, email: str) -> str:

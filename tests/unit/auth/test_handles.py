@@ -26,6 +26,7 @@ def test_a_handle_begins_with_its_owners_name() -> None:
     "name",
     [
         *("Support", "support 2", "Batua", "Batua Support", "batua2", "My Batua", "B\u00e4tua", "HDFC Bank", "Axis"),
+        *("Adm1n", "5upport", "supp0rt", "H0lder of b4tua", "0fficial", "k0tak", "5ystem 2"),
         *("axis bank 1", "admin1", "Administrator", "System", "SBI", "Help", "Bank", "24 Bank", "Customer Care", "UPI"),
     ],
 )
@@ -44,3 +45,10 @@ def test_every_name_makes_a_bounded_number_of_valid_handles(name: str) -> None:
     made = list(candidates(handle_base(name, otherwise="wallet")))
     assert 1 <= len(made) <= 20
     assert all(re.fullmatch(HANDLE_PATTERN, handle) for handle in made)
+
+
+def test_a_number_does_not_make_a_wallet_id_pass_for_another() -> None:
+    assert handle_base("Suppor", otherwise="wallet") == "suppor"
+    made = list(candidates("suppor"))
+    assert "suppor6@batua" in made
+    assert not [handle for handle in made if handle.startswith("suppor7")]

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator
 from typing import Literal
 
@@ -16,8 +18,11 @@ from pydantic import SecretStr
 
 from shared.auth import passwords
 from shared.auth.errors import HashingBusy
+from shared.auth.hashing_queue import Asker
 from shared.auth.passwords import Hasher
+from shared.callers import Caller, CallerLeft
 from shared.config import PasswordSettings
+from shared.ids import new_id
 
 
 def settings(pepper: str = "a pepper") -> PasswordSettings:
@@ -154,8 +159,93 @@ async def test_at_most_one_hash_per_core_runs_at_once(monkeypatch: pytest.Monkey
     assert 1 <= most <= max(1, 4 // processes), "processes share the cores out"
 
 
-async def test_a_full_queue_raises_hashing_busy(hasher: Hasher, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_queue_raises_hashing_busy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passwords, "MAX_WAITING", 3)
+    hasher = Hasher(settings())
     results = await asyncio.gather(*(hasher.hash_password("correct horse") for _ in range(40)), return_exceptions=True)
     assert any(isinstance(result, HashingBusy) for result in results)
     assert await hasher.hash_password("correct horse")
+    hasher.close()
+
+
+@pytest.fixture
+def one_core(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hasher]:
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    made = Hasher(settings())
+    yield made
+    made.close()
+
+
+async def test_a_stranger_waits_for_the_hash_under_way_and_no_other(one_core: Hasher) -> None:
+    begun: list[str] = []
+
+    async def hash_for(asker: Asker, name: str) -> None:
+        async with one_core.core(asker):
+            begun.append(name)
+            await asyncio.sleep(0)
+
+    mallory = Asker.owner(new_id(), "192.0.2.1")
+    async with one_core.core(mallory):
+        flood = [asyncio.create_task(hash_for(mallory, "mallory")) for _ in range(150)]
+        await asyncio.sleep(0)
+        stranger = asyncio.create_task(hash_for(Asker.stranger("asha@example.com", "192.0.2.1"), "asha"))
+        await asyncio.sleep(0)
+    results = await asyncio.gather(stranger, *flood, return_exceptions=True)
+    assert begun[0] == "asha"
+    assert Counter(type(result) for result in results) == {type(None): 41, HashingBusy: 110}
+    pauses = {each.retry_after_seconds for each in results if isinstance(each, HashingBusy)}
+    assert len(pauses) > 1, "all of them would come again together"
+    assert min(pauses) > 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux")
+async def test_payments_go_before_hashes(hasher: Hasher, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[int] = []
+    hash_it = bcrypt.hashpw
+
+    def watching(password: bytes, salt: bytes) -> bytes:
+        found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        return hash_it(password, salt)
+
+    monkeypatch.setattr(bcrypt, "hashpw", watching)
+    own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    await hasher.hash_password("correct horse")
+    assert found == [max(own, passwords.NICENESS)]
+
+
+async def test_a_hash_waits_for_a_bounded_time(one_core: Hasher, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "WAIT_SECONDS", 0.01)
+    async with one_core.core():
+        with pytest.raises(HashingBusy):
+            await one_core.hash_password("correct horse")
+    assert await one_core.hash_password("correct horse")
+
+
+async def test_a_caller_who_leaves_makes_room(one_core: Hasher) -> None:
+    async def called(caller: Caller) -> None:
+        caller.is_served()
+        await one_core.hash_password("correct horse")
+
+    callers = [Caller() for _ in range(5)]
+    async with one_core.core():
+        waiting = [asyncio.create_task(called(caller)) for caller in callers]
+        await asyncio.sleep(0)
+        for caller in callers:
+            caller.leave()
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(result) for result in results] == [CallerLeft] * 5
+        staying = asyncio.create_task(one_core.hash_password("correct horse"))
+        await asyncio.sleep(0)
+    assert await staying
+    assert await one_core.hash_password("correct horse")
+
+
+async def test_a_turn_that_comes_as_its_task_is_cancelled_goes_to_the_next(one_core: Hasher) -> None:
+    async with one_core.core():
+        cancelled, next_one = (asyncio.create_task(one_core.hash_password("correct horse")) for _ in range(2))
+        await asyncio.sleep(0)
+    cancelled.cancel()  # its turn has come, and it has not noticed yet
+    assert await next_one
+    with pytest.raises(asyncio.CancelledError):
+        await cancelled
+    assert await one_core.hash_password("correct horse")
