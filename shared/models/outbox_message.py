@@ -20,7 +20,7 @@ class OutboxMessage(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     """Also the Message-ID of its mail, so that a copy can be recognised."""
     kind: Mapped[str]
-    """`welcome`, `money_received` or `withdrawal_finished`."""
+    """`welcome`, `confirm_email`, `money_received`, `withdrawal_finished` or, to the operator, `proof_failed`."""
     owner_id: Mapped[UUID]
     facts: Mapped[dict[str, Any]]
     attempts: Mapped[int]

@@ -18,15 +18,17 @@ from email.errors import MessageError
 import aiosmtplib
 
 from shared import clock
-from shared.config import MailSettings
 from shared.db.engine import SessionMaker
 from shared.outbox import queue
 from shared.outbox.mail import Bundle, Letter, Unrenderable, render
+from shared.outbox.settings import MailSettings
 
 RUN_SECONDS = 2.5
 """After this time, a run takes no further batch. The next run begins soon."""
 BATCH_SECONDS = 20.0
 """Mails of a batch that are not sent by then are put back: a slow server must not outlast the lease."""
+OPERATOR_KINDS = ("proof_failed",)
+"""Kinds of mail that go to the operator."""
 MAX_ATTEMPTS = 20
 MAX_REFUSALS = 3
 """After this many SMTP 5xx answers (permanent failure, RFC 5321) a message is given up."""
@@ -53,9 +55,9 @@ async def deliver_due(sessionmaker: SessionMaker, settings: MailSettings) -> int
     server = _server(settings)
     sent = 0
     try:
+        await _gather(sessionmaker)
         goes_on = True
         while goes_on:
-            await _bundle(sessionmaker)
             accepted, goes_on = await _deliver_batch(sessionmaker, settings, server)
             sent += accepted
             goes_on = goes_on and accepted > 0 and time.monotonic() < ends_at
@@ -64,11 +66,18 @@ async def deliver_due(sessionmaker: SessionMaker, settings: MailSettings) -> int
     return sent
 
 
-async def _bundle(sessionmaker: SessionMaker) -> None:
-    """Bundle all new messages before any is sent, so that a burst becomes one mail. Takes half a run at most."""
-    ends_at = time.monotonic() + RUN_SECONDS / 2
-    while await queue.bundle_new(sessionmaker) == queue.BUNDLE_BATCH and time.monotonic() < ends_at:
-        pass
+async def _gather(sessionmaker: SessionMaker) -> None:
+    """Gather all new messages before any is sent, so that a burst becomes one mail. Takes a run at most.
+
+    It rests after each batch for as long as the batch took: requests use the same Postgres.
+    """
+    if not await queue.is_time_to_gather(sessionmaker):
+        return
+    ends_at = time.monotonic() + RUN_SECONDS
+    began = time.monotonic()
+    while await queue.gather(sessionmaker) == queue.GATHER_BATCH and time.monotonic() < ends_at:
+        await asyncio.sleep(time.monotonic() - began)
+        began = time.monotonic()
 
 
 async def _deliver_batch(
@@ -110,10 +119,10 @@ async def _send_all(outcomes: queue.Outcomes, settings: MailSettings, server: ai
 
 
 async def _send(mail: queue.Taken, settings: MailSettings, server: aiosmtplib.SMTP) -> None:
-    message = render(_letter(mail), mail_from=settings.mail_from)
+    rendered = render(_letter(mail, settings.operator_email), mail_from=settings.mail_from)
     try:
         async with asyncio.timeout(settings.smtp_timeout_seconds):
-            await server.send_message(message)
+            await server.sendmail(rendered.sender, rendered.recipient, rendered.content)
     except (OSError, TimeoutError, aiosmtplib.SMTPSenderRefused, aiosmtplib.SMTPHeloError) as error:
         raise _ServerUnavailable from error
     except aiosmtplib.SMTPException as error:
@@ -122,17 +131,20 @@ async def _send(mail: queue.Taken, settings: MailSettings, server: aiosmtplib.SM
         raise
 
 
-def _letter(mail: queue.Taken) -> Letter:
-    if mail.email is None:
+def _letter(mail: queue.Taken, operator_email: str | None) -> Letter:
+    email, name = (operator_email, "operator") if mail.kind in OPERATOR_KINDS else (mail.email, mail.name or "there")
+    if mail.kind == "confirm_email":  # to the address to confirm, which is not yet the owner's when it was corrected
+        email = mail.newest[0].get("to")
+    if email is None:
         raise Unrenderable("the owner does not exist")
     is_bundle = mail.count > 1
     return Letter(
         id=mail.id,
         kind=mail.kind,
-        facts=mail.facts,
-        email=mail.email,
-        name=mail.name or "there",
-        created_at=mail.closed_at if is_bundle and mail.closed_at else mail.created_at,
+        facts=mail.newest[0],
+        email=email,
+        name=name,
+        created_at=mail.closed_at if is_bundle else mail.created_at,
         bundle=Bundle(mail.count, mail.amount or 0, mail.newest, mail.kinds or {}) if is_bundle else None,
     )
 

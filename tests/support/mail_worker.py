@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from shared.config import DatabaseSettings, MailSettings
+from shared.config import DatabaseSettings
 from shared.db.engine import create_engine, create_sessionmaker
 from shared.outbox.delivery import deliver_due
+from shared.outbox.settings import MailSettings
 from tests.support.deadlines import deadline
 
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from aiosmtpd.smtp import SMTP, Envelope
 
-from shared.config import MailSettings
+from shared.outbox.settings import MailSettings
 from tests.support.deadlines import deadline
 
 

@@ -1,4 +1,5 @@
-"""Mail about money received is bundled per owner: the first goes at once, what comes soon after it goes together."""
+"""Mail about money received is bundled per owner: the first goes at once, what comes soon after it goes together. When
+much comes in for many, the first waits, too."""
 
 from __future__ import annotations
 
@@ -10,15 +11,16 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 
 from shared import clock
 from shared.db.engine import SessionMaker
 from shared.ids import new_id
-from shared.models import OutboxMessage
-from shared.outbox import queue
+from shared.models import Mail, OutboxMessage
+from shared.outbox import delivery, queue
 from shared.outbox.delivery import RETRY_BASE_SECONDS, deliver_due
 from shared.outbox.messages import Message, write
+from tests.support.deadlines import deadline
 from tests.support.factories import create_user
 from tests.support.mailbox import Mailbox, listening
 from tests.support.waiting import until_a_lock_is_awaited
@@ -65,7 +67,12 @@ class World:
         with clock.reading(lambda: self.now):
             return await deliver_due(self.sessionmaker, self.mailbox.settings())
 
-    async def rows(self) -> Sequence[OutboxMessage]:
+    async def rows(self) -> Sequence[Mail]:
+        async with self.sessionmaker() as session:
+            return (await session.scalars(select(Mail).order_by(Mail.created_at))).all()
+
+    async def new(self) -> Sequence[OutboxMessage]:
+        """Messages that are in no mail."""
         async with self.sessionmaker() as session:
             return (await session.scalars(select(OutboxMessage).order_by(OutboxMessage.created_at))).all()
 
@@ -85,10 +92,10 @@ async def test_a_single_payment_is_mailed_at_once(world: World) -> None:
     alice = await world.person()
     await world.receive(alice, 500_00)
     assert await world.deliver() == 1
-    assert world.mailbox.received[0]["Subject"] == "Bob sent you ₹500.00"
+    assert world.mailbox.received[0]["Subject"] == "You received ₹500.00"
     await world.receive(alice, 700_00)
     assert await world.deliver(after_seconds=AFTER) == 1
-    assert world.mailbox.received[1]["Subject"] == "Bob sent you ₹700.00"
+    assert world.mailbox.received[1]["Subject"] == "You received ₹700.00"
 
 
 async def test_what_comes_soon_after_a_mail_waits_and_goes_together(world: World) -> None:
@@ -101,24 +108,69 @@ async def test_what_comes_soon_after_a_mail_waits_and_goes_together(world: World
     await world.receive(alice, 4_00)
     assert await world.deliver() == 0
     assert await world.deliver(after_seconds=AFTER - SOON) == 1
-    assert [mail["Subject"] for mail in world.mailbox.received] == ["Bob sent you ₹1.00", "₹9.00 in 3 payments"]
-    first, *together = await world.rows()
-    assert first.sent_at == sent_at
-    assert {row.sent_at for row in together} == {world.now}
-    assert world.mailbox.received[1]["Message-ID"] == f"<{together[0].id}@batua.example>"
+    assert [mail["Subject"] for mail in world.mailbox.received] == ["You received ₹1.00", "₹9.00 in 3 payments"]
+    first, together = await world.rows()
+    assert (first.sent_at, together.sent_at) == (sent_at, world.now)
+    assert (first.count, together.count) == (1, 3)
+    assert world.mailbox.received[1]["Message-ID"] == f"<{together.id}@batua.example>"
+    assert await world.new() == []
     assert await world.deliver(after_seconds=7200) == 0
 
 
 async def test_a_thousand_payments_become_one_mail(world: World) -> None:
     alice = await world.person()
     await world.write(alice, *({"amount": 100_00 + n, "from_name": f"Payer {n}"} for n in range(1000)))
-    assert await world.deliver() == 1
+    assert await world.deliver() == 0
+    assert await world.deliver(after_seconds=AFTER) == 1
     (mail,) = world.mailbox.received
     assert mail["Subject"] == "₹1,04,995.00 in 1,000 payments"
     listed = [line for line in plain(mail).splitlines() if line.startswith("- ")]
     assert len(listed) == queue.NEWEST_SHOWN + 1
     assert listed[-1] == "- and 995 more"
     assert {row.sent_at for row in await world.rows()} == {world.now}
+
+
+async def test_a_thousand_payments_of_a_paisa_over_half_an_hour_become_one_mail(world: World) -> None:
+    alice = await world.person()
+    for _ in range(10):
+        await world.write(alice, *({"amount": 1, "from_name": "Mallory"} for _ in range(100)))
+        assert await world.deliver(after_seconds=180) == 0
+    assert await world.deliver(after_seconds=queue.SMALL_SECONDS) == 1
+    assert [mail["Subject"] for mail in world.mailbox.received] == ["₹10.00 in 1,000 payments"]
+    assert await world.deliver(after_seconds=7200) == 0
+
+
+async def test_a_larger_payment_takes_the_small_ones_with_it(world: World) -> None:
+    alice = await world.person()
+    await world.receive(alice, 1, 2)
+    assert await world.deliver(after_seconds=60) == 0
+    await world.receive(alice, 500_00)
+    assert await world.deliver() == 1
+    assert world.mailbox.received[0]["Subject"] == "₹500.03 in 3 payments"
+
+
+async def test_one_person_gets_so_many_mails_in_an_hour_and_then_one_of_all(world: World) -> None:
+    alice, bob = await world.person(), await world.person("Bob")
+    for _ in range(queue.MAILS_PER_HOUR):
+        await world.receive(alice, 1_00)
+        assert await world.deliver(after_seconds=AFTER) == 1
+    for _ in range(5):
+        await world.receive(alice, 1_00)
+        assert await world.deliver(after_seconds=AFTER) == 0
+    await world.receive(bob, 1_00)
+    assert await world.deliver() == 1
+    assert await world.deliver(after_seconds=3600) == 1
+    assert world.mailbox.received[-1]["Subject"] == "₹5.00 in 5 payments"
+
+
+async def test_one_person_gets_so_many_mails_in_a_day(world: World) -> None:
+    alice = await world.person()
+    for _ in range(queue.MAILS_PER_DAY):
+        await world.receive(alice, 1_00)
+        assert await world.deliver(after_seconds=3600) == 1
+    await world.receive(alice, 1_00)
+    assert await world.deliver(after_seconds=3600) == 0
+    assert await world.deliver(after_seconds=4 * 3600) == 1
 
 
 async def test_the_newest_are_named_newest_first(world: World) -> None:
@@ -159,7 +211,7 @@ async def test_a_copy_has_the_same_id_and_tells_of_the_same_payments(
     assert first["Message-ID"] == copy["Message-ID"]
     assert first["Date"] == copy["Date"]
     assert plain(first) == plain(copy)
-    assert new["Subject"] == "Bob sent you ₹4.00"
+    assert new["Subject"] == "You received ₹4.00"
 
 
 async def test_an_owner_whose_mail_is_refused_has_two_mails_waiting_at_most(world: World) -> None:
@@ -183,19 +235,54 @@ async def test_a_payment_without_an_amount_delays_no_other(world: World) -> None
     assert sum("cannot be written" in (row.last_error or "") for row in await world.rows()) == 3
 
 
-async def test_a_full_bundle_takes_no_more(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queue, "MAX_BUNDLE", 3)
+async def test_when_many_come_in_each_owner_gets_one_mail_of_all(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue, "FEW", 2)
+    monkeypatch.setattr(queue, "LULL_SECONDS", SOON + 1)
+    monkeypatch.setattr(queue, "GATHER_BATCH", 2)
+    monkeypatch.setattr(delivery, "RUN_SECONDS", deadline())
+    alice, bob = await world.person(), await world.person("Bob")
+    for _ in range(3):
+        await world.receive(alice, 1_00)
+        await world.receive(bob, 10_00)
+    assert await world.deliver() == 0
+    await world.receive(alice, 2_00)
+    assert await world.deliver(after_seconds=SOON) == 0
+    assert len(await world.new()) == 7
+    assert await world.deliver(after_seconds=AFTER - SOON) == 2
+    assert {mail["Subject"] for mail in world.mailbox.received} == {"₹5.00 in 4 payments", "₹30.00 in 3 payments"}
+    listed = {line for mail in world.mailbox.received for line in plain(mail).splitlines() if line.startswith("- ₹2")}
+    assert len(listed) == 1
+    assert await world.new() == []
+
+
+async def test_many_are_gathered_as_soon_as_no_more_come(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue, "FEW", 2)
     alice = await world.person()
+    await world.receive(alice, 1_00, 1_00, 1_00)
+    assert await world.deliver(after_seconds=queue.LULL_SECONDS - 0.5) == 0
     await world.receive(alice, 1_00)
-    assert await world.deliver() == 1
-    for _ in range(5):
-        await world.receive(alice, 1_00, 1_00)
-        assert await world.deliver() == 0
-    assert await world.deliver(after_seconds=AFTER) == 3
-    assert [mail["Subject"][:5] for mail in world.mailbox.received] == ["Bob s", "₹4.00", "₹4.00", "₹2.00"]
+    assert await world.deliver(after_seconds=queue.LULL_SECONDS - 0.5) == 0
+    assert await world.deliver(after_seconds=0.5) == 1
+    assert world.mailbox.received[0]["Subject"] == "₹4.00 in 4 payments"
 
 
-async def test_no_payment_joins_a_bundle_that_is_being_taken(world: World) -> None:
+async def test_what_the_version_before_had_begun_is_sent(world: World) -> None:
+    alice = await world.person()
+    await world.receive(alice, 1_00, 2_00, 4_00)
+    first, second, third = await world.new()
+    async with world.sessionmaker.begin() as session:
+        bundled = update(OutboxMessage).where(OutboxMessage.id.in_([first.id, second.id]))
+        await session.execute(bundled.values(bundle_id=first.id, next_attempt_at=None))
+        again_at = world.now + timedelta(seconds=AFTER)
+        begun = update(OutboxMessage).where(OutboxMessage.id.in_([first.id, third.id]))
+        await session.execute(begun.values(attempts=1, next_attempt_at=again_at))
+    assert await world.deliver() == 0
+    assert await world.deliver(after_seconds=AFTER + 1) == 1
+    assert world.mailbox.received[0]["Subject"] == "₹7.00 in 3 payments"
+    assert await world.new() == []
+
+
+async def test_no_payment_joins_a_mail_that_is_being_taken(world: World) -> None:
     alice = await world.person()
     await world.receive(alice, 1_00)
     await world.deliver()
@@ -208,11 +295,15 @@ async def test_no_payment_joins_a_bundle_that_is_being_taken(world: World) -> No
             values = {"now": world.now, "limit": 10, "leased_until": world.now + timedelta(seconds=60)}
             await session.execute(queue.BEGIN, {"key": queue.LOCK_KEY})
             (taken,) = (await session.execute(queue.TAKE, values)).mappings().all()
-            bundling = asyncio.create_task(queue.bundle_new(world.sessionmaker))
+            gathering = asyncio.create_task(queue.gather(world.sessionmaker))
             await until_a_lock_is_awaited(world.sessionmaker)
-        assert await bundling == 1
+        assert await gathering == 1
     assert taken["count"] == 2
-    assert [row.bundle_id == taken["id"] for row in await world.rows()] == [False, True, True, False]
+    assert [(row.amount, row.closed_at is not None) for row in await world.rows()] == [
+        (1_00, True),
+        (5_00, True),
+        (4_00, False),
+    ]
 
 
 async def test_workers_at_once_send_every_bundle_once(world: World) -> None:
@@ -234,7 +325,8 @@ async def test_the_backlog_counts_mails_and_tells_how_long_the_oldest_is_due(wor
 
     async def backlog(after_seconds: float) -> queue.Backlog:
         with clock.reading(lambda: world.now + timedelta(seconds=after_seconds)):
-            return await queue.backlog(world.sessionmaker)
+            async with world.sessionmaker() as session:
+                return await queue.backlog(session)
 
     assert await backlog(1) == queue.Backlog(waiting=1, oldest_due_seconds=0)
     late = await backlog(queue.BUNDLE_SECONDS + 30)
@@ -257,26 +349,25 @@ async def test_a_long_queue_is_read_by_its_indexes(world: World) -> None:
             {"alice": alice, "now": world.now},
         )
     with clock.reading(lambda: world.now):
-        await queue.bundle_new(world.sessionmaker)
+        await queue.gather(world.sessionmaker)
         taken = await queue.take(world.sessionmaker, lease_seconds=60)
     async with world.sessionmaker.begin() as session:
-        await session.execute(text("ANALYZE outbox_messages"))
+        await session.execute(text("ANALYZE outbox_messages, mails"))
     ids = [mail.id for mail in taken]
     pause = timedelta(seconds=queue.BUNDLE_SECONDS)
-    bundling = {"now": world.now, "limit": 2000, "pause": pause, "max_bundle": queue.MAX_BUNDLE}
     for statement, values in (
-        (queue.BUNDLE, bundling),
+        (queue.NEW, {"now": world.now, "most": 100}),
+        (queue.UNBUNDLE, {"now": world.now}),
+        (queue.GATHER, {"now": world.now, "limit": 2000, **queue.PACE}),
         (queue.ANY_DUE, {"now": world.now}),
         (queue.TAKE, {"now": world.now, "limit": 100, "leased_until": world.now}),
-        (queue.NEWEST, {"ids": ids, "shown": 5}),
         (queue.SENT, {"ids": ids, "now": world.now}),
-        (queue.SENT_WITH_THEM, {"ids": ids, "now": world.now}),
-        (queue.BACKLOG, {"now": world.now, "most": 1000}),
+        (queue.BACKLOG, {"most": 1000, "pause": pause}),
     ):
         async with world.sessionmaker() as session:
             await session.execute(queue.BEGIN, {"key": queue.LOCK_KEY})
             lines = await session.scalars(text(f"EXPLAIN {statement.text}"), values)
-            assert not [line for line in lines if "Seq Scan on outbox_messages" in line]
+            assert not [line for line in lines if "Seq Scan" in line]
 
 
 async def test_own_money_and_payments_in_one_bundle_are_told_apart(world: World) -> None:

@@ -15,13 +15,13 @@ from aiosmtpd.smtp import SMTP, Envelope
 from sqlalchemy import select, text
 
 from shared import clock
-from shared.config import MailSettings
 from shared.db.engine import SessionMaker
 from shared.ids import new_id
-from shared.models import OutboxMessage, Owner
+from shared.models import Mail, OutboxMessage, Owner
 from shared.outbox import delivery, queue
 from shared.outbox.delivery import backoff_seconds, deliver_due
 from shared.outbox.messages import Message, write
+from shared.outbox.settings import MailSettings
 from tests.support.deadlines import deadline
 from tests.support.factories import create_merchant, create_user
 from tests.support.mailbox import Mailbox, listening
@@ -44,9 +44,10 @@ async def put_in(sessionmaker: SessionMaker, count: int = 1, *, name: str = "Ali
         return owner.id, owner.email
 
 
-async def rows(sessionmaker: SessionMaker) -> list[OutboxMessage]:
+async def rows(sessionmaker: SessionMaker) -> list[Mail]:
     async with sessionmaker() as session:
-        return list((await session.scalars(select(OutboxMessage).order_by(OutboxMessage.id))).all())
+        assert (await session.scalars(select(OutboxMessage))).all() == []
+        return list((await session.scalars(select(Mail).order_by(Mail.id))).all())
 
 
 def later(seconds: float) -> datetime:

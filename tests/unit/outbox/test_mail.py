@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from email import message_from_bytes
 from email.message import EmailMessage
-from email.policy import SMTP, default
+from email.policy import default
 from typing import Any
 from uuid import UUID
 
@@ -14,9 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.outbox.mail import BOUNDARY, Bundle, Letter, Unrenderable, render
+from shared.outbox.mail import Bundle, Letter, Unrenderable
+from shared.outbox.mail import render as rendered
 
 FROM = "Batua <no-reply@batua.example>"
+HEADERS = ["Auto-Submitted", "Content-Type", "Date", "From", "MIME-Version", "Message-ID", "Subject", "To"]
 RECEIVED: dict[str, Any] = {"amount": 50000, "from_name": "Bob Nair", "note": "for chai", "transfer_id": "t-1"}
 
 
@@ -24,21 +26,46 @@ def letter(kind: str, facts: dict[str, Any], *, name: str = "Alice", email: str 
     return Letter(UUID(int=7), kind, facts, email, name, datetime(2026, 11, 20, tzinfo=UTC))
 
 
+def render(letter: Letter, *, mail_from: str) -> EmailMessage:
+    """The mail as a program reads it that receives it."""
+    sent = rendered(letter, mail_from=mail_from)
+    assert all(len(line) <= 998 for line in sent.content.split(b"\r\n"))
+    assert b"\n" not in sent.content.replace(b"\r\n", b"")
+    assert sent.content.isascii()
+    mail = message_from_bytes(sent.content, policy=default)
+    assert isinstance(mail, EmailMessage)
+    assert not mail.defects
+    assert mail["To"].addresses[0].addr_spec == sent.recipient
+    return mail
+
+
 def parts(mail: EmailMessage) -> tuple[str, str]:
     text, html = mail.get_body(("plain",)), mail.get_body(("html",))
     assert text is not None
     assert html is not None
-    return text.get_content(), html.get_content()
+    return text.get_content().replace("\r\n", "\n"), html.get_content().replace("\r\n", "\n")
 
 
 def test_money_received_says_who_how_much_and_why() -> None:
     mail = render(letter("money_received", {**RECEIVED, "balance_after": 1234567}), mail_from=FROM)
-    assert mail["Subject"] == "Bob Nair sent you ₹500.00"
+    assert mail["Subject"] == "You received ₹500.00"
     assert (mail["To"], mail["From"]) == ("alice@example.test", FROM)
     assert mail["Message-ID"] == f"<{UUID(int=7)}@batua.example>"
     for body in parts(mail):
         for said in ("Hello Alice", "Bob Nair", "₹500.00", "for chai", "₹12,345.67", "t-1"):
             assert said in body
+
+
+def test_a_failed_proof_names_the_rules_and_says_that_no_payout_leaves() -> None:
+    facts = {"started_at": "2026-11-20 21:30", "rules": ["all balances together are zero", "a <b>rule</b>"]}
+    mail = render(letter("proof_failed", facts, name="operator"), mail_from=FROM)
+    assert mail["Subject"] == "The proof of the books failed: no payout leaves"
+    text, html = parts(mail)
+    for said in ("2026-11-20 21:30 UTC", "all balances together are zero"):
+        assert said in text
+        assert said in html
+    assert "a <b>rule</b>" in text
+    assert "<b>rule</b>" not in html
 
 
 def test_facts_that_are_optional_may_be_left_out() -> None:
@@ -60,7 +87,7 @@ def test_a_bundle_says_how_many_how_much_and_names_the_newest() -> None:
     assert text == (
         "Hello Alice,\n\nyou received ₹1,00,000.00 in 1,234 payments.\n\nThe newest of them:\n"
         '- ₹500.00: Received from Bob Nair, "for chai"\n- ₹12,345.00: Received from Chai & Co\n'
-        "- and 1,232 more\n\nBatua\n"
+        "- and 1,232 more\n\nBatua"
     )
     for said in (
         "Hello Alice",
@@ -90,13 +117,14 @@ def test_text_that_people_wrote_stays_text_in_a_bundle() -> None:
 def test_money_from_a_bank_names_the_bank() -> None:
     facts = {"amount": 50000, "currency": "INR", "kind": "onramp", "bank": "hdfc", "transfer_id": "t-1"}
     mail = render(letter("money_received", facts), mail_from=FROM)
-    assert mail["Subject"] == "₹500.00 was added from HDFC Bank"
+    assert mail["Subject"] == "₹500.00 was added from your bank"
     assert "sent you" not in "".join(parts(mail))
 
 
 def test_a_refund_says_that_it_is_one() -> None:
     mail = render(letter("money_received", {**RECEIVED, "kind": "refund", "from_name": "Chai Point"}), mail_from=FROM)
-    assert mail["Subject"] == "Chai Point refunded you ₹500.00"
+    assert mail["Subject"] == "You were refunded ₹500.00"
+    assert all("Chai Point refunded you ₹500.00" in body for body in parts(mail))
 
 
 def test_a_bundle_of_several_kinds_tells_them_apart() -> None:
@@ -121,16 +149,16 @@ def test_a_bundle_of_several_kinds_tells_them_apart() -> None:
 
 
 def test_a_welcome_gift_is_told_of_in_the_welcome() -> None:
-    mail = render(letter("welcome", {"wallet_id": "alice@batua", "gift": 500_00}), mail_from=FROM)
+    mail = render(letter("welcome", {"gift": 500_00}), mail_from=FROM)
     assert all("A welcome gift of" in body and "₹500.00" in body for body in parts(mail))
-    assert all("gift" not in body for body in parts(render(letter("welcome", {"wallet_id": "a"}), mail_from=FROM)))
+    assert all("gift" not in body for body in parts(render(letter("welcome", {}), mail_from=FROM)))
 
 
-def test_the_welcome_names_the_wallet() -> None:
-    facts = {"first_name": "Alice", "wallet_id": "alice@batua"}
-    mail = render(letter("welcome", facts), mail_from=FROM)
+def test_the_welcome_has_no_word_that_was_chosen_at_sign_up() -> None:
+    chosen = "You won! Call 98765 43210"
+    mail = render(letter("welcome", {"name": chosen, "wallet_id": "youwon@batua"}, name=chosen), mail_from=FROM)
     assert mail["Subject"] == "Welcome to Batua"
-    assert all("alice@batua" in body for body in parts(mail))
+    assert not any("won" in body for body in parts(mail))
 
 
 @pytest.mark.parametrize(
@@ -150,29 +178,26 @@ def test_a_finished_withdrawal_says_how_it_ended(status: str, said: str) -> None
 def test_names_cannot_start_a_header_or_a_paragraph() -> None:
     evil = "Bob\r\nBcc: everyone@example.test\r\n\r\nPay here: evil.example\u2028\u202e"
     mail = render(letter("money_received", {**RECEIVED, "from_name": evil}, name=evil), mail_from=FROM)
-    reread = message_from_bytes(mail.as_bytes(policy=SMTP), policy=default)
-    assert reread["Bcc"] is None
-    assert sorted(reread.keys()) == sorted(mail.keys())
+    assert mail["Bcc"] is None
+    assert sorted(mail.keys()) == HEADERS
     text, _ = parts(mail)
     assert not any(line.startswith(("Bcc", "Pay here")) for line in text.splitlines())
     assert "\u202e" not in text + mail["Subject"]
 
 
 def test_names_cannot_end_a_part() -> None:
-    evil = f"--{BOUNDARY}--"
+    boundary = render(letter("money_received", RECEIVED), mail_from=FROM).get_boundary()
+    evil = f"--{boundary}--"
     mail = render(letter("money_received", {**RECEIVED, "from_name": evil}), mail_from=FROM)
-    reread = message_from_bytes(mail.as_bytes(policy=SMTP), policy=default)
-    assert isinstance(reread, EmailMessage)
-    for body in parts(reread):
+    assert mail.get_boundary() == boundary
+    for body in parts(mail):
         assert f"{evil} sent you" in body.replace("<strong>", "").replace("</strong>", "")
-        assert str(reread.get_boundary()) not in body
 
 
 @given(email=st.emails())
 def test_a_mail_goes_to_the_address_that_it_is_for(email: str) -> None:
     mail = render(letter("money_received", RECEIVED, email=email), mail_from=FROM)
-    reread = message_from_bytes(mail.as_bytes(policy=SMTP), policy=default)
-    assert [address.addr_spec for address in reread["To"].addresses] == [email]
+    assert [address.addr_spec for address in mail["To"].addresses] == [email]
 
 
 def test_html_in_a_name_or_a_note_is_text() -> None:
@@ -181,15 +206,15 @@ def test_html_in_a_name_or_a_note_is_text() -> None:
     mail = render(letter("money_received", facts, name=evil), mail_from=FROM)
     text, html = parts(mail)
     assert "<script" not in html
-    assert html.count("&lt;script&gt;") >= 4
+    assert html.count("&lt;script&gt;") >= 3
     assert evil in text
 
 
 @given(name=st.text(max_size=300), note=st.text(max_size=300))
 def test_any_text_can_be_mailed_and_keeps_the_headers(name: str, note: str) -> None:
     mail = render(letter("money_received", {**RECEIVED, "from_name": name, "note": note}, name=name), mail_from=FROM)
-    reread = message_from_bytes(mail.as_bytes(policy=SMTP), policy=default)
-    assert sorted(reread.keys()) == sorted(mail.keys())
+    assert sorted(mail.keys()) == HEADERS
+    assert mail["Subject"] == "You received ₹500.00"
 
 
 @pytest.mark.parametrize(
