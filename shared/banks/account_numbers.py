@@ -11,8 +11,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-_ACCOUNT_NUMBER = "[0-9]{6,18}"
+LONGEST_NUMBER = 18
+_ACCOUNT_NUMBER = f"[0-9]{{6,{LONGEST_NUMBER}}}"
 _IFSC = "[A-Z]{4}0[A-Z0-9]{6}"
+_BY_ITSELF = re.compile(rf"(?<![0-9A-Za-z]){_ACCOUNT_NUMBER}(?![0-9A-Za-z])")
 _VISIBLE_DIGITS = 4
 
 AccountNumber = Annotated[str, Field(pattern=f"^{_ACCOUNT_NUMBER}$")]
@@ -39,11 +41,16 @@ def ifsc_from(typed: str) -> str:
     return re.sub(r"\s", "", typed).upper()
 
 
+def masked_within(text: str) -> str:
+    """The text with each account number masked, and whatever else has 6 to 18 digits and stands by itself."""
+    return _BY_ITSELF.sub(lambda number: masked(number[0]), text)
+
+
 def last_digits(account_number: str) -> str:
     """The last four digits, the only ones that may be shown or logged."""
     return account_number[-_VISIBLE_DIGITS:]
 
 
 def masked(account_number: str) -> str:
-    """`XXXXXX1234`, however long the number is."""
+    """`XXXXXX1234`, however long the number is. What is masked stays as it is."""
     return f"XXXXXX{last_digits(account_number)}"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from shared.banks import account_numbers
+from shared.banks import account_numbers, axis, hdfc
 from shared.banks.account_numbers import AccountNumber, Ifsc
+from shared.banks.messages import PayoutAnswer
+from shared.banks.notices import PayoutNotice
 
 GOOD_NUMBERS = ["123456", "123456789012345678"]
 BAD_NUMBERS = [
@@ -59,3 +63,20 @@ def test_typed_text_is_read_without_what_people_put_in_between() -> None:
 @pytest.mark.parametrize("number", ["123456", "123456789012345678"])
 def test_only_the_last_four_digits_are_shown_and_not_how_many_there_are(number: str) -> None:
     assert account_numbers.masked(number) == "XXXXXX" + number[-4:]
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("Account 50100123451234 is closed", "Account XXXXXX1234 is closed"),
+        ("50100123451234, or 123456.", "XXXXXX1234, or XXXXXX3456."),
+        ("UTR HDFCN26331900001, code 12345", "UTR HDFCN26331900001, code 12345"),
+    ],
+)
+def test_a_number_within_text_is_masked(said: str, kept: str) -> None:
+    assert account_numbers.masked_within(said) == kept
+    answer = PayoutAnswer.model_validate_json(json.dumps({"status": "FAILED", "message": said, "utr": "123456789012"}))
+    assert (answer.message, answer.utr) == (kept, "123456789012")
+    for adapter in (hdfc, axis):
+        notice = PayoutNotice("hdfc", "failure", "ref", None, 5, said)
+        assert adapter.decode("hdfc", adapter.encode(notice)) == replace(notice, reason=kept)
