@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -10,7 +11,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from infra.cli.audit import record_command
 from infra.cli.failures import FAILED, NOT_KNOWN, exit_with, read_settings
+from infra.cli.output import AsJson, show
 from infra.local.environment import load_local_environment
 from shared.banks.client import BankClient
 from shared.banks.errors import BankFailed, Refused
@@ -33,6 +36,8 @@ def reconcile(
     since: Annotated[datetime | None, typer.Option(formats=_DAY, help="UTC; two days ago when not given.")] = None,
     until: Annotated[datetime | None, typer.Option(formats=_DAY, help="UTC; now when not given.")] = None,
     grace_seconds: Annotated[int, typer.Option(min=0, help="Leave lines younger than this alone.")] = 600,
+    *,
+    as_json: AsJson = False,
 ) -> None:
     """Compare the bank's statement with our on-ramps and payouts. Exit 0: equal; 1: they differ; 2: not known."""
     if bank not in BANKS:
@@ -42,11 +47,15 @@ def reconcile(
     start = since.replace(tzinfo=UTC) if since else end - USUAL_RANGE
     if start >= end:
         raise typer.BadParameter("--since must lie before --until")
+    record_command("reconcile", bank=bank, since=f"{start:%Y-%m-%dT%H:%M:%S}", until=f"{end:%Y-%m-%dT%H:%M:%S}")
     try:
         report = asyncio.run(_reconcile(bank, start, end, timedelta(seconds=grace_seconds)))
     except (BankFailed, Refused) as error:
         raise exit_with(f"No statement from {bank}: {error.reason}. Nothing was changed.", NOT_KNOWN) from None
-    _show(report)
+    if as_json:
+        show(asdict(report) | {"ok": report.ok}, (), as_json=True)
+    else:
+        _show(report)
     if not report.ok:
         raise typer.Exit(FAILED)
 

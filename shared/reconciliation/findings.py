@@ -10,12 +10,13 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
+from shared.db.locks import lock_named
 from shared.ids import new_id
 from shared.ledger import system_accounts
 from shared.reconciliation.comparison import Difference
 
 _LOCK = 0x2EC0
-"""The advisory lock under which one run per bank writes at a time."""
+"""The lock under which one run per bank writes at a time."""
 
 # A line in the range belongs to a flow that began earlier, and so does the bank's line.
 _EARLIEST = text("""
@@ -53,7 +54,7 @@ _RESOLVE = text("""
 async def lock(session: AsyncSession, bank: str) -> None:
     """Block other runs for this bank until the transaction ends."""
     # By the bank's name, which stays when other banks come and go.
-    await session.execute(text("SELECT pg_advisory_xact_lock(:room, hashtext(:bank))"), {"room": _LOCK, "bank": bank})
+    await lock_named(session, _LOCK, bank)
 
 
 async def earliest_begin(session: AsyncSession, bank: str, since: datetime) -> datetime:
