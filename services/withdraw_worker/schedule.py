@@ -13,6 +13,8 @@ from shared.tasks import names
 
 OUTBOX_SECONDS = 3.0
 ROLL_UP_SECONDS = 10.0
+PROOF_LOOK_SECONDS = 30.0
+"""How often the worker looks whether a run of the proof is due."""
 HOUR_SECONDS = 3600.0
 SHORTEST_EXPIRY_SECONDS = 5.0
 
@@ -27,6 +29,11 @@ def beat_schedule(settings: WorkerSettings) -> dict[str, Any]:
         "purge keys": _every(names.PURGE_IDEMPOTENCY, HOUR_SECONDS),
         "purge mail": _every(names.PURGE_OUTBOX, HOUR_SECONDS),
         "purge tokens": _every(names.PURGE_TOKENS, HOUR_SECONDS),
+        "purge audit": _every(names.PURGE_AUDIT, HOUR_SECONDS),
+        "purge proofs": _every(names.PURGE_PROOFS, HOUR_SECONDS),
+        "purge inbox": _daily(names.PURGE_INBOX, hour=20, minute=0),
+        "prove new": _every(names.PROVE_NEW, PROOF_LOOK_SECONDS),
+        "prove all": _every(names.PROVE_ALL, PROOF_LOOK_SECONDS),
         "seal": _daily(names.SEAL_LEDGER, hour=20, minute=30),
         "reconcile": _daily(names.RECONCILE, hour=21, minute=0),
     }

@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import BoundedSemaphore
 from uuid import UUID
 
+from shared import spans
 from shared.redis.cool_down import CoolDown
 from shared.tasks.application import create_celery
-from shared.tasks.names import ADVANCE_WITHDRAWALS
+from shared.tasks.names import ADVANCE_WITHDRAWALS, TRACEPARENT
 
 _logger = logging.getLogger(__name__)
 
@@ -25,8 +26,8 @@ EXPIRES_SECONDS = 60.0
 class Hints:
     """Sends hints from one thread of its own. It raises nothing and waits at most `timeout_seconds`."""
 
-    def __init__(self, redis_url: str, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
-        self._celery = create_celery(redis_url, "batua.hints", socket_timeout_seconds=timeout_seconds)
+    def __init__(self, broker_url: str, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        self._celery = create_celery(broker_url, "batua.hints", socket_timeout_seconds=timeout_seconds)
         self._timeout_seconds = timeout_seconds
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hints")
         self._room = BoundedSemaphore(MAX_PENDING)
@@ -36,10 +37,11 @@ class Hints:
         """Send a hint about this owner. Call it after the commit."""
         if not self._has_room():
             return
-        sending = asyncio.get_running_loop().run_in_executor(self._thread, self._send_pending, owner_id)
+        loop = asyncio.get_running_loop()
+        sending = loop.run_in_executor(self._thread, self._send_pending, owner_id, spans.traceparent())
         await asyncio.wait([sending], timeout=self._timeout_seconds)
 
-    def send(self, owner_id: UUID) -> bool:
+    def send(self, owner_id: UUID, traceparent: str | None = None) -> bool:
         """Send a hint from a thread that may wait. False: the broker did not take it, and the sweep will find it."""
         if not self._cool_down.is_over:
             return False
@@ -47,8 +49,8 @@ class Hints:
             self._celery.send_task(
                 ADVANCE_WITHDRAWALS,
                 args=[str(owner_id)],
+                headers={} if traceparent is None else {TRACEPARENT: traceparent},
                 expires=EXPIRES_SECONDS,
-                retry=False,
                 ignore_result=True,
             )
         except Exception as error:  # anything that the broker or its driver raises: a hint may be lost
@@ -65,8 +67,8 @@ class Hints:
     def _has_room(self) -> bool:
         return self._cool_down.is_over and self._room.acquire(blocking=False)
 
-    def _send_pending(self, owner_id: UUID) -> None:
+    def _send_pending(self, owner_id: UUID, traceparent: str | None) -> None:
         try:
-            self.send(owner_id)
+            self.send(owner_id, traceparent)
         finally:
             self._room.release()

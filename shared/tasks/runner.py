@@ -26,6 +26,10 @@ Resources = TypeVar("Resources")
 Result = TypeVar("Result")
 
 
+class IsStopping(Exception):
+    """The worker was told to stop before the work had ended. Another one may do it."""
+
+
 class Runner(Generic[Resources]):
     """Runs coroutines for threads. `open_resources` is entered on the loop, and left when the runner closes."""
 
@@ -36,19 +40,31 @@ class Runner(Generic[Resources]):
         self._thread: threading.Thread | None = None
         self._context: AbstractAsyncContextManager[Resources] | None = None
         self._resources: Resources | None = None
+        self._ends_at = float("inf")
+        """By the loop's clock: when the last run is cancelled."""
+        self._limits: set[asyncio.Timeout] = set()
 
     def run(self, work: Callable[[Resources], Coroutine[Any, Any, Result]], *, timeout_seconds: float) -> Result:
-        """Run `work` on the loop and wait for it. TimeoutError after `timeout_seconds`: the coroutine is cancelled."""
-        future = self.begin(lambda resources: _bounded(work(resources), timeout_seconds))
+        """Run `work` on the loop and wait for it. The coroutine is cancelled after `timeout_seconds`.
+
+        Raises TimeoutError, and IsStopping when the worker stops before that.
+        """
+        future = self.begin(lambda resources: self._bounded(work(resources), timeout_seconds))
         try:
             return future.result()
         except CancelledError:
-            raise TimeoutError("the worker is stopping") from None
+            raise IsStopping from None
 
     def begin(self, work: Callable[[Resources], Coroutine[Any, Any, Result]]) -> Future[Result]:
         """Begin `work` on the loop, and return at once."""
         loop, resources = self._started()
         return asyncio.run_coroutine_threadsafe(work(resources), loop)
+
+    def end_within(self, seconds: float) -> None:
+        """Give all runs so many seconds more. What `begin` began goes on. A signal's handler may call it."""
+        loop = self._loop  # not by `_started`, whose lock the interrupted thread may hold
+        if loop is not None:
+            loop.call_soon_threadsafe(self._shorten, seconds)
 
     def close(self) -> None:
         """Close the resources and the loop. What still runs is cancelled; its leases expire."""
@@ -91,7 +107,22 @@ class Runner(Generic[Resources]):
         thread.join(STOP_TIMEOUT_SECONDS)
         loop.close()
 
+    def _shorten(self, seconds: float) -> None:
+        assert self._loop is not None
+        self._ends_at = self._loop.time() + seconds
+        for limit in self._limits:
+            if not limit.expired():
+                limit.reschedule(min(self._ends_at, limit.when() or self._ends_at))
 
-async def _bounded(coroutine: Coroutine[Any, Any, Result], timeout_seconds: float) -> Result:
-    async with asyncio.timeout(timeout_seconds):
-        return await coroutine
+    async def _bounded(self, coroutine: Coroutine[Any, Any, Result], seconds: float) -> Result:
+        limit = asyncio.timeout_at(min(self._ends_at, asyncio.get_running_loop().time() + seconds))
+        try:
+            async with limit:
+                self._limits.add(limit)
+                return await coroutine
+        except TimeoutError:
+            if limit.expired() and limit.when() == self._ends_at:
+                raise IsStopping from None
+            raise
+        finally:
+            self._limits.discard(limit)

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from shared.tasks.runner import Runner
+from shared.tasks.runner import IsStopping, Runner
 from tests.support.deadlines import deadline
 
 
@@ -75,15 +75,51 @@ def test_closing_cancels_what_runs_and_tells_its_caller() -> None:
     def run() -> None:
         try:
             runner.run(work, timeout_seconds=deadline(60))
-        except TimeoutError as error:
-            outcome.append(str(error))
+        except IsStopping:
+            outcome.append("stopping")
 
     thread = threading.Thread(target=run)
     thread.start()
     assert started.wait(deadline())
     runner.close()
     thread.join(deadline())
-    assert outcome == ["the worker is stopping"]
+    assert outcome == ["stopping"]
+
+
+def test_runs_end_within_so_many_seconds_and_what_was_begun_goes_on() -> None:
+    runner = Runner(Opened().open)
+    started = threading.Event()
+    goes_on = runner.begin(lambda _: asyncio.Event().wait())
+
+    async def work(_: object) -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    with ThreadPoolExecutor(1) as thread:
+        run = thread.submit(runner.run, work, timeout_seconds=deadline(3600))
+        assert started.wait(deadline())
+        runner.end_within(0.01)
+        assert isinstance(run.exception(deadline()), IsStopping)
+    with pytest.raises(IsStopping):  # nor is another one begun for longer
+        runner.run(work, timeout_seconds=deadline(3600))
+    assert not goes_on.done()
+    runner.close()
+
+
+def test_a_run_that_takes_too_long_while_the_worker_stops_is_still_too_long() -> None:
+    runner = Runner(Opened().open)
+    started = threading.Event()
+
+    async def work(_: object) -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    with ThreadPoolExecutor(1) as thread:
+        run = thread.submit(runner.run, work, timeout_seconds=0.2)
+        assert started.wait(deadline())
+        runner.end_within(deadline(3600))
+        assert isinstance(run.exception(deadline()), TimeoutError)
+    runner.close()
 
 
 def test_a_failed_start_is_tried_again() -> None:

@@ -12,12 +12,14 @@ from shared.banks.table import BANKS
 from shared.tasks.application import create_celery
 from shared.tasks.runner import Runner
 from tests.support.bank_settings import bank_values
+from tests.support.number_keys import NUMBER_KEY
 
 NOWHERE = "redis://127.0.0.1:1/0"
 SETTINGS = WorkerSettings(
     database_url="postgresql://no_role@127.0.0.1:1/none",
     redis_url=NOWHERE,
     **bank_values(),
+    account_number_keys=[NUMBER_KEY],
     user_app_url="http://127.0.0.1:1",
     smtp_host="127.0.0.1",
     smtp_port=25,
