@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -10,36 +11,37 @@ import asyncpg
 import typer
 from alembic.util import CommandError
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 from sqlalchemy.exc import DBAPIError
 from typer.core import TyperGroup
 
 from infra.local.errors import StackError
 from infra.local.layout import Layout
-from shared.config import Settings
+from shared.config import Settings, settings_problems
 from shared.db.outages import DATABASE_ERRORS
+from shared.secret_files import SecretsUnreadable
 
 FAILED = 1
 NOT_KNOWN = 2
 """`batua prove` and `batua reconcile` could not compare: a bank or the database is away, or a file cannot be read."""
-_NOT_KNOWN_COMMANDS = ("prove", "reconcile")
+_NOT_KNOWN_COMMANDS = ("prove", "reconcile", "status")
 _DATABASE = "BATUA_DATABASE_URL"
 
 S = TypeVar("S", bound=Settings)
 
 
 class SettingsWrong(Exception):
-    """A command lacks settings, or cannot read them; `names` are environment variables."""
+    """A command lacks settings, cannot read them, or may not use them; `problems` name the environment variables."""
 
-    def __init__(self, names: list[str]) -> None:
-        super().__init__(", ".join(names))
-        self.names = names
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
 
     def __str__(self) -> str:
-        if _DATABASE in self.names:
+        is_missing = f"{_DATABASE}: Field required" in self.problems
+        if is_missing:
             home = Layout.from_environment().home
             return f"No stack has been started in {home}: start one with `make up`, or set {_DATABASE}."
-        return f"Settings missing or wrong: {', '.join(self.names)}."
+        return f"Settings missing or wrong: {super().__str__()}."
 
 
 def exit_with(sentence: str, exit_code: int = FAILED) -> typer.Exit:
@@ -53,8 +55,9 @@ def read_settings(kind: type[S], **values: Any) -> S:
     try:
         return kind(**values)
     except ValidationError as error:
-        problems = error.errors(include_input=False, include_url=False)
-        raise SettingsWrong([_name(problem) for problem in problems]) from None
+        raise SettingsWrong(settings_problems(error)) from None
+    except SecretsUnreadable as error:
+        raise SettingsWrong([str(error)]) from None
 
 
 def is_any_bank_configured() -> bool:
@@ -62,20 +65,20 @@ def is_any_bank_configured() -> bool:
     return any(name.startswith("BATUA_BANK_") and name.endswith("_URL") for name in os.environ)
 
 
-def _name(problem: ErrorDetails) -> str:
-    """The variable; a rule about several settings has no place of its own, but its message names them."""
-    place = "__".join(map(str, problem["loc"]))
-    return f"BATUA_{place.upper()}" if place else problem["msg"]
-
-
 def database_sentence(error: BaseException) -> str:
     """What went wrong with the database, and what a person can do about it."""
     where = _address()
+    if isinstance(error, ssl.SSLError):
+        return (
+            f"The database{where} shows no certificate that `sslmode` in {_DATABASE} accepts: {error.strerror or error}"
+        )
     if isinstance(error, OSError):
         return f"The database{where} cannot be reached; is `make up` running?"
     raised = getattr(error.orig, "orig", error.orig) if isinstance(error, DBAPIError) else error
     if isinstance(raised, asyncpg.UndefinedTableError | asyncpg.UndefinedColumnError):
         return f"The database{where} does not have this version's schema: run `batua migrate`."
+    if isinstance(raised, asyncpg.LockNotAvailableError):
+        return f"A lock in the database{where} was not free in time, and nothing was changed: run the command again."
     first_line = str(raised).partition("\n")[0]
     return f"The database{where} does not answer as it should; is `make up` running? {first_line}"
 

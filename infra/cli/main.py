@@ -19,10 +19,33 @@ app = typer.Typer(
 )
 
 # Each module carries either a function of its own name or a group of commands, `app`.
-_COMMANDS = ("up", "ps", "logs", "migrate", "demo", "prove", "reconcile", "seed")
-_GROUPS = ("users", "withdrawals")
-# These run the embedded stack, which a container neither has nor needs.
-_LOCAL_COMMANDS = ("up", "ps", "logs", "demo")
+_COMMANDS = (
+    "up",
+    "ps",
+    "logs",
+    "migrate",
+    "demo",
+    "prove",
+    "reconcile",
+    "status",
+    "find",
+    "freeze",
+    "unfreeze",
+    "seed",
+    "encrypt_account_numbers",
+    "audit",
+)
+_GROUPS = ("withdrawals", "webhooks", "proposals", "operators", "keys", "users", "backup", "recovery")
+# What a command needs beyond its own module. The container image has no server to start, no sample people, and none of
+# Postgres's own programs.
+_NEEDS = {
+    "up": "supervisor",
+    "ps": "supervisor",
+    "logs": "supervisor",
+    "demo": "supervisor",
+    "seed": "infra.seed",
+    "backup": "infra.backup",
+}
 
 
 def _show_version(asked: bool) -> None:
@@ -41,14 +64,13 @@ def batua(
 
 
 def _is_present(name: str) -> bool:
-    if name in _LOCAL_COMMANDS and importlib.util.find_spec("supervisor") is None:
-        return False
-    return importlib.util.find_spec(f"infra.cli.{name}") is not None
+    needed = (f"infra.cli.{name}", _NEEDS.get(name))
+    return all(importlib.util.find_spec(module) is not None for module in needed if module)
 
 
 for _name in _COMMANDS:
     if _is_present(_name):
-        app.command(_name)(getattr(importlib.import_module(f"infra.cli.{_name}"), _name))
+        app.command(_name.replace("_", "-"))(getattr(importlib.import_module(f"infra.cli.{_name}"), _name))
 for _name in _GROUPS:
     if _is_present(_name):
         app.add_typer(importlib.import_module(f"infra.cli.{_name}").app, name=_name)

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from infra.cli.main import app
+from tests.support.number_keys import NUMBER_KEY
 
 Run = Callable[..., Result]
 COMMANDS = (
@@ -16,10 +17,15 @@ COMMANDS = (
     ("prove",),
     ("reconcile", "--bank", "hdfc"),
     ("seed",),
+    ("status",),
+    ("find", "asha@batua"),
+    ("freeze", "asha@batua", "--reason", "lost phone"),
     ("withdrawals", "list-review"),
+    ("webhooks", "list"),
+    ("proposals", "list"),
     ("users", "create-system", "--email", "ops@example.com", "--password", "correct horse", "--pin", "4812"),
 )
-NOT_KNOWN = ("prove", "reconcile")
+NOT_KNOWN = ("prove", "reconcile", "status")
 BANKS = {f"BATUA_BANK_{bank}_{what}": "http://127.0.0.1:9" for bank in ("HDFC", "AXIS") for what in ("URL", "API_KEY")}
 
 
@@ -30,6 +36,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("BATUA_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("BATUA_PIN_PEPPER", "a pepper 0123456789")
+    monkeypatch.setenv("BATUA_ACCOUNT_NUMBER_KEYS", NUMBER_KEY)
 
     def batua(*arguments: str, **environment: str) -> Result:
         return CliRunner().invoke(app, list(arguments), env=environment)
