@@ -12,8 +12,13 @@ from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii as _quoted
 from math import isfinite
 from typing import Any, TextIO
+from uuid import UUID
+
+from shared import spans
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+facts: ContextVar[dict[str, str] | None] = ContextVar("facts", default=None)
+"""What is known of the request, or the work, that is under way: ids of its owner, transfer, withdrawal."""
 
 _HANDLER_NAME = "batua-json"
 _encode = json.JSONEncoder(default=str).encode
@@ -21,7 +26,8 @@ _access = logging.getLogger("batua.access")
 
 
 class JsonFormatter(logging.Formatter):
-    """Time (UTC), level, logger, pid, message, request id, the `facts` passed as `extra`, and the traceback if any.
+    """Time (UTC), level, logger, pid, message, ids of the request and its trace, what is known of the request, the
+    `facts` passed as `extra`, and the traceback if any.
 
     Every request writes a line, so the object is put together here; the encoder encodes only what is rare.
     """
@@ -40,9 +46,14 @@ class JsonFormatter(logging.Formatter):
         known = request_id.get()
         if known is not None:
             line += f', "request_id": {_quoted(known)}'
-        facts = getattr(record, "facts", None)
-        if isinstance(facts, dict):
-            for name, value in facts.items():
+        trace_id = spans.trace_id()
+        if trace_id is not None:
+            line += f', "trace_id": "{trace_id}"'
+        own, noted = getattr(record, "facts", None), facts.get()
+        if noted:
+            own = {**noted, **own} if isinstance(own, dict) else noted
+        if isinstance(own, dict):
+            for name, value in own.items():
                 line += f", {_quoted(str(name))}: {_json(value)}"
         if record.exc_info:
             line += f', "traceback": {_quoted(self.formatException(record.exc_info))}'
@@ -109,14 +120,26 @@ def _json(value: Any) -> str:
     return _encode(value)
 
 
-def log_request(*, method: str, route: str, status: int, seconds: float) -> None:
-    """Write the line of one answered request; `route` is a template, because a path would hold ids."""
+def note(**known: str) -> None:
+    """Say more about the request that is being served: every line from now on has it."""
+    noted = facts.get()
+    if noted is not None:
+        noted.update(known)
+
+
+def log_request(*, method: str, route: str, status: int, seconds: float, owner_id: UUID | None = None) -> None:
+    """Write the line of one answered request; `route` is a template, because a path would hold ids.
+
+    `owner_id` is the owner's whose session it came with, if any.
+    """
     if not _access.isEnabledFor(logging.INFO):
         return
-    facts = {"method": method, "route": route, "status": status, "ms": round(seconds * 1000, 1)}
+    known = {"method": method, "route": route, "status": status, "ms": round(seconds * 1000, 1)}
+    if owner_id is not None:
+        known["owner_id"] = str(owner_id)
     # Made directly: the logger would look through the stack for the line of code that logs, always this one.
     record = logging.LogRecord(_access.name, logging.INFO, __file__, 0, "%s %s %d", (method, route, status), None)
-    record.facts = facts
+    record.facts = known
     _access.handle(record)
 
 

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 import pytest
 
-from shared.runtime.logs import JsonFormatter, LineHandler, configure_logging, log_request, request_id
+from shared.runtime.logs import JsonFormatter, LineHandler, configure_logging, facts, log_request, note, request_id
 
 
 def record(message: str, **more: object) -> logging.LogRecord:
@@ -28,6 +28,17 @@ def test_a_line_is_one_json_object_with_the_request_id() -> None:
         request_id.reset(token)
     assert "\n" not in line
     assert json.loads(line).items() >= {"message": "two\nlines", "status": 200, "request_id": "abc"}.items()
+
+
+def test_a_line_has_what_was_noted_of_its_request_and_a_line_outside_has_not() -> None:
+    token = facts.set({})
+    note(owner_id="o", transfer_id="t")
+    inside = json.loads(JsonFormatter().format(record("m", facts={"owner_id": "its own", "status": 201})))
+    facts.reset(token)
+    note(owner_id="no one's")
+    outside = json.loads(JsonFormatter().format(record("m")))
+    assert (inside["owner_id"], inside["transfer_id"], inside["status"]) == ("its own", "t", 201)
+    assert outside.keys().isdisjoint({"owner_id", "transfer_id", "trace_id"})
 
 
 def test_every_kind_of_fact_is_written_as_json_writes_it() -> None:

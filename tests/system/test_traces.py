@@ -1,0 +1,169 @@
+"""One trace from the request for a withdrawal to the bank and back, as a collector receives it, on a whole stack."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from infra.demo.actors import PIN, Holder, SimulatedBank
+from infra.local.stack import Stack
+from shared.spans import Context
+from tests.support.collector import Collector, Span, collecting
+from tests.support.deadlines import deadline
+from tests.support.scraped_world import holding, withdraw
+from tests.support.waiting import eventually
+from tests.support.whole_stack import FAST, bank, person  # noqa: F401 - fixtures
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("own stacks")]
+
+STRANGERS = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@pytest.fixture(scope="module")
+def collector() -> Iterator[Collector]:
+    with collecting() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def stack(
+    collector: Collector, tmp_path_factory: pytest.TempPathFactory, free_port_base: Callable[[], int]
+) -> Iterator[Stack]:
+    """A whole stack that records every trace."""
+    settings = FAST | {
+        "BATUA_TRACES_URL": collector.url,
+        "BATUA_TRACES_RATIO": "1",
+        "OTEL_BSP_SCHEDULE_DELAY": "200",  # milliseconds until spans are sent
+    }
+    with Stack(tmp_path_factory.mktemp("traced"), free_port_base(), settings) as running:
+        yield running
+
+
+def the_one(spans: list[Span], name: str) -> Span:
+    (found,) = [span for span in spans if span.name == name]
+    return found
+
+
+def roots(spans: list[Span]) -> set[str]:
+    """The parents that are not among these spans: "" alone once a trace is whole."""
+    return {span.parent_id for span in spans} - {span.span_id for span in spans}
+
+
+def lines_of(stack: Stack, process: str, trace_id: str) -> list[dict[str, Any]]:
+    """Of a process's log, those of a trace."""
+    lines = stack.layout.log_file(process).read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines if trace_id in line and line.startswith("{")]
+
+
+def test_a_withdrawal_is_one_trace_from_the_request_to_the_banks_notice(
+    stack: Stack,
+    collector: Collector,
+    person: Callable[..., Holder],  # noqa: F811
+    bank: SimulatedBank,  # noqa: F811
+) -> None:
+    bank.misbehave(async_rate=1.0, async_delay_ms=100)
+    asha = person()
+    withdrawal_id = withdraw(asha)
+
+    def ended() -> dict[str, Any] | None:
+        found = asha.get(f"/withdrawals/{withdrawal_id}")
+        return found if found["status"] == "succeeded" else None
+
+    trace_id = eventually(ended, "the bank's notice has ended it", seconds=60)["trace_id"]
+    wanted = {"POST /api/v1/withdrawals", "payout send", "bank pay", "record outcomes", "notice success"}
+    eventually(lambda: wanted <= {span.name for span in collector.of(trace_id)}, f"{wanted} are exported", seconds=60)
+    # A span ends, and is exported, after the ones below it.
+    eventually(lambda: roots(collector.of(trace_id)) == {""}, "every span's parent is exported", seconds=60)
+    spans = collector.of(trace_id)
+
+    request, send, pay = (the_one(spans, name) for name in ("POST /api/v1/withdrawals", "payout send", "bank pay"))
+    assert (request.service, send.service, pay.service) == ("user_app", "withdraw_worker", "withdraw_worker")
+    assert request.attributes["batua.withdrawal_id"] == send.attributes["batua.withdrawal_id"] == withdrawal_id
+    assert request.attributes["http.response.status_code"] == 202
+    assert send.parent_id == request.span_id
+    assert pay.parent_id == send.span_id
+    assert request.parent_id == ""
+    assert roots(spans) == {""}
+    inserts = [span for span in spans if span.name == "INSERT" and span.service == "user_app"]
+    assert any("withdrawals" in span.attributes["db.query.text"] for span in inserts)
+
+    (call,) = bank.calls_for({withdrawal_id})
+    said = Context.read(call["traceparent"])
+    assert said is not None
+    assert (said.trace, f"{said.span_id:016x}") == (trace_id, pay.span_id)
+
+    notice = the_one(spans, "notice success")
+    assert notice.service == "bank_webhook"
+    (webhook,) = [span for link in notice.links for span in collector.of(link) if span.parent_id == ""]
+    assert webhook.name == "POST /webhooks/{bank}"
+
+    owner_id = asha.profile["id"]
+    access = [line for line in lines_of(stack, "user_app", trace_id) if line["logger"] == "batua.access"]
+    assert [(line["owner_id"], line["withdrawal_id"]) for line in access] == [(owner_id, withdrawal_id)]
+    assert any(line["withdrawal_id"] == withdrawal_id for line in lines_of(stack, "withdraw_worker", trace_id))
+    assert "50100012345678" not in str(collector.spans), "an account number is in no span"
+
+
+def test_a_hint_over_the_broker_belongs_to_the_trace(
+    collector: Collector,
+    person: Callable[..., Holder],  # noqa: F811
+) -> None:
+    asha = person()
+    trace_id = asha.get(f"/withdrawals/{withdraw(asha)}")["trace_id"]
+    hint = "task batua.withdrawals.advance"
+    eventually(lambda: hint in {span.name for span in collector.of(trace_id)}, "the hint is exported", seconds=60)
+
+
+def test_a_problem_names_its_trace_and_a_stranger_names_none_of_ours(
+    collector: Collector,
+    person: Callable[..., Holder],  # noqa: F811
+) -> None:
+    asha = person()
+    body = {"to": person().wallet_id, "amount": 9_000_00, "pin": PIN}
+    headers = {"Idempotency-Key": "too-much", "traceparent": STRANGERS}
+    refused = asha.request("POST", "/transfers", json=body, headers=headers)
+    assert refused.status_code == httpx.codes.PAYMENT_REQUIRED
+    trace_id = refused.json()["trace_id"]
+    assert trace_id not in STRANGERS
+    eventually(lambda: "POST /api/v1/transfers" in {s.name for s in collector.of(trace_id)}, "it is exported")
+    assert the_one(collector.of(trace_id), "POST /api/v1/transfers").attributes["http.response.status_code"] == 402
+
+
+def test_a_batch_of_the_ledger_belongs_to_one_request_and_names_the_others(
+    stack: Stack,
+    collector: Collector,
+    person: Callable[..., Holder],  # noqa: F811
+) -> None:
+    payee = person()
+    payers = [person() for _ in range(8)]
+    lock = f"SELECT FROM accounts WHERE handle = '{payee.wallet_id.lower()}' FOR UPDATE"
+
+    def pay(payer: Holder) -> None:
+        payer.post("/transfers", {"to": payee.wallet_id, "amount": 1_00, "pin": PIN}, expect_status=201)
+
+    def batches() -> list[Span]:
+        return [span for span in list(collector.spans) if span.name == "ledger batch" and span.links]
+
+    def waiting() -> int:
+        port = stack.environment("user_app")["BATUA_METRICS_PORT"]
+        shown = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=deadline()).text
+        (number,) = [line.split()[1] for line in shown.splitlines() if line.startswith("batua_transfers_waiting ")]
+        return int(float(number))
+
+    with ThreadPoolExecutor(len(payers)) as threads:
+        with holding(stack, lock, application_name="a slow session"):
+            paying = [threads.submit(pay, payer) for payer in payers]
+            eventually(lambda: waiting() >= 3, "the transfers wait for the lock", seconds=60)
+        for each in paying:
+            each.result()
+    batch = eventually(batches, "a batch of many requests is exported", seconds=60)[0]
+    assert batch.attributes["batua.batch_size"] > 1
+    assert batch.trace_id not in batch.links
+    served = [batch.trace_id, *batch.links]
+    route = "POST /api/v1/transfers"
+    eventually(lambda: all(route in {s.name for s in collector.of(each)} for each in served), "so are the requests")
