@@ -23,14 +23,13 @@ _PARAMETER = re.compile(r"\$(\d+)")
 class Write:
     """An INSERT or UPDATE of exactly `rows` rows. Its parameters are numbered from `$1`; a column is one array.
 
-    `and_then` is another statement with the same parameters, which writes `rows_then` rows.
+    With `is_call` the statement selects from one function, which writes the rows and answers how many.
     """
 
     statement: str
     arguments: tuple[Any, ...]
     rows: int
-    and_then: str | None = None
-    rows_then: int = 0
+    is_call: bool = False
 
 
 def column(values: Sequence[Value]) -> tuple[Sequence[Value], Value | None]:
@@ -54,28 +53,24 @@ async def write_all(transaction: Transaction, writes: Iterable[Write]) -> None:
     if not parts:
         return
     arguments = chain.from_iterable(part.arguments for part in parts)
-    statement = _combined(tuple((part.statement, part.and_then, len(part.arguments)) for part in parts))
+    statement = _combined(tuple((part.statement, part.is_call, len(part.arguments)) for part in parts))
     (written,) = await transaction.fetch(statement, *arguments)
-    expected = list(chain.from_iterable(_rows(part) for part in parts))
+    expected = [part.rows for part in parts]
     if list(written) != expected:
         raise NotAllWritten(f"wrote {list(written)} rows of {expected}")
 
 
-def _rows(part: Write) -> tuple[int, ...]:
-    return (part.rows,) if part.and_then is None else (part.rows, part.rows_then)
-
-
 @cache  # a few combinations of the constants in the code
-def _combined(parts: tuple[tuple[str, str | None, int], ...]) -> str:
+def _combined(parts: tuple[tuple[str, bool, int], ...]) -> str:
     """One statement that runs each part with its own parameters, and answers how many rows each part wrote."""
     named: list[str] = []
+    counts: list[str] = []
     offset = 0
-    for statement, and_then, parameters in parts:
-        for each in (statement, and_then):
-            if each is not None:
-                named.append(f"part_{len(named)} AS ({_renumbered(each, offset)} RETURNING 1)")
+    for number, (statement, is_call, parameters) in enumerate(parts):
+        written = _renumbered(statement, offset)
+        named.append(f"part_{number} (written) AS ({written}{'' if is_call else ' RETURNING 1'})")
+        counts.append(f"(SELECT {'written' if is_call else 'count(*)'} FROM part_{number})")  # noqa: S608 - a number
         offset += parameters
-    counts = [f"(SELECT count(*) FROM part_{number})" for number in range(len(named))]  # noqa: S608 - a number
     return f"WITH {', '.join(named)} SELECT {', '.join(counts)}"
 
 

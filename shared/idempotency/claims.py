@@ -27,16 +27,23 @@ class Claim:
     key: str
     fingerprint: str
     field_hashes: Mapping[str, str]
+    other_forms: tuple[Claim, ...] = ()
+    """The same request as another key, or the version before, hashed it. A row may have any of the forms."""
 
     @property
     def name(self) -> tuple[UUID, str]:
         """The primary key of the stored row."""
         return (self.owner_id, self.key)
 
+    def is_of(self, fingerprint: str) -> bool:
+        """Whether this is the fingerprint of this request."""
+        return fingerprint == self.fingerprint or any(form.is_of(fingerprint) for form in self.other_forms)
+
     def differing_fields(self, field_hashes: Mapping[str, str]) -> list[str]:
         """The names of the fields whose values differ from those of the other request, sorted."""
         names = self.field_hashes.keys() | field_hashes.keys()
-        return sorted(name for name in names if self.field_hashes.get(name) != field_hashes.get(name))
+        differing = sorted(name for name in names if self.field_hashes.get(name) != field_hashes.get(name))
+        return min([differing, *(form.differing_fields(field_hashes) for form in self.other_forms)], key=len)
 
 
 @dataclass(frozen=True)

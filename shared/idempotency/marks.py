@@ -9,18 +9,21 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from shared.db.engine import SessionMaker
+from shared.db.retries import in_transaction
 from shared.errors import BatuaError, Unavailable
 from shared.idempotency import store
 from shared.idempotency.claims import Answer, Claim
 from shared.idempotency.errors import IdempotencyKeyReused, RequestInFlight
 from shared.idempotency.store import KeyName
+from shared.quotas.counts import Quota
 
 
 class Marks:
-    """The keys in flight in one process, as many as it has requests under way."""
+    """The keys in flight in one process, as many as it has requests under way. `quota` bounds an owner's new keys."""
 
-    def __init__(self, lookup_sessionmaker: SessionMaker) -> None:
+    def __init__(self, lookup_sessionmaker: SessionMaker, quota: Quota | None = None) -> None:
         self._lookup_sessionmaker = lookup_sessionmaker
+        self._quota = quota
         self._in_flight: dict[KeyName, Claim] = {}
 
     async def run(self, claim: Claim, work: Callable[[], Awaitable[Answer]]) -> Answer:
@@ -28,14 +31,15 @@ class Marks:
 
         A copy of a request in flight gets the first answer if Postgres has one, else RequestInFlight, or
         IdempotencyKeyReused if its body differs. So does a request that `work` rejects: a copy in another process may
-        have finished it since `work` found the key taken, or the recipient may be gone since it was finished.
+        have finished it since `work` found the key taken, or the recipient may be gone since it was finished. So does
+        any request of an owner who has used up the quota of new keys: TooManyKeys, if it is a new one.
         """
         marked = self._in_flight.get(claim.name)
         if marked is not None:
             return await self._finished(claim, _error_of_copy(claim, marked))
         self._in_flight[claim.name] = claim
         try:
-            return await work()
+            return await self._within_quota(claim, work)
         except (IdempotencyKeyReused, Unavailable):
             raise
         except BatuaError as error:
@@ -43,10 +47,18 @@ class Marks:
         finally:
             del self._in_flight[claim.name]
 
+    async def _within_quota(self, claim: Claim, work: Callable[[], Awaitable[Answer]]) -> Answer:
+        if self._quota is None:
+            return await work()
+        self._quota.require_room(claim.owner_id)
+        answer = await work()
+        if not answer.is_replayed:
+            self._quota.count(claim.owner_id)
+        return answer
+
     async def _finished(self, claim: Claim, otherwise: BatuaError) -> Answer:
         """The first answer of the request, as Postgres has it. Raises `otherwise` if there is none."""
-        async with self._lookup_sessionmaker() as session:
-            known = await store.find(session, claim)
+        known = await in_transaction(self._lookup_sessionmaker, lambda session: store.find(session, claim))
         if known is None:
             raise otherwise
         return known

@@ -1,7 +1,7 @@
 """Idempotency keys in Postgres, written in the same database transaction as the money.
 
-A transaction that carries out a request locks its key until it ends, so exactly one of many copies goes on. This is an
-advisory lock, taken before every other lock. No copy waits for it: a slow request holds up neither its copies nor the
+A transaction that carries out a request locks its key until it ends, so exactly one of many copies goes on. This lock
+is taken before every other one. No copy waits for it: a slow request holds up neither its copies nor the
 other requests of a batch. Two keys with the same lock number exclude each other without need; the primary key is the
 truth.
 
@@ -23,6 +23,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
+from shared.db.locks import TRY_LOCK
 from shared.db.transaction import Transaction
 from shared.db.writes import Write
 from shared.errors import BatuaError
@@ -60,7 +61,7 @@ class Known:
 
     def answer_to(self, claim: Claim) -> Answer | BatuaError:
         """What a request with this key is told."""
-        if self.fingerprint is not None and self.fingerprint != claim.fingerprint:
+        if self.fingerprint is not None and not claim.is_of(self.fingerprint):
             return IdempotencyKeyReused(claim.differing_fields(self.field_hashes))
         return RequestInFlight() if self.answer is None else self.answer.as_replay()
 
@@ -68,7 +69,7 @@ class Known:
 _BUSY = Known(None, {}, None)
 _LOCK_NUMBER = "hashtextextended(CAST(owner_id AS text) || ' ' || key, 0)"
 _TRY_LOCKS = text(f"""
-    SELECT owner_id, key, pg_try_advisory_xact_lock({_LOCK_NUMBER}) AS is_locked
+    SELECT owner_id, key, {TRY_LOCK}({_LOCK_NUMBER}) AS is_locked
     FROM unnest(CAST(:owner_ids AS uuid[]), CAST(:keys AS text[])) AS asked (owner_id, key)
 """)  # noqa: S608 - a constant
 _INSERT = text("""
@@ -80,7 +81,8 @@ _INSERT = text("""
     ON CONFLICT (owner_id, key) DO UPDATE SET created_at = EXCLUDED.created_at
         WHERE idempotency_keys.status IS NULL
           AND idempotency_keys.fingerprint = EXCLUDED.fingerprint
-          AND idempotency_keys.created_at < :abandoned_before
+          AND (idempotency_keys.created_at < :abandoned_before
+               OR idempotency_keys.created_at = CAST(:ours AS timestamptz))
     RETURNING owner_id, key
 """)
 _SELECT = text("""
@@ -91,7 +93,7 @@ _SELECT = text("""
 _LOOK_UP = f"""
     SELECT owner_id, key, fingerprint, field_hashes, status, body FROM (
         SELECT owner_id, key, known.fingerprint, known.field_hashes::text, known.status, known.body::text,
-               pg_try_advisory_xact_lock({_LOCK_NUMBER}) AS is_locked
+               {TRY_LOCK}({_LOCK_NUMBER}) AS is_locked
         FROM unnest($1::uuid[], $2::text[]) AS asked (owner_id, key)
         LEFT JOIN idempotency_keys AS known USING (owner_id, key)
     ) AS looked_up
@@ -121,13 +123,19 @@ _PURGE = text("""
 """)
 
 
-async def claim_all(session: AsyncSession, claims: Sequence[Claim]) -> dict[KeyName, Claimed]:
-    """Claim all keys, in three SQL statements at most. No two claims may have the same owner and key."""
+async def claim_all(
+    session: AsyncSession, claims: Sequence[Claim], *, at: datetime | None = None
+) -> dict[KeyName, Claimed]:
+    """Claim all keys, in three SQL statements at most. No two claims may have the same owner and key.
+
+    A request of several transactions claims again when the commit of its claim was not answered. `at`, the moment of
+    its first attempt (UTC), tells its own row from that of a copy.
+    """
     if not claims:
         return {}
     tried = await session.execute(_TRY_LOCKS, _names(claims))
     locked = {(row.owner_id, row.key) for row in tried if row.is_locked}
-    ours = await _insert(session, [claim for claim in claims if claim.name in locked])
+    ours = await _insert(session, [claim for claim in claims if claim.name in locked], at)
     result: dict[KeyName, Claimed] = dict.fromkeys(ours)
     others = [claim for claim in claims if claim.name not in ours]
     if others:  # looked at after their locks were tried
@@ -136,11 +144,11 @@ async def claim_all(session: AsyncSession, claims: Sequence[Claim]) -> dict[KeyN
     return result
 
 
-async def _insert(session: AsyncSession, claims: Sequence[Claim]) -> set[KeyName]:
-    """Insert keys that are locked. Answers which of them are new, or were abandoned."""
+async def _insert(session: AsyncSession, claims: Sequence[Claim], at: datetime | None) -> set[KeyName]:
+    """Insert keys that are locked. Answers which of them are new, were abandoned, or are ours already."""
     if not claims:
         return set()
-    now = clock.now()
+    now = at or clock.now()
     inserted = await session.execute(
         _INSERT,
         {
@@ -148,18 +156,19 @@ async def _insert(session: AsyncSession, claims: Sequence[Claim]) -> set[KeyName
             "fingerprints": [claim.fingerprint for claim in claims],
             "field_hashes": [_json(claim.field_hashes) for claim in claims],
             "now": now,
+            "ours": at,
             "abandoned_before": now - ABANDONED_AFTER,
         },
     )
     return {(row.owner_id, row.key) for row in inserted}
 
 
-async def claim_one(session: AsyncSession, claim: Claim) -> Answer | None:
-    """Claim one key: None if it is this request's now, else the first answer.
+async def claim_one(session: AsyncSession, claim: Claim, *, at: datetime | None = None) -> Answer | None:
+    """Claim one key, as `claim_all` does: None if it is this request's now, else the first answer.
 
     Raises RequestInFlight, IdempotencyKeyReused.
     """
-    claimed = (await claim_all(session, [claim]))[claim.name]
+    claimed = (await claim_all(session, [claim], at=at))[claim.name]
     if isinstance(claimed, BatuaError):
         raise claimed
     return claimed

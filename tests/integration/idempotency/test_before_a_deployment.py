@@ -179,7 +179,7 @@ async def test_initial_funds_replay(user_app: RunningApp, asha: Signed) -> None:
     async with user_app.sessionmaker.begin() as session:
         await session.execute(update(Owner).where(Owner.id == asha.id).values(is_system=True))
     key = await INITIAL_FUNDS.remember(user_app, asha.id)
-    answer = await asha.post(INITIAL_FUNDS.path, key=key, **INITIAL_FUNDS.body)
+    answer = await asha.post(INITIAL_FUNDS.path, key=key, pin=PIN, **INITIAL_FUNDS.body)
     assert (answer.status_code, answer.json()) == (201, STORED)
 
 
@@ -188,6 +188,13 @@ async def test_a_refund_replays(shop: Signed, merchant_app: RunningApp, before: 
     key = await before.remember(merchant_app, shop.id)
     answer = await shop.post(before.path, key=key, pin=PIN, **before.body)
     assert (answer.status_code, answer.json()) == (201, STORED)
+
+
+async def test_a_withdrawal_that_differs_is_told_in_what(asha: Signed, user_app: RunningApp) -> None:
+    key = await WITHDRAWAL.remember(user_app, asha.id)
+    answer = await asha.post("/withdrawals", key=key, pin=PIN, **WITHDRAWAL.body | {"account_number": "123456781235"})
+    refused = problem(answer, 422, "idempotency_key_reused")
+    assert [error["field"] for error in refused["errors"]] == ["account_number"]
 
 
 async def test_another_request_with_the_key_gets_the_fields_that_differ(asha: Signed, user_app: RunningApp) -> None:

@@ -26,6 +26,8 @@ AWAY = [
     asyncpg.SerializationError("could not serialize access"),
     asyncpg.LockNotAvailableError("canceling statement due to lock timeout"),
     asyncpg.QueryCanceledError("canceling statement due to statement timeout"),
+    asyncpg.ReadOnlySQLTransactionError("cannot execute INSERT in a read-only transaction"),
+    asyncpg.TargetServerAttributeNotMatched("None of the hosts match the target attribute requirement"),
 ]
 OURS = [
     asyncpg.UndefinedColumnError("column does not exist"),
@@ -56,6 +58,13 @@ def test_a_mistake_of_ours_is_no_outage(error: Exception) -> None:
 def test_the_wrapping_of_a_pooled_connection_changes_no_verdict(error: Exception) -> None:
     wrapped = AsyncAdapt_asyncpg_dbapi.Error("wrapped", error)  # type: ignore[no-untyped-call]
     assert is_outage(wrapped) is is_outage(error)
+
+
+def test_a_write_in_a_session_that_only_reads_is_a_mistake() -> None:
+    """A server that rejects writes costs the session its connection."""
+    wrapped = AsyncAdapt_asyncpg_dbapi.Error("wrapped", asyncpg.ReadOnlySQLTransactionError("x"))  # type: ignore[no-untyped-call]
+    assert not is_outage(DBAPIError("INSERT", (), wrapped))
+    assert is_outage(DBAPIError("INSERT", (), wrapped, connection_invalidated=True))
 
 
 def test_a_connection_the_pool_gave_up_is_an_outage() -> None:
