@@ -10,12 +10,15 @@ from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
+from shared.audit import writing
 from shared.banks.client import BankClient
 from shared.banks.errors import BankFailed, Refused
 from shared.db.engine import SessionMaker
 from shared.idempotency import store
-from shared.models import PinFailure, RevokedToken
+from shared.ids import smallest_id
+from shared.models import PinFailure, RevokedToken, WebhookDelivery
 from shared.outbox import queue
+from shared.proof import runs
 from shared.proof.seals import seal
 from shared.reconciliation.reconcile import reconcile_bank
 
@@ -23,6 +26,9 @@ _logger = logging.getLogger(__name__)
 
 PIN_FAILURES_KEPT = timedelta(days=1)
 """Far longer than any lockout window."""
+INBOX_KEPT = timedelta(days=5 * 366)
+"""Five years, which the Prevention of Money-laundering Act asks for (section 12); a trigger refuses to delete sooner. A
+notice that comes again after that finds its on-ramp or withdrawal ended, and moves nothing."""
 RECONCILED = timedelta(days=2)
 """Each day is compared twice, so that what was under way the first time has ended by the second."""
 MAX_ROUNDS = 1000
@@ -57,6 +63,16 @@ async def purge_mail(sessionmaker: SessionMaker) -> int:
     return await _purge(sessionmaker, queue.purge, queue.PURGE_BATCH)
 
 
+async def purge_audit(sessionmaker: SessionMaker) -> int:
+    """Delete audited events that are older than ninety days. Returns how many."""
+    return await _purge(sessionmaker, writing.purge, writing.PURGE_BATCH)
+
+
+async def purge_proofs(sessionmaker: SessionMaker) -> int:
+    """Delete old runs of the proof. Returns how many."""
+    return await _purge(sessionmaker, runs.purge, runs.PURGE_BATCH)
+
+
 async def purge_tokens(sessionmaker: SessionMaker) -> int:
     """Delete revoked tokens that have expired, and wrong PINs that no longer count. Returns how many."""
     now = clock.now()
@@ -65,7 +81,15 @@ async def purge_tokens(sessionmaker: SessionMaker) -> int:
     return sum([await _purge(sessionmaker, each, PURGE_BATCH) for each in (tokens, failures)])
 
 
-def _batch_of(table: type[RevokedToken | PinFailure], is_old: ColumnElement[bool]) -> _PurgeBatch:
+async def purge_inbox(sessionmaker: SessionMaker) -> int:
+    """Delete notices of the banks that are older than five years. Returns how many."""
+    before = clock.now() - INBOX_KEPT
+    # Ids are in the order of time, so this reads no more of the index than it deletes.
+    is_old = (WebhookDelivery.id < smallest_id(before)) & (WebhookDelivery.received_at < before)
+    return await _purge(sessionmaker, _batch_of(WebhookDelivery, is_old), PURGE_BATCH)
+
+
+def _batch_of(table: type[RevokedToken | PinFailure | WebhookDelivery], is_old: ColumnElement[bool]) -> _PurgeBatch:
     batch = delete(table).where(table.id.in_(select(table.id).where(is_old).limit(PURGE_BATCH)))
 
     async def purge(session: AsyncSession) -> int:
