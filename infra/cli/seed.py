@@ -7,10 +7,11 @@ import os
 from collections.abc import Mapping
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from infra.cli.audit import record_command
 from infra.cli.failures import exit_with, is_any_bank_configured, read_settings
+from infra.cli.output import bars
 from infra.local.environment import load_local_environment
 from infra.local.layout import Layout
 from infra.seed import simulated_banks, writer
@@ -21,6 +22,7 @@ from infra.seed.writer import Who
 from shared import clock
 from shared.auth.errors import EmailTaken
 from shared.auth.passwords import Hasher
+from shared.banks.number_keys import AccountNumberSettings, NumberKeys
 from shared.banks.settings import BankEndpoint, BankSettings
 from shared.config import DatabaseSettings, PasswordSettings
 from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
@@ -29,8 +31,8 @@ STATEMENT_SECONDS = 60.0
 """For one statement; a second `batua seed` waits as long for the first."""
 
 
-class SeedSettings(DatabaseSettings, PasswordSettings):
-    """The database and how passwords and PINs are hashed."""
+class SeedSettings(DatabaseSettings, PasswordSettings, AccountNumberSettings):
+    """The database, how passwords and PINs are hashed, and the keys of account numbers."""
 
 
 def seed() -> None:
@@ -45,6 +47,7 @@ def seed() -> None:
         database_statement_timeout_seconds=STATEMENT_SECONDS,
         database_lock_timeout_seconds=STATEMENT_SECONDS,
     )
+    record_command("seed")
     banks = read_settings(BankSettings).banks if is_any_bank_configured() else {}
     try:
         wallet_ids, past = asyncio.run(_seed(settings, banks, console))
@@ -82,7 +85,9 @@ async def _seed(
             await _add(sessionmaker, settings, console)
         async with sessionmaker() as session:
             user_app = os.environ.get("BATUA_USER_APP_URL") or Layout.from_environment().url("user_app")
-            past = await simulated_banks.past_of(session, user_app.rstrip("/"))
+            past = await simulated_banks.past_of(
+                session, user_app.rstrip("/"), NumberKeys(settings.account_number_keys)
+            )
             return await writer.wallet_ids(session) or {}, past
     finally:
         await engine.dispose()
@@ -95,15 +100,15 @@ async def _add(sessionmaker: SessionMaker, settings: SeedSettings, console: Cons
             credentials = await writer.hashed(hasher)
     finally:
         hasher.close()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as bars:
+    with bars(console) as progress:
         async with sessionmaker.begin() as session:
             await writer.only_one(session)
             if await writer.wallet_ids(session) is not None:
                 return
             history = plan(clock.now())
-            bar = bars.add_task("Ninety days", total=history.movements)
-            await writer.write(session, history, credentials, lambda made: bars.advance(bar, made))
+            bar = progress.add_task("Ninety days", total=history.movements)
+            number_keys = NumberKeys(settings.account_number_keys)
+            await writer.write(session, history, credentials, number_keys, lambda made: progress.advance(bar, made))
 
 
 def _show(console: Console, wallet_ids: dict[Who, str]) -> None:

@@ -7,12 +7,23 @@ its caller through a greenlet. Code on the way of a transfer, and of reads that 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
+
+IS_STANDBY = "pg_is_in_recovery()"
+"""The last column of a statement that decides who is calling. A connection of our own leads to the primary; behind a
+pooler, each transaction may reach another server."""
+
+
+def of_primary(rows: Sequence[asyncpg.Record]) -> Sequence[asyncpg.Record]:
+    """Rows that end with IS_STANDBY. Raises TargetServerAttributeNotMatched where a standby has answered."""
+    if rows and rows[0][-1]:
+        raise asyncpg.TargetServerAttributeNotMatched("a standby answered in place of the primary")
+    return rows
 
 
 @asynccontextmanager
@@ -20,25 +31,25 @@ async def direct_connection(engine: AsyncEngine) -> AsyncIterator[asyncpg.Connec
     """A connection of the engine's pool for as long as the block lasts, outside any transaction.
 
     The driver's exceptions come unwrapped: `shared.db.outages` knows them too. A connection that breaks within the
-    block does not return to the pool, and neither does one whose transaction is not known to have ended.
+    block does not return to the pool, and neither does one whose transaction is not known to have ended, or whose
+    server rejects writes.
     """
     pooled = await engine.raw_connection()
     connection = pooled.driver_connection
     assert connection is not None
-    is_known = False
+    is_usable = True
     try:
-        try:
-            yield connection
-            is_known = True
-        except (asyncio.CancelledError, TimeoutError):
-            raise  # no answer was awaited: a BEGIN, COMMIT or ROLLBACK may still happen
-        except BaseException:
-            is_known = True
-            raise
+        yield connection
+    except (asyncio.CancelledError, TimeoutError):
+        is_usable = False  # no answer was awaited: a BEGIN, COMMIT or ROLLBACK may still happen
+        raise
+    except (asyncpg.ReadOnlySQLTransactionError, asyncpg.TargetServerAttributeNotMatched):
+        is_usable = False  # another server may have taken its place
+        raise
     finally:
         # The pool rolls back only what its sessions begin. The driver takes a BEGIN that was cancelled for the outer
         # transaction of the next one, whose COMMIT would then only release a savepoint.
-        if not is_known or connection.is_closed() or connection.is_in_transaction():
+        if not is_usable or connection.is_closed() or connection.is_in_transaction():
             await greenlet_spawn(pooled.invalidate)
         await greenlet_spawn(pooled.close)
 

@@ -16,9 +16,10 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from shared import spans
 from shared.callers import WhileWanted
 from shared.db.direct import direct_connection
-from shared.db.outages import is_outage
+from shared.db.outages import may_pass_at_once
 from shared.fair_queue import FairQueue
 
 MAX_BATCH = 256
@@ -71,7 +72,10 @@ class Gather(Generic[QuestionT, AnswerT]):
                 self._task = asyncio.create_task(self._answer_waiting())
             timer = loop.call_later(TIMEOUT_SECONDS, _give_up, asked.answer)
             try:
-                return await asked.answer
+                if not spans.are_on():
+                    return await asked.answer
+                with spans.span(f"ask {getattr(self._ask_all, '__name__', 'Postgres')}", "client"):
+                    return await asked.answer
             finally:
                 timer.cancel()
 
@@ -93,7 +97,7 @@ class Gather(Generic[QuestionT, AnswerT]):
             await self._ask_again(batch, error)
 
     async def _ask_again(self, batch: list[_Asked[QuestionT, AnswerT]], error: Exception) -> None:
-        if _may_pass(error):
+        if may_pass_at_once(error):
             await self._ask_apart([batch])
         elif len(batch) == 1:
             _fail(batch, error)
@@ -115,11 +119,6 @@ class Gather(Generic[QuestionT, AnswerT]):
             if not asked.answer.done():
                 taken.append(asked)
         return taken
-
-
-def _may_pass(error: Exception) -> bool:
-    # After a migration the driver's prepared statement is out of date once; the second try prepares it again.
-    return is_outage(error) or isinstance(error, asyncpg.InvalidCachedStatementError)
 
 
 def _give_up(answer: asyncio.Future[AnswerT]) -> None:

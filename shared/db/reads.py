@@ -8,16 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from shared.db.direct import direct_connection
+from shared.db.retries import retried
 from shared.db.transaction import SessionTransaction
 
 Row = Sequence[Any]
-_LOST = (asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, ConnectionError)
-"""The connection broke during the statement, which is asked once more. A statement that a migration has made invalid
-is prepared again by the driver."""
 
 
 class Reads:
@@ -28,10 +25,7 @@ class Reads:
 
     async def fetch(self, query: str, /, *arguments: Any) -> Sequence[Row]:
         """The rows of a SELECT with `$1`, `$2`, ... Raises what the driver raises."""
-        try:
-            return await self._fetch(query, arguments)
-        except _LOST:
-            return await self._fetch(query, arguments)
+        return await retried(lambda: self._fetch(query, arguments))
 
     async def _fetch(self, query: str, arguments: Sequence[Any]) -> Sequence[Row]:
         async with direct_connection(self._engine) as connection:

@@ -124,3 +124,19 @@ async def test_a_commit_that_only_released_a_savepoint_is_no_commit(
             await connection.execute("CREATE TABLE answered_rows (n int)")
     async with direct_connection(single) as connection:
         assert await connection.fetchval("SELECT to_regclass('answered_rows')") is None
+
+
+async def test_a_connection_whose_server_rejects_writes_does_not_return_to_the_pool(single: AsyncEngine) -> None:
+    async with direct_connection(single) as connection:
+        demoted = await connection.fetchval("SELECT pg_backend_pid()")
+        await connection.execute("SET default_transaction_read_only = on")
+
+    async def write() -> None:
+        async with direct_transaction(single) as connection:
+            assert await connection.fetchval("SELECT pg_backend_pid()") == demoted
+            await connection.execute("CREATE TABLE rejected (n int)")
+
+    with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+        await write()
+    async with direct_connection(single) as connection:
+        assert await connection.fetchval("SELECT pg_backend_pid()") != demoted

@@ -3,13 +3,14 @@ from __future__ import annotations
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
 from shared.config import DatabaseSettings
-from shared.db.engine import SessionMaker, create_engine
+from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
 from shared.db.outages import is_outage
-from tests.support.networks import wire_to
+from tests.support.networks import Wire
+
+PID = text("SELECT pg_backend_pid()")
 
 
 async def test_an_error_never_tells_the_values_of_its_statement(sessionmaker: SessionMaker) -> None:
@@ -61,6 +62,30 @@ async def test_a_statement_prepared_before_a_migration_may_be_tried_again(fresh_
     await read()
 
 
+async def test_a_connection_whose_server_rejects_writes_does_not_return_to_the_pool(database_url: str) -> None:
+    """Unless the session itself only reads: a write there is our mistake."""
+    settings = DatabaseSettings(database_url=SecretStr(database_url))
+    engine = create_engine(settings, application_name="tests", pool_size=1)
+    sessions = create_sessionmaker(engine)
+    readers = create_sessionmaker(engine.execution_options(postgresql_readonly=True))
+    try:
+        async with sessions.begin() as session:
+            first = await session.scalar(PID)
+        for sessionmaker, is_passing in ((readers, False), (sessions, True)):
+            if is_passing:
+                async with sessions.begin() as session:
+                    await session.execute(text("SET SESSION default_transaction_read_only = on"))
+            async with sessionmaker() as session:
+                assert await session.scalar(PID) == first
+                with pytest.raises(DBAPIError) as caught:
+                    await session.execute(text("CREATE TABLE rejected (n int)"))
+            assert is_outage(caught.value) is is_passing
+        async with sessions.begin() as session:
+            assert await session.scalar(PID) != first
+    finally:
+        await engine.dispose()
+
+
 async def failure_of(url: str) -> Exception | None:
     engine = create_engine(DatabaseSettings(database_url=SecretStr(url)), application_name="tests")
     try:
@@ -73,12 +98,9 @@ async def failure_of(url: str) -> Exception | None:
     return None
 
 
-async def test_wherever_a_connection_breaks_it_may_be_tried_again(database_url: str) -> None:
-    server = make_url(database_url)
-    async with wire_to(server.host or "", server.port or 0) as wire:
-        through = server.set(host="127.0.0.1", port=wire.port).render_as_string(hide_password=False)
-        pieces = wire.answers_left = 1
-        while error := await failure_of(through):
-            assert is_outage(error), f"after {pieces} pieces of answers"
-            pieces = wire.answers_left = pieces + 1
+async def test_wherever_a_connection_breaks_it_may_be_tried_again(database_url: str, wire: Wire) -> None:
+    pieces = wire.answers_left = 1
+    while error := await failure_of(wire.through(database_url)):
+        assert is_outage(error), f"after {pieces} pieces of answers"
+        pieces = wire.answers_left = pieces + 1
     assert pieces > 5, "it broke early, and late"

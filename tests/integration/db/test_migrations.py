@@ -1,24 +1,29 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
+import asyncpg
 import pytest
 from alembic import command, op
+from alembic.config import Config
 from sqlalchemy import inspect
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from shared.banks.table import BANKS
 from shared.db.base import Base
-from shared.db.engine import async_url
+from shared.db.connecting import Connector
+from shared.db.engine import open_engine
 from shared.ids import new_id
 from shared.ledger import system_accounts
 from shared.migrations import runner
+from tests.support.deadlines import deadline
 
 
 async def tables(url: str) -> set[str]:
-    engine = create_async_engine(async_url(url), poolclass=NullPool)
+    engine = open_engine(Connector(url, server="primary"), poolclass=NullPool)
     async with engine.connect() as connection:
         names = await connection.run_sync(lambda sync: inspect(sync).get_table_names())
     await engine.dispose()
@@ -54,12 +59,60 @@ async def test_a_migration_that_was_interrupted_is_repeated(
     assert await tables(empty_database_url) == set(Base.metadata.tables)
 
 
+async def test_a_migration_gives_way_to_a_transaction_that_holds_its_table_and_comes_again(
+    empty_database_url: str,
+) -> None:
+    await asyncio.to_thread(runner.upgrade, empty_database_url, "0014")
+    holder = await asyncpg.connect(empty_database_url)
+    await holder.execute("BEGIN; LOCK TABLE accounts IN ACCESS SHARE MODE")
+    loop, told = asyncio.get_running_loop(), []
+
+    def tell(sentence: str) -> None:
+        told.append(sentence)
+        asyncio.run_coroutine_threadsafe(holder.execute("COMMIT"), loop).result(deadline())
+
+    upgrade = partial(runner.upgrade, empty_database_url, "0015", pause_seconds=0, tell=tell)
+    with pytest.raises(DBAPIError, match="lock timeout"):
+        await asyncio.to_thread(upgrade, attempts=1)
+    assert told == []
+    await asyncio.to_thread(upgrade, attempts=2)
+    assert len(told) == 1
+    await holder.close()
+
+
+async def test_a_migration_that_is_given_up_in_a_deadlock_comes_again(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upgrade, met = command.upgrade, [asyncpg.DeadlockDetectedError("deadlock detected")]
+
+    def meet_another_once(configuration: Config, revision: str) -> None:
+        if met:
+            raise DBAPIError("ALTER TABLE", None, met.pop())
+        upgrade(configuration, revision)
+
+    monkeypatch.setattr(command, "upgrade", meet_another_once)
+    told: list[str] = []
+    again = partial(runner.upgrade, empty_database_url, "0001", pause_seconds=0, tell=told.append)
+    await asyncio.to_thread(again, attempts=2)
+    assert len(told) == 1
+
+
+async def test_a_step_that_commits_by_itself_gives_way_too(empty_database_url: str) -> None:
+    await asyncio.to_thread(runner.upgrade, empty_database_url, "0018")
+    holder = await asyncpg.connect(empty_database_url)
+    await holder.execute("BEGIN; LOCK TABLE transfers IN ROW EXCLUSIVE MODE")
+    with pytest.raises(DBAPIError, match="lock timeout"):
+        await asyncio.to_thread(runner.upgrade, empty_database_url, "0019")
+    await holder.close()
+    await asyncio.to_thread(runner.upgrade, empty_database_url, "0019")
+
+
 async def test_the_models_say_what_the_migrations_make(fresh_database_url: str) -> None:
     await asyncio.to_thread(command.check, runner.configuration(fresh_database_url))
 
 
 async def test_the_chart_of_accounts_is_there_from_the_start(fresh_database_url: str) -> None:
-    engine = create_async_engine(async_url(fresh_database_url), poolclass=NullPool)
+    engine = open_engine(Connector(fresh_database_url, server="primary"), poolclass=NullPool)
     async with engine.connect() as connection:
         rows = await connection.exec_driver_sql("SELECT id, kind, name, allow_negative FROM accounts")
         found = {row.id: (row.kind, row.name) for row in rows if row.allow_negative}
@@ -74,7 +127,7 @@ async def test_the_chart_of_accounts_is_there_from_the_start(fresh_database_url:
 
 async def test_what_was_reversed_before_the_totals_came_is_added_up(empty_database_url: str) -> None:
     await asyncio.to_thread(runner.upgrade, empty_database_url, "0006")
-    engine = create_async_engine(async_url(empty_database_url), poolclass=NullPool)
+    engine = open_engine(Connector(empty_database_url, server="primary"), poolclass=NullPool)
     whole, partly, untouched = new_id(), new_id(), new_id()
     insert = """
         INSERT INTO transfers
@@ -97,7 +150,7 @@ async def test_what_was_reversed_before_the_totals_came_is_added_up(empty_databa
 
 
 async def test_no_index_of_accounts_contains_what_a_transfer_changes(fresh_database_url: str) -> None:
-    engine = create_async_engine(async_url(fresh_database_url), poolclass=NullPool)
+    engine = open_engine(Connector(fresh_database_url, server="primary"), poolclass=NullPool)
     async with engine.connect() as connection:
         indexes = await connection.run_sync(lambda sync: inspect(sync).get_indexes("accounts"))
     await engine.dispose()

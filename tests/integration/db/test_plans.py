@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.auth import sessions
+from shared.auth.email_confirmation import AWAITED
 from shared.config import DatabaseSettings
 from shared.db.direct import direct_connection
 from shared.runtime.database import open_database
@@ -23,7 +24,9 @@ async def direct_engine(database_url: str) -> AsyncIterator[AsyncEngine]:
 
 
 @pytest.mark.parametrize(
-    ("statement", "parameters"), [(sessions._ASK, 2), (senders._ASK, 7)], ids=["sessions", "senders"]
+    ("statement", "parameters"),
+    [(sessions._ASK.format(awaits=AWAITED), 2), (senders._ASK.format(is_unverified=AWAITED), 7)],
+    ids=["sessions", "senders"],
 )
 async def test_no_table_is_read_whole(direct_engine: AsyncEngine, statement: str, parameters: int) -> None:
     async with direct_connection(direct_engine) as connection:

@@ -15,6 +15,7 @@ from shared.db.reads import Reads, fetch
 from shared.ids import new_token
 from shared.models import Owner
 from tests.support.factories import create_user
+from tests.support.networks import Wire
 from tests.support.waiting import eventually_async
 
 KILL = """
@@ -64,6 +65,28 @@ async def test_a_connection_that_dies_before_or_during_a_read_is_replaced(
 
         await eventually_async(is_killed)
     assert [tuple(row) for row in await reading] == [(1,)]
+
+
+async def test_a_connection_whose_end_is_not_known_yet_is_replaced(
+    database_url: str, wire: Wire, sessionmaker: SessionMaker
+) -> None:
+    """The driver has read the server's last words, and refuses the next statement in words of its own."""
+    engine = create_engine(
+        DatabaseSettings(database_url=SecretStr(wire.through(database_url))),
+        application_name="tests-of-reads",
+        pool_size=1,
+    )
+    try:
+        reads = Reads(engine)
+        await reads.fetch("SELECT 1")
+        wire.hides_ends = True
+        async with sessionmaker() as session:
+            assert await fetch(session, KILL, "idle")
+        await asyncio.sleep(0.2)  # the words arrive
+        assert [tuple(row) for row in await reads.fetch("SELECT 1")] == [(1,)]
+    finally:
+        wire.hides_ends = False
+        await engine.dispose()
 
 
 async def test_a_read_in_a_session_sees_what_the_session_has_changed(sessionmaker: SessionMaker) -> None:
