@@ -79,6 +79,30 @@ def test_everything_goes_on_without_redis_withdrawals_too(
     prove()
 
 
+@pytest.fixture
+def redis_accepts_writes_afterwards(stack: Stack) -> Iterator[Redis]:
+    with Redis.from_url(stack.environment()["BATUA_REDIS_URL"]) as redis:
+        bound = redis.config_get("maxmemory")["maxmemory"]
+        yield redis
+        redis.config_set("maxmemory", bound)
+        redis.replicaof("NO", "ONE")
+
+
+def test_a_broker_that_refuses_writes_ends_no_worker(
+    stack: Stack, person: Callable[..., Holder], redis_accepts_writes_afterwards: Redis, prove: Callable[[], None]
+) -> None:
+    redis, asha = redis_accepts_writes_afterwards, person("Asha")
+    redis.replicaof("127.0.0.1", "1")  # while the worker waits for a message
+    until_paid(asha, withdraw(asha))
+    redis.replicaof("NO", "ONE")
+    stack.stop_process("withdraw_worker")
+    redis.config_set("maxmemory", 1)  # before it connects
+    stack.start_process("withdraw_worker")
+    until_paid(asha, withdraw(asha))
+    assert "Unrecoverable" not in stack.layout.log_file("withdraw_worker").read_text(encoding="utf-8")
+    prove()
+
+
 def test_a_flushed_redis_forgets_nothing_that_matters(
     stack: Stack, person: Callable[..., Holder], prove: Callable[[], None]
 ) -> None:

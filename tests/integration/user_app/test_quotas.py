@@ -1,0 +1,85 @@
+"""What one owner may do in a day. A request that was answered before is answered again, whatever the quota."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from shared.owner_quotas import OwnerQuotas
+from tests.support.apps import PIN, RunningApp, Signed, problem, running, user_app_settings
+from tests.support.waiting import until_far_from_midnight
+
+QUOTAS = OwnerQuotas(
+    keys_per_day=6,
+    bulk_per_day=3,
+    small_transfers_per_day=4,
+    open_pots=1,
+    people_searches_per_minute=2,
+    people_searches_per_day=3,
+)
+
+
+@pytest.fixture
+async def user_app(database_url: str, redis_url: str, redis: Redis) -> AsyncIterator[RunningApp]:
+    until_far_from_midnight()
+    async with running(user_app_settings(database_url, redis_url, quotas=QUOTAS)) as app:
+        yield app
+
+
+@pytest.fixture
+async def asha(user_app: RunningApp) -> Signed:
+    return await user_app.person("Asha", balance=1_000_00)
+
+
+@pytest.fixture
+async def ravi(user_app: RunningApp) -> Signed:
+    return await user_app.person("Ravi", balance=1_000_00)
+
+
+async def test_new_keys_are_bounded_and_old_ones_still_answered(asha: Signed, ravi: Signed) -> None:
+    first = await asha.send(ravi.wallet_id, 1_00, key="first")
+    for _ in range(5):
+        assert (await asha.send(ravi.wallet_id, 1_00)).status_code == 201
+    refused = await asha.send(ravi.wallet_id, 1_00)
+    assert problem(refused, 429, "too_many_keys")["limit"] == 6
+    assert 1 <= int(refused.headers["Retry-After"]) <= 24 * 3600
+    again = await asha.send(ravi.wallet_id, 1_00, key="first")
+    assert (again.status_code, again.json(), again.headers["Idempotent-Replayed"]) == (201, first.json(), "true")
+    problem(await asha.send(ravi.wallet_id, 2_00, key="first"), 422, "idempotency_key_reused")
+    assert (await ravi.send(asha.wallet_id, 1_00)).status_code == 201
+    assert (await asha.wallet())["balance"] == 1_000_00 - 5_00
+
+
+async def test_very_small_transfers_to_others_are_bounded(asha: Signed, ravi: Signed) -> None:
+    pot = (await asha.post("/accounts", name="Goa trip")).json()["id"]
+    problem(await asha.post("/accounts", name="Another"), 409, "too_many_pots")
+    for to in (ravi.wallet_id, ravi.wallet_id, pot):
+        assert (await asha.send(to, 99)).status_code == 201
+    items = [{"to": ravi.wallet_id, "amount": amount} for amount in (1, 1, 1, 100)]
+    bulk = await asha.post("/transfers/bulk", items=items, pin=PIN)
+    assert [item["status"] for item in bulk.json()["results"]] == [201, 201, 429, 201]
+    assert bulk.json()["results"][2]["problem"]["code"] == "too_many_small_transfers"
+    problem(await asha.send(ravi.wallet_id, 99), 429, "too_many_small_transfers")
+    assert (await asha.send(pot, 99)).status_code == 201
+
+
+async def test_bulk_requests_are_bounded(asha: Signed, ravi: Signed) -> None:
+    items = [{"to": ravi.wallet_id, "amount": 1_00}]
+    first = await asha.post("/transfers/bulk", key="payday", items=items, pin=PIN)
+    for _ in range(2):
+        assert (await asha.post("/transfers/bulk", items=items, pin=PIN)).status_code == 200
+    refused = await asha.post("/transfers/bulk", items=items, pin=PIN)
+    problem(refused, 429, "too_many_bulk_requests")
+    assert 1 <= int(refused.headers["Retry-After"]) <= 24 * 3600
+    again = await asha.post("/transfers/bulk", key="payday", items=items, pin=PIN)
+    assert again.json() == first.json()
+
+
+async def test_searches_for_people_are_bounded_on_the_page_too(asha: Signed) -> None:
+    for _ in range(2):
+        assert (await asha.get("/users", filter="ravi")).status_code == 200
+    refused = await asha.get("/users", filter="ravi")
+    assert problem(refused, 429, "too_many_searches")["limit"] == 2
+    assert 1 <= int(refused.headers["Retry-After"]) <= 60
