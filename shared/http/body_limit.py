@@ -20,7 +20,7 @@ class UnreadBody(HTTPException):
 
 
 class BodyLimit:
-    """Limits the bytes of a body, and the seconds from the first read to its end.
+    """Limits the bytes of a body, and the seconds from the beginning of its request, or the first read, to its end.
 
     Bytes are counted as they are read, whatever Content-Length says. `larger` gives paths a limit of their own. The
     error is raised by the first read, so a check that needs no body (address, route) comes first.
@@ -35,14 +35,20 @@ class BodyLimit:
         """Whether a body that has arrived is small enough."""
         return len(body) <= self._larger.get(path, self._limit_bytes)
 
-    def bounded(self, path: str, headers: Mapping[bytes, bytes], receive: Receive) -> Receive:
-        """What reads the body within the limits: `receive` itself when the headers announce no body."""
+    def bounded(
+        self, path: str, headers: Mapping[bytes, bytes], receive: Receive, began_at: float | None = None
+    ) -> Receive:
+        """What reads the body within the limits: `receive` itself when the headers announce no body.
+
+        The seconds count from `began_at`, a time of the event loop, if a part of the request is still on its way.
+        """
         announced = headers.get(b"content-length", b"0")
         if announced == b"0" and b"transfer-encoding" not in headers:
             return receive
         limit_bytes = self._larger.get(path, self._limit_bytes)
         too_large_from_start = announced.isdigit() and int(announced[:20]) > limit_bytes
-        return _BoundedBody(receive, limit_bytes, self._within_seconds, too_large_from_start).receive
+        ends_at = None if began_at is None else began_at + self._within_seconds
+        return _BoundedBody(receive, limit_bytes, self._within_seconds, too_large_from_start, ends_at).receive
 
 
 class _BoundedBody:
@@ -58,12 +64,19 @@ class _BoundedBody:
         "_within_seconds",
     )
 
-    def __init__(self, receive: Receive, limit_bytes: int, within_seconds: float, too_large_from_start: bool) -> None:
+    def __init__(
+        self,
+        receive: Receive,
+        limit_bytes: int,
+        within_seconds: float,
+        too_large_from_start: bool,
+        ends_at: float | None,
+    ) -> None:
         self._receive = receive
         self._limit_bytes = limit_bytes
         self._within_seconds = within_seconds
         self._too_large_from_start = too_large_from_start
-        self._ends_at: float | None = None
+        self._ends_at = ends_at
         self._is_whole = False
         self._seen = 0
 

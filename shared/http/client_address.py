@@ -1,46 +1,85 @@
-"""The caller's address, behind the proxies that we trust. A caller cannot forge it."""
+"""The caller's address, behind the proxies that we trust. A caller cannot forge it.
+
+`BATUA_FORWARDED_HEADER` names the one header that is believed, and only of a peer that is a trusted proxy. Its
+addresses are walked from the nearest: as long as one is a trusted proxy, the one before it counts. The walk ends at
+the first address that is not trusted, and never goes past an element that tells no address: what stands before it may
+be the caller's invention.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from dataclasses import dataclass
+from itertools import islice
 
-from shared.config import Network
+from starlette.requests import Request
+from starlette.types import Scope
 
-Address = IPv4Address | IPv6Address
+from shared import callers
+from shared.auth.networks import network_of
+from shared.callers import Caller
+from shared.config import ProxySettings
+from shared.http.forwarded import Address, HeaderName, addresses, peer_address
+from shared.production import Network
 
 MAX_HOPS = 20
 
 
-def client_address(peer: str | None, forwarded_for: Sequence[str], trusted: Sequence[Network]) -> Address | None:
-    """The caller's address, or None when it cannot be determined.
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a request comes from."""
 
-    `peer` is the other end of the connection, `forwarded_for` the X-Forwarded-For headers in their order. Each proxy
-    appends the address that called it. So they are read from the right, as long as the address before is trusted.
-    """
-    hops = [part.strip() for header in forwarded_for for part in header.split(",")]
-    if len(hops) > MAX_HOPS:
+    nearest: Address | None
+    """The last address that the walk could read. If that is not the caller's, it is the trusted proxy that did not tell
+    whom it speaks for: all its callers are counted as one, so none of them escapes a limit by being hidden. None when
+    the peer is no network address."""
+    is_caller: bool
+
+    @property
+    def caller(self) -> Address | None:
+        """The caller's address, if it is known: what a list of allowed networks is about. A proxy is no bank."""
+        return self.nearest if self.is_caller else None
+
+
+def source_of(request: Request, settings: ProxySettings) -> Source:
+    """Where a request comes from, by the header that these settings name."""
+    header = settings.forwarded_header
+    lines = [] if header == "none" else request.headers.getlist(header)
+    return walk(peer_of(request), header, lines, settings.trusted_proxies)
+
+
+def network_of_request(scope: Scope) -> str | None:
+    """The network that a request comes from, for the audit trail; None for a service that does not ask for it."""
+    request, settings = Request(scope), scope["app"].state.settings
+    if not isinstance(settings, ProxySettings):
         return None
-    if peer in hops:
-        # The server in front of us has already put a forwarded address in the connection's place (uvicorn does,
-        # without --no-proxy-headers), trusting whom it likes. Who really called can no longer be told.
-        return None
-    address = _parse(peer or "")
-    while address is not None and hops and is_in(address, trusted):
-        address = _parse(hops.pop())
-    return address
+    return network_of(str(source_of(request, settings).nearest or peer_of(request) or "unknown"))
+
+
+def peer_of(request: Request) -> str | None:
+    """The other end of the connection. Our own server says it, whatever wraps the application has made of the scope."""
+    caller: Caller | None = request.scope.get("extensions", {}).get(callers.EXTENSION)
+    if caller is not None and caller.peer is not None:
+        return caller.peer
+    return request.client.host if request.client is not None else None
+
+
+def walk(peer: str | None, header: HeaderName, lines: Sequence[str], trusted: Sequence[Network]) -> Source:
+    """Walk from the peer through at most MAX_HOPS trusted proxies. `lines` are those of the header, in their order."""
+    nearest = peer_address(peer or "")
+    if nearest is None or not is_in(nearest, trusted):
+        return Source(nearest, is_caller=nearest is not None)
+    hops = addresses(header, lines)
+    for address in islice(hops, MAX_HOPS):
+        if address is None:
+            return Source(nearest, is_caller=False)
+        nearest = address
+        if not is_in(address, trusted):
+            return Source(nearest, is_caller=True)
+    # A trusted proxy has called by itself, unless there is more to read.
+    return Source(nearest, is_caller=next(hops, nearest) is nearest)
 
 
 def is_in(address: Address, networks: Sequence[Network]) -> bool:
     """Whether one of the networks holds the address."""
     return any(address in network for network in networks)
-
-
-def _parse(text: str) -> Address | None:
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return None
-    if isinstance(address, IPv6Address):
-        return address.ipv4_mapped or address
-    return address

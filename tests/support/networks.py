@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
+from sqlalchemy.engine import make_url
+
 CHUNK_BYTES = 64 * 1024
+LOOK_SECONDS = 0.01
 
 
 @dataclass(eq=False)
@@ -20,7 +24,13 @@ class Wire:
     is_cut: bool = False
     answers_left: int | None = None
     """How many more pieces come back before it breaks by itself; None for as many as there are."""
+    hides_ends: bool = False
+    """Whether the caller does not learn yet that the server has closed its connection: only what it said before."""
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
+
+    def through(self, url: str) -> str:
+        """The same URL by way of this wire."""
+        return make_url(url).set(host="127.0.0.1", port=self.port).render_as_string(hide_password=False)
 
     def cut(self) -> None:
         """Break every connection, and each new one at once."""
@@ -38,6 +48,10 @@ class Wire:
         self.answers_left -= 1
         return self.answers_left > 0
 
+    async def _may_end(self) -> None:
+        while self.hides_ends:
+            await asyncio.sleep(LOOK_SECONDS)
+
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, both ways, until either side ends it."""
         if self.is_cut:
@@ -46,7 +60,7 @@ class Wire:
         there, onward = await asyncio.open_connection(self.target_host, self.target_port)
         self._writers |= {writer, onward}
         try:
-            await asyncio.gather(_pump(reader, onward), _pump(there, writer, self._may_answer))
+            await asyncio.gather(_pump(reader, onward), _pump(there, writer, self._may_answer, self._may_end))
         finally:
             self._writers -= {writer, onward}
             writer.transport.abort()
@@ -54,10 +68,10 @@ class Wire:
 
 
 @asynccontextmanager
-async def wire_to(host: str, port: int) -> AsyncIterator[Wire]:
-    """A wire to `host:port` on a free port of the loopback."""
+async def wire_to(host: str, port: int, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[Wire]:
+    """A wire to `host:port` on a free port of the loopback. With `tls`, which ends there, it is reached by TLS only."""
     wire = Wire(host, port)
-    server = await asyncio.start_server(wire.carry, "127.0.0.1", 0)
+    server = await asyncio.start_server(wire.carry, "127.0.0.1", 0, ssl=tls)
     wire.port = server.sockets[0].getsockname()[1]
     try:
         yield wire
@@ -66,8 +80,15 @@ async def wire_to(host: str, port: int) -> AsyncIterator[Wire]:
         wire.cut()
 
 
+async def _at_once() -> None:
+    """Nothing is waited for."""
+
+
 async def _pump(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, may_go_on: Callable[[], bool] = lambda: True
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    may_go_on: Callable[[], bool] = lambda: True,
+    may_end: Callable[[], Awaitable[None]] = _at_once,
 ) -> None:
     with suppress(ConnectionError):
         while data := await reader.read(CHUNK_BYTES):
@@ -75,5 +96,6 @@ async def _pump(
             await writer.drain()
             if not may_go_on():
                 break
+    await may_end()
     # One side has ended: so must the other, or the connection would hang half open. What was said is still heard.
     writer.close()

@@ -119,7 +119,7 @@ async def test_a_length_is_said_in_characters_with_the_name_of_the_field(asha: S
 
 
 async def test_a_password_has_72_characters_of_any_script(user_app: RunningApp, asha: Signed) -> None:
-    for password, status in (("प" * 72, 200), ("प" * 73, 422), ("प" * 7, 422)):
+    for password, status in (("नमस्ते दुनिया " + "प" * 58, 200), ("प" * 73, 422), ("प" * 7, 422)):
         body = {"current_password": PASSWORD, "new_password": password}
         answer = await call(asha, "PATCH", "/api/v1/users/me", body)
         assert answer.status_code == status, answer.text
