@@ -15,23 +15,26 @@ CLOSE_SECONDS = 15
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """An application at an address. Requests under way may take `graceful_seconds` more after it is told to stop."""
+    """An application at an address. Told to stop, it serves on for `delay_seconds`; then requests under way may take
+    `graceful_seconds` more."""
 
     application: str
     """`package.module:factory`."""
     host: str
     port: int
     graceful_seconds: int
+    delay_seconds: float
 
     @property
-    def stop_seconds(self) -> int:
+    def stop_seconds(self) -> float:
         """The longest an orderly stop takes."""
-        return self.graceful_seconds + CLOSE_SECONDS
+        return self.delay_seconds + self.graceful_seconds + CLOSE_SECONDS
 
     def arguments(self) -> list[str]:
         """The command line that `read_service` reads."""
         address = ["--host", self.host, "--port", str(self.port)]
-        return [self.application, *address, "--graceful-seconds", str(self.graceful_seconds)]
+        seconds = ["--graceful-seconds", str(self.graceful_seconds), "--delay-seconds", str(self.delay_seconds)]
+        return [self.application, *address, *seconds]
 
 
 def add_service(parser: argparse.ArgumentParser) -> None:
@@ -40,11 +43,14 @@ def add_service(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", required=True)
     parser.add_argument("--port", required=True, type=int)
     parser.add_argument("--graceful-seconds", required=True, type=int)
+    parser.add_argument("--delay-seconds", required=True, type=float)
 
 
 def read_service(arguments: argparse.Namespace) -> Service:
     """The Service that a command line names."""
-    return Service(arguments.application, arguments.host, arguments.port, arguments.graceful_seconds)
+    return Service(
+        arguments.application, arguments.host, arguments.port, arguments.graceful_seconds, arguments.delay_seconds
+    )
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -10,7 +10,8 @@ import argparse
 import os
 import sys
 
-from shared.config import ServingSettings
+from shared.config import read_settings
+from shared.runtime.serving_settings import ServingSettings
 from shared.serving.address import GRACEFUL_SECONDS, Service, bind, claim
 from shared.serving.cores import default_processes
 from shared.serving.process import serve
@@ -21,9 +22,10 @@ SUPERVISOR = "shared.serving.supervisor"
 def main(name: str, *, port: int, graceful_seconds: int = GRACEFUL_SECONDS) -> None:
     """Serve `services.<name>` until SIGTERM or SIGINT. Exits with 1 when the port is taken."""
     arguments = _parser(name, port).parse_args()
-    settings = ServingSettings()
+    settings = read_settings(ServingSettings)
     count = arguments.processes or settings.processes or default_processes()
-    service = Service(f"services.{name}.main:create_app", arguments.host, arguments.port, graceful_seconds)
+    application, delay_seconds = f"services.{name}.main:create_app", settings.shutdown_delay
+    service = Service(application, arguments.host, arguments.port, graceful_seconds, delay_seconds)
     if count == 1:
         with claim(service, reuse_port=arguments.reuse_port) as claimed:
             serve(service, bind(service.host, claimed.getsockname()[1]))

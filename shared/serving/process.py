@@ -1,14 +1,16 @@
 """One process that serves requests. Alone, or as one of several that share a port: then a supervisor starts it.
 
-On SIGTERM it accepts no new connections, finishes its open requests and ends. It does the same when its supervisor
-dies.
+On SIGTERM, and when its supervisor dies, the application says that it stops, for BATUA_SHUTDOWN_DELAY_SECONDS. Then the
+process accepts no new connections, finishes its open requests and ends.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
+import logging
 import os
+import resource
 import signal
 import socket
 import threading
@@ -24,10 +26,15 @@ from shared.serving.address import Service, add_service, bind, read_service
 BACKLOG = 2048
 CONCURRENCY = 2000
 """More than the 1000 event streams that a process holds at most: each counts as a request while it lasts."""
+KEEP_ALIVE_SECONDS = 5
+FILES_BESIDE_CONNECTIONS = 200
+"""Of a process: connections to Postgres and Redis, sockets, logs, files that are being sent."""
 OBJECTS_BEFORE_COLLECTION = 10_000
 """So many more objects made than freed start a collection of the youngest. Python's own value is 700."""
 PROTOCOL = "shared.http.server:BoundedProtocol"
 """By its name, because this room does not know that one."""
+
+_logger = logging.getLogger("batua.process")  # the name of the module is __main__
 
 
 def serve(service: Service, bound: socket.socket) -> None:
@@ -39,10 +46,11 @@ def serve(service: Service, bound: socket.socket) -> None:
         service.application,
         factory=True,
         backlog=BACKLOG,
-        limit_concurrency=CONCURRENCY,
+        limit_concurrency=_room_for_connections(),
         loop="uvloop",
         http=PROTOCOL,
         ws="none",
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         proxy_headers=False,
         server_header=False,
         access_log=False,
@@ -51,9 +59,37 @@ def serve(service: Service, bound: socket.socket) -> None:
     # After the drain, uvicorn raises the signal again for the handler that was set before: here, a clean end.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
+    gc.disable()  # what is imported stays: to look for garbage in it took a fifth of the start's CPU
     config.load()  # before the server takes over: a stop that comes while the application is imported is prompt
     _spare_the_collector()
     uvicorn.Server(config).run(sockets=[bound])
+
+
+def _room_for_connections() -> int:
+    """How many connections may have a place: CONCURRENCY, or as many as the limit of open files lets us serve.
+
+    As many again may wait to be told that they have none. The soft limit is raised as far as it needs to be and may be:
+    at the limit the kernel hangs up on all callers alike.
+    """
+    needed = 2 * CONCURRENCY + FILES_BESIDE_CONNECTIONS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = _raised(soft, hard, needed)
+    if limit == resource.RLIM_INFINITY or limit >= needed:
+        return CONCURRENCY
+    room = max(1, (limit - FILES_BESIDE_CONNECTIONS) // 2)
+    _logger.warning("%d open files are allowed, %d would be needed: %d connections are served", limit, needed, room)
+    return room
+
+
+def _raised(soft: int, hard: int, needed: int) -> int:
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return soft
+    wanted = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    except (OSError, ValueError):  # some systems have a lower limit than they say
+        return soft
+    return wanted
 
 
 def _spare_the_collector() -> None:
@@ -63,6 +99,7 @@ def _spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(OBJECTS_BEFORE_COLLECTION)
+    gc.enable()
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:

@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from shared.runtime.logs import configure_logging
@@ -55,13 +55,14 @@ class Supervisor:
         self._young_seconds = young_seconds
         self._is_stopping = False
         self._has_served = False
+        self._with_wrong_settings: set[int] = set()
         self._exit_code = 0
 
     def run(self) -> int:
         """Supervise until told to stop; returns the exit code.
 
-        It gives up with the code of a process that failed before any process has lived for `young_seconds`: settings
-        that are wrong stay wrong.
+        It gives up with the code of a process that failed before any process has lived for `young_seconds`, or once
+        each place has had one that refused its settings: settings that are wrong stay wrong.
         """
         with self._woken_by_signals() as wake_up:
             while not self._is_stopping:
@@ -94,7 +95,12 @@ class Supervisor:
             pid, slot.process = slot.process.pid, None
             if self._is_stopping:
                 continue
-            if code > 0 and not self._has_served:
+            if code == os.EX_CONFIG:
+                self._with_wrong_settings.add(slot.number)
+            else:
+                self._with_wrong_settings.discard(slot.number)
+            are_wrong = len(self._with_wrong_settings) == len(self._slots)
+            if code > 0 and (are_wrong or not self._has_served):
                 _logger.error("process %d could not start and ended with %d; the service stops", pid, code)
                 self._is_stopping, self._exit_code = True, code
                 continue
@@ -160,7 +166,7 @@ def main() -> None:
     configure_logging(arguments.log_level)
     given = read_service(arguments)
     claimed = claim(given, reuse_port=arguments.reuse_port)
-    service = Service(given.application, given.host, claimed.getsockname()[1], given.graceful_seconds)
+    service = replace(given, port=claimed.getsockname()[1])
     with _metrics_directory(arguments.metrics_directory) as metrics:
         start = _starter(service, arguments.processes, metrics)
         code = Supervisor(start, arguments.processes, stop_seconds=service.stop_seconds).run()

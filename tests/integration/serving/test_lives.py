@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 
-import httpx
 import psutil
 import pytest
 
@@ -18,7 +17,7 @@ async def test_a_killed_process_is_replaced_and_its_counts_go_on(mortal: Process
     async with mortal.client_of(first) as client:
         assert (await client.get("/readyz")).status_code == 200
         # A request is counted a moment after it is answered.
-        await eventually_async(lambda: are_counted(client, 1), "the request is counted")
+        await eventually_async(lambda: are_counted(mortal, 1), "the request is counted")
     psutil.Process(first).kill()
     async with mortal.client_of(second) as client:
         assert (await client.get("/healthz")).status_code == 200, "the other goes on"
@@ -26,11 +25,11 @@ async def test_a_killed_process_is_replaced_and_its_counts_go_on(mortal: Process
     (third,) = set(mortal.pids()) - {second}
     async with mortal.client_of(third) as client:
         assert (await client.get("/readyz")).status_code == 200
-        await eventually_async(lambda: are_counted(client, 2), "its requests are added to those of its predecessor")
+        await eventually_async(lambda: are_counted(mortal, 2), "its requests are added to those of its predecessor")
 
 
-async def are_counted(client: httpx.AsyncClient, number: int) -> bool:
-    return await requests_counted(client, "/readyz") == number
+async def are_counted(service: Processes, number: int) -> bool:
+    return await requests_counted(service, "/readyz") == number
 
 
 def until_replaced(service: Processes, pid: int) -> None:

@@ -106,6 +106,11 @@ def test_processes_that_cannot_start_end_the_service_with_their_code(supervise: 
     assert supervised.process.wait(deadline(60)) == 3
 
 
+def test_wrong_settings_end_the_service_however_long_the_processes_took_to_read_them(supervise: Supervise) -> None:
+    supervised = supervise(FAILING.replace("3", str(os.EX_CONFIG)), young_seconds=0)
+    assert supervised.process.wait(deadline(60)) == os.EX_CONFIG
+
+
 def test_a_failure_after_the_service_has_served_does_not_end_it(supervise: Supervise) -> None:
     supervised = supervise("import os, sys; os.write(1, b'%d\\n' % os.getpid()); sys.exit(3)")
     pids = {supervised.next_pid() for _ in range(4)}
