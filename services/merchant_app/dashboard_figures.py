@@ -16,6 +16,7 @@ from babel.dates import format_date
 
 from services.merchant_app.charts import BarChart, Point, bar_chart
 from shared.calendar import ONE_DAY, Month
+from shared.inflow.rollups import HOURS
 from shared.inflow.views import Inflow, Overview, Report
 from shared.pages import formatting
 
@@ -25,7 +26,6 @@ _HOURS_PER_LABEL = 6
 _LETTERS_OF_A_MONTH = 3
 _PER_CENT = 100
 _EN_DASH = "\u2013"
-_NOON, _HOURS = 12, 24
 KEPT_NAMES = 1024
 """A dashboard writes some sixty days and months, nearly the same as every other on that day."""
 
@@ -118,10 +118,10 @@ def report_figures(report: Report, *, today: date, zone: ZoneInfo) -> ReportFigu
 def days_in_words(first: date, last: date, *, today: date) -> str:
     """`20 Nov`, `7-13 Nov`, `22 Sep - 21 Oct` with dashes; a date that is not of today's year carries its own."""
     if first == last:
-        return _day(last, today)
+        return formatting.short_day(last, today)
     if Month.of(first) == Month.of(last):
-        return f"{first.day}{_EN_DASH}{_day(last, today)}"
-    return f"{_day(first, today)} {_EN_DASH} {_day(last, today)}"
+        return f"{first.day}{_EN_DASH}{formatting.short_day(last, today)}"
+    return f"{formatting.short_day(first, today)} {_EN_DASH} {formatting.short_day(last, today)}"
 
 
 def _against_yesterday(overview: Overview, until: str) -> Comparison:
@@ -209,10 +209,6 @@ def _chart(periods: Sequence[Period], marked: int | None) -> BarChart:
     )
 
 
-def _day(day: date, today: date) -> str:
-    return f"{_format(day, 'd MMM')}{_year(day, today)}"
-
-
 def _year(day: date, today: date) -> str:
     return "" if day.year == today.year else f" {day.year}"
 
@@ -223,7 +219,7 @@ def _month_label(day: date) -> str:
 
 def _hour(hour: int) -> str:
     """`9-10 am`, `11 am - 12 pm` with dashes."""
-    ends = (hour + 1) % _HOURS
+    ends = (hour + 1) % HOURS
     if _half(hour) == _half(ends):
         return f"{_on_dial(hour)}{_EN_DASH}{_on_dial(ends)} {_half(ends)}"
     return f"{_on_dial(hour)} {_half(hour)} {_EN_DASH} {_on_dial(ends)} {_half(ends)}"
@@ -234,11 +230,11 @@ def _hour_label(hour: int) -> str:
 
 
 def _on_dial(hour: int) -> int:
-    return hour % _NOON or _NOON
+    return hour % formatting.NOON or formatting.NOON
 
 
 def _half(hour: int) -> str:
-    return "am" if hour < _NOON else "pm"
+    return "am" if hour < formatting.NOON else "pm"
 
 
 @lru_cache(maxsize=KEPT_NAMES)

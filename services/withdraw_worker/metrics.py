@@ -1,42 +1,53 @@
-"""What the worker counts for Prometheus, and a port where that can be read: the worker has no other HTTP server."""
+"""What the worker and the scheduler count for Prometheus. What they ask of Postgres and Redis is in `questions`."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
-from prometheus_client import Counter, Gauge, start_http_server
-
-from services.withdraw_worker.settings import WorkerSettings
-from shared.outbox.queue import Backlog
+from prometheus_client import Counter, Gauge, Histogram
 
 _SENT = Counter("batua_mails_sent", "Mails that the mail server accepted")
-_WAITING = Gauge("batua_mails_waiting", "Mails and new messages that wait, at most 10000")
-_OLDEST_DUE = Gauge("batua_mail_oldest_due_seconds", "For how long the oldest waiting mail has been due")
-
-_logger = logging.getLogger(__name__)
-
-
-def observe_mail(*, sent: int, backlog: Backlog) -> None:
-    """Count what one run sent, and show what it left."""
-    _SENT.inc(sent)
-    _WAITING.set(backlog.waiting)
-    _OLDEST_DUE.set(backlog.oldest_due_seconds)
+_TASKS = Histogram(
+    "batua_task_seconds",
+    "Tasks of the worker by outcome: done, failed, database_away",
+    ["task", "outcome"],
+    buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 300),
+)
+_LAST_TASK = Gauge("batua_last_task_timestamp_seconds", "When the worker ended a task last, or began to wait for one")
+_SCHEDULED = Counter("batua_scheduled", "Messages that the scheduler sent", ["task"])
 
 
-def serve_metrics(settings: WorkerSettings) -> Callable[[], None]:
-    """Serve `/metrics` from a thread, if a port is set. Returns what stops it. A port in use stops no payout."""
-    if settings.worker_metrics_port is None:
-        return lambda: None
+@dataclass(slots=True)
+class Ended:
+    """How a task ended."""
+
+    outcome: str = "failed"
+
+
+def count_sent(mails: int) -> None:
+    """Count mails that were sent."""
+    _SENT.inc(mails)
+
+
+def begin_counting_tasks() -> None:
+    """The worker begins to wait for tasks."""
+    _LAST_TASK.set_to_current_time()
+
+
+@contextmanager
+def timed_task(task: str) -> Iterator[Ended]:
+    """Note how long a task takes and how it ends: the block says so, and has failed if it does not."""
+    began, ended = time.perf_counter(), Ended()
     try:
-        server, thread = start_http_server(settings.worker_metrics_port, settings.worker_metrics_host)
-    except OSError as error:
-        _logger.warning("no metrics on port %d: %s", settings.worker_metrics_port, error.strerror)
-        return lambda: None
+        yield ended
+    finally:
+        _TASKS.labels(task, ended.outcome).observe(time.perf_counter() - began)
+        _LAST_TASK.set_to_current_time()
 
-    def stop() -> None:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
-    return stop
+def count_scheduled(task: str) -> None:
+    """Count a message of the scheduler."""
+    _SCHEDULED.labels(task).inc()
