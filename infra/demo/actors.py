@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeVar
 
 import httpx
@@ -14,7 +15,7 @@ from shared.ids import new_token
 TIMEOUT_SECONDS = 15.0
 PIN = "4812"
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""Has no certificates: all calls are plain HTTP on one machine, and loading some takes longer than a call."""
+"""Has no certificates: on one machine all calls are plain HTTP, and loading some takes longer than a call."""
 
 _T = TypeVar("_T")
 
@@ -23,8 +24,18 @@ class CheckFailed(Exception):
     """A step of the story did not have the outcome that it must have."""
 
 
-def _client(**options: Any) -> httpx.Client:
-    return httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=False, verify=NO_TLS, **options)
+@cache
+def _authorities() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+def tls_for(url: str) -> ssl.SSLContext:
+    """By which certificates a server at this address is verified: the system's, or those in `SSL_CERT_FILE`."""
+    return _authorities() if url.startswith("https:") else NO_TLS
+
+
+def _client(url: str, **options: Any) -> httpx.Client:
+    return httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=False, verify=tls_for(url), **options)
 
 
 def expect(condition: bool, what: str) -> None:
@@ -46,7 +57,8 @@ class Holder:
     """The holder of a wallet: a person at user_app or a shop at merchant_app."""
 
     def __init__(self, base_url: str, **profile: str) -> None:
-        self._http = _client(base_url=f"{base_url}/api/v1")
+        self.base_url = f"{base_url}/api/v1"
+        self._http = _client(self.base_url, base_url=self.base_url)
         unique = new_token(6).lower().replace("_", "-").strip("-")
         self.password = new_token(12)
         body = {"email": f"demo-{unique}@example.com", "password": self.password, "pin": PIN, **profile}
@@ -91,8 +103,8 @@ class SimulatedBank:
     """The simulated HDFC: its faults, its records, and its netbanking page as a browser uses it."""
 
     def __init__(self, base_url: str, api_key: str) -> None:
-        self._http = _client(headers={"X-Api-Key": api_key})
-        self._browser = _client()
+        self._http = _client(base_url, headers={"X-Api-Key": api_key})
+        self._browser = _client(base_url)
         self._base_url = base_url.rstrip("/")
 
     def get(self, path: str) -> dict[str, Any]:
@@ -121,6 +133,14 @@ class SimulatedBank:
         answer = self._browser.post(redirect_url, data=form)
         expect(answer.status_code == httpx.codes.SEE_OTHER, f"{decision} answered {answer.status_code}")
         return answer.headers["location"]
+
+    def send_again(self, token: str) -> dict[str, Any]:
+        """Send the notice about this netbanking session again; returns the delivery with our answer."""
+        (notice,) = [each for each in self.get("/api/notices")["items"] if each["notice"].get("token") == token]
+        self._http.post(f"{self._base_url}/api/notices/{notice['message_id']}/resend").raise_for_status()
+        (notice,) = [each for each in self.get("/api/notices")["items"] if each["message_id"] == notice["message_id"]]
+        delivery: dict[str, Any] = notice["deliveries"][-1]
+        return delivery
 
     def calls_for(self, references: set[str]) -> list[dict[str, Any]]:
         """The payout calls the bank took for these references, oldest first."""

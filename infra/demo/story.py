@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -12,7 +11,7 @@ from zoneinfo import ZoneInfo
 import httpx
 from rich.console import Console
 
-from infra.demo.actors import PIN, TIMEOUT_SECONDS, Holder, SimulatedBank, expect, wait_for
+from infra.demo.actors import PIN, TIMEOUT_SECONDS, Holder, SimulatedBank, expect, tls_for, wait_for
 from shared import clock
 from shared.banks.notices import PaymentNotice
 from shared.banks.signatures import sign
@@ -22,7 +21,6 @@ from shared.money import Money
 
 BANK = BANKS["hdfc"]
 CLICKS = 5
-PATIENCE_SECONDS = 60.0
 FORGED_SECRET = "whsec_bm90IHRoZSBiYW5rJ3Mgc2VjcmV0LCBub3QgYXQgYWxs"  # noqa: S105 - what a forger would guess
 
 
@@ -39,11 +37,11 @@ class Addresses:
 class Story:
     """Alice, Bob and a tea shop. Raises CheckFailed at the first step whose outcome is wrong."""
 
-    def __init__(self, addresses: Addresses, secrets: Mapping[str, str], console: Console) -> None:
+    def __init__(self, addresses: Addresses, api_key: str, console: Console, *, patience_seconds: float) -> None:
         self._addresses = addresses
         self._console = console
-        self._webhook_secret = secrets[f"BATUA_BANK_{BANK.code.upper()}_WEBHOOK_SECRETS"].split(",")[0]
-        self._bank = SimulatedBank(addresses.bank, secrets[f"BATUA_BANK_{BANK.code.upper()}_API_KEY"])
+        self._patience_seconds = patience_seconds
+        self._bank = SimulatedBank(addresses.bank, api_key)
 
     def tell(self) -> None:
         """Tell the whole story. Afterwards the bank has no faults, also after a failure."""
@@ -86,7 +84,7 @@ class Story:
             lambda: self._alice.get(f"/on-ramps/{asked['id']}")["status"],
             lambda status: status == "success",
             "the bank's server tells our webhook",
-            seconds=PATIENCE_SECONDS,
+            seconds=self._patience_seconds,
         )
         self._token = asked["redirect_url"].rstrip("/").rpartition("/")[2]
         self._alice_has(2000_00)
@@ -94,18 +92,19 @@ class Story:
 
     def _copies_and_forgeries_change_nothing(self) -> None:
         self._chapter("The bank's notice arrives again, and once with a forged signature")
+        copy = self._bank.send_again(self._token)
+        expect(copy["status"] == httpx.codes.OK, f"a copy is answered 200, not {copy['status']}: {copy['answer']}")
+        expect('"duplicate"' in copy["answer"], f"a copy is a duplicate, not {copy['answer']}")
+        self._done("a copy with a valid signature is answered: duplicate")
         session = self._bank.get(f"/api/netbanking/sessions/{self._token}")
         notice = PaymentNotice(
             BANK.code, "success", self._token, session["user_id"], session["amount"], session["bank_reference"]
         )
-        body = BANK.encode(notice)
-        copy = self._deliver(body, self._webhook_secret)
-        expect(copy.status_code == httpx.codes.OK, f"a copy answered {copy.status_code}: {copy.text}")
-        expect(copy.json() == {"verdict": "duplicate"}, f"a copy is a duplicate, not {copy.text}")
-        self._done("a copy with a valid signature is answered: duplicate")
-        forged = self._deliver(body, FORGED_SECRET)
-        expect(forged.status_code == httpx.codes.UNAUTHORIZED, f"a forged one answered {forged.status_code}")
-        self._done("a forged one is refused: 401")
+        forged = self._deliver(BANK.encode(notice), FORGED_SECRET)
+        # 403 where this machine is in none of the bank's networks: the signature is then not even looked at.
+        refused = {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}
+        expect(forged.status_code in refused, f"a forged one answered {forged.status_code}")
+        self._done(f"a forged one is refused: {forged.status_code}")
         self._alice_has(2000_00)
         self._done("Alice still has ₹2,000.00")
 
@@ -142,7 +141,7 @@ class Story:
             lambda: {w["status"] for w in self._alice.get("/withdrawals")["items"]},
             lambda statuses: bool(statuses & {"waiting", "unknown"}),
             "a withdrawal waits for the bank",
-            seconds=PATIENCE_SECONDS,
+            seconds=self._patience_seconds,
         )
         self._done(f"now the bank is down; {self._queue()}")
         self._bank.misbehave()
@@ -171,7 +170,7 @@ class Story:
             lambda: [w["status"] for w in self._alice.get("/withdrawals")["items"] if w["id"] in references],
             lambda statuses: statuses.count("succeeded") >= count,
             f"{count} withdrawals have succeeded",
-            seconds=PATIENCE_SECONDS,
+            seconds=self._patience_seconds,
         )
 
     def _each_left_alone_and_once(self, references: set[str]) -> None:
@@ -194,7 +193,8 @@ class Story:
     def _deliver(self, body: bytes, secret: str) -> httpx.Response:
         headers = sign(secret, f"msg_{new_token()}", clock.now(), body) | {"content-type": "application/json"}
         url = f"{self._addresses.bank_webhook}/webhooks/{BANK.code}"
-        return httpx.post(url, content=body, headers=headers, timeout=TIMEOUT_SECONDS, trust_env=False)
+        with httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=False, verify=tls_for(url)) as anyone:
+            return anyone.post(url, content=body, headers=headers)
 
     def _alice_has(self, amount: int) -> None:
         has = self._alice.balance()["balance"] - self._start[self._alice.wallet_id]
