@@ -11,6 +11,10 @@ from shared.ledger.group_commit import LANES
 from shared.runtime.database import DIRECT_POOL_SIZE
 from shared.serving.cores import MOST_BY_DEFAULT
 
+OF_THE_WORKER = CHECKOUT / "shared/withdrawals/freezes.py"
+"""It asks on a connection of the sessions' pool, and no other Gather works in that process."""
+OF_THE_REPLICA = CHECKOUT / "shared/db/replica.py"
+"""It asks the replica, which has pools of its own."""
 RESERVED = 3
 """`superuser_reserved_connections` of Postgres."""
 COMMANDS = 15
@@ -20,8 +24,8 @@ COMMANDS = 15
 def test_the_pools_of_all_processes_fit_into_what_postgres_allows() -> None:
     pool = DatabaseSettings.model_fields["database_pool_size"].default + DIRECT_POOL_SIZE
     services = [process for process in PROCESSES.values() if process.shares_port]
-    worker = pool
-    assert len(services) * MOST_BY_DEFAULT * pool + worker + COMMANDS + RESERVED <= MAX_CONNECTIONS
+    worker, scheduler = pool, 1
+    assert len(services) * MOST_BY_DEFAULT * pool + worker + scheduler + COMMANDS + RESERVED <= MAX_CONNECTIONS
 
 
 def test_everything_that_keeps_a_direct_connection_while_it_works_has_one() -> None:
@@ -30,6 +34,7 @@ def test_everything_that_keeps_a_direct_connection_while_it_works_has_one() -> N
         node
         for room in ("shared", "services")
         for file in (CHECKOUT / room).rglob("*.py")
+        if file not in (OF_THE_WORKER, OF_THE_REPLICA)
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Gather"
     ]
