@@ -79,7 +79,11 @@ def _kill_while_asking(
         nonlocal left
         if left:
             left -= 1
-            await asyncio.gather(connection.fetch("SELECT pg_sleep(600)"), kill_all(sessionmaker))
+            killing = asyncio.create_task(kill_all(sessionmaker))
+            try:
+                await connection.fetch("SELECT pg_sleep(600)")
+            finally:
+                await killing  # it has a connection of its own, which must not outlive the test
         return await ask_all(connection, questions)
 
     monkeypatch.setattr(desk, "_ask_all", asking)
