@@ -16,19 +16,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import SecretStr
 from rich.console import Console
 
 from bench import goals, history, phases, report
-from bench.inflow import started_stack
 from bench.measure import memory_sampled
 from bench.references.thin import DATABASE_URL
 from bench.rounds import Rounds
 from bench.servers import serving
-from bench.stack import HELLO_PORT_OFFSET, REFERENCE, THIN_PORT_OFFSET, Bench, running_bench
-from shared.config import DatabaseSettings
-from shared.db.engine import create_engine, create_sessionmaker
-from shared.proof.prove import ProofReport, prove
+from bench.stack import HELLO_PORT_OFFSET, REFERENCE, THIN_PORT_OFFSET, proven, running_bench, started_stack
 
 FILE_COLUMNS = 150
 """How wide the tables are where no terminal says it."""
@@ -79,6 +74,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="shorter measurements: less than three minutes in all")
     parser.add_argument("--transfers-only", action="store_true", help="only single transfers and their references")
+    parser.add_argument("--without-history", action="store_true", help="leave the ten million entries out")
     chosen = parser.parse_args()
     console = Console(highlight=False)
     if not console.is_terminal:
@@ -94,9 +90,9 @@ def main() -> int:
         rounds = Rounds(bench, seconds=(QUICK if chosen.quick else WHOLE).seconds, say=say)
         extra = measure_all(rounds, QUICK if chosen.quick else WHOLE, transfers_only=chosen.transfers_only)
         say("Proving the books")
-        proof = asyncio.run(proven(bench))
+        proof = asyncio.run(proven(bench.stack))
     rows = goals.rows(rounds, extra)
-    if not chosen.quick and not chosen.transfers_only:
+    if not (chosen.quick or chosen.transfers_only or chosen.without_history):
         rows += [growth.row for growth in grown_history(console) if growth.work in HISTORY]
     console.print(report.cpu_table(rounds))
     console.print(report.goals_table(rows))
@@ -152,16 +148,6 @@ def grown_history(console: Console) -> list[history.Growth]:
             return history.measure(stack, console, is_quick=False)
         finally:
             stack.stop()
-
-
-async def proven(bench: Bench) -> ProofReport:
-    """Prove the books, without the banks' statements: the bench's notices come from no bank."""
-    url = SecretStr(bench.stack.database_url())
-    engine = create_engine(DatabaseSettings(database_url=url), application_name="bench")
-    try:
-        return await prove(create_sessionmaker(engine))
-    finally:
-        await engine.dispose()
 
 
 if __name__ == "__main__":

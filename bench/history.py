@@ -28,7 +28,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bench.books import LOAD_SECONDS, load_years
 from bench.figures import Quantity, Row, at_most
-from bench.inflow import said, started_stack
+from bench.inflow import said
+from bench.stack import started_stack
 from infra.local.stack import Stack
 from shared import clock
 from shared.calendar import INDIA, today
@@ -46,7 +47,6 @@ from shared.proof.prove import prove
 from shared.proof.seals import seal
 from shared.transfers.queries import get_refundable_payment
 from shared.transfers.receipts import get_receipt
-from shared.transfers.statement_lines import with_refunds
 from tests.support.factories import create_merchant
 
 SIZES = (100_000, 10_000_000)
@@ -182,10 +182,6 @@ def _reads(books: Books) -> dict[str, Read]:
         wanted = Filter(since=since, until=since + timedelta(days=30))
         await statement.read_page(session, shop, limit=PAGE, wanted=wanted)
 
-    async def with_refunded(session: AsyncSession, turn: int) -> None:
-        found = await statement.read_page(session, shop, limit=PAGE, before_seq=books.cursor(turn))
-        with_refunds(found.lines)
-
     async def dashboard(session: AsyncSession, _: int) -> None:
         await inflow.overview(session, shop, INDIA)
         await report(session, shop, INDIA, span_of("30-days", today(clock.now(), INDIA)))
@@ -206,7 +202,6 @@ def _reads(books: Books) -> dict[str, Read]:
         "statement, a month": month,
         "statement, text (1 in 1000)": page(Filter(search="monsoon")),
         "statement, text it has none of": page(Filter(search="zebra")),
-        "statement with refunds": with_refunded,
         "balance as of a moment": lambda session, turn: statement.balance_at(session, shop, books.moment(turn)),
         "balance of a person as of a moment": lambda session, turn: statement.balance_at(
             session, books.people[turn % len(books.people)], books.moment(turn)

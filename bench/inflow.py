@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import logging
 import os
-import random
 import statistics
 import tempfile
 import time
@@ -27,7 +26,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bench.books import BUYERS, RICH, load_payments
-from infra.local.ports import PortInUse
+from bench.stack import started_stack
 from infra.local.stack import Stack
 from shared import calendar, clock
 from shared.calendar import INDIA, Month
@@ -82,19 +81,6 @@ def main() -> None:
             asyncio.run(bench(stack, chosen, console))
         finally:
             stack.stop()
-
-
-def started_stack(home: Path) -> Stack:
-    """Postgres and Redis of our own, on free ports."""
-    bases = [int(os.environ["BATUA_PORT_BASE"])] if os.environ.get("BATUA_PORT_BASE") else []
-    for base in [*bases, *random.sample(range(20000, 30000, 100), 10)]:
-        stack = Stack(home, base)
-        try:
-            stack.start({"postgres", "redis"})
-        except PortInUse:
-            continue
-        return stack
-    raise SystemExit("found no free ports for a Postgres and a Redis of our own")
 
 
 async def bench(stack: Stack, chosen: argparse.Namespace, console: Console) -> None:

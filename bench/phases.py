@@ -20,6 +20,7 @@ from bench.rounds import Rounds
 from bench.servers import ReferenceServer
 from bench.stack import REFERENCE
 from bench.statements import Statements, counted
+from shared.outbox.queue import BUNDLE_SECONDS
 
 BULK_CONNECTIONS, BULK_SECONDS = 8, 60.0
 BULK_REQUESTS_PER_SECOND = 8
@@ -40,7 +41,11 @@ _PENDING = """
            false, now() + interval '1 day', now()
     FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS pending (owner_id, account_id, token)
 """
-_DUE_MAIL = "SELECT count(*) FROM outbox_messages WHERE next_attempt_at IS NOT NULL"
+# A mail that is due later than the pause between two of an owner is held back by the hour's or the day's limit.
+_DUE_MAIL = f"""
+    SELECT (SELECT count(*) FROM mails WHERE next_attempt_at <= now() + interval '{BUNDLE_SECONDS} seconds')
+           + (SELECT count(*) FROM outbox_messages WHERE next_attempt_at IS NOT NULL)
+"""
 
 
 @dataclass

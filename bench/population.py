@@ -68,8 +68,9 @@ _PAST_KEYS = """
     FROM transfers WHERE initiated_by IS NOT NULL
 """
 _PAST_MAIL = """
-    INSERT INTO outbox_messages (id, kind, owner_id, facts, attempts, sent_at, created_at)
-    SELECT uuidv7(), 'money_received', initiated_by, jsonb_build_object('amount', amount), 1, created_at, created_at
+    INSERT INTO mails (id, kind, owner_id, count, amount, newest, attempts, sent_at, created_at, closed_at)
+    SELECT uuidv7(), 'money_received', initiated_by, 1, amount, jsonb_build_array(jsonb_build_object('amount', amount)),
+           1, created_at, created_at, created_at
     FROM transfers WHERE initiated_by IS NOT NULL
 """
 _PAST_ON_RAMPS = """

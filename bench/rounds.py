@@ -14,10 +14,13 @@ from bench.servers import ReferenceServer
 from bench.stack import REFERENCE, Bench
 from infra.local.layout import PROCESSES
 from infra.local.leftovers import read_pid
+from shared.outbox.queue import LULL_SECONDS
 
 QUIET_SHARE = 0.1
 """Of one core: with less, the stack counts as idle and the next measurement begins."""
-QUIET_SECONDS = 8.0
+QUIET_SECONDS = LULL_SECONDS + 1.0
+"""For so long: mail about a load begins when no more has come for LULL_SECONDS."""
+PATIENCE_SECONDS = 20.0
 WARM_UP_SECONDS = 1.0
 LOAD_GENERATOR = "load generator"
 TOO_FEW, LONGER = 2, 5
@@ -116,16 +119,22 @@ class Rounds:
         cost = load.children_seconds() - before
         self.keep(name, Load(ran.transactions, ran.transactions / ran.per_second, generator_seconds=cost), used)
 
-    def settle(self, seconds: float = QUIET_SECONDS) -> None:
-        """Wait until the stack has no work left, within bounds: a reference must not pay for our mail."""
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            began = time.monotonic()
+    def settle(self) -> None:
+        """Wait until the stack has had no work for QUIET_SECONDS: a reference must not pay for our mail.
+
+        It waits for PATIENCE_SECONDS at most.
+        """
+        began = quiet_since = time.monotonic()
+        while (now := time.monotonic()) - began < PATIENCE_SECONDS:
+            if now - quiet_since >= QUIET_SECONDS:
+                return
             with cpu_used(self.stack_pids) as used:
                 time.sleep(0.5)
-            if used.whole / (time.monotonic() - began) < QUIET_SHARE:
-                return
-        self.notes.append(f"the stack was still at work {seconds:.0f} s after a load: the next figure is too low")
+            if used.whole / (time.monotonic() - now) >= QUIET_SHARE:
+                quiet_since = time.monotonic()
+        self.notes.append(
+            f"{PATIENCE_SECONDS:.0f} s after a load the stack was still at work: the next figure is too low"
+        )
 
     def keep(self, name: str, came: Load, used: CpuUse, pieces: int = 1) -> Load:
         """Remember what came back and what it cost."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from bench.listening import processes_of, wait_until_all_listen
 from bench.stack import Bench
 from infra.local.layout import CHECKOUT
-from shared.config import ServingSettings
+from shared.runtime.serving_settings import ServingSettings
 from shared.serving.address import GRACEFUL_SECONDS, Service
 from shared.serving.command_line import SUPERVISOR
 
@@ -29,7 +29,7 @@ class ReferenceServer:
 
 def command(bench: Bench, application: str, port: int) -> list[str]:
     """The command line of user_app's supervisor with another application and port."""
-    service = Service(application, "127.0.0.1", port, GRACEFUL_SECONDS)
+    service = Service(application, "127.0.0.1", port, GRACEFUL_SECONDS, delay_seconds=0)
     more = ["--processes", str(processes_of(bench.stack)), "--log-level", ServingSettings().log_level]
     return [sys.executable, "-m", SUPERVISOR, *service.arguments(), *more]
 

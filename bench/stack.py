@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
+from pydantic import SecretStr
 
 from bench.listening import processes_of, wait_until_all_listen
 from bench.population import PAST_PAYMENTS, PEOPLE, Person, hash_of_pin, populate, sign_in
@@ -25,6 +26,9 @@ from infra.local.errors import AnotherIsStarting
 from infra.local.ports import PortInUse, is_free
 from infra.local.secrets import read_secrets
 from infra.local.stack import ALL, Stack
+from shared.config import DatabaseSettings
+from shared.db.engine import create_engine, create_sessionmaker
+from shared.proof.prove import ProofReport, prove
 
 REFERENCE = "reference"
 """The database of the references."""
@@ -32,6 +36,12 @@ READY_SECONDS = 300
 """A busy machine may take minutes to start what a quiet one starts in seconds."""
 BASES = range(20000, 30000, 100)
 HELLO_PORT_OFFSET, THIN_PORT_OFFSET = 90, 91
+_NO_QUOTAS = {
+    f"BATUA_QUOTAS__{name}": "1000000000"
+    for name in ("KEYS_PER_DAY", "BULK_PER_MINUTE", "BULK_PER_DAY", "SMALL_TRANSFERS_PER_DAY")
+}
+"""A few owners do here in a minute what thousands do in a day."""
+_NO_PORTS = "found no free ports for a stack of our own: set BATUA_PORT_BASE"
 _STATISTICS = "\nshared_preload_libraries = 'pg_stat_statements'\npg_stat_statements.track = 'none'\n"
 
 
@@ -65,7 +75,7 @@ def running_bench(
 ) -> Iterator[Bench]:
     """Batua with so many people, or only some of its processes; all of it is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="batua-bench-") as folder:
-        patient = {"BATUA_READY_SECONDS": f"{READY_SECONDS}"}
+        patient = {"BATUA_READY_SECONDS": f"{READY_SECONDS}", **_NO_QUOTAS}
         stack = _stack_on_free_ports(Path(folder) / "home", patient | dict(settings or {}))
         try:
             say("Starting a Postgres and filling it")
@@ -80,10 +90,38 @@ def running_bench(
             stack.stop()
 
 
+def started_stack(
+    home: Path, processes: Collection[str] = ("postgres", "redis"), settings: Mapping[str, str] | None = None
+) -> Stack:
+    """These processes, without a population, on free ports."""
+    for base in _bases():
+        stack = Stack(home, base, settings)
+        try:
+            stack.start(processes)
+        except (PortInUse, AnotherIsStarting):
+            continue
+        return stack
+    raise SystemExit(_NO_PORTS)
+
+
+async def proven(stack: Stack) -> ProofReport:
+    """Prove the books, without the banks' statements: the bench's notices come from no bank."""
+    url = SecretStr(stack.database_url())
+    engine = create_engine(DatabaseSettings(database_url=url), application_name="bench")
+    try:
+        return await prove(create_sessionmaker(engine))
+    finally:
+        await engine.dispose()
+
+
+def _bases() -> list[int]:
+    given = os.environ.get("BATUA_PORT_BASE")
+    return [int(given)] if given else random.sample(BASES, 10)
+
+
 def _stack_on_free_ports(home: Path, settings: Mapping[str, str]) -> Stack:
     """A stack whose Postgres runs already; its port says that the base is ours."""
-    bases = [int(os.environ["BATUA_PORT_BASE"])] if os.environ.get("BATUA_PORT_BASE") else random.sample(BASES, 10)
-    for base in bases:
+    for base in _bases():
         stack = Stack(home, base, settings)
         if not all(is_free(base + offset) for offset in range(THIN_PORT_OFFSET + 1)):
             continue
@@ -98,7 +136,7 @@ def _stack_on_free_ports(home: Path, settings: Mapping[str, str]) -> Stack:
         except (PortInUse, AnotherIsStarting):
             continue
         return stack
-    raise SystemExit("found no free ports for a stack of our own: set BATUA_PORT_BASE")
+    raise SystemExit(_NO_PORTS)
 
 
 def _fill(stack: Stack, people: int, payments: int) -> tuple[Mapping[str, str], list[Person]]:

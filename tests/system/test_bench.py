@@ -1,4 +1,4 @@
-"""The smallest bench of transfers runs, and the books are right afterwards. How fast it is, is not asked."""
+"""The smallest benches run, and the books are right afterwards. How fast it is, is not asked."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import asyncio
 
 import pytest
 
-from bench import phases
-from bench.__main__ import HELLO, THIN, proven
+from bench import phases, scale
+from bench.__main__ import HELLO, THIN
 from bench.goals import rows
 from bench.references.thin import DATABASE_URL
 from bench.rounds import Rounds
 from bench.servers import serving
-from bench.stack import HELLO_PORT_OFFSET, REFERENCE, THIN_PORT_OFFSET, running_bench
+from bench.stack import HELLO_PORT_OFFSET, REFERENCE, THIN_PORT_OFFSET, proven, running_bench
 from tests.support.whole_stack import SLOW
 
 PEOPLE, PAYMENTS = 200, 400
@@ -32,7 +32,8 @@ def test_transfers_are_measured_beside_their_references_and_the_books_are_right(
         ):
             phases.single_transfers(rounds, thin=thin, hello=hello)
         phases.round_trips(rounds, extra)
-        proof = asyncio.run(proven(bench))
+        costs = asyncio.run(scale.measure(bench, 300))
+        proof = asyncio.run(proven(bench.stack))
     assert proof.ok, proof.failed
     assert [name for name, found in rounds.found.items() if any(each.rejected for each in found.loads)] == []
     assert {name for name, found in rounds.found.items() if found.per_second} == {
@@ -46,3 +47,6 @@ def test_transfers_are_measured_beside_their_references_and_the_books_are_right(
     }
     assert extra.statements.all_calls > 0
     assert [row.work for row in rows(rounds, extra)][:3] == ["POST /transfers, spread", "spread", "to one shop"]
+    assert [cost.size for cost in costs] == list(scale.SIZES)
+    assert all(0 < cost.record_bytes < cost.log_bytes / cost.transfers for cost in costs)
+    assert all(sum(cost.grown["entries"]) > 0 for cost in costs if cost.transfers >= 300)
