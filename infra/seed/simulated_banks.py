@@ -18,11 +18,13 @@ from infra.demo.actors import NO_TLS
 from infra.seed.banking import RETURNED_AFTER
 from infra.seed.cast import BANK_ACCOUNTS
 from infra.seed.flows import KEY_PREFIX
+from shared.banks.number_keys import NumberKeys
 from shared.banks.settings import BankEndpoint
 from shared.clock import rfc3339
 from shared.models import OnRamp, Withdrawal
 from shared.models.on_ramp import OnRampStatus
 from shared.models.withdrawal import WithdrawalStatus
+from shared.withdrawals.kept_numbers import KeptNumber
 
 TIMEOUT_SECONDS = 30.0
 BATCH = 100
@@ -57,18 +59,17 @@ def tell(banks: Mapping[str, BankEndpoint], past: Past) -> None:
             _tell(bank, items[start : start + BATCH])
 
 
-async def past_of(session: AsyncSession, return_url: str) -> Past:
+async def past_of(session: AsyncSession, return_url: str, number_keys: NumberKeys) -> Past:
     """What each bank must know of the sample data, by the bank's code."""
     found: dict[str, list[Item]] = defaultdict(list)
     on_ramps = await session.scalars(select(OnRamp).where(OnRamp.idempotency_key.startswith(KEY_PREFIX)))
     for on_ramp in on_ramps:
         found[on_ramp.bank].append(_payment(on_ramp, return_url))
     numbers = [account.account_number for account in BANK_ACCOUNTS.values()]
-    withdrawals = await session.scalars(
-        select(Withdrawal).where(Withdrawal.account_number.in_(numbers), Withdrawal.status.in_(_PAYOUT_STATUS))
-    )
-    for withdrawal in withdrawals:
-        found[withdrawal.bank].append(_payout(withdrawal))
+    indexes = [index for number in numbers for index in number_keys.indexes(number)]
+    is_sample = Withdrawal.account_number_index.in_(indexes) | Withdrawal.account_number.in_(numbers)
+    for withdrawal in await session.scalars(select(Withdrawal).where(is_sample, Withdrawal.status.in_(_PAYOUT_STATUS))):
+        found[withdrawal.bank].append(_payout(withdrawal, number_keys))
     return found
 
 
@@ -87,13 +88,13 @@ def _payment(on_ramp: OnRamp, return_url: str) -> Item:
     return on_ramp.settled_at, "payments", facts
 
 
-def _payout(withdrawal: Withdrawal) -> Item:
+def _payout(withdrawal: Withdrawal, number_keys: NumberKeys) -> Item:
     assert withdrawal.finished_at is not None
     is_reversed = withdrawal.status is WithdrawalStatus.REVERSED
     decided_at = withdrawal.finished_at - (RETURNED_AFTER if is_reversed else timedelta())
     facts = {
         "reference": str(withdrawal.id),
-        "account_number": withdrawal.account_number,
+        "account_number": KeptNumber.of(withdrawal).whole(number_keys),
         "ifsc": withdrawal.ifsc,
         "account_holder": withdrawal.account_holder,
         "amount": withdrawal.amount,

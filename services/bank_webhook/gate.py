@@ -15,7 +15,7 @@ from shared.banks.signatures import verify
 from shared.banks.table import BANKS
 from shared.errors import BatuaError
 from shared.http.body_limit import UnreadBody
-from shared.http.client_address import Address, client_address, is_in
+from shared.http.client_address import Source, is_in, source_of
 from shared.http.errors import BodyTooLarge, JsonRequired
 
 MAX_BODY_BYTES = 64 * 1024
@@ -40,15 +40,15 @@ class Gate:
 
     async def admit(self, bank: str, request: Request) -> Delivery:
         """The delivery in `request`. Raises the error of the first check that fails; see `_check`."""
-        source = self._source_of(request)
+        source = source_of(request, self._settings)
         try:
             return await self._check(bank, source, request)
         except BatuaError as error:
             known_bank = bank if bank in self._senders else _UNKNOWN
-            self._rejections.record(known_bank, error.code, str(source or _UNKNOWN))
+            self._rejections.record(known_bank, error.code, str(source.nearest or _UNKNOWN))
             raise
 
-    async def _check(self, bank: str, source: Address | None, request: Request) -> Delivery:
+    async def _check(self, bank: str, source: Source, request: Request) -> Delivery:
         """The checks in their order: the cheapest first, the body before its signature, the format last."""
         sender = self._sender(bank)  # BankNotFound
         _check_source(source, sender)  # SourceNotAllowed
@@ -74,15 +74,9 @@ class Gate:
             tolerance_seconds=self._settings.webhook_tolerance_seconds,
         )
 
-    def _source_of(self, request: Request) -> Address | None:
-        """The address that the call comes from; `X-Forwarded-For` counts only from a trusted proxy."""
-        peer = request.client.host if request.client else None
-        forwarded_for = request.headers.getlist("x-forwarded-for")
-        return client_address(peer, forwarded_for, self._settings.trusted_proxies)
 
-
-def _check_source(source: Address | None, sender: Sender) -> None:
-    if source is None or not is_in(source, sender.webhook_networks):
+def _check_source(source: Source, sender: Sender) -> None:
+    if source.caller is None or not is_in(source.caller, sender.webhook_networks):
         raise SourceNotAllowed
 
 

@@ -23,10 +23,12 @@ from services.bank_webhook.gate import Delivery
 from shared.banks.notices import PaymentNotice, PayoutNotice
 from shared.callers import WhileWanted
 from shared.db.direct import direct_transaction
-from shared.db.outages import DATABASE_ERRORS, is_outage
+from shared.db.outages import DATABASE_ERRORS, may_pass_at_once
 from shared.db.transaction import SessionTransaction, Transaction
 from shared.db.writes import write_all
 from shared.errors import BatuaError
+from shared.ledger.metrics import count_moved
+from shared.ledger.rules import Outcome
 from shared.models.webhook_delivery import Verdict
 from shared.on_ramps.settlement import settle_all
 from shared.runtime.database import Database
@@ -199,11 +201,15 @@ class Inbox:
 
 async def _commit(engine: AsyncEngine, deliveries: Sequence[Delivery]) -> list[Verdict]:
     async with direct_transaction(engine) as connection:
-        return await record_payments(connection, deliveries)
+        verdicts, posted = await record_payments(connection, deliveries)
+    count_moved(posted)
+    return verdicts
 
 
-async def record_payments(transaction: Transaction, deliveries: Sequence[Delivery]) -> list[Verdict]:
-    """Record deliveries about payments and settle them, as if they came one by one.
+async def record_payments(
+    transaction: Transaction, deliveries: Sequence[Delivery]
+) -> tuple[list[Verdict], Sequence[Outcome]]:
+    """Record deliveries about payments and settle them, as if they came one by one. Answers what the ledger posts, too.
 
     Lock order: inbox rows, then on-ramps, then accounts. Copies of one delivery wait for each other at the inbox row.
     Raises the ledger's error when it rejects a credit: roll back, and record the deliveries apart.
@@ -219,7 +225,8 @@ async def record_payments(transaction: Transaction, deliveries: Sequence[Deliver
     for row, outcome in zip(notices, settled.outcomes, strict=True):
         row.verdict, row.on_ramp_id = outcome.verdict, outcome.on_ramp_id
     await write_all(transaction, [*settled.writes, judged(list(notices))])
-    return [_answer(row, is_copy=copied) for row, copied in zip(rows, is_copy, strict=True)]
+    verdicts = [_answer(row, is_copy=copied) for row, copied in zip(rows, is_copy, strict=True)]
+    return verdicts, settled.posted
 
 
 def _answer(row: Row, *, is_copy: bool) -> Verdict:
@@ -238,16 +245,11 @@ async def _attempt(commit: Callable[[], Awaitable[T]], *, unless: type[Exception
             return await commit()
         except DATABASE_ERRORS as error:
             _logger.warning("delivery not committed, attempt %d: %s", attempt, _cause(error))
-            if not _may_pass(error) or isinstance(error, unless):
+            if not may_pass_at_once(error) or isinstance(error, unless):
                 raise
         # Random pauses, so that two copies that blocked each other do not do so again.
         await asyncio.sleep(RETRY_PAUSE_SECONDS * attempt * (1 + secrets.randbelow(100) / 100))
     raise NotCommitted
-
-
-def _may_pass(error: Exception) -> bool:
-    # After a migration the driver's prepared statement is out of date once; the next attempt prepares it again.
-    return is_outage(error) or isinstance(error, asyncpg.InvalidCachedStatementError)
 
 
 def _fail(batch: Sequence[_Waiting], error: Exception) -> None:

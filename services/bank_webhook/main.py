@@ -11,24 +11,31 @@ from starlette.responses import Response
 from services.bank_webhook import routes
 from services.bank_webhook.gate import MAX_BODY_BYTES, Gate
 from services.bank_webhook.inbox import Inbox
+from services.bank_webhook.metrics import begin_at_zero
 from services.bank_webhook.resources import WebhookResources
 from services.bank_webhook.settings import BankWebhookSettings
 from shared.banks.signatures import SignatureInvalid
+from shared.config import read_settings
 from shared.http.application import create_application
-from shared.http.health import POSTGRES
+from shared.http.health import POSTGRES, SCHEMA
 from shared.http.problems import problem
 from shared.runtime.database import open_database
 from shared.runtime.logs import configure_logging
+from shared.runtime.tracing import open_tracing
 
 
 def create_app(settings: BankWebhookSettings | None = None) -> FastAPI:
     """Build the app; without `settings` they are read from `BATUA_*`. It starts while every other service is down."""
-    chosen = settings or BankWebhookSettings()
+    chosen = settings or read_settings(BankWebhookSettings)
     configure_logging(chosen.log_level)
+    begin_at_zero()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_database(chosen, application_name="bank_webhook") as database:
+        async with (
+            open_tracing(chosen, "bank_webhook"),
+            open_database(chosen, application_name="bank_webhook") as database,
+        ):
             inbox = Inbox(database, within_seconds=chosen.webhook_commit_seconds)
             app.state.resources = WebhookResources(
                 engine=database.engine,
@@ -37,6 +44,7 @@ def create_app(settings: BankWebhookSettings | None = None) -> FastAPI:
                 read_sessionmaker=database.read_sessionmaker,
                 lookup_sessionmaker=database.lookup_sessionmaker,
                 reads=database.reads,
+                replica=None,
                 settings=chosen,
                 gate=Gate(chosen),
                 inbox=inbox,
@@ -50,7 +58,7 @@ def create_app(settings: BankWebhookSettings | None = None) -> FastAPI:
         settings=chosen,
         lifespan=lifespan,
         routers=[routes.router],
-        readiness=[POSTGRES],
+        readiness=[POSTGRES, SCHEMA],
         prefix="",
         # The gate checks type and size itself, after the caller's address; this limit is a second check.
         json_only=False,

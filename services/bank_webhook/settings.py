@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -10,6 +11,10 @@ from shared.banks.per_bank import for_each_bank, values_of
 from shared.banks.signatures import TOLERANCE_SECONDS, check_secret
 from shared.banks.table import BANKS
 from shared.config import DatabaseSettings, NetworkList, ProxySettings, SecretList, Settings
+from shared.production import wide_networks
+from shared.runtime.metrics_server import MetricsSettings
+from shared.runtime.serving_settings import ServingSettings
+from shared.runtime.tracing import TracingSettings
 
 _PREFIX = "bank_"
 
@@ -34,6 +39,12 @@ class WebhookSettings(Settings):
         """Every bank that may call, by its code."""
         return {code: Sender(**values_of(self, Sender, code, prefix=_PREFIX)) for code in BANKS}
 
+    def refusals(self) -> Iterator[str]:
+        """Callers that may be any address."""
+        yield from super().refusals()
+        for code, sender in self.senders.items():
+            yield from wide_networks(f"BATUA_BANK_{code.upper()}_WEBHOOK_NETWORKS", sender.webhook_networks)
+
     @model_validator(mode="after")
     def _secrets_can_verify(self) -> Self:
         for sender in self.senders.values():
@@ -42,7 +53,9 @@ class WebhookSettings(Settings):
         return self
 
 
-class BankWebhookSettings(DatabaseSettings, ProxySettings, WebhookSettings):
+class BankWebhookSettings(
+    ServingSettings, MetricsSettings, TracingSettings, DatabaseSettings, ProxySettings, WebhookSettings
+):
     """How long one delivery to the webhook may take, and how old it may be."""
 
     webhook_tolerance_seconds: int = Field(default=TOLERANCE_SECONDS, ge=1)

@@ -10,6 +10,9 @@ from pydantic import AwareDatetime, Field
 from services.dummy_bank.database import timestamp
 from shared.banks.messages import MAX_LIST_ITEMS, PayoutRequest, Received
 
+MAX_TRACEPARENT = 64
+"""Letters. A longer one is none of W3C's."""
+
 
 class CallLogItem(Received):
     """One payout call the bank received; `ended_at` is null while it is being answered."""
@@ -20,6 +23,8 @@ class CallLogItem(Received):
     started_at: AwareDatetime
     ended_at: AwareDatetime | None
     outcome: str
+    traceparent: str | None = None
+    """What the platform says of the trace that the call belongs to (W3C Trace Context)."""
 
 
 class CallLog(Received):
@@ -29,14 +34,17 @@ class CallLog(Received):
     next_cursor: str | None = None
 
 
-def begin(connection: sqlite3.Connection, bank: str, asked: PayoutRequest) -> int:
+def begin(connection: sqlite3.Connection, bank: str, asked: PayoutRequest, traceparent: str | None) -> int:
     """Record that a call has arrived. Returns its number."""
     user_ref = asked.user_ref or asked.account_number
     done = connection.execute(
         "INSERT INTO calls (bank, reference, user_ref, amount, started_at) VALUES (?, ?, ?, ?, ?)",
         (bank, asked.reference, user_ref, asked.amount, timestamp()),
     )
-    return int(done.lastrowid or 0)
+    number = int(done.lastrowid or 0)
+    if traceparent is not None:
+        connection.execute("INSERT INTO call_traces VALUES (?, ?)", (number, traceparent[:MAX_TRACEPARENT]))
+    return number
 
 
 def end(connection: sqlite3.Connection, number: int, outcome: str) -> None:

@@ -62,6 +62,16 @@ def find_session(connection: sqlite3.Connection, bank: str, token: str) -> Row:
     return row
 
 
+def find_session_of(connection: sqlite3.Connection, bank: str, reference: str) -> Row:
+    """The session that the platform opened under this reference. Raises BankError (404)."""
+    row: Row | None = connection.execute(
+        "SELECT * FROM sessions WHERE bank = ? AND reference = ?", (bank, reference)
+    ).fetchone()
+    if row is None:
+        raise BankError(404, SESSION_NOT_FOUND, "No session was opened under this reference.")
+    return row
+
+
 def state_of(row: Row) -> SessionState:
     """The answer to the platform's enquiry."""
     names = SessionState.model_fields.keys() & set(row.keys())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import secrets
+import ssl
 from dataclasses import replace
 
 import httpx
@@ -36,7 +37,9 @@ class NoticeSender:
         self._settings = settings
         self._metrics = metrics
         # No proxy from the environment: the platform is at the address in the settings.
-        self._client = httpx.AsyncClient(timeout=settings.webhook_timeout_seconds, trust_env=False)
+        authority = settings.webhook_authority
+        verify = True if authority is None else ssl.create_default_context(cafile=authority)
+        self._client = httpx.AsyncClient(timeout=settings.webhook_timeout_seconds, trust_env=False, verify=verify)
 
     async def close(self) -> None:
         """Close the connections."""

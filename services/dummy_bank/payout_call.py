@@ -19,11 +19,11 @@ REFUSED_STATUS = 422
 
 
 async def answer_payout(
-    simulator: Simulator, profile: BankProfile, asked: PayoutRequest, hang_up: HangUp
+    simulator: Simulator, profile: BankProfile, asked: PayoutRequest, hang_up: HangUp, traceparent: str | None = None
 ) -> PayoutAnswer:
     """Log the call, do the work, answer. Raises BankError: 4xx is a final refusal, 5xx leaves the outcome open."""
     with simulator.database.transaction() as connection:
-        number = call_log.begin(connection, profile.code, asked)
+        number = call_log.begin(connection, profile.code, asked, traceparent)
     outcome = "interrupted"
     try:
         answer = await _process(simulator, profile, asked, hang_up)

@@ -17,6 +17,7 @@ from services.dummy_bank.draws import Draws
 from services.dummy_bank.errors import BankError
 from services.dummy_bank.faults import Faults
 from services.dummy_bank.settings import BankProfile
+from shared.banks.account_numbers import masked
 from shared.banks.messages import TRANSFER_NOT_FOUND, PayoutAnswer, PayoutRequest
 from shared.banks.notices import PayoutNotice
 
@@ -140,7 +141,15 @@ def enquire(connection: sqlite3.Connection, bank: str, reference: str) -> Payout
     ).fetchone()
     if row is None:
         raise BankError(404, TRANSFER_NOT_FOUND, "No transfer was accepted under this reference.")
-    return answer_of(row)
+    asked = json.loads(row["asked"])
+    return answer_of(row).model_copy(
+        update={
+            "user_ref": _whose(connection, bank, reference, asked["account_number"]),
+            "account_number": masked(asked["account_number"]),
+            "ifsc": asked["ifsc"],
+            "account_holder": asked["account_holder"],
+        }
+    )
 
 
 def answer_of(row: Row) -> PayoutAnswer:
@@ -154,6 +163,14 @@ def answer_of(row: Row) -> PayoutAnswer:
         code=row["code"] if decided else None,
         message=row["message"] if decided else None,
     )
+
+
+def _whose(connection: sqlite3.Connection, bank: str, reference: str, account_number: str) -> str | None:
+    """What the platform called the payee, as the call log has it; without a name the log has the account number."""
+    call = connection.execute(
+        "SELECT user_ref FROM calls WHERE bank = ? AND reference = ? ORDER BY id LIMIT 1", (bank, reference)
+    ).fetchone()
+    return None if call is None or call["user_ref"] == account_number else str(call["user_ref"])
 
 
 def _reverse(connection: sqlite3.Connection, profile: BankProfile, faults: Faults, number: int) -> None:

@@ -73,6 +73,12 @@ CREATE TABLE IF NOT EXISTS calls (
     outcome TEXT NOT NULL DEFAULT 'answering'
 ) STRICT;
 CREATE INDEX IF NOT EXISTS calls_by_time ON calls (bank, started_at);
+CREATE INDEX IF NOT EXISTS calls_by_reference ON calls (bank, reference);
+-- What the platform says of the trace that a call belongs to. A table of its own, which an older file gets as well.
+CREATE TABLE IF NOT EXISTS call_traces (
+    call_id INTEGER PRIMARY KEY REFERENCES calls (id),
+    traceparent TEXT NOT NULL
+) STRICT;
 
 CREATE TABLE IF NOT EXISTS notices (
     id INTEGER PRIMARY KEY,

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from shared.banks.per_bank import for_each_bank, values_of
 from shared.banks.signatures import check_secret
 from shared.banks.table import BANKS
+from shared.secret_files import secret_files
 
 
 class _Access(BaseModel):
@@ -49,6 +50,18 @@ class SimulatedBankSettings(BaseSettings):
         use_attribute_docstrings=True,
     )
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic passes it by name
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given, then the environment, then the files of `DUMMY_BANK_SECRETS_DIRECTORY`."""
+        return (init_settings, env_settings, *secret_files(settings_cls, "DUMMY_BANK_SECRETS_DIRECTORY"))
+
     @model_validator(mode="after")
     def _secrets_can_sign(self) -> Self:
         for profile in self.banks.values():
@@ -73,6 +86,8 @@ class BankSimulatorSettings(SimulatedBankSettings):
     """Base address at which browsers find the banks' pages."""
     session_seconds: float = Field(default=900, gt=0)
     """How long a netbanking session stays open."""
+    webhook_authority: Path | None = None
+    """File with the certificates of those who signed that of our webhook. Not set: those that browsers know."""
     webhook_timeout_seconds: float = Field(default=5, gt=0)
     """How long one delivery of a notice may take."""
     webhook_retry_base_seconds: float = Field(default=0.5, gt=0)

@@ -19,10 +19,11 @@ VOCABULARY = Vocabulary(
     parameters={
         "bank": "Code of the bank, such as `hdfc`.",
         "token": "The token that opening the session answered.",
-        "reference": "The platform's reference of the payout.",
+        "reference": "The platform's reference of the payout or session.",
         "message_id": "The `webhook-id` of the notice.",
         "from": "Only items at or after this time (RFC 3339).",
         "to": "Only items before this time (RFC 3339).",
+        "traceparent": "The trace that the call belongs to (W3C Trace Context); the log of calls keeps it.",
     },
     properties={
         "items": "The items, oldest first.",
@@ -36,6 +37,9 @@ VOCABULARY = Vocabulary(
         "ifsc": "IFSC of the branch: four letters, `0`, six letters or digits.",
         "account_holder": "Name of the holder of the account.",
         "utr": "The bank's Unique Transaction Reference; null until it has paid.",
+        "traceparent": (
+            "What the platform said of the trace of the call (W3C Trace Context); null without a word of it."
+        ),
         "status": "The current state.",
         "code": "Stable code of the error or refusal.",
         "message": "The reason in words.",

@@ -9,13 +9,14 @@ from fastapi import APIRouter, BackgroundTasks, Response
 from fastapi.responses import JSONResponse
 from pydantic import ConfigDict, Field
 
+from shared.auth.errors import EmailUnverified
 from shared.banks.account_numbers import AccountNumber, Ifsc
+from shared.db.retries import in_transaction
 from shared.http.dependencies import (
     Caller,
     CurrentResources,
     IdempotencyKey,
     PinCheck,
-    WriteSession,
     respond,
 )
 from shared.http.fields import BankCode, Body, HolderName, Paise, Pin
@@ -30,7 +31,7 @@ from shared.http.withdrawals import (
     shown_detail,
     shown_withdrawal,
 )
-from shared.ledger.errors import AccountClosed, InsufficientFunds, LimitExceeded
+from shared.ledger.errors import AccountClosed, AccountFrozen, InsufficientFunds, LimitExceeded
 from shared.withdrawals import commands, queries
 from shared.withdrawals.errors import AlreadySent, TooManyQueued, WithdrawalInvalid, WithdrawalNotFound
 
@@ -56,7 +57,7 @@ class WithdrawalIn(Body):
                     "ifsc": "HDFC0000001",
                     "account_holder": "Alice Rao",
                     "amount": 10000,
-                    "pin": "1234",
+                    "pin": "4812",
                 }
             ]
         }
@@ -70,7 +71,15 @@ class WithdrawalIn(Body):
     responses={
         WITHDRAW.success_status: REPLAY_HEADERS,
         **problem_responses(
-            InsufficientFunds, LimitExceeded, AccountClosed, WithdrawalInvalid, TooManyQueued, *KEY_ERRORS, *PIN_ERRORS
+            EmailUnverified,
+            InsufficientFunds,
+            LimitExceeded,
+            AccountClosed,
+            AccountFrozen,
+            WithdrawalInvalid,
+            TooManyQueued,
+            *KEY_ERRORS,
+            *PIN_ERRORS,
         ),
     },
 )
@@ -95,10 +104,13 @@ async def withdraw(
         amount=body.amount,
         sessionmaker=resources.sessionmaker,
         marks=resources.marks,
+        number_keys=resources.number_keys,
         limits=resources.settings.limits,
+        max_unfinished=resources.settings.quotas.unfinished_withdrawals,
+        requires_verified_email=resources.settings.requires_verified_email,
     )
     afterwards.add_task(hint, caller.owner_id)
-    return respond(answer)
+    return respond(answer, "withdrawal_id")
 
 
 @router.get("", response_model=Page[WithdrawalOut])
@@ -124,7 +136,10 @@ async def get_own_withdrawal(caller: Caller, resources: CurrentResources, withdr
     response_model=WithdrawalWithTimelineOut,
     responses=problem_responses(WithdrawalNotFound, AlreadySent),
 )
-async def cancel_own_withdrawal(caller: Caller, session: WriteSession, withdrawal_id: UUID) -> Response:
+async def cancel_own_withdrawal(caller: Caller, resources: CurrentResources, withdrawal_id: UUID) -> Response:
     """Cancel it, which is possible only while it is queued."""
-    detail = await commands.cancel(session, owner_id=caller.owner_id, withdrawal_id=withdrawal_id)
+    detail = await in_transaction(
+        resources.sessionmaker,
+        lambda session: commands.cancel(session, owner_id=caller.owner_id, withdrawal_id=withdrawal_id),
+    )
     return json_response(shown_detail(detail))

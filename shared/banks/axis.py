@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from shared.banks.messages import Identifier, Received, ShortText
+from shared.banks.messages import Identifier, Received, ShortReason
 from shared.banks.notices import (
     Notice,
     NoticeUnreadable,
@@ -33,7 +33,7 @@ class _PayoutData(Received):
     client_ref: Identifier
     utr_no: Identifier | None = None
     amount_rupees: _Rupees
-    remark: ShortText | None = None
+    remark: ShortReason | None = None
 
 
 class _Payment(Received):

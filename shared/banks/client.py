@@ -15,6 +15,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from shared import spans
 from shared.banks.connections import Connections
 from shared.banks.errors import MayHaveBeenSent, NotSent, Refused
 from shared.banks.lone_surrogates import read_json
@@ -32,6 +33,7 @@ from shared.banks.messages import (
     StatementItem,
 )
 from shared.banks.settings import BankEndpoint
+from shared.banks.timed_calls import timed_call
 from shared.clock import rfc3339
 
 MAX_CONNECTIONS = 32
@@ -89,6 +91,7 @@ class BankClient:
         """Close the connections."""
         await self._http.aclose()
 
+    @timed_call
     async def open_session(self, asked: SessionRequest) -> SessionOpened:
         """Open a netbanking session. The same reference gets the same session again."""
         reply = await self._call("POST", "/api/netbanking/sessions", body=asked)
@@ -98,10 +101,24 @@ class BankClient:
             raise self._may_have("the session's address is not one to send a person to")
         return opened
 
+    @timed_call
     async def session_state(self, token: str) -> SessionState | None:
         """The state of a netbanking session; None when the bank does not know it."""
         return self._session_state(await self._call("GET", f"/api/netbanking/sessions/{quote(token, safe='')}"), token)
 
+    @timed_call
+    async def session_of(self, reference: str) -> SessionState | None:
+        """The state of the netbanking session that we opened under `reference`; None when the bank knows none."""
+        reply = await self._call("GET", "/api/netbanking/sessions", query={"reference": reference})
+        if self._is_not_found(reply, SESSION_NOT_FOUND):
+            return None
+        self._check(reply)
+        state = self._read(SessionState, reply)
+        if state.reference != reference:
+            raise self._may_have("the answer is about another session")
+        return state
+
+    @timed_call
     async def cancel_session(self, token: str) -> SessionState | None:
         """End an undecided netbanking session, so that it cannot be approved any more.
 
@@ -111,6 +128,7 @@ class BankClient:
         path = f"/api/netbanking/sessions/{quote(token, safe='')}/cancel"
         return self._session_state(await self._call("POST", path), token)
 
+    @timed_call
     async def pay(self, asked: PayoutRequest) -> PayoutAnswer:
         """Send a payout. Refused is final; after MayHaveBeenSent ask with `enquire`."""
         reply = await self._call("POST", "/api/transfers", body=asked)
@@ -120,6 +138,7 @@ class BankClient:
             raise self._may_have("the answer is about another amount")
         return answer
 
+    @timed_call
     async def enquire(self, reference: str) -> PayoutAnswer | None:
         """The state of a payout; None when the bank says that it does not know the reference."""
         reply = await self._call("GET", f"/api/transfers/{quote(reference, safe='')}")
@@ -128,6 +147,7 @@ class BankClient:
         self._check(reply)
         return self._payout_answer(reply, reference)
 
+    @timed_call
     async def statement(self, start: datetime, end: datetime) -> list[StatementItem]:
         """All lines of our nodal account's statement from `start` to before `end`, oldest first."""
         reply = await self._call(
@@ -143,6 +163,7 @@ class BankClient:
             raise self._may_have("the statement is not whole")
         return statement.items
 
+    @timed_call
     async def ping(self) -> bool:
         """Whether the bank answers within a second."""
         try:
@@ -163,7 +184,9 @@ class BankClient:
         limit_bytes: int = MAX_ANSWER_BYTES,
     ) -> _Reply:
         content = None if body is None else body.model_dump_json(exclude_none=True)
-        headers = None if body is None else {"Content-Type": "application/json"}
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        if (traceparent := spans.traceparent()) is not None:
+            headers["traceparent"] = traceparent
         request = self._http.build_request(method, path, content=content, params=query, headers=headers)
         try:
             async with asyncio.timeout(timeout_seconds or self._timeout_seconds):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from shared.banks.messages import Identifier, Received, ShortText
+from shared.banks.messages import Identifier, Received, ShortReason
 from shared.banks.notices import (
     Notice,
     NoticePaise,
@@ -33,7 +33,7 @@ class _Payout(Received):
     reference: Identifier
     utr: Identifier | None = None
     amount: NoticePaise
-    reason: ShortText | None = None
+    reason: ShortReason | None = None
 
 
 _reader: TypeAdapter[_Payment | _Payout] = TypeAdapter(Annotated[_Payment | _Payout, Field(discriminator="event")])

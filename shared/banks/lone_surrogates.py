@@ -36,10 +36,9 @@ def _without_half_pairs(body: bytes) -> bytes | None:
     if _ESCAPE.search(body) is None:
         return None
     try:
-        mended = json.dumps(_mended(json.loads(body.decode())), ensure_ascii=False).encode()
+        return json.dumps(_mended(json.loads(body.decode())), ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         return None
-    return mended
 
 
 def _mended(value: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
-from shared.banks.account_numbers import AccountNumber, Ifsc
+from shared.banks.account_numbers import AccountNumber, Ifsc, masked, masked_within
 from shared.money import MAX_MOVEMENT_PAISE
 
 MAX_LIST_ITEMS = 100_000
@@ -22,7 +22,6 @@ MAX_LIST_ITEMS = 100_000
 Identifier = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")]
 """A reference, token or UTR: visible ASCII, no blanks."""
 
-ShortText = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 PersonName = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
 MovementPaise = Annotated[int, Field(ge=1, le=MAX_MOVEMENT_PAISE)]
 
@@ -42,14 +41,17 @@ def _known_end(end: datetime | None) -> datetime | None:
 SaidText = Annotated[str, AfterValidator(_storable)]
 """Free text of a bank, with U+FFFD for each control character: Postgres stores no NUL, and an answer about money must
 not be lost for it."""
+Reason = Annotated[SaidText, AfterValidator(masked_within)]
+"""Why something was not done. It is stored, shown and mailed, and a bank may name the account in it."""
+ShortReason = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$"), AfterValidator(masked_within)]
 SessionEnd = Annotated[AwareDatetime | None, AfterValidator(_known_end)]
 """When a session ends. The year 9999, with which some say "never", is no end: what is added to it has no date."""
 
 
 class Sent(BaseModel):
-    """A message of ours to a bank."""
+    """A message of ours to a bank. Errors do not tell its values: one of them is an account number."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Received(BaseModel):
@@ -86,7 +88,7 @@ class SessionState(Received):
     amount: int
     status: Literal["pending", "approved", "declined"]
     bank_reference: Identifier | None = None
-    reason: SaidText | None = None
+    reason: Reason | None = None
     expires_at: SessionEnd = None
 
 
@@ -105,21 +107,28 @@ class PayoutRequest(Sent):
 
 
 class PayoutAnswer(Received):
-    """The state of a payout, answered at once or on enquiry. FAILED and REVERSED are final: not paid."""
+    """The state of a payout, answered at once or on enquiry. FAILED and REVERSED are final: not paid.
+
+    A bank may tell on enquiry whose payout it was, as it was asked: `user_ref`, and the account with its number masked.
+    """
 
     status: Literal["SUCCESS", "PROCESSING", "FAILED", "REVERSED"]
     amount: int | None = None
     reference: str | None = None
     utr: Identifier | None = None
-    code: SaidText | None = None
-    message: SaidText | None = None
+    code: Reason | None = None
+    message: Reason | None = None
+    user_ref: Identifier | None = None
+    account_number: Annotated[str, AfterValidator(masked)] | None = None
+    ifsc: Ifsc | None = None
+    account_holder: PersonName | None = None
 
 
 class Refusal(Received):
     """The body of every 4xx and 5xx of a bank."""
 
-    code: Annotated[SaidText, Field(max_length=100)]
-    message: Annotated[SaidText, Field(max_length=1000)] = ""
+    code: Annotated[Reason, Field(max_length=100)]
+    message: Annotated[Reason, Field(max_length=1000)] = ""
 
 
 BANK_DOWN = "BANK_DOWN"

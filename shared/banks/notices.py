@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
+from shared.banks.account_numbers import masked_within
 from shared.banks.lone_surrogates import read_json
 from shared.errors import Malformed
 
@@ -49,7 +50,8 @@ MAX_REASON_LENGTH = 200
 
 
 def _readable_reason(value: Any) -> str | None:
-    return value[:MAX_REASON_LENGTH] if isinstance(value, str) and value.isprintable() and value else None
+    is_readable = isinstance(value, str) and value.isprintable() and value
+    return masked_within(value)[:MAX_REASON_LENGTH] if is_readable else None
 
 
 ReasonIfReadable = Annotated[str | None, BeforeValidator(_readable_reason)]

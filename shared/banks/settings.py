@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, SecretStr
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr
 from shared.banks.per_bank import for_each_bank, values_of
 from shared.banks.table import BANKS
 from shared.config import Settings
+from shared.production import plain_http
 
 _PREFIX = "bank_"
 
@@ -46,3 +48,10 @@ class BankSettings(Settings):
             bank.code: BankEndpoint(bank.code, bank.name, **values_of(self, _Reach, bank.code, prefix=_PREFIX))
             for bank in BANKS.values()
         }
+
+    def refusals(self) -> Iterator[str]:
+        """Banks at addresses without TLS, where our key could be read."""
+        yield from super().refusals()
+        for code, bank in self.banks.items():
+            yield from plain_http(f"BATUA_BANK_{code.upper()}_URL", bank.url)
+            yield from plain_http(f"BATUA_BANK_{code.upper()}_PAGES_URL", bank.pages_url)

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from shared.clock import rfc3339
+from shared.clock import Timespec
+from shared.http.responses import time_text
 from shared.models.on_ramp import OnRampStatus
 from shared.on_ramps.views import OnRampView
 
@@ -52,17 +53,12 @@ class OnRampOut(BaseModel):
 
 
 def shown_on_ramp(on_ramp: OnRampView) -> dict[str, Any]:
-    """An `OnRampOut` for `json_response`, which writes times as the model does."""
-    return on_ramp_body(on_ramp) | {
-        "created_at": on_ramp.created_at,
-        "settled_at": on_ramp.settled_at,
-        "expires_at": on_ramp.expires_at,
-        "cancel_requested_at": on_ramp.cancel_requested_at,
-    }
+    """An `OnRampOut` as the model writes it: a time without microseconds has none."""
+    return on_ramp_body(on_ramp, "auto")
 
 
-def on_ramp_body(on_ramp: OnRampView) -> dict[str, Any]:
-    """An `OnRampOut`."""
+def on_ramp_body(on_ramp: OnRampView, timespec: Timespec = "microseconds") -> dict[str, Any]:
+    """An `OnRampOut`. Times are written as `rfc3339` does."""
     return {
         "id": str(on_ramp.id),
         "status": on_ramp.status.value,
@@ -72,12 +68,8 @@ def on_ramp_body(on_ramp: OnRampView) -> dict[str, Any]:
         "redirect_url": on_ramp.redirect_url,
         "failure_reason": on_ramp.failure_reason,
         "transfer_id": None if on_ramp.transfer_id is None else str(on_ramp.transfer_id),
-        "created_at": rfc3339(on_ramp.created_at),
-        "settled_at": _moment(on_ramp.settled_at),
-        "expires_at": _moment(on_ramp.expires_at),
-        "cancel_requested_at": _moment(on_ramp.cancel_requested_at),
+        "created_at": time_text(on_ramp.created_at, timespec),
+        "settled_at": time_text(on_ramp.settled_at, timespec),
+        "expires_at": time_text(on_ramp.expires_at, timespec),
+        "cancel_requested_at": time_text(on_ramp.cancel_requested_at, timespec),
     }
-
-
-def _moment(at: datetime | None) -> str | None:
-    return None if at is None else rfc3339(at)

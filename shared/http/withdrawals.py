@@ -11,7 +11,8 @@ from fastapi import Depends, Request
 from pydantic import BaseModel, ConfigDict
 
 from shared.banks.table import BANKS
-from shared.clock import rfc3339
+from shared.clock import Timespec
+from shared.http.responses import time_text
 from shared.http.timeline_words import words_of
 from shared.models.withdrawal import WithdrawalStatus
 from shared.withdrawals import timeline
@@ -37,6 +38,7 @@ _EXAMPLE: dict[str, Any] = {
     "failure_reason": None,
     "created_at": "2026-11-20T09:30:00.123456Z",
     "finished_at": None,
+    "trace_id": None,
 }
 _EVENT_EXAMPLE: dict[str, Any] = {
     "at": "2026-11-20T09:30:00.123456Z",
@@ -65,6 +67,7 @@ class WithdrawalOut(BaseModel):
     failure_reason: str | None
     created_at: datetime
     finished_at: datetime | None
+    trace_id: str | None
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
@@ -88,31 +91,20 @@ class WithdrawalWithTimelineOut(WithdrawalOut):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{**_EXAMPLE, "timeline": [_EVENT_EXAMPLE]}]})
 
-    @classmethod
-    def of_detail(cls, detail: WithdrawalDetail) -> WithdrawalWithTimelineOut:
-        """The withdrawal and its timeline as JSON."""
-        events = [event_body(event, detail.withdrawal.bank) for event in detail.timeline]
-        return cls.model_validate({**withdrawal_body(detail.withdrawal), "timeline": events})
-
 
 def shown_withdrawal(withdrawal: WithdrawalView) -> dict[str, Any]:
-    """A `WithdrawalOut` for `json_response`, which writes times as the model does."""
-    return withdrawal_body(withdrawal) | {
-        "next_check_at": withdrawal.next_check_at,
-        "created_at": withdrawal.created_at,
-        "finished_at": withdrawal.finished_at,
-    }
+    """A `WithdrawalOut` as the model writes it: a time without microseconds has none."""
+    return withdrawal_body(withdrawal, "auto")
 
 
 def shown_detail(detail: WithdrawalDetail) -> dict[str, Any]:
-    """A `WithdrawalWithTimelineOut` for `json_response`."""
-    bank = detail.withdrawal.bank
-    events = [event_body(event, bank) | {"at": event.at} for event in detail.timeline]
+    """A `WithdrawalWithTimelineOut` as the model writes it."""
+    events = [event_body(event, detail.withdrawal.bank, "auto") for event in detail.timeline]
     return shown_withdrawal(detail.withdrawal) | {"timeline": events}
 
 
-def withdrawal_body(withdrawal: WithdrawalView) -> dict[str, Any]:
-    """A `WithdrawalOut`."""
+def withdrawal_body(withdrawal: WithdrawalView, timespec: Timespec = "microseconds") -> dict[str, Any]:
+    """A `WithdrawalOut`. Times are written as `rfc3339` does."""
     return {
         "id": str(withdrawal.id),
         "status": withdrawal.status.value,
@@ -124,11 +116,12 @@ def withdrawal_body(withdrawal: WithdrawalView) -> dict[str, Any]:
         "currency": withdrawal.currency,
         "position": withdrawal.position,
         "waiting_for": None if withdrawal.waiting_for is None else withdrawal.waiting_for.value,
-        "next_check_at": _time(withdrawal.next_check_at),
+        "next_check_at": time_text(withdrawal.next_check_at, timespec),
         "utr": withdrawal.utr,
         "failure_reason": withdrawal.failure_reason,
-        "created_at": _time(withdrawal.created_at),
-        "finished_at": _time(withdrawal.finished_at),
+        "created_at": time_text(withdrawal.created_at, timespec),
+        "finished_at": time_text(withdrawal.finished_at, timespec),
+        "trace_id": withdrawal.trace_id,
     }
 
 
@@ -138,19 +131,15 @@ def recent_withdrawal_body(recent: RecentWithdrawal) -> dict[str, Any]:
     return {**withdrawal_body(recent.withdrawal), "latest": latest}
 
 
-def event_body(event: TimelineEvent, bank: str) -> dict[str, Any]:
+def event_body(event: TimelineEvent, bank: str, timespec: Timespec = "microseconds") -> dict[str, Any]:
     """A `TimelineEventOut`. `bank` is the code of the withdrawal's bank."""
     return {
-        "at": rfc3339(event.at),
+        "at": time_text(event.at, timespec),
         "status": event.status.value,
         "kind": event.kind.value,
         "message": words_of(event.kind, bank=BANKS[bank].name),
         "facts": timeline.as_json(event.facts),
     }
-
-
-def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else rfc3339(moment)
 
 
 async def current_worker_hint(request: Request) -> WorkerHint:

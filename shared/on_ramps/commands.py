@@ -18,11 +18,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
+from shared.audit.kinds import Kind
+from shared.audit.trail import trail
 from shared.banks.client import BankClient
 from shared.banks.errors import BankFailed, BankUnavailable, Refused
 from shared.banks.messages import SessionOpened, SessionRequest
 from shared.config import OnRampSettings
 from shared.db.engine import SessionMaker
+from shared.db.retries import in_transaction
 from shared.idempotency import store
 from shared.idempotency.claims import Answer, Claim
 from shared.idempotency.keyed_request import KeyedRequest
@@ -85,7 +88,8 @@ async def cancel(
     The bank's word decides. While it does not answer, the on-ramp stays pending and the enquiry asks again. Cancelling
     it again answers the same. Raises OnRampNotFound, AlreadyDecided.
     """
-    async with sessionmaker.begin() as session:
+
+    async def ask_to_cancel(session: AsyncSession) -> OnRamp:
         on_ramp = await rows.lock_own(session, owner_id, on_ramp_id)
         _require_not_decided(on_ramp.status)
         if on_ramp.status is OnRampStatus.PENDING:
@@ -93,10 +97,14 @@ async def cancel(
             on_ramp.cancel_requested_at = on_ramp.cancel_requested_at or now
             if on_ramp.token is not None:
                 on_ramp.next_enquiry_at = next_enquiry(on_ramp, now, settings)
+        return on_ramp
+
+    on_ramp = await in_transaction(sessionmaker, ask_to_cancel)
     if on_ramp.status is OnRampStatus.PENDING and on_ramp.token is not None:
         await ask(sessionmaker, clients.get(on_ramp.bank), on_ramp)
-    async with sessionmaker() as session:
-        view = await get_on_ramp(session, owner_id=owner_id, on_ramp_id=on_ramp_id)
+    view = await in_transaction(
+        sessionmaker, lambda session: get_on_ramp(session, owner_id=owner_id, on_ramp_id=on_ramp_id)
+    )
     _require_not_decided(view.status)
     return view
 
@@ -116,11 +124,15 @@ class _Attempt:
     settings: OnRampSettings
 
     async def run(self, client: BankClient, bank: str, amount: int) -> Answer:
-        async with self.sessionmaker.begin() as session:
-            earlier = await store.claim_one(session, self.claim)
-            if earlier is not None:
-                return earlier
-            on_ramp = await self._pending_row(session, bank, amount)
+        claimed_at = clock.now()
+
+        async def claim(session: AsyncSession) -> Answer | OnRamp:
+            earlier = await store.claim_one(session, self.claim, at=claimed_at)
+            return await self._pending_row(session, bank, amount) if earlier is None else earlier
+
+        on_ramp = await in_transaction(self.sessionmaker, claim)
+        if isinstance(on_ramp, Answer):
+            return on_ramp
         opening = asyncio.create_task(self._open(client, on_ramp))
         try:
             return await asyncio.shield(opening)
@@ -140,6 +152,7 @@ class _Attempt:
         now = clock.now()
         pending, soonest = await rows.lock_pending(session, owner_id)
         if pending >= MAX_PENDING:
+            trail.record(Kind.LIMIT_HIT, what="on-ramps", owner_id=owner_id)
             raise TooManyOnRamps(MAX_PENDING, int((soonest - now).total_seconds()) + 1 if soonest is not None else 1)
         wallet = await wallet_of(session, owner_id)
         # Without a token no payment can be made for it. The first enquiry waits until every attempt that could write
@@ -185,7 +198,8 @@ class _Attempt:
 
     async def _record_opened(self, on_ramp_id: UUID, opened: SessionOpened) -> Answer | None:
         """Keep the netbanking token and the answer. None: the on-ramp has ended in the meantime."""
-        async with self.sessionmaker.begin() as session:
+
+        async def record(session: AsyncSession) -> Answer | None:
             on_ramp = await rows.lock_by_id(session, on_ramp_id)
             if on_ramp.token is None:
                 # Also on a failed row: money that comes after all is found by this token.
@@ -199,9 +213,12 @@ class _Attempt:
                 on_ramp.next_enquiry_at = now if is_cancelling else next_enquiry(on_ramp, now, self.settings)
             return await self._answer(session, on_ramp)
 
+        return await in_transaction(self.sessionmaker, record)
+
     async def _record_unopened(self, on_ramp_id: UUID) -> Answer | None:
         """Fail the row and free the key, unless another attempt at the same request got a session in the meantime."""
-        async with self.sessionmaker.begin() as session:
+
+        async def record(session: AsyncSession) -> Answer | None:
             on_ramp = await rows.lock_by_id(session, on_ramp_id)
             if on_ramp.token is not None:
                 return await self._answer(session, on_ramp)
@@ -209,6 +226,8 @@ class _Attempt:
                 fail(on_ramp, BankUnavailable.code)
             await store.release(session, [self.claim])
             return None
+
+        return await in_transaction(self.sessionmaker, record)
 
     async def _answer(self, session: AsyncSession, on_ramp: OnRamp) -> Answer:
         answer = self.request.answer(view_of(on_ramp))

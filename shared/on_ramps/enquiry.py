@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from shared import clock
 from shared.banks.client import BankClient
 from shared.banks.errors import BankFailed, MayHaveBeenSent, Refused
@@ -20,6 +22,7 @@ from shared.banks.notices import PaymentNotice
 from shared.config import OnRampSettings
 from shared.db.engine import SessionMaker
 from shared.db.outages import DATABASE_ERRORS
+from shared.db.retries import in_transaction
 from shared.models import OnRamp
 from shared.models.on_ramp import OnRampStatus
 from shared.models.webhook_delivery import Verdict
@@ -124,8 +127,7 @@ async def _settle(sessionmaker: SessionMaker, bank: str, state: SessionState) ->
         bank_reference=state.bank_reference,
         reason=EXPIRED if state.status == "pending" else state.reason,
     )
-    async with sessionmaker.begin() as session:
-        outcome = await settle(session, notice)
+    outcome = await in_transaction(sessionmaker, lambda session: settle(session, notice))
     if outcome.verdict not in (Verdict.SETTLED, Verdict.DUPLICATE, Verdict.CONTRADICTION):
         _logger.error("on-ramp %s: %s disagrees with us: %s", outcome.on_ramp_id, bank, outcome.verdict)
         return False
@@ -133,14 +135,18 @@ async def _settle(sessionmaker: SessionMaker, bank: str, state: SessionState) ->
 
 
 async def _give_up(sessionmaker: SessionMaker, on_ramp_id: UUID, reason: str, *, only_unopened: bool = False) -> None:
-    async with sessionmaker.begin() as session:
+
+    async def give_up(session: AsyncSession) -> None:
         on_ramp = await rows.lock_by_id(session, on_ramp_id)
         if on_ramp.status is OnRampStatus.PENDING and not (only_unopened and on_ramp.token is not None):
             fail(on_ramp, reason)
 
+    await in_transaction(sessionmaker, give_up)
+
 
 async def _try_later(sessionmaker: SessionMaker, settings: OnRampSettings, on_ramp_id: UUID) -> None:
-    async with sessionmaker.begin() as session:
+
+    async def put_off(session: AsyncSession) -> None:
         on_ramp = await rows.lock_by_id(session, on_ramp_id)
         if on_ramp.status.is_final:
             return
@@ -149,6 +155,8 @@ async def _try_later(sessionmaker: SessionMaker, settings: OnRampSettings, on_ra
             fail(on_ramp, EXPIRED)
         else:
             on_ramp.next_enquiry_at = next_enquiry(on_ramp, now, settings)
+
+    await in_transaction(sessionmaker, put_off)
 
 
 def next_enquiry(on_ramp: OnRamp, now: datetime, settings: OnRampSettings) -> datetime:

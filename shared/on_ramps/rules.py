@@ -50,8 +50,8 @@ class Decision:
     credit: Transfer | None = None
 
 
-def judge(on_ramp: OnRampState, notice: PaymentNotice, *, reason: str, transfer_id: UUID, at: datetime) -> Decision:
-    """What `notice` does. A failure keeps the notice's reason, or else `reason`; a credit gets the id `transfer_id`;
+def judge(on_ramp: OnRampState, notice: PaymentNotice, *, transfer_id: UUID, at: datetime) -> Decision:
+    """What `notice` does. A failure keeps the notice's reason, or else DECLINED; a credit gets the id `transfer_id`;
     `at` is UTC.
 
     A success after any other end is money received: it is credited and marked. A failure after a success changes
@@ -65,7 +65,7 @@ def judge(on_ramp: OnRampState, notice: PaymentNotice, *, reason: str, transfer_
         case _, "success" if on_ramp.status.may_be_credited:
             return _credited(on_ramp, notice, transfer_id, at)
         case OnRampStatus.PENDING, "failure":
-            said = (notice.reason or reason).lower()[:MAX_REASON_LENGTH]
+            said = (notice.reason or DECLINED).lower()[:MAX_REASON_LENGTH]
             ended = replace(
                 on_ramp,
                 status=_status_without_money(on_ramp, said),

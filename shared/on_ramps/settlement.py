@@ -17,12 +17,13 @@ from shared.banks.notices import PaymentNotice
 from shared.db.transaction import SessionTransaction, Transaction
 from shared.db.writes import Write, write_all
 from shared.ids import new_id
+from shared.ledger.metrics import count_moved_after_commit
 from shared.ledger.post import decide_locked
-from shared.ledger.rules import Rejected
+from shared.ledger.rules import Outcome, Rejected
 from shared.models import OnRamp
 from shared.models.on_ramp import OnRampStatus
 from shared.models.webhook_delivery import Verdict
-from shared.on_ramps.rules import DECLINED, OnRampState, judge
+from shared.on_ramps.rules import OnRampState, judge
 from shared.outbox.messages import Message, rows_of
 from shared.wakeups.commits import wake_after_commit
 
@@ -62,29 +63,33 @@ class PaymentOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """One outcome per notice, in their order; the rows to write; the accounts whose owners see something new."""
+    """One outcome per notice, in their order; the rows to write; the accounts whose owners see something new; and what
+    the ledger posts with that.
+    """
 
     outcomes: Sequence[PaymentOutcome]
     writes: Sequence[Write]
     account_ids: Sequence[UUID]
+    posted: Sequence[Outcome]
 
 
-async def settle(session: AsyncSession, notice: PaymentNotice, *, reason: str = DECLINED) -> PaymentOutcome:
+async def settle(session: AsyncSession, notice: PaymentNotice) -> PaymentOutcome:
     """Do what `notice` says, once. Status, ledger transfer and mail are part of the caller's transaction.
 
-    `reason` is kept with a failure for which the bank gives none. Raises the ledger's error when it rejects the credit:
-    roll back. Rows of the session are written before, and are not read again after.
+    Raises the ledger's error when it rejects the credit: roll back. Rows of the session are written before, and are not
+    read again after.
     """
     await session.flush()
     transaction = SessionTransaction(session)
-    settled = await settle_all(transaction, [notice], reason=reason)
+    settled = await settle_all(transaction, [notice])
     await write_all(transaction, settled.writes)
     wake_after_commit(session, settled.account_ids)
+    count_moved_after_commit(session, settled.posted)
     (outcome,) = settled.outcomes
     return outcome
 
 
-async def settle_all(transaction: Transaction, notices: Sequence[PaymentNotice], *, reason: str = DECLINED) -> Settled:
+async def settle_all(transaction: Transaction, notices: Sequence[PaymentNotice]) -> Settled:
     """Lock the on-ramps that the notices name, then the accounts, and decide as if the notices came one by one.
 
     Nothing is written yet: the caller writes `writes` together with rows of its own. Raises the ledger's error when it
@@ -98,7 +103,7 @@ async def settle_all(transaction: Transaction, notices: Sequence[PaymentNotice],
         if name not in after:
             outcomes.append(PaymentOutcome(Verdict.UNKNOWN_TOKEN))
             continue
-        decision = judge(after[name], notice, reason=reason, transfer_id=new_id(), at=clock.now())
+        decision = judge(after[name], notice, transfer_id=new_id(), at=clock.now())
         after[name] = decision.on_ramp
         outcomes.append(PaymentOutcome(decision.verdict, decision.on_ramp.id))
         if decision.credit is not None:
@@ -109,8 +114,9 @@ async def settle_all(transaction: Transaction, notices: Sequence[PaymentNotice],
     for rejected in (outcome for outcome in decided.outcomes if isinstance(outcome, Rejected)):
         raise rejected.error
     changed = _changed([on_ramp for name, on_ramp in after.items() if on_ramp is not before[name]])
-    writes = [*decided.writes, changed, rows_of(messages)]
-    return Settled(outcomes, writes, [on_ramp.account_id for on_ramp in before.values()])
+    writes = [decided.posting, changed, rows_of(messages)]
+    account_ids = [on_ramp.account_id for on_ramp in before.values()]
+    return Settled(outcomes, writes, account_ids, decided.outcomes)
 
 
 def fail(on_ramp: OnRamp, reason: str) -> None:

@@ -50,19 +50,4 @@ def view_from(row: Row) -> OnRampView:
 
 def view_of(on_ramp: OnRamp) -> OnRampView:
     """The row as its owner sees it."""
-    return OnRampView(
-        id=on_ramp.id,
-        status=on_ramp.status,
-        bank=on_ramp.bank,
-        amount=on_ramp.amount,
-        currency=on_ramp.currency,
-        redirect_url=on_ramp.redirect_url,
-        bank_reference=on_ramp.bank_reference,
-        failure_reason=on_ramp.failure_reason,
-        transfer_id=on_ramp.transfer_id,
-        created_at=on_ramp.created_at,
-        settled_at=on_ramp.settled_at,
-        expires_at=on_ramp.expires_at,
-        cancel_requested_at=on_ramp.cancel_requested_at,
-        is_late_success=on_ramp.is_late_success,
-    )
+    return OnRampView(**{name: getattr(on_ramp, name) for name in _FIELDS})

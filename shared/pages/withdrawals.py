@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -16,6 +15,7 @@ from shared.auth.sessions import SignedIn
 from shared.auth.tokens import Identity
 from shared.banks import account_numbers
 from shared.banks.table import BANKS
+from shared.db.retries import in_transaction
 from shared.http.dependencies import Caller, CurrentResources, PinCheck, SignedInCaller
 from shared.http.fields import Body, HolderName, Pin
 from shared.http.keyed_requests import WITHDRAW
@@ -26,6 +26,7 @@ from shared.ledger.accounts import require_available
 from shared.pages import formatting
 from shared.pages.forms import Form, Rupees, SubmittedAction, SubmittedForm
 from shared.pages.kept_forms import CurrentKept, KeptForms, Reviewed
+from shared.pages.reminders import remind_of_pin
 from shared.pages.rendering import render, see_other
 from shared.pages.repeated_submit import retry_while_in_flight
 from shared.pages.withdrawal_words import words_for
@@ -163,10 +164,11 @@ async def withdraw_reviewed(
     afterwards: BackgroundTasks,
 ) -> Response:
     """Request what was reviewed, under the key of the form it came from, and go to its page."""
-    await check_pin(form.read(PinForm).pin)
+    pin = form.read(PinForm).pin
+    await check_pin(pin)
     answer = await _request(resources, caller, form)
     afterwards.add_task(hint, caller.owner_id)
-    return see_other(f"/withdrawals/{answer.body['id']}")
+    return remind_of_pin(see_other(f"/withdrawals/{answer.body['id']}"), resources.settings, pin)
 
 
 @router.get("/withdrawals")
@@ -204,8 +206,10 @@ async def show_withdrawal(
 @router.post("/withdrawals/{withdrawal_id}/cancel")
 async def cancel(form: SubmittedAction, caller: Caller, resources: CurrentResources, withdrawal_id: UUID) -> Response:
     """Cancel it while it is queued, and show it again. If it is too late, its page says so."""
-    async with resources.sessionmaker.begin() as session:
-        await commands.cancel(session, owner_id=caller.owner_id, withdrawal_id=withdrawal_id)
+    await in_transaction(
+        resources.sessionmaker,
+        lambda session: commands.cancel(session, owner_id=caller.owner_id, withdrawal_id=withdrawal_id),
+    )
     return see_other(form.page)
 
 
@@ -232,7 +236,10 @@ async def _request(resources: Resources, caller: Identity, form: Form) -> Answer
             amount=typed.amount,
             sessionmaker=resources.sessionmaker,
             marks=resources.marks,
+            number_keys=resources.number_keys,
             limits=resources.settings.limits,
+            max_unfinished=resources.settings.quotas.unfinished_withdrawals,
+            requires_verified_email=resources.settings.requires_verified_email,
         )
     )
 
@@ -260,10 +267,12 @@ async def _show_form(request: Request, caller: SignedIn, resources: Resources, f
 
 async def _offered(resources: Resources, caller: Identity, form: Form) -> list[Destination]:
     """The accounts to choose from: that of the form, wherever it went, and where the owner withdrew to lately."""
-    found = await queries.list_destinations(resources.reads, owner_id=caller.owner_id, limit=OFFERED_DESTINATIONS)
+    found = await queries.list_destinations(
+        resources.reads, owner_id=caller.owner_id, limit=OFFERED_DESTINATIONS, number_keys=resources.number_keys
+    )
     with suppress(ValueError, WithdrawalNotFound):
         chosen = await _destination(resources, caller, UUID(form.value("again")))
-        return [chosen, *(each for each in found if replace(each, withdrawal_id=chosen.withdrawal_id) != chosen)]
+        return [chosen, *(each for each in found if each.account != chosen.account)]
     return found
 
 
@@ -278,4 +287,6 @@ def _picked(form: Form, offered: Sequence[Destination]) -> str:
 
 
 async def _destination(resources: Resources, caller: Identity, withdrawal_id: UUID) -> Destination:
-    return await queries.get_destination(resources.reads, owner_id=caller.owner_id, withdrawal_id=withdrawal_id)
+    return await queries.get_destination(
+        resources.reads, owner_id=caller.owner_id, withdrawal_id=withdrawal_id, number_keys=resources.number_keys
+    )

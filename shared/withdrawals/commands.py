@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared import clock
+from shared import clock, spans
+from shared.audit.kinds import Kind
+from shared.audit.trail import trail
+from shared.auth import email_confirmation
 from shared.banks.account_numbers import is_account_number, is_ifsc
 from shared.banks.messages import PayoutRequest
+from shared.banks.number_keys import NumberKeys
 from shared.banks.table import BANKS
 from shared.config import MovementLimits
 from shared.db.engine import SessionMaker
+from shared.db.retries import in_transaction
 from shared.idempotency import store
 from shared.idempotency.claims import Answer, Claim
 from shared.idempotency.keyed_request import KeyedRequest
@@ -30,19 +36,18 @@ from shared.withdrawals import queries, rows, settlement, timeline
 from shared.withdrawals.errors import (
     AlreadySent,
     BankBeingAsked,
+    NotToPark,
     NotUnderReview,
     TooManyQueued,
     WithdrawalInvalid,
     WithdrawalNotFound,
 )
-from shared.withdrawals.events import EventKind
+from shared.withdrawals.events import EventFacts, EventKind
 from shared.withdrawals.facts import Paid, PayoutRefused
+from shared.withdrawals.kept_numbers import encrypt_number
 from shared.withdrawals.limits import withdrawal_limits, withdrawn_on
 from shared.withdrawals.states import conclude
 from shared.withdrawals.views import WithdrawalDetail, WithdrawalView
-
-MAX_UNFINISHED = 100
-"""How many withdrawals of one owner may be unfinished."""
 
 
 async def request(
@@ -55,40 +60,51 @@ async def request(
     amount: int,
     sessionmaker: SessionMaker,
     marks: Marks,
+    number_keys: NumberKeys,
     limits: MovementLimits,
+    max_unfinished: int,
+    requires_verified_email: bool,
 ) -> Answer:
     """Hold `amount` and put a withdrawal into the owner's queue. Answers the withdrawal.
 
     The caller has checked the PIN. The key, the hold and the row commit together; a repeated key gets the first answer.
 
-    Raises WithdrawalInvalid, InsufficientFunds, LimitExceeded, TooManyQueued, AccountClosed, IdempotencyKeyReused,
-    RequestInFlight: nothing is held.
+    Raises WithdrawalInvalid, InsufficientFunds, LimitExceeded, TooManyQueued, AccountClosed, AccountFrozen,
+    EmailUnverified, IdempotencyKeyReused, RequestInFlight: nothing is held.
     """
-    claim = keyed_request.claim(
-        bank=bank, account_number=account_number, ifsc=ifsc, account_holder=account_holder, amount=amount
+    claim = _claim(
+        keyed_request,
+        number_keys,
+        account_number,
+        bank=bank,
+        ifsc=ifsc,
+        account_holder=account_holder,
+        amount=amount,
     )
 
-    async def work() -> Answer:
-        async with sessionmaker.begin() as session:
-            return await _claim_and_queue(
-                session,
-                keyed_request,
-                claim,
-                withdrawal=Withdrawal(
-                    owner_id=keyed_request.owner_id,
-                    bank=bank,
-                    account_number=account_number,
-                    ifsc=ifsc,
-                    account_holder=composed(account_holder.strip()),
-                    amount=amount,
-                    status=WithdrawalStatus.QUEUED,
-                    attempts=0,
-                    retries=0,
-                ),
-                limits=limits,
-            )
+    async def work(session: AsyncSession) -> Answer:
+        return await _claim_and_queue(
+            session,
+            keyed_request,
+            claim,
+            withdrawal=Withdrawal(
+                owner_id=keyed_request.owner_id,
+                bank=bank,
+                account_number=account_number,
+                ifsc=ifsc,
+                account_holder=composed(account_holder.strip()),
+                amount=amount,
+                status=WithdrawalStatus.QUEUED,
+                attempts=0,
+                retries=0,
+            ),
+            number_keys=number_keys,
+            limits=limits,
+            max_unfinished=max_unfinished,
+            requires_verified_email=requires_verified_email,
+        )
 
-    return await marks.run(claim, work)
+    return await marks.run(claim, lambda: in_transaction(sessionmaker, work))
 
 
 async def cancel(session: AsyncSession, *, owner_id: UUID, withdrawal_id: UUID) -> WithdrawalDetail:
@@ -97,7 +113,7 @@ async def cancel(session: AsyncSession, *, owner_id: UUID, withdrawal_id: UUID) 
     Raises WithdrawalNotFound, AlreadySent.
     """
     withdrawal = await rows.lock_own(session, owner_id, withdrawal_id)
-    if withdrawal.status.may_be_cancelled:
+    if withdrawal.status.may_be_cancelled and not withdrawal.ask_bank_first:
         await post_one(session, ReleaseHold(withdrawal.hold_id, withdrawal.account_id))
         withdrawal.status = WithdrawalStatus.CANCELLED
         withdrawal.finished_at = clock.now()
@@ -127,29 +143,71 @@ async def resolve(session: AsyncSession, *, withdrawal_id: UUID, fact: Paid | Pa
     return withdrawal.status
 
 
+async def park(session: AsyncSession, *, withdrawal_id: UUID) -> WithdrawalStatus:
+    """Put a withdrawal that has not ended under review: nothing of it is sent, and its money stays held.
+
+    The bank is asked about it, as about any other under review. A call that is under way goes on, and is recorded as
+    ever. Raises WithdrawalNotFound, NotToPark.
+    """
+    withdrawal = await rows.lock(session, withdrawal_id)
+    if withdrawal is None:
+        raise WithdrawalNotFound
+    if withdrawal.status.is_final or withdrawal.status is WithdrawalStatus.NEEDS_REVIEW:
+        raise NotToPark(withdrawal.status)
+    if withdrawal.status is WithdrawalStatus.QUEUED and await rows.has_active(session, withdrawal.owner_id):
+        raise NotToPark(withdrawal.status)
+    withdrawal.status = WithdrawalStatus.NEEDS_REVIEW
+    withdrawal.active_since = withdrawal.active_since or clock.now()
+    if withdrawal.lease_id is None:
+        withdrawal.next_attempt_at = clock.now()
+    await session.flush()
+    facts: EventFacts = {"reason": "put under review by an operator"}
+    await timeline.append(session, withdrawal.id, status=withdrawal.status, kind=EventKind.NEEDS_REVIEW, facts=facts)
+    return withdrawal.status
+
+
+def _claim(
+    keyed_request: KeyedRequest[WithdrawalView], number_keys: NumberKeys, account_number: str, **others: Any
+) -> Claim:
+    """What the key stands for. Of the number it has a keyed digest: a plain hash of few digits is found out by trying.
+
+    Rows of a key that was current lately, and of the version before, which hashed the number, stand for the same.
+    """
+    stand_ins = (*number_keys.digests(account_number), account_number)
+    current, *other_forms = (keyed_request.claim(account_number=stand_in, **others) for stand_in in stand_ins)
+    return replace(current, other_forms=tuple(other_forms))
+
+
 async def _claim_and_queue(
     session: AsyncSession,
     keyed_request: KeyedRequest[WithdrawalView],
     claim: Claim,
     *,
     withdrawal: Withdrawal,
+    number_keys: NumberKeys,
     limits: MovementLimits,
+    max_unfinished: int,
+    requires_verified_email: bool,
 ) -> Answer:
     """Queue `withdrawal`, which has neither id nor time yet: both follow the lock on the wallet."""
     earlier = await store.claim_one(session, claim)
     if earlier is not None:
         return earlier
+    if requires_verified_email:
+        await email_confirmation.require(session, withdrawal.owner_id)
     _require_valid(withdrawal)
     wallet = await wallet_of(session, withdrawal.owner_id)
     hold = PlaceHold(hold_id=new_id(), account_id=wallet.id, amount=withdrawal.amount, currency=wallet.currency)
     await post_one(session, hold)
     # The hold has locked the wallet, so the owner's requests are counted one after the other.
-    await _require_room_in_queue(session, withdrawal.owner_id)
+    await _require_room_in_queue(session, withdrawal.owner_id, max_unfinished)
     today = withdrawal_limits(limits)
     today.check(withdrawal.amount, await withdrawn_on(session, today.day, owner_id=withdrawal.owner_id))
     # Still under the lock: ids are in the order of the queue, and the row counts on the day whose limit was checked.
     withdrawal.id, withdrawal.created_at = new_id(), clock.now()
     withdrawal.account_id, withdrawal.currency, withdrawal.hold_id = wallet.id, wallet.currency, hold.hold_id
+    withdrawal.traceparent = spans.traceparent()
+    encrypt_number(withdrawal, number_keys)
     session.add(withdrawal)
     await session.flush()
     await timeline.append(session, withdrawal.id, status=withdrawal.status, kind=EventKind.QUEUED)
@@ -159,12 +217,13 @@ async def _claim_and_queue(
     return answer
 
 
-async def _require_room_in_queue(session: AsyncSession, owner_id: UUID) -> None:
+async def _require_room_in_queue(session: AsyncSession, owner_id: UUID, max_unfinished: int) -> None:
     unfinished = select(func.count()).where(
         Withdrawal.owner_id == owner_id, Withdrawal.status.not_in(WithdrawalStatus.final())
     )
-    if (await session.execute(unfinished)).scalar_one() >= MAX_UNFINISHED:
-        raise TooManyQueued(MAX_UNFINISHED)
+    if (await session.execute(unfinished)).scalar_one() >= max_unfinished:
+        trail.record(Kind.LIMIT_HIT, what="withdrawals", owner_id=owner_id)
+        raise TooManyQueued(max_unfinished)
 
 
 def _require_valid(withdrawal: Withdrawal) -> None:

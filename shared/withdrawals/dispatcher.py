@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 
-from shared import clock
+from shared import clock, spans
 from shared.db.outages import is_outage
-from shared.withdrawals.engine import BankCall, Engine, Outcome
+from shared.withdrawals.bank_calls import BankCall, Outcome
+from shared.withdrawals.engine import Engine
 
 _logger = logging.getLogger(__name__)
 
@@ -35,7 +37,6 @@ class Dispatcher:
         self._engine = engine
         self._free = dict.fromkeys(engine.clients, slots)
         self._leases_left = dict.fromkeys(engine.clients, slots * LEASES_PER_SLOT)
-        self._leased = 0
         self._filled: set[str] = set()
         """Banks at which the last claim found work for every slot: there may be more."""
         self._under_way: set[asyncio.Task[None]] = set()
@@ -44,6 +45,12 @@ class Dispatcher:
         self._claims_are_over = False
         self._may_be_due = asyncio.Event()
         self._has_ended = asyncio.Event()
+        self._looked_at = time.monotonic()
+
+    @property
+    def seconds_since_look(self) -> float:
+        """Since it last began to look for withdrawals that are due."""
+        return time.monotonic() - self._looked_at
 
     def wake(self) -> None:
         """Something may be due: look at once. Call it on the loop."""
@@ -59,6 +66,7 @@ class Dispatcher:
             loops.create_task(self._keep_recording())
             while not is_stopping():
                 self._may_be_due.clear()
+                self._looked_at = time.monotonic()
                 pause_seconds = await self._step(self._claim, CLAIM_STEP_SECONDS)
                 await _wait(self._may_be_due, pause_seconds)
             self._claims_are_over = True
@@ -66,7 +74,7 @@ class Dispatcher:
 
     async def _keep_recording(self) -> None:
         pause_seconds = self._engine.timings.sweep_seconds
-        while self._leased or not self._claims_are_over:
+        while self._under_way or self._ended or not self._claims_are_over:
             await _wait(self._has_ended, pause_seconds)
             self._has_ended.clear()
             pause_seconds = await self._step(self._record, RECORD_STEP_SECONDS)
@@ -108,14 +116,15 @@ class Dispatcher:
     def _begin(self, call: BankCall) -> None:
         self._free[call.bank] -= 1
         self._leases_left[call.bank] -= 1
-        self._leased += 1
         task = asyncio.create_task(self._make(call))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 
     async def _make(self, call: BankCall) -> None:
+        about: spans.Attributes = {"batua.withdrawal_id": str(call.withdrawal_id), "batua.attempt": call.attempt}
         try:
-            self._ended.append((call, await self._engine.make(call)))
+            with spans.go_on(call.traceparent, f"payout {call.kind}", attributes=about):
+                self._ended.append((call, await self._engine.make(call)))
         except Exception:
             self._forget(call)  # its lease ends, and the bank is asked
             _logger.exception("withdrawal %s: the call failed", call.withdrawal_id)
@@ -167,7 +176,6 @@ class Dispatcher:
     def _forget(self, call: BankCall) -> None:
         """Its lease is no longer ours to use. The next withdrawal of its owner may be due."""
         self._leases_left[call.bank] += 1
-        self._leased -= 1
         self._may_be_due.set()
 
 

@@ -12,28 +12,31 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import StrEnum
 from itertools import groupby
 from operator import itemgetter
 from typing import TypeGuard
 from uuid import UUID
 
+from pydantic import ValidationError
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared import clock
+from shared import clock, spans
 from shared.banks.client import BankClient
 from shared.banks.errors import BankFailed, MayHaveBeenSent, NotSent, Refused
 from shared.banks.messages import PayoutAnswer, PayoutRequest
+from shared.banks.number_keys import NumberKeys, NumberUnreadable
 from shared.config import WithdrawalTimings
-from shared.db.engine import SessionMaker
-from shared.db.outages import is_outage
+from shared.db.engine import SessionMaker, engine_of
+from shared.db.outages import DATABASE_ERRORS, is_outage
+from shared.db.retries import in_transaction
 from shared.ids import new_id
 from shared.ledger import system_accounts
-from shared.ledger.post import lock_accounts
+from shared.ledger.accounts import lock_accounts
 from shared.models import Withdrawal
 from shared.models.withdrawal import WithdrawalStatus
-from shared.withdrawals import circuit, rows, timeline
+from shared.withdrawals import circuit, cover, rows, timeline
+from shared.withdrawals.bank_calls import BankCall, CallKind, Outcome
 from shared.withdrawals.events import EventKind
 from shared.withdrawals.facts import (
     CircuitOpen,
@@ -42,6 +45,7 @@ from shared.withdrawals.facts import (
     LeaseExpired,
     MayBeDone,
     NoAnswer,
+    NotCovered,
     NotDone,
     NotFoundAtBank,
     Paid,
@@ -49,44 +53,18 @@ from shared.withdrawals.facts import (
     PayoutReversed,
     WrongAmount,
 )
+from shared.withdrawals.freezes import Freezes
+from shared.withdrawals.kept_numbers import KeptNumber
 from shared.withdrawals.settlement import Change, apply_all, settle
 from shared.withdrawals.states import Context, State, decide
 
 _logger = logging.getLogger(__name__)
 
+_OUR_DELAY = NotDone("our own delay", is_about_bank=False)
+_FROZEN = NotDone("the account is frozen", is_about_bank=False)
 _ONE_ACTIVE = "uq_withdrawals_one_active_per_owner"
 # Uniform in [0, 1), to spread retries. Nothing secret depends on it.
 _random_jitter = random.SystemRandom().random
-
-
-class CallKind(StrEnum):
-    """What a call to the bank does."""
-
-    SEND = "send"
-    """Send the payout."""
-    ENQUIRE = "enquire"
-    """Ask what became of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class BankCall:
-    """One call to make for one withdrawal, valid until the lease expires."""
-
-    kind: CallKind
-    owner_id: UUID
-    withdrawal_id: UUID
-    bank: str
-    amount: int
-    attempt: int
-    lease_id: UUID
-    lease_expires_at: datetime
-    is_probe: bool
-    request: PayoutRequest = field(repr=False)
-    """Holds the whole account number, so it stays out of every log."""
-
-
-Outcome = tuple[BankCall, Fact]
-"""A call that was made, and what was learnt from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +87,12 @@ class Engine:
     sessionmaker: SessionMaker
     clients: Mapping[str, BankClient]
     timings: WithdrawalTimings
+    number_keys: NumberKeys
     jitter: Callable[[], float] = _random_jitter
+    freezes: Freezes = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "freezes", Freezes(engine_of(self.sessionmaker)))
 
     async def claim(self, free: Mapping[str, int], *, owner_id: UUID | None = None) -> Claimed:
         """Lease what is due, of each bank at most `free[bank]` withdrawals, and of each owner one; see `rows.lock_due`.
@@ -131,58 +114,70 @@ class Engine:
         client = self.clients[call.bank]
         if call.kind is CallKind.ENQUIRE:
             return await self._enquire(client, call)
+        try:
+            request = _payout_request(call, self.number_keys)
+        except (NumberUnreadable, ValidationError):
+            _logger.exception("withdrawal %s cannot be sent", call.withdrawal_id, extra={"facts": call.log_facts})
+            return _OUR_DELAY
+        try:
+            if await self.freezes.stop(call.withdrawal_id, call.owner_id):
+                return _FROZEN
+        except DATABASE_ERRORS as error:
+            _logger.warning("withdrawal %s is not sent: %s", call.withdrawal_id, type(error).__name__)
+            return _OUR_DELAY
         # A worker that was suspended must not send when others may already have taken over the expired lease.
         latest_start = call.lease_expires_at - timedelta(seconds=self.timings.bank_timeout_seconds)
         if clock.now() >= latest_start:
-            return NotDone("our own delay", is_about_bank=False)
-        try:
-            return _fact_of(await client.pay(call.request), call)
-        except Refused as refused:
-            return PayoutRefused(refused.reason)
-        except NotSent as error:
-            return NotDone(error.reason)
-        except MayHaveBeenSent as error:
-            return MayBeDone(error.reason)
+            return _OUR_DELAY
+        return await _send(client, call, request)
 
     async def record_all(self, outcomes: Sequence[Outcome]) -> None:
         """Record what was learnt from calls, all of it or nothing, in a fixed number of statements.
 
         An outcome counts only if its lease is still ours. That the bank paid is recorded in any case.
         """
-        async with self.sessionmaker.begin() as session:
-            withdrawals = await rows.lock_all(session, [call.withdrawal_id for call, _ in outcomes])
-            ours: list[Outcome] = []
-            late: list[Outcome] = []
-            for outcome in outcomes:
-                is_ours = withdrawals[outcome[0].withdrawal_id].lease_id == outcome[0].lease_id
-                (ours if is_ours else late).append(outcome)
-            if any(_counts_late(fact) for _, fact in late):
-                await lock_accounts(session, _accounts_of(withdrawals.values()))
-            acknowledged = await timeline.acknowledged_among(
-                session,
-                [call.withdrawal_id for call, fact in ours if isinstance(fact, InProgress | NotFoundAtBank | NotDone)],
-            )
-            changes = []
-            for call, fact in ours:
-                withdrawal = withdrawals[call.withdrawal_id]
-                changes.append((withdrawal, decide(_state_of(withdrawal, acknowledged), fact, self._context())))
-            await apply_all(session, changes)
-            for call, fact in late:
-                await _record_late(session, withdrawals[call.withdrawal_id], fact)
+        # After a commit without an answer it finds leases that have ended, and that the bank paid as recorded already.
+        with spans.for_many("record outcomes", (spans.Context.read(call.traceparent) for call, _ in outcomes)):
+            await in_transaction(self.sessionmaker, lambda session: self._record(session, outcomes))
         for call, fact in outcomes:
-            _logger.info("withdrawal %s: %s -> %s", call.withdrawal_id, call.kind, type(fact).__name__)
+            line = "withdrawal %s: %s -> %s"
+            _logger.info(line, call.withdrawal_id, call.kind, type(fact).__name__, extra={"facts": call.log_facts})
         await self._update_circuits(outcomes)
 
+    async def _record(self, session: AsyncSession, outcomes: Sequence[Outcome]) -> None:
+        withdrawals = await rows.lock_all(session, [call.withdrawal_id for call, _ in outcomes])
+        ours: list[Outcome] = []
+        late: list[Outcome] = []
+        for outcome in outcomes:
+            is_ours = withdrawals[outcome[0].withdrawal_id].lease_id == outcome[0].lease_id
+            (ours if is_ours else late).append(outcome)
+        if any(_counts_late(fact) for _, fact in late):
+            await lock_accounts(session, _accounts_of(withdrawals.values()))
+        acknowledged = await timeline.acknowledged_among(
+            session,
+            [call.withdrawal_id for call, fact in ours if isinstance(fact, InProgress | NotFoundAtBank | NotDone)],
+        )
+        changes = []
+        for call, fact in ours:
+            withdrawal = withdrawals[call.withdrawal_id]
+            changes.append((withdrawal, decide(_state_of(withdrawal, acknowledged), fact, self._context())))
+        await apply_all(session, changes)
+        for call, fact in late:
+            await _record_late(session, withdrawals[call.withdrawal_id], fact)
+
     async def _claim(self, free: Mapping[str, int], owner_id: UUID | None) -> Claimed:
-        now = clock.now()
-        async with self.sessionmaker.begin() as session:
+        async def claim(session: AsyncSession) -> Claimed:
+            now = clock.now()
             due = await rows.lock_due(session, free=free, now=now, owner_id=owner_id)
             found = Counter(withdrawal.bank for withdrawal in due)
             calls = await self._begin(session, due) if due else []
             put_off = found - Counter(call.bank for call in calls)
             more_is_due = any(found[bank] >= free[bank] for bank in put_off)
             next_due_at = None if more_is_due else await rows.next_due_at(session, now)
-        return Claimed(calls, more_is_due, next_due_at)
+            return Claimed(calls, more_is_due, next_due_at)
+
+        # Leases that may have been committed end by themselves, and then the bank is asked.
+        return await in_transaction(self.sessionmaker, claim, at_most_once=True)
 
     async def _claim_apart(self, free: Mapping[str, int]) -> Claimed:
         """Claim what is due owner by owner: one that is busy, or fails, must not hold up the others."""
@@ -199,16 +194,27 @@ class Engine:
         return Claimed(calls)
 
     async def _begin(self, session: AsyncSession, due: Sequence[Withdrawal]) -> list[BankCall]:
-        """Lease these locked withdrawals, or put them off; what was interrupted during a send becomes `unknown`."""
-        interrupted = [one for one in due if one.status is WithdrawalStatus.IN_FLIGHT]
+        """Lease these locked withdrawals, or put them off; what was interrupted during a send becomes `unknown`.
+
+        So does what a restored database does not know to be sent. What is to be sent and our books do not cover needs
+        review.
+        """
+        interrupted = [one for one in due if one.status is WithdrawalStatus.IN_FLIGHT or one.ask_bank_first]
+        for withdrawal in interrupted:
+            withdrawal.active_since = withdrawal.active_since or clock.now()
+            withdrawal.ask_bank_first = False
         await apply_all(
             session, [(one, decide(_state_of(one), LeaseExpired(), self._context())) for one in interrupted]
         )
         calls: list[BankCall] = []
         put_off: list[Change] = []
         permissions: dict[str, circuit.Permission] = {}
+        not_covered = await cover.not_covered(session, [one.id for one in due if one.status.may_be_sent])
         for withdrawal in due:
             withdrawal.active_since = withdrawal.active_since or clock.now()
+            if withdrawal.id in not_covered:
+                put_off.append((withdrawal, decide(_state_of(withdrawal), NotCovered(), self._context())))
+                continue
             bank = withdrawal.bank
             if bank in permissions:
                 permissions[bank] = permissions[bank].of_next_call
@@ -245,12 +251,14 @@ class Engine:
             lease_id=lease_id,
             lease_expires_at=expires_at,
             is_probe=permission.is_probe,
-            request=_payout_request(withdrawal),
+            number=KeptNumber.of(withdrawal),
+            account_holder=withdrawal.account_holder,
+            traceparent=withdrawal.traceparent,
         )
 
     async def _enquire(self, client: BankClient, call: BankCall) -> Fact:
         try:
-            answer = await client.enquire(call.request.reference)
+            answer = await client.enquire(str(call.withdrawal_id))
         except (BankFailed, Refused) as error:
             return NoAnswer(error.reason)
         return NotFoundAtBank() if answer is None else _fact_of(answer, call)
@@ -266,21 +274,31 @@ class Engine:
                     await self._record_failure(bank, is_probe)
 
     async def _record_failure(self, bank: str, is_probe: bool) -> None:
-        async with self.sessionmaker.begin() as session:
-            open_until = await circuit.record_failure(
-                session, bank, self.timings, is_probe=is_probe, jitter=self.jitter()
-            )
+        async def record(session: AsyncSession) -> datetime | None:
+            return await circuit.record_failure(session, bank, self.timings, is_probe=is_probe, jitter=self.jitter())
+
+        open_until = await in_transaction(self.sessionmaker, record, at_most_once=True)
         if open_until is not None:
             _logger.warning("circuit of %s is open until %s", bank, open_until.isoformat())
 
     async def _record_answer(self, bank: str) -> None:
-        async with self.sessionmaker.begin() as session:
-            was_open = await circuit.record_answer(session, bank)
+        was_open = await in_transaction(self.sessionmaker, lambda session: circuit.record_answer(session, bank))
         if was_open:
             _logger.info("circuit of %s is closed: the bank answers again", bank)
 
     def _context(self) -> Context:
         return Context(now=clock.now(), timings=self.timings, jitter=self.jitter())
+
+
+async def _send(client: BankClient, call: BankCall, request: PayoutRequest) -> Fact:
+    try:
+        return _fact_of(await client.pay(request), call)
+    except Refused as refused:
+        return PayoutRefused(refused.reason)
+    except NotSent as error:
+        return NotDone(error.reason)
+    except MayHaveBeenSent as error:
+        return MayBeDone(error.reason)
 
 
 def _fact_of(answer: PayoutAnswer, call: BankCall) -> Fact:
@@ -342,12 +360,12 @@ def _state_of(withdrawal: Withdrawal, acknowledged: Set[UUID] = frozenset()) -> 
     )
 
 
-def _payout_request(withdrawal: Withdrawal) -> PayoutRequest:
+def _payout_request(call: BankCall, number_keys: NumberKeys) -> PayoutRequest:
     return PayoutRequest(
-        reference=str(withdrawal.id),
-        account_number=withdrawal.account_number,
-        ifsc=withdrawal.ifsc,
-        account_holder=withdrawal.account_holder,
-        amount=withdrawal.amount,
-        user_ref=str(withdrawal.owner_id),
+        reference=str(call.withdrawal_id),
+        account_number=call.number.whole(number_keys),
+        ifsc=call.number.ifsc,
+        account_holder=call.account_holder,
+        amount=call.amount,
+        user_ref=str(call.owner_id),
     )

@@ -66,6 +66,16 @@ class NotUnderReview(Conflict):
 
 
 @dataclass(eq=False)
+class NotToPark(Conflict):
+    """It has ended, is under review, or waits behind another of its owner's. `status` is its status now."""
+
+    status: str
+
+    code = "not_to_park"
+    title = "Only a withdrawal that is the owner's next, and has not ended, can be put under review"
+
+
+@dataclass(eq=False)
 class BankBeingAsked(Conflict):
     """A call to the bank is under way and may be the payout itself. Its outcome comes first."""
 

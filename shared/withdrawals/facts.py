@@ -78,10 +78,17 @@ class CircuitOpen:
 
 
 @dataclass(frozen=True, slots=True)
+class NotCovered:
+    """Our own books do not cover what was about to be sent."""
+
+
+@dataclass(frozen=True, slots=True)
 class LeaseExpired:
     """The worker that held the lease is gone, perhaps in the middle of a send."""
 
 
 Conclusion = Paid | PayoutRefused | PayoutReversed
-Uncertainty = WrongAmount | InProgress | NotDone | MayBeDone | NotFoundAtBank | NoAnswer | CircuitOpen | LeaseExpired
+Uncertainty = (
+    WrongAmount | InProgress | NotDone | MayBeDone | NotFoundAtBank | NoAnswer | CircuitOpen | NotCovered | LeaseExpired
+)
 Fact = Conclusion | Uncertainty

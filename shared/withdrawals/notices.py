@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared import clock
+from shared import clock, spans
 from shared.banks.notices import PayoutNotice
 from shared.models import Withdrawal
 from shared.models.webhook_delivery import Verdict
@@ -38,10 +38,12 @@ async def apply_payout_notice(session: AsyncSession, notice: PayoutNotice) -> Pa
     withdrawal = await _find(session, notice)
     if withdrawal is None:
         return PayoutOutcome(Verdict.UNKNOWN_REFERENCE)
-    if notice.amount != withdrawal.amount:
-        await _put_under_review(session, withdrawal, notice.amount)
-        return PayoutOutcome(Verdict.AMOUNT_MISMATCH, withdrawal.id)
-    return PayoutOutcome(await settle(session, withdrawal, _conclusion(notice)), withdrawal.id)
+    # In the trace of the request for it, which began long before the bank's.
+    with spans.go_on(withdrawal.traceparent, f"notice {notice.event}", links=[spans.context()]):
+        if notice.amount != withdrawal.amount:
+            await _put_under_review(session, withdrawal, notice.amount)
+            return PayoutOutcome(Verdict.AMOUNT_MISMATCH, withdrawal.id)
+        return PayoutOutcome(await settle(session, withdrawal, _conclusion(notice)), withdrawal.id)
 
 
 async def _find(session: AsyncSession, notice: PayoutNotice) -> Withdrawal | None:

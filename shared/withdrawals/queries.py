@@ -1,27 +1,25 @@
-"""What is read of withdrawals: an owner's own, where they went, and those an operator has to look at."""
+"""What is read of withdrawals: an owner's own, and where they went."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
-
-from shared.banks.account_numbers import masked
+from shared.banks.number_keys import NumberKeys, NumberUnreadable
 from shared.db.columns import sql_values
-from shared.db.reads import Source, fetch
+from shared.db.reads import Row, Source, fetch
 from shared.ids import LAST_ID
-from shared.models import Withdrawal
 from shared.models.withdrawal import WithdrawalStatus
 from shared.withdrawals import timeline
 from shared.withdrawals.errors import WithdrawalNotFound
+from shared.withdrawals.kept_numbers import NUMBER_COLUMNS, KeptNumber
 from shared.withdrawals.views import (
     VIEW_COLUMNS,
     VIEW_SIZE,
+    Account,
     Destination,
     RecentWithdrawal,
-    UnderReview,
     WithdrawalDetail,
     WithdrawalView,
     view_from,
@@ -31,7 +29,6 @@ MAX_RECENT = 200
 """Of an owner's withdrawals, how many are looked through for what is new."""
 MAX_DESTINATIONS_FROM = 50
 """How many of the owner's newest withdrawals are looked through for destinations."""
-MAX_UNDER_REVIEW = 1000
 
 # The active one is always the oldest, so the order of ids is the order of the queue. Two partial indexes find it,
 # however long the history is.
@@ -68,16 +65,17 @@ _ONE = f"""
     WHERE withdrawal.owner_id = $1 AND withdrawal.id = $2
     ORDER BY event.seq DESC
 """  # noqa: S608 - constants of this code
+_ACCOUNT = "bank, ifsc, account_holder, coalesce(account_number_index, account_number)"
 _DESTINATIONS = f"""
-    SELECT array_agg(id), bank, account_number, ifsc, account_holder
-    FROM (SELECT * FROM withdrawals WHERE owner_id = $1 ORDER BY id DESC LIMIT $2) newest
-    WHERE status <> '{WithdrawalStatus.FAILED.value}'
-    GROUP BY bank, account_number, ifsc, account_holder
-    ORDER BY max(created_at) DESC LIMIT $3
+    SELECT account_holder, {NUMBER_COLUMNS} FROM (
+        SELECT DISTINCT ON ({_ACCOUNT}) *
+        FROM (SELECT * FROM withdrawals WHERE owner_id = $1 ORDER BY id DESC LIMIT $2) newest
+        WHERE status <> '{WithdrawalStatus.FAILED.value}'
+        ORDER BY {_ACCOUNT}, id DESC
+    ) latest
+    ORDER BY id DESC
 """  # noqa: S608 - a status of the model
-_DESTINATION = """
-    SELECT id, bank, account_number, ifsc, account_holder FROM withdrawals WHERE id = $1 AND owner_id = $2
-"""
+_DESTINATION = f"SELECT account_holder, {NUMBER_COLUMNS} FROM withdrawals WHERE id = $1 AND owner_id = $2"  # noqa: S608
 
 
 async def list_withdrawals(
@@ -106,36 +104,33 @@ async def get_withdrawal(source: Source, *, owner_id: UUID, withdrawal_id: UUID)
     return WithdrawalDetail(view_from(rows[0][:VIEW_SIZE]), [event for event in events if event is not None])
 
 
-async def list_destinations(source: Source, *, owner_id: UUID, limit: int) -> list[Destination]:
+async def list_destinations(
+    source: Source, *, owner_id: UUID, limit: int, number_keys: NumberKeys
+) -> list[Destination]:
     """Where the owner withdrew to, the latest first, each account once. Those that a bank refused are left out."""
-    rows = await fetch(source, _DESTINATIONS, owner_id, MAX_DESTINATIONS_FROM, limit)
-    return [Destination(max(ids), *account) for ids, *account in rows]
+    rows = await fetch(source, _DESTINATIONS, owner_id, MAX_DESTINATIONS_FROM)
+    found: dict[Account, Destination] = {}
+    for row in rows:  # one account may still come twice: indexed with two keys, or before the numbers were encrypted
+        with suppress(NumberUnreadable):
+            destination = _destination_from(row, number_keys)
+            found.setdefault(destination.account, destination)
+        if len(found) == limit:
+            break
+    return list(found.values())
 
 
-async def get_destination(source: Source, *, owner_id: UUID, withdrawal_id: UUID) -> Destination:
-    """Where one of the owner's withdrawals went. Raises WithdrawalNotFound, for those of others too."""
+async def get_destination(
+    source: Source, *, owner_id: UUID, withdrawal_id: UUID, number_keys: NumberKeys
+) -> Destination:
+    """Where one of the owner's withdrawals went. Raises WithdrawalNotFound, also for others'; NumberUnreadable."""
     rows = await fetch(source, _DESTINATION, withdrawal_id, owner_id)
     if not rows:
         raise WithdrawalNotFound
-    return Destination(*rows[0])
+    return _destination_from(rows[0], number_keys)
 
 
-async def list_under_review(session: AsyncSession) -> list[UnderReview]:
-    """Withdrawals that need review, the longest active first; at most MAX_UNDER_REVIEW."""
-    statement = (
-        select(Withdrawal)
-        .where(Withdrawal.status == WithdrawalStatus.NEEDS_REVIEW)
-        .order_by(Withdrawal.active_since)
-        .limit(MAX_UNDER_REVIEW)
-    )
-    return [
-        UnderReview(
-            id=withdrawal.id,
-            bank=withdrawal.bank,
-            account_number=masked(withdrawal.account_number),
-            amount=withdrawal.amount,
-            active_since=withdrawal.active_since,
-            attempts=withdrawal.attempts,
-        )
-        for withdrawal in await session.scalars(statement)
-    ]
+def _destination_from(row: Row, number_keys: NumberKeys) -> Destination:
+    account_holder, *kept = row
+    number = KeptNumber(*kept)
+    account = number.bank, number.whole(number_keys), number.ifsc, account_holder
+    return Destination(number.withdrawal_id, *account)

@@ -11,22 +11,36 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.db.columns import sql_values
 from shared.models import Withdrawal
+from shared.models.proof_run import STANDS
+from shared.models.recovery import UNFINISHED
 from shared.models.withdrawal import WithdrawalStatus
 from shared.wakeups.commits import wake_after_commit
 from shared.withdrawals.errors import WithdrawalNotFound
 
 _COLUMNS = ", ".join(column.name for column in Withdrawal.__table__.columns)
 _ACTIVE = sql_values(WithdrawalStatus.active())
+_SENT_FROM = sql_values(status for status in WithdrawalStatus if status.may_be_sent)
 # An active withdrawal of the owner, or an earlier one in the queue, may be at another bank. The bank is a range of one,
 # because the order then comes from the index of the queue, never from the primary key, which begins with all history.
+# While a failure of the proof stands, a recovery is unfinished, or the account is frozen, nothing is sent; what a bank
+# may have already is asked for and settled as ever.
 _DUE = text(f"""
     WITH free AS MATERIALIZED (
         SELECT bank, number FROM unnest(CAST(:banks AS text[]), CAST(:numbers AS integer[])) AS free (bank, number)
+    ),
+    books AS MATERIALIZED (
+        SELECT NOT EXISTS (SELECT FROM proof_runs WHERE {STANDS})
+               AND NOT EXISTS (SELECT FROM recoveries WHERE {UNFINISHED}) AS hold
+    ),
+    frozen AS MATERIALIZED (
+        SELECT id FROM accounts WHERE frozen_at IS NOT NULL
     ),
     under_way AS MATERIALIZED (
         SELECT due.* FROM free CROSS JOIN LATERAL (
             SELECT {_COLUMNS} FROM withdrawals
             WHERE bank = free.bank AND status IN {_ACTIVE} AND (next_attempt_at IS NULL OR next_attempt_at <= :now)
+              AND (status NOT IN {_SENT_FROM}
+                   OR (SELECT hold FROM books) AND account_id NOT IN (SELECT id FROM frozen))
               AND (CAST(:owner_id AS uuid) IS NULL OR owner_id = :owner_id)
             ORDER BY next_attempt_at NULLS FIRST LIMIT free.number FOR UPDATE SKIP LOCKED
         ) AS due
@@ -34,7 +48,8 @@ _DUE = text(f"""
     queued AS MATERIALIZED (
         SELECT due.* FROM free CROSS JOIN LATERAL (
             SELECT {_COLUMNS} FROM withdrawals AS queued
-            WHERE bank BETWEEN free.bank AND free.bank AND status = 'queued'
+            WHERE bank BETWEEN free.bank AND free.bank AND status = 'queued' AND (SELECT hold FROM books)
+              AND account_id NOT IN (SELECT id FROM frozen)
               AND (CAST(:owner_id AS uuid) IS NULL OR owner_id = :owner_id)
               AND NOT EXISTS (
                 SELECT FROM withdrawals AS other WHERE other.owner_id = queued.owner_id AND other.status IN {_ACTIVE}
@@ -48,7 +63,7 @@ _DUE = text(f"""
         ) AS due
     )
     SELECT * FROM under_way UNION ALL SELECT * FROM queued
-""").columns(*Withdrawal.__table__.columns)  # noqa: S608 - columns and statuses of the model
+""").columns(*Withdrawal.__table__.columns)  # noqa: S608 - columns and statuses of the models
 
 
 async def lock(session: AsyncSession, withdrawal_id: UUID) -> Withdrawal | None:
@@ -81,13 +96,22 @@ async def lock_due(
 
     First those under way that are due (a leased one is due when its lease expires), the longest due first; then from
     the queue, first come, first served, what no earlier one of the same owner precedes. Rows that others have locked
-    are passed over. With `owner_id`, only that owner's.
+    are passed over. With `owner_id`, only that owner's. While a failure of the proof stands or a recovery is
+    unfinished, none that would be sent; nor any from a frozen account.
     """
     values = {"banks": list(free), "numbers": list(free.values()), "now": now, "owner_id": owner_id}
     found = await session.scalars(select(Withdrawal).from_statement(_DUE), values)
     withdrawals = list(found)
     wake_after_commit(session, [withdrawal.account_id for withdrawal in withdrawals])
     return withdrawals
+
+
+async def has_active(session: AsyncSession, owner_id: UUID) -> bool:
+    """Whether a bank may have one of the owner's: there is at most one."""
+    active = select(Withdrawal.id).where(
+        Withdrawal.owner_id == owner_id, Withdrawal.status.in_(WithdrawalStatus.active())
+    )
+    return await session.scalar(active.limit(1)) is not None
 
 
 async def next_due_at(session: AsyncSession, now: datetime) -> datetime | None:

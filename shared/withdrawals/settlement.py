@@ -140,7 +140,7 @@ def _command(
     payout_id, reversal_id = so_far
     match move:
         case MoneyMove.CAPTURE:
-            payout = _transfer(withdrawal, new_id())
+            payout = payout_of(withdrawal, new_id())
             return CaptureHold(withdrawal.hold_id, payout), (payout.id, reversal_id)
         case MoneyMove.RELEASE:
             return ReleaseHold(withdrawal.hold_id, withdrawal.account_id), so_far
@@ -150,7 +150,8 @@ def _command(
             return reversal, (payout_id, reversal.id)
 
 
-def _transfer(withdrawal: Withdrawal, transfer_id: UUID) -> Transfer:
+def payout_of(withdrawal: Withdrawal, transfer_id: UUID) -> Transfer:
+    """The transfer that captures its hold."""
     return Transfer(
         id=transfer_id,
         kind="payout",

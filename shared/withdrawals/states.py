@@ -24,6 +24,7 @@ from shared.withdrawals.facts import (
     LeaseExpired,
     MayBeDone,
     NoAnswer,
+    NotCovered,
     NotDone,
     NotFoundAtBank,
     Paid,
@@ -149,6 +150,12 @@ def _go_on(state: State, fact: Uncertainty, context: Context) -> Transition:
         case WrongAmount():
             transition = Transition(
                 status=WithdrawalStatus.NEEDS_REVIEW, kind=EventKind.AMOUNT_MISMATCH, facts={"amount": fact.amount}
+            )
+        case NotCovered():
+            transition = Transition(
+                status=WithdrawalStatus.NEEDS_REVIEW,
+                kind=EventKind.NEEDS_REVIEW,
+                facts={"reason": "our books do not cover it"},
             )
         case LeaseExpired():
             transition = Transition(

@@ -11,6 +11,7 @@ from uuid import UUID
 from shared.banks.account_numbers import masked
 from shared.db.reads import Row
 from shared.models.withdrawal import WithdrawalStatus
+from shared.spans import Context
 from shared.withdrawals.events import EventFacts, EventKind
 
 
@@ -58,6 +59,8 @@ class WithdrawalView:
     failure_reason: str | None
     created_at: datetime
     finished_at: datetime | None
+    trace_id: str | None = None
+    """Of the request for it, where traces are recorded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +89,10 @@ class RecentWithdrawal:
     latest: TimelineEvent | None
 
 
+Account = tuple[str, str, str, str]
+"""A bank account: bank, whole number, IFSC and holder."""
+
+
 @dataclass(frozen=True, slots=True)
 class Destination:
     """A bank account that an owner has withdrawn to. `withdrawal_id` is the latest withdrawal to it, and names it.
@@ -99,23 +106,16 @@ class Destination:
     ifsc: str
     account_holder: str
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnderReview:
-    """A withdrawal as an operator sees it. `attempts` counts how often the bank may have been asked to pay."""
-
-    id: UUID
-    bank: str
-    account_number: str
-    amount: int
-    active_since: datetime | None
-    attempts: int
+    @property
+    def account(self) -> Account:
+        """What two withdrawals to one account have in common."""
+        return self.bank, self.account_number, self.ifsc, self.account_holder
 
 
 VIEW_COLUMNS = """
     withdrawal.id, withdrawal.status, withdrawal.bank, withdrawal.account_number, withdrawal.ifsc,
     withdrawal.account_holder, withdrawal.amount, withdrawal.currency, queue.position, withdrawal.next_attempt_at,
-    withdrawal.utr, withdrawal.failure_reason, withdrawal.created_at, withdrawal.finished_at
+    withdrawal.utr, withdrawal.failure_reason, withdrawal.created_at, withdrawal.finished_at, withdrawal.traceparent
 """
 """What a statement selects for `view_from`."""
 VIEW_SIZE = VIEW_COLUMNS.count(",") + 1
@@ -124,7 +124,8 @@ VIEW_SIZE = VIEW_COLUMNS.count(",") + 1
 def view_from(row: Row) -> WithdrawalView:
     """A row of VIEW_COLUMNS as its owner sees it."""
     id_, stored, bank, number, ifsc, holder, amount, currency, position, next_attempt_at, *rest = row
-    utr, failure_reason, created_at, finished_at = rest
+    utr, failure_reason, created_at, finished_at, traceparent = rest
+    trace = Context.read(traceparent)
     status = WithdrawalStatus(stored)
     has_next_check = status.is_active and status is not WithdrawalStatus.IN_FLIGHT
     return WithdrawalView(
@@ -143,6 +144,7 @@ def view_from(row: Row) -> WithdrawalView:
         failure_reason=failure_reason,
         created_at=created_at,
         finished_at=finished_at,
+        trace_id=None if trace is None else trace.trace,
     )
 
 

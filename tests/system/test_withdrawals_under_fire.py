@@ -77,8 +77,10 @@ async def queue_of(stack: Stack, count: int) -> AsyncIterator[tuple[set[str], Ca
             found = await session.scalars(select(Withdrawal.status).where(Withdrawal.id.in_(map(UUID, references))))
             return [str(status) for status in found]
 
-    yield references, statuses_now
-    await engine.dispose()
+    try:
+        yield references, statuses_now
+    finally:
+        await engine.dispose()
 
 
 async def are_all(statuses_now: Callable[[], Awaitable[list[str]]], status: str) -> bool:

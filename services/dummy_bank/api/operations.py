@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Header, Path, Query, Response
 
 from services.dummy_bank import netbanking, payouts
 from services.dummy_bank.dependencies import HangUpDep, KeyedBankDep, SimulatorDep
@@ -16,6 +16,7 @@ from shared.banks.messages import PayoutAnswer, PayoutRequest, SessionOpened, Se
 router = APIRouter(prefix="/{bank}/api", tags=["bank"], responses=responses(400, 401, 404, 405, 413, 422, 500, 503))
 
 PathText = Annotated[str, Path(min_length=1, max_length=128)]
+ReferenceQuery = Annotated[str, Query(min_length=1, max_length=128)]
 
 
 @router.get("/ping")
@@ -36,6 +37,14 @@ async def open_session(asked: SessionRequest, simulator: SimulatorDep, profile: 
         state = netbanking.state_of(netbanking.find_session(connection, profile.code, token))
     url = f"{simulator.settings.public_url.rstrip('/')}/{profile.code}/netbanking/{token}"
     return SessionOpened(token=token, url=url, expires_at=state.expires_at)
+
+
+@router.get("/netbanking/sessions")
+async def get_session_of(reference: ReferenceQuery, simulator: SimulatorDep, profile: KeyedBankDep) -> SessionState:
+    """The state of the session that was opened under this reference."""
+    await simulator.delay_or_fail(profile.code, "session")
+    with simulator.database.transaction() as connection:
+        return netbanking.state_of(netbanking.find_session_of(connection, profile.code, reference))
 
 
 @router.get("/netbanking/sessions/{token}")
@@ -64,14 +73,16 @@ async def cancel_session(token: PathText, simulator: SimulatorDep, profile: Keye
     },
 )
 async def pay_out(
+    *,
     asked: PayoutRequest,
     response: Response,
     simulator: SimulatorDep,
     profile: KeyedBankDep,
     hang_up: HangUpDep,
+    traceparent: Annotated[str | None, Header()] = None,
 ) -> PayoutAnswer:
     """Pay out of the nodal account: 200 done, 202 under way, 4xx refused for good."""
-    answer = await answer_payout(simulator, profile, asked, hang_up)
+    answer = await answer_payout(simulator, profile, asked, hang_up, traceparent)
     response.status_code = 202 if answer.status == "PROCESSING" else 200
     return answer
 

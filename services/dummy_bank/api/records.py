@@ -47,7 +47,8 @@ async def get_statement(simulator: SimulatorDep, profile: KeyedBankDep, from_: F
 async def get_call_log(simulator: SimulatorDep, profile: KeyedBankDep, from_: From = None, to: To = None) -> Response:
     """The payout calls by when they began, oldest first, up to 100,000."""
     query = (
-        "SELECT reference, user_ref, amount, started_at, ended_at, outcome FROM calls"
+        "SELECT reference, user_ref, amount, started_at, ended_at, outcome, traceparent FROM calls"
+        " LEFT JOIN call_traces ON call_id = calls.id"
         " WHERE bank = ? AND started_at >= ? AND started_at < ? ORDER BY id LIMIT ?"
     )
     return await _whole(simulator, query, profile.code, *_range(from_, to))

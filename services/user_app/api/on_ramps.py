@@ -60,7 +60,7 @@ async def start_on_ramp(
         marks=resources.marks,
         settings=settings,
     )
-    return respond(answer)
+    return respond(answer, "on_ramp_id")
 
 
 @router.get("", response_model=Page[OnRampOut])

@@ -9,7 +9,6 @@ import asyncpg
 import httpx
 import pytest
 from sqlalchemy import event, text
-from sqlalchemy.engine import make_url
 
 from services.bank_webhook.main import create_app
 from services.bank_webhook.settings import BankWebhookSettings
@@ -19,23 +18,17 @@ from shared.models import OnRamp
 from tests.support.bank_notices import SignedRequest, create_on_ramp, payment_notice, signed, webhook_values
 from tests.support.deadlines import deadline
 from tests.support.factories import create_user
-from tests.support.networks import Wire, wire_to
+from tests.support.networks import Wire
 from tests.support.serving import serving_beside
 from tests.support.waiting import until_a_lock_is_awaited
 
 
 @pytest.fixture
-async def wire(database_url: str) -> AsyncIterator[Wire]:
-    server = make_url(database_url)
-    async with wire_to(server.host or "", server.port or 0) as wire:
-        yield wire
-
-
-@pytest.fixture
 async def bank(database_url: str, wire: Wire) -> AsyncIterator[httpx.AsyncClient]:
     """Calls a webhook whose database is at the other end of the wire."""
-    through = make_url(database_url).set(host="127.0.0.1", port=wire.port).render_as_string(hide_password=False)
-    values = webhook_values(through, database_lock_timeout_seconds=deadline(), webhook_commit_seconds=deadline(60))
+    values = webhook_values(
+        wire.through(database_url), database_lock_timeout_seconds=deadline(), webhook_commit_seconds=deadline(60)
+    )
     # The wire runs on this loop, so nothing here may block it.
     async with (
         serving_beside(create_app(BankWebhookSettings(**values))) as url,

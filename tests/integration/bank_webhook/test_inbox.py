@@ -34,6 +34,7 @@ from shared.runtime.database import open_database
 from tests.support.bank_notices import HDFC_SECRET, create_on_ramp, payment_notice, webhook_values
 from tests.support.deadlines import deadline
 from tests.support.factories import create_user
+from tests.support.locks import locked
 from tests.support.waiting import until_a_lock_is_awaited
 
 
@@ -80,15 +81,6 @@ async def kept(sessionmaker: SessionMaker, deliveries: Sequence[Delivery]) -> Co
     async with sessionmaker() as session:
         named = WebhookDelivery.webhook_id.in_([each.webhook_id for each in deliveries])
         return Counter((await session.execute(select(WebhookDelivery.verdict).where(named))).scalars())
-
-
-@asynccontextmanager
-async def locked(sessionmaker: SessionMaker, on_ramp: OnRamp) -> AsyncIterator[None]:
-    """Another connection holds the row while the block runs."""
-    async with sessionmaker() as blocker:
-        await blocker.get_one(OnRamp, on_ramp.id, with_for_update=True)
-        yield
-        await blocker.rollback()
 
 
 @asynccontextmanager
@@ -262,7 +254,7 @@ async def test_a_row_that_stays_locked_holds_up_its_own_delivery_alone(
     settings = BankWebhookSettings(**webhook_values(database_url, **values))
     async with open_database(settings, application_name="bank_webhook") as database:
         inbox = Inbox(database, within_seconds=deadline(60))
-        async with locked(sessionmaker, on_ramp):
+        async with locked(sessionmaker, "on_ramps", on_ramp.id):
             stuck, *others = [asyncio.create_task(inbox.take_in(each)) for each in deliveries]
             assert await asyncio.gather(*others) == [Verdict.SETTLED] * 3
             later = [delivery(each) for each in await on_ramps_of(sessionmaker, 1)]
@@ -304,7 +296,7 @@ async def test_a_caller_that_leaves_before_its_batch_withdraws(
         return await inbox.take_in(delivery(on_ramp))
 
     first, second, third = await on_ramps_of(sessionmaker, 3)
-    async with locked(sessionmaker, first):
+    async with locked(sessionmaker, "on_ramps", first.id):
         in_flight = asyncio.create_task(inbox.take_in(delivery(first)))
         await until_a_lock_is_awaited(sessionmaker)
         leaving, staying = asyncio.create_task(served(second)), asyncio.create_task(inbox.take_in(delivery(third)))
@@ -346,7 +338,11 @@ async def test_two_processes_with_overlapping_batches_credit_once_and_never_bloc
     async with AsyncExitStack() as stack:
         one, other = [await stack.enter_async_context(an_inbox(database_url)) for _ in range(2)]
         # Both come as far as the middle of the rows where they meet.
-        async with being_kept(sessionmaker, deliveries[10]) if are_copies else locked(sessionmaker, on_ramps[10]):
+        async with (
+            being_kept(sessionmaker, deliveries[10])
+            if are_copies
+            else locked(sessionmaker, "on_ramps", on_ramps[10].id)
+        ):
             tasks = [asyncio.create_task(take_in(one, deliveries)), asyncio.create_task(take_in(other, again[::-1]))]
             await until_a_lock_is_awaited(sessionmaker, by=2)
         found = await asyncio.gather(*tasks)
@@ -362,7 +358,7 @@ async def test_enquiries_that_race_a_batch_credit_once(sessionmaker: SessionMake
 
     async def enquire(on_ramp: OnRamp, event: Literal["success", "failure"]) -> Verdict:
         async with sessionmaker.begin() as session:
-            return (await settle(session, payment_notice(on_ramp, event), reason="expired")).verdict
+            return (await settle(session, payment_notice(on_ramp, event, reason="expired"))).verdict
 
     events: list[Literal["success", "failure"]] = ["success", "failure"]
     await asyncio.gather(

@@ -71,8 +71,8 @@ async def test_an_authentic_notice_reaches_the_database_which_is_away(webhook: h
 async def test_it_is_up_and_says_that_it_is_not_ready(webhook: httpx.AsyncClient) -> None:
     assert (await webhook.get("/healthz")).json() == {"status": "ok"}
     ready = await webhook.get("/readyz")
-    assert (ready.status_code, ready.json()["checks"]) == (503, {"postgres": "failed"})
-    assert "batua_webhook_refused" in (await webhook.get("/metrics")).text
+    assert (ready.status_code, ready.json()["checks"]) == (503, {"postgres": "failed", "schema": "failed"})
+    assert (await webhook.get("/metrics")).status_code == 404
 
 
 async def test_an_unknown_bank_is_not_found(webhook: httpx.AsyncClient) -> None:
@@ -239,6 +239,8 @@ async def test_behind_a_trusted_proxy_the_bank_is_whom_the_proxy_names() -> None
         async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
             for forwarded_for, status in (
                 ("203.0.113.7", 503),
+                ("203.0.113.7:4711", 503),
+                ('"203.0.113.7", 127.0.0.1', 503),
                 ("198.51.100.1, 203.0.113.7, 10.2.3.4", 503),
                 ("203.0.113.7, 198.51.100.1", 403),
                 ("203.0.113.7, nonsense", 403),
@@ -247,6 +249,8 @@ async def test_behind_a_trusted_proxy_the_bank_is_whom_the_proxy_names() -> None
                 response = await send(client, signed(a_notice()), **{"x-forwarded-for": forwarded_for})
                 assert response.status_code == status, forwarded_for
             assert (await send(client, signed(a_notice()))).status_code == 403
+            other = await send(client, signed(a_notice()), forwarded="for=203.0.113.7")
+            assert other.status_code == 403, "only the header that the setting names is believed"
 
 
 async def test_a_refusal_is_counted_and_logged_without_what_was_sent(

@@ -134,6 +134,8 @@ async def test_no_service_can_do_what_none_of_its_flows_does(place: Place, role:
         ]
     else:
         refused.append("UPDATE webhook_inbox SET verdict = 'settled'")
+    if role == "withdraw_worker":
+        refused.remove("DELETE FROM webhook_inbox")  # it purges what is older than five years, which a trigger checks
     connection = await asyncpg.connect(place.urls[role], timeout=deadline())
     try:
         for statement in refused:

@@ -24,7 +24,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from shared.banks.messages import Identifier, Received, ShortText
+from shared.banks.messages import Identifier, Received, ShortReason
 from shared.banks.notices import (
     Notice, NoticePaise, PaymentNotice, PayoutNotice, ReasonIfReadable, read_message, write_message
 )
@@ -46,7 +46,7 @@ class _Payout(Received):
     payout: Identifier
     paise: NoticePaise
     number: Identifier | None = None
-    text: ShortText | None = None
+    text: ShortReason | None = None
 
 
 _reader: TypeAdapter[_Payment | _Payout] = TypeAdapter(Annotated[_Payment | _Payout, Field(discriminator="kind")])

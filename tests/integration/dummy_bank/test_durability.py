@@ -29,6 +29,7 @@ def environment(settings: BankSimulatorSettings) -> dict[str, str]:
     told = {
         f"DUMMY_BANK_{name.upper()}": value.get_secret_value() if isinstance(value, SecretStr) else str(value)
         for name, value in values.items()
+        if value is not None
     }
     return os.environ | told
 

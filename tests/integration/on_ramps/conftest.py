@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import httpx
 import pytest
 
-from services.dummy_bank.main import create_app
-from services.dummy_bank.settings import BankSimulatorSettings
 from shared.banks.client import BankClient, clients_for
 from shared.config import OnRampSettings, OnRampTimings
-from tests.support.bank_notices import SECRETS
-from tests.support.bank_settings import BANK_API_KEY, endpoints, simulator_values
+from tests.support.bank_settings import BANK_API_KEY, endpoints
+from tests.support.banks_alone import banks_alone
 from tests.support.deadlines import deadline
-from tests.support.serving import listening, serving
 
 
 @pytest.fixture(scope="module")
 def bank_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where the simulator answers."""
-    with listening() as bound:
-        settings = BankSimulatorSettings(
-            database=Path(tmp_path_factory.mktemp("bank")) / "bank.sqlite",
-            public_url=f"http://127.0.0.1:{bound.getsockname()[1]}",
-            **simulator_values(SECRETS),
-        )
-        with serving(create_app(settings), bound) as url:
-            yield url
+    with banks_alone(tmp_path_factory.mktemp("bank")) as url:
+        yield url
 
 
 @pytest.fixture

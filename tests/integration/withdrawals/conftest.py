@@ -14,6 +14,7 @@ from shared.config import WithdrawalTimings
 from shared.db.engine import SessionMaker
 from shared.models import BankCircuit
 from tests.support.bank_settings import endpoints, simulator_values
+from tests.support.number_keys import NUMBER_KEYS
 from tests.support.simulated_bank import KEYS, WEBHOOK_SECRET, Running, bank_client, run_app
 from tests.support.withdrawal_world import PATIENT, Engine, World
 
@@ -49,7 +50,7 @@ async def world(running_bank: Running, sessionmaker: SessionMaker, timings: With
         console.faults()
     async with sessionmaker.begin() as session:
         await session.execute(delete(BankCircuit))
-    yield World(sessionmaker, Engine(sessionmaker, clients, timings), consoles)
+    yield World(sessionmaker, Engine(sessionmaker, clients, timings, NUMBER_KEYS), consoles)
     for client in clients.values():
         await client.aclose()
     for console in consoles.values():

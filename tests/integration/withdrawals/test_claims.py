@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from shared import clock
 from shared.models import BankCircuit
-from shared.withdrawals.engine import CallKind
+from shared.withdrawals.bank_calls import CallKind
 from shared.withdrawals.facts import Paid
 from tests.support.waiting import until_a_lock_is_awaited
 from tests.support.withdrawal_world import World, owner_of, past, taken

@@ -9,7 +9,7 @@ import pytest
 
 from shared.models import Account
 from shared.models.webhook_delivery import Verdict
-from shared.withdrawals.engine import BankCall
+from shared.withdrawals.bank_calls import BankCall
 from shared.withdrawals.facts import Fact, MayBeDone, NotDone, Paid, PayoutRefused
 from shared.withdrawals.notices import PayoutOutcome
 from tests.support.withdrawal_world import World, hasty, owner_of

@@ -20,6 +20,7 @@ from shared.ledger.errors import LimitExceeded
 from shared.models import Account, Withdrawal
 from shared.withdrawals import commands
 from tests.support.factories import create_user
+from tests.support.number_keys import NUMBER_KEYS
 from tests.support.waiting import until_a_lock_is_awaited
 
 MIDNIGHT_IN_INDIA = datetime(2027, 3, 1, 18, 30, tzinfo=UTC)
@@ -33,7 +34,10 @@ async def withdraw(
         WITHDRAW.request(wallet.owner_id, key),
         sessionmaker=sessionmaker,
         marks=Marks(sessionmaker),
+        number_keys=NUMBER_KEYS,
         limits=limits,
+        max_unfinished=100,
+        requires_verified_email=False,
         amount=amount,
         bank="hdfc",
         account_number="50100123451234",

@@ -55,7 +55,7 @@ def test_simulated_banks_are_read_from_variables_of_their_own(monkeypatch: pytes
 
 @pytest.mark.parametrize(("name", "weak"), [("API_KEY", "changeme"), ("URL", None)])
 def test_a_weak_or_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str, weak: str | None) -> None:
-    with_variables(monkeypatch, environment("BATUA_BANK_", "URL", "API_KEY", value="http://a-long.and/various-text"))
+    with_variables(monkeypatch, environment("BATUA_BANK_", "URL", "API_KEY", value="https://a-long.and/various-text"))
     monkeypatch.setenv("BATUA_ENV", "production")
     variable = f"BATUA_BANK_AXIS_{name}"
     if weak is None:

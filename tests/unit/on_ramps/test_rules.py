@@ -50,7 +50,7 @@ def after(said: list[PaymentNotice]) -> tuple[OnRampState, list[Verdict], list[T
     on_ramp, verdicts, transfers = PENDING, [], []
     for number, notice in enumerate(said):
         at = START + timedelta(seconds=number)
-        decision = judge(on_ramp, notice, reason="declined", transfer_id=UUID(int=100 + number), at=at)
+        decision = judge(on_ramp, notice, transfer_id=UUID(int=100 + number), at=at)
         on_ramp = decision.on_ramp
         verdicts.append(decision.verdict)
         transfers += [decision.credit] if decision.credit is not None else []
@@ -86,10 +86,10 @@ def test_success_and_failure_of_one_payment_are_told_apart(said: list[PaymentNot
 @given(st.lists(notices, max_size=6), notices)
 def test_a_notice_that_settles_nothing_leaves_the_row_alone(said: list[PaymentNotice], last: PaymentNotice) -> None:
     on_ramp, _, _ = after(said)
-    decision = judge(on_ramp, last, reason="declined", transfer_id=UUID(int=1), at=START)
+    decision = judge(on_ramp, last, transfer_id=UUID(int=1), at=START)
     if decision.verdict not in (Verdict.SETTLED, Verdict.CONTRADICTION):
         assert decision.on_ramp is on_ramp
-    again = judge(decision.on_ramp, last, reason="declined", transfer_id=UUID(int=2), at=START)
+    again = judge(decision.on_ramp, last, transfer_id=UUID(int=2), at=START)
     assert again.credit is None
 
 
@@ -119,7 +119,7 @@ def test_however_it_ended_money_that_comes_is_credited_once(steps: list[PaymentN
         if isinstance(step, WishToCancel):
             on_ramp = replace(on_ramp, is_cancel_requested=True)
             continue
-        decision = judge(on_ramp, step, reason="declined", transfer_id=UUID(int=100 + number), at=START)
+        decision = judge(on_ramp, step, transfer_id=UUID(int=100 + number), at=START)
         on_ramp, credited = decision.on_ramp, credited + (decision.credit is not None)
         if before.status is not OnRampStatus.PENDING and step.event == "failure":
             assert on_ramp.status is before.status
@@ -146,5 +146,5 @@ def test_however_it_ended_money_that_comes_is_credited_once(steps: list[PaymentN
 def test_the_banks_reason_names_the_end(reason: str | None, is_cancel_requested: bool, status: str) -> None:
     notice = PaymentNotice("hdfc", "failure", "tok", str(OWNER), 500, None, reason)
     on_ramp = replace(PENDING, is_cancel_requested=is_cancel_requested)
-    ended = judge(on_ramp, notice, reason="declined", transfer_id=UUID(int=9), at=START).on_ramp
+    ended = judge(on_ramp, notice, transfer_id=UUID(int=9), at=START).on_ramp
     assert (ended.status, ended.failure_reason) == (status, (reason or "declined").lower())

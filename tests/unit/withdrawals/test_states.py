@@ -20,6 +20,7 @@ from shared.withdrawals.facts import (
     LeaseExpired,
     MayBeDone,
     NoAnswer,
+    NotCovered,
     NotDone,
     NotFoundAtBank,
     Paid,
@@ -41,6 +42,7 @@ UNCERTAIN: list[Uncertainty] = [
     NoAnswer("ReadTimeout"),
     CircuitOpen(START),
     WrongAmount(1),
+    NotCovered(),
 ]
 CONCLUSIONS: list[Conclusion] = [Paid("UTR1"), PayoutRefused("ACCOUNT_CLOSED"), PayoutReversed("UTR1", "RETURNED")]
 
@@ -174,9 +176,9 @@ def test_a_withdrawal_under_review_is_never_sent_again_and_gets_one_event(fact: 
     assert (transition.status, transition.money, transition.adds_event) == ("needs_review", (), False)
 
 
-def test_only_a_wrong_amount_is_reviewed_at_once() -> None:
+def test_only_a_wrong_amount_and_wrong_books_are_reviewed_at_once() -> None:
     early = {named(fact): decide(state("unknown"), fact, after()).status for fact in UNCERTAIN}
-    assert [name for name, status in early.items() if status == "needs_review"] == ["WrongAmount"]
+    assert [name for name, status in early.items() if status == "needs_review"] == ["WrongAmount", "NotCovered"]
     assert decide(state(), WrongAmount(7), after()).kind == "amount_mismatch"
 
 
