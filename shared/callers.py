@@ -25,13 +25,16 @@ class CallerLeft(Exception):
 class Caller:
     """Who waits at the other end of one connection, which serves one request at a time.
 
-    `task` serves the request, `wait` is the queue it is in.
+    `task` serves the request, `wait` is the queue it is in, `peer` the network address of that end.
+    While a request is not whole, `began_at` is when it began, as a time of the event loop.
     """
 
-    __slots__ = ("has_left", "task", "wait")
+    __slots__ = ("began_at", "has_left", "peer", "task", "wait")
 
-    def __init__(self) -> None:
+    def __init__(self, peer: str | None = None) -> None:
         self.has_left = False
+        self.peer = peer
+        self.began_at: float | None = None
         self.task: asyncio.Task[Any] | None = None
         self.wait: WhileWanted | None = None
 

@@ -13,25 +13,40 @@ from dataclasses import dataclass
 class KindWords:
     """The words of one kind of transfer. `{other}` is the other party, `{amount}` the amount in rupees.
 
-    `mailed` is the subject of a mail to the recipient.
+    `mailed` is what a mail tells its recipient, and `subject` its subject, which has no words of the other party.
     """
 
     all: str
     sent: str
     received: str
     mailed: str = "{amount} arrived from {other}"
+    subject: str = "{amount} arrived in your wallet"
     icon: str | None = None
     """None where the initials of the other party say more."""
 
 
 KINDS: Mapping[str, KindWords] = {
-    "payment": KindWords("Payments", "Paid to {other}", "Paid by {other}", "{other} paid you {amount}"),
-    "p2p": KindWords("Transfers", "Sent to {other}", "Received from {other}", "{other} sent you {amount}"),
+    "payment": KindWords(
+        "Payments", "Paid to {other}", "Paid by {other}", "{other} paid you {amount}", "You were paid {amount}"
+    ),
+    "p2p": KindWords(
+        "Transfers", "Sent to {other}", "Received from {other}", "{other} sent you {amount}", "You received {amount}"
+    ),
     "refund": KindWords(
-        "Refunds", "Refunded to {other}", "Refunded by {other}", "{other} refunded you {amount}", "undo"
+        "Refunds",
+        "Refunded to {other}",
+        "Refunded by {other}",
+        "{other} refunded you {amount}",
+        "You were refunded {amount}",
+        "undo",
     ),
     "onramp": KindWords(
-        "Money added", "Taken back by {other}", "Added from {other}", "{amount} was added from {other}", "bank"
+        "Money added",
+        "Taken back by {other}",
+        "Added from {other}",
+        "{amount} was added from {other}",
+        "{amount} was added from your bank",
+        "bank",
     ),
     "payout": KindWords("Withdrawals", "Withdrawn to {other}", "Withdrawal from {other}", icon="bank"),
     "payout_reversal": KindWords(
@@ -39,9 +54,12 @@ KINDS: Mapping[str, KindWords] = {
         "Taken again by {other}",
         "Sent back by {other}",
         "{amount} was sent back by {other}",
+        "{amount} was sent back by your bank",
         "bank",
     ),
-    "funding": KindWords("From Batua", "Returned to {other}", "Added by {other}", "{other} added {amount}"),
+    "funding": KindWords(
+        "From Batua", "Returned to {other}", "Added by {other}", "{other} added {amount}", "Batua added {amount}"
+    ),
     "adjustment": KindWords("Corrections", "Corrected by {other}", "Corrected by {other}"),
 }
 """By the stored kind, in the order in which pages list them."""
@@ -59,9 +77,14 @@ def words_of(kind: str, *, is_incoming: bool, other: str, is_own: bool = False) 
     return (words.received if is_incoming else words.sent).format(other=other)
 
 
-def subject_of(kind: str, *, other: str, amount: str) -> str:
-    """The subject of a mail about money received."""
+def told_of(kind: str, *, other: str, amount: str) -> str:
+    """What a mail about money received tells first."""
     return KINDS[kind].mailed.format(other=other, amount=amount)
+
+
+def subject_of(kind: str, *, amount: str) -> str:
+    """The subject of a mail about money received. It says nothing that the other party chose but the amount."""
+    return KINDS[kind].subject.format(amount=amount)
 
 
 def subject_of_many(kinds: Collection[str], *, count: str, amount: str) -> str:

@@ -8,17 +8,20 @@ from dataclasses import dataclass
 from typing import ClassVar
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
+from pydantic import TypeAdapter, ValidationError
+
 from shared.auth.rules import HANDLE_SUFFIX, is_handle
 from shared.errors import Invalid
+from shared.http.query_parameters import OptionalText
 from shared.money import INR, MAX_MOVEMENT_PAISE, PAISE_PER_RUPEE
 from shared.pages import formatting
 
 MAX_LINK_LENGTH = 1000
 MAX_PARAMETERS = 30
-MAX_NOTE_LENGTH = 200
 PAY_PATH = "/pay/"
 
 _RUPEES = re.compile(r"(?P<rupees>\d{1,9})(?:\.(?P<paise>\d{1,2}))?", re.ASCII)
+_NOTE: TypeAdapter[str | None] = TypeAdapter(OptionalText)
 _UPI_PAYEE, _UPI_AMOUNT, _UPI_NOTE, _UPI_CURRENCY = "pa", "am", "tn", "cu"
 
 
@@ -139,6 +142,8 @@ def _amount(typed: str) -> int | None:
 
 
 def _note(typed: str) -> str | None:
-    """None for a note that is too long, or holds what no note may: the payer can write one."""
-    note = typed.strip()
-    return note if note.isprintable() and 0 < len(note) <= MAX_NOTE_LENGTH else None
+    """None for a note that no payer could write either: they can write another."""
+    try:
+        return _NOTE.validate_python(typed.strip())
+    except ValidationError:
+        return None

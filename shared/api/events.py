@@ -15,12 +15,12 @@ from shared.http.on_ramps import on_ramp_body
 from shared.http.problems import problem_responses
 from shared.http.withdrawals import recent_withdrawal_body
 from shared.ledger.accounts import Wallet, wallet_of
+from shared.ledger.statement import Line
 from shared.live.errors import StreamsExhausted, TooManyStreams
 from shared.live.feed import MAX_CURSOR_LENGTH, Cursor, Event, Feed
 from shared.live.hub import Hub
 from shared.live.stream import EventStream, chunks
 from shared.on_ramps.views import OnRampView
-from shared.transfers.statement_lines import StatementLine
 from shared.withdrawals.views import RecentWithdrawal
 
 router = APIRouter(tags=["events"])
@@ -95,7 +95,7 @@ def _body_of(event: Event) -> Mapping[str, Any]:
     match event.subject:
         case Wallet() as wallet:
             return WalletOut.of(wallet).model_dump(mode="json")
-        case StatementLine() as line:
+        case Line() as line:
             return transaction_of(line).model_dump(mode="json")
         case OnRampView() as on_ramp:
             return on_ramp_body(on_ramp)

@@ -10,11 +10,11 @@ from pydantic import BaseModel
 from shared.auth import commands
 from shared.auth.errors import BadCredentials, HashingBusy, PinIncorrect, PinLocked, TooManyAttempts
 from shared.http.cookies import clear_session_cookie
-from shared.http.dependencies import Caller, CurrentResources, WriteSession
+from shared.http.dependencies import Caller, ClientAddress, CurrentResources
 from shared.http.fields import Body, Pin
 from shared.http.problems import problem_responses
 
-LOGIN_RESPONSES = problem_responses(BadCredentials, TooManyAttempts, HashingBusy)
+LOGIN_ERRORS = (BadCredentials, TooManyAttempts, HashingBusy)
 
 
 class PinIn(Body):
@@ -41,18 +41,19 @@ router = APIRouter(tags=["sessions"])
 
 
 @router.post("/auth/logout", status_code=204)
-async def logout(caller: Caller, session: WriteSession, resources: CurrentResources, response: Response) -> None:
+async def logout(caller: Caller, resources: CurrentResources, address: ClientAddress, response: Response) -> None:
     """Sign out: this token is refused everywhere from now on."""
-    await commands.sign_out(session, identity=caller)
+    await commands.sign_out(resources.sessionmaker, identity=caller, address=address)
     clear_session_cookie(response, settings=resources.settings)
 
 
 @router.post("/auth/pin", responses=problem_responses(PinIncorrect, PinLocked, HashingBusy))
-async def exchange_pin(body: PinIn, caller: Caller, resources: CurrentResources) -> PinTokenOut:
+async def exchange_pin(body: PinIn, caller: Caller, address: ClientAddress, resources: CurrentResources) -> PinTokenOut:
     """Enter the PIN once and get a token that stands for it for five minutes."""
     issued = await commands.exchange_pin(
         identity=caller,
         pin=body.pin.get_secret_value(),
+        address=address,
         sessionmaker=resources.sessionmaker,
         hasher=resources.hasher,
         settings=resources.settings,

@@ -11,7 +11,9 @@ from zoneinfo import ZoneInfo
 from fastapi.responses import StreamingResponse
 
 from shared import clock
+from shared.api.attachments import attachment_headers
 from shared.api.statement_totals import Totals
+from shared.http.fields import HIDDEN_LETTERS
 from shared.ledger.statement import Line
 from shared.money import Money
 
@@ -24,7 +26,7 @@ _BYTE_ORDER_MARK = "\ufeff"
 _STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """The last four are full-width forms, which some spreadsheets treat like the ASCII characters."""
 _UNSEEN = {"Cf", "Zs"}
-_UNSEEN_LETTERS = set("\u034f\u115f\u1160\u17b4\u17b5\u180b\u2800\u3164\ufe0e\ufe0f\uffa0")
+_UNSEEN_LETTERS = HIDDEN_LETTERS | set("\u180b\ufe0e\ufe0f")
 
 
 def csv_response(
@@ -35,11 +37,10 @@ def csv_response(
 
     A byte order mark tells spreadsheets that the text is UTF-8. The totals are two rows of kind `total`.
     """
-    filename = f"batua-transactions-{clock.now():%Y-%m-%d}.csv"
     return StreamingResponse(
         _chunks(lines, zone, _BYTE_ORDER_MARK if begins_with_mark else "", has_totals=has_totals),
         media_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{filename}"', "Cache-Control": "no-store"},
+        headers=attachment_headers("csv"),
     )
 
 

@@ -17,9 +17,9 @@ from zoneinfo import ZoneInfo
 
 from fastapi.responses import StreamingResponse
 
-from shared import clock
+from shared.api.attachments import attachment_headers
+from shared.api.errors import ExportBusy, TooManyLines
 from shared.api.statement_totals import Totals
-from shared.errors import Invalid, Unavailable
 from shared.ledger.statement import Line
 
 MAX_LINES = 20_000
@@ -39,34 +39,6 @@ _RUPEE_FORMAT = r"[>=10000000]##\,##\,##\,##0.00;[>=100000]##\,##\,##0.00;##,##0
 """Grouped as in India: by lakh and crore."""
 
 
-@dataclass(eq=False)
-class TooManyLines(Invalid):
-    """The statement has more lines than a workbook holds."""
-
-    limit: int = MAX_LINES
-
-    code = "too_many_lines"
-    title = "Too many transactions for a workbook"
-
-    @property
-    def detail(self) -> str:
-        """What to do."""
-        return f"A workbook holds {self.limit} transactions: choose a shorter range of days, or CSV"
-
-
-@dataclass(eq=False)
-class ExportBusy(Unavailable):
-    """Others are having workbooks written."""
-
-    code = "unavailable"
-    title = "Too many workbooks at once; ask again shortly"
-
-    @property
-    def retry_after_seconds(self) -> int:
-        """Time for one workbook."""
-        return 5
-
-
 @dataclass
 class _UnderWay:
     count: int = 0
@@ -79,7 +51,6 @@ async def xlsx_response(lines: AsyncIterator[Line], *, zone: ZoneInfo, has_total
     """An attachment with one row per line, in their order. Raises TooManyLines, ExportBusy."""
     if _under_way.count >= MAX_AT_ONCE:
         raise ExportBusy
-    filename = f"batua-transactions-{clock.now():%Y-%m-%d}.xlsx"
     file = tempfile.TemporaryFile()  # noqa: SIM115 - closed when it is sent
     _under_way.count += 1
     try:
@@ -94,11 +65,7 @@ async def xlsx_response(lines: AsyncIterator[Line], *, zone: ZoneInfo, has_total
     return StreamingResponse(
         _parts(file),
         media_type=XLSX,
-        headers={
-            "Content-Disposition": f'attachment; filename="{filename}"',
-            "Content-Length": str(file.seek(0, io.SEEK_END)),
-            "Cache-Control": "no-store",
-        },
+        headers=attachment_headers("xlsx") | {"Content-Length": str(file.seek(0, io.SEEK_END))},
     )
 
 
@@ -109,7 +76,7 @@ async def _write(sheet: _Sheet, lines: AsyncIterator[Line], *, has_totals: bool)
         async for line in lines:
             waiting.append(line)
             if sheet.rows + len(waiting) > MAX_LINES:
-                raise TooManyLines
+                raise TooManyLines(MAX_LINES)
             if len(waiting) == ROWS_PER_STEP:
                 await asyncio.to_thread(sheet.write, waiting)
                 waiting = []

@@ -14,8 +14,9 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.api.errors import ExportBusy, TooManyLines
 from shared.api.statement_csv import csv_response
-from shared.api.statement_xlsx import XLSX, ExportBusy, TooManyLines, xlsx_response
+from shared.api.statement_xlsx import XLSX, xlsx_response
 from shared.auth.queries import zone_of
 from shared.auth.tokens import Identity
 from shared.db.reads import Row
@@ -24,7 +25,7 @@ from shared.http.pagination import DEFAULT_LIMIT, MAX_CURSOR_LENGTH, Page, PageQ
 from shared.http.problems import problem_responses
 from shared.http.query_parameters import StatementQuery, StatementRequest
 from shared.http.receipts import PartyOut
-from shared.http.responses import page_response
+from shared.http.responses import page_response, written_page_response
 from shared.http.shortcuts import ShortcutRoute, announces_body, shortcut
 from shared.ledger import statement
 from shared.ledger.accounts import account_of, wallet_of
@@ -32,8 +33,8 @@ from shared.ledger.errors import AccountNotFound
 from shared.ledger.parties import Holder
 from shared.ledger.rules import Direction, TransferKind
 from shared.ledger.statement import Line
+from shared.models import Account
 from shared.runtime.resources import Resources
-from shared.transfers.statement_lines import StatementLine, is_received_payment
 
 router = APIRouter(tags=["transactions"], route_class=ShortcutRoute)
 
@@ -99,18 +100,22 @@ async def list_transactions(
     """Transactions, newest first. With filters a page may be short and still have a `next_cursor`."""
     owner_id, wallet_account = caller.identity.owner_id, caller.wallet.account_id
     if asked == _ALL_OF_THE_WALLET:
-        found = await resources.statements.read_rows(
-            wallet_account, owner_id=owner_id, limit=page.limit, before_seq=page.after_number()
-        )
-    else:
-        found = await statement.read_rows(
-            resources.reads,
-            asked.account_id or wallet_account,
+        written = await resources.statements.read(
+            wallet_account,
             owner_id=owner_id,
             limit=page.limit,
             before_seq=page.after_number(),
-            wanted=asked.wanted,
+            newest_seq=caller.wallet.seq,
         )
+        return written_page_response(written.items, written.next_before)
+    found = await statement.read_rows(
+        await resources.history_of(caller.wallet, asked.account_id),
+        asked.account_id or wallet_account,
+        owner_id=owner_id,
+        limit=page.limit,
+        before_seq=page.after_number(),
+        wanted=asked.wanted,
+    )
     return page_response([_body(row, owner_id) for row in found.rows], found.next_before)
 
 
@@ -154,30 +159,29 @@ async def _exported(
     caller: Identity, resources: Resources, asked: StatementRequest
 ) -> tuple[AsyncIterator[Line], ZoneInfo]:
     async with resources.read_sessionmaker() as session:
-        account_id = await _account_id(session, caller.owner_id, asked.account_id)
+        account = await _account(session, caller.owner_id, asked.account_id)
         zone = await zone_of(session, caller.owner_id)
-    return statement.stream(resources.read_sessionmaker, account_id, wanted=asked.wanted), zone
+    return statement.stream(resources.history(account.id, account.seq), account.id, wanted=asked.wanted), zone
 
 
-async def _account_id(session: AsyncSession, owner_id: UUID, account_id: UUID | None) -> UUID:
+async def _account(session: AsyncSession, owner_id: UUID, account_id: UUID | None) -> Account:
     if account_id is None:
-        return (await wallet_of(session, owner_id)).id
-    return (await account_of(session, owner_id, account_id)).id
+        return await wallet_of(session, owner_id)
+    return await account_of(session, owner_id, account_id)
 
 
-def transaction_of(shown: StatementLine) -> TransactionOut:
+def transaction_of(line: Line) -> TransactionOut:
     """A line of a statement as JSON: in the answer of `GET /transactions`, and in events."""
-    line = shown.line
     return TransactionOut(
         id=line.transfer_id,
         direction=line.direction,
         kind=line.kind,
         amount=line.amount,
         balance_after=line.balance_after,
-        counterparty=PartyOut(wallet_id=line.counterparty.wallet_id, name=line.counterparty.name),
+        counterparty=PartyOut.of(line.counterparty),
         note=line.note,
         created_at=line.created_at,
-        refundable=shown.refundable,
+        refundable=line.refundable,
     )
 
 
@@ -195,6 +199,6 @@ def _body(row: Row, reader: UUID) -> dict[str, Any]:
         "note": note,
         "created_at": created_at,
     }
-    if is_received_payment(kind, direction):
-        body["refundable"] = amount - (given_back or 0)
+    if given_back is not None:
+        body["refundable"] = amount - given_back
     return body

@@ -16,7 +16,7 @@ router = APIRouter(tags=["wallet"], route_class=ShortcutRoute)
 
 
 class WalletOut(BaseModel):
-    """Amounts in paise; `available` is `balance` less what is held for withdrawals."""
+    """Amounts in paise; `available` is `balance` less what is held. Nothing leaves while `is_frozen`."""
 
     wallet_id: str
     account_id: UUID
@@ -24,6 +24,7 @@ class WalletOut(BaseModel):
     held: int
     available: int
     currency: str
+    is_frozen: bool
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -35,6 +36,7 @@ class WalletOut(BaseModel):
                     "held": 10000,
                     "available": 140000,
                     "currency": "INR",
+                    "is_frozen": False,
                 }
             ]
         }
@@ -50,6 +52,7 @@ class WalletOut(BaseModel):
             held=wallet.held,
             available=wallet.available,
             currency=wallet.currency,
+            is_frozen=wallet.is_frozen,
         )
 
 

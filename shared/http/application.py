@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 
 from shared.api_reference.describe import operation_id
 from shared.api_reference.mount import mount_api_reference
-from shared.config import Settings
+from shared.config import ProxySettings, Settings
 from shared.http import openapi
 from shared.http.body_limit import BodyLimit
+from shared.http.departure import Departure
 from shared.http.error_handlers import add_error_handlers
 from shared.http.errors import JsonRequired
 from shared.http.health import Dependency, health_router
 from shared.http.literal_routes import LiteralRoutes
 from shared.http.middleware import RequestMiddleware
+from shared.http.per_address import AddressLimit
 from shared.http.refusal import Refusal
 from shared.http.security_headers import SecurityHeaders
 from shared.http.shortcuts import Shortcuts
 from shared.http.vocabulary import DESCRIPTION
+from shared.runtime.metrics_server import MetricsSettings, serve_metrics
+from shared.runtime.serving_settings import ServingSettings
+from shared.termination import delay_termination
 from shared.version import VERSION
 
 BODY_LIMIT_BYTES = 64 * 1024
@@ -54,7 +60,7 @@ def create_application(
     app = FastAPI(
         title=title,
         version=VERSION,
-        lifespan=lifespan,
+        lifespan=_showing_metrics(settings, _announcing_its_end(settings, lifespan)),
         openapi_url="/openapi.json",
         docs_url=None,
         redoc_url=None,
@@ -63,16 +69,22 @@ def create_application(
         telemetry={"tracing": False, "metrics": False, "logs": False},  # none is set up; asking costs 3 µs
     )
     app.state.settings = settings
+    app.state.departure = Departure()
     literal_routes = LiteralRoutes(app)
     app.state.form_targets = []  # pages add theirs before the first request
     security_headers = SecurityHeaders(form_targets=app.state.form_targets, is_local=settings.env == "local")
-    app.state.refusal = Refusal(security_headers)  # for the server, which calls it instead of the application
+    # For the server, which calls the refusal instead of the application.
+    app.state.refusal = Refusal(security_headers)
+    app.state.body_seconds = body_seconds
+    if isinstance(settings, ProxySettings):
+        app.state.address_limit = AddressLimit(settings.connections_per_address, settings.trusted_proxies)
     app.add_middleware(
         RequestMiddleware,
         service=title,
         security_headers=security_headers,
         body_limit=BodyLimit(limit_bytes=body_limit_bytes, larger=larger_bodies, within_seconds=body_seconds),
         shortcuts=Shortcuts(literal_routes),
+        trusted_proxies=settings.trusted_proxies if isinstance(settings, ProxySettings) else (),
     )
     add_error_handlers(app)
     app.include_router(health_router(readiness))
@@ -82,6 +94,37 @@ def create_application(
     mount_api_reference(app)
     app.router.routes.insert(0, literal_routes)
     return app
+
+
+def _showing_metrics(settings: Settings, lifespan: Lifespan) -> Lifespan:
+    """The same lifespan, with the port of `/metrics` open as long as it lasts."""
+    if not isinstance(settings, MetricsSettings):
+        return lifespan
+
+    @asynccontextmanager
+    async def showing(app: FastAPI) -> AsyncIterator[None]:
+        stop = serve_metrics(settings)
+        try:
+            async with lifespan(app):
+                yield
+        finally:
+            await asyncio.to_thread(stop)
+
+    return showing
+
+
+def _announcing_its_end(settings: Settings, lifespan: Lifespan) -> Lifespan:
+    """The same lifespan, whose end is announced for as long as the settings say. Then the streams are told."""
+    if not isinstance(settings, ServingSettings):
+        return lifespan
+
+    @asynccontextmanager
+    async def announcing(app: FastAPI) -> AsyncIterator[None]:
+        async with lifespan(app):
+            with delay_termination(settings.shutdown_delay, app.state.departure.announce):
+                yield
+
+    return announcing
 
 
 async def require_json(request: Request) -> None:

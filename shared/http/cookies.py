@@ -13,6 +13,8 @@ from shared.config import Settings
 from shared.http.errors import CrossOrigin
 
 SESSION_COOKIE = "session"
+DEVICE_COOKIE = "known_device"
+"""Outlives every session: the browser keeps it when its owner signs out."""
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 OUTLIVES_TOKEN_SECONDS = 24 * 3600
 """The browser keeps an expired token for a while: it says whose form it was that came too late."""
@@ -25,13 +27,15 @@ def set_session_cookie(response: Response, *, settings: Settings, token: str, ex
     set_cookie(response, SESSION_COOKIE, token, settings=settings, max_age=lifetime_seconds + OUTLIVES_TOKEN_SECONDS)
 
 
-def set_cookie(response: Response, name: str, value: str, *, settings: Settings, max_age: int) -> None:
-    """Set a cookie for `max_age` seconds that scripts cannot read; with `Secure`, unless BATUA_ENV is local."""
+def set_cookie(response: Response, name: str, value: str, *, settings: Settings, max_age: int, path: str = "/") -> None:
+    """Set a cookie for `path`, for `max_age` seconds, that scripts cannot read; with `Secure`, unless BATUA_ENV is
+    local.
+    """
     response.set_cookie(
         name,
         value,
         max_age=max_age,
-        path="/",
+        path=path,
         secure=settings.env != "local",
         httponly=True,
         samesite="lax",

@@ -18,17 +18,19 @@ from shared.auth.errors import AuthenticationRequired
 from shared.auth.rules import MAX_TOKEN_LENGTH
 from shared.auth.sessions import SignedIn
 from shared.auth.tokens import Identity
-from shared.http.client_address import client_address
-from shared.http.cookies import SESSION_COOKIE, require_same_origin
+from shared.http.client_address import peer_of, source_of
+from shared.http.cookies import DEVICE_COOKIE, SESSION_COOKIE, require_same_origin
 from shared.http.errors import InvalidRequest
 from shared.http.fields import IDEMPOTENCY_KEY_PATTERN
 from shared.http.security import signs_in
 from shared.idempotency.claims import Answer
 from shared.idempotency.errors import IdempotencyKeyMissing
+from shared.runtime.logs import note
 from shared.runtime.resources import Resources
 from shared.transfers.senders import Sender
 
 PIN_TOKEN_HEADER = "X-Pin-Token"  # noqa: S105 - the name of a header
+_API = "/api/"
 _REPLAYED = ((b"idempotent-replayed", b"true"),)
 _JSON = (b"content-type", b"application/json")
 _IDEMPOTENCY_KEY = re.compile(IDEMPOTENCY_KEY_PATTERN)
@@ -43,20 +45,33 @@ async def current_resources(request: Request) -> Resources:
 CurrentResources = Annotated[Resources, Depends(current_resources)]
 
 
-async def _client_address(request: Request, resources: CurrentResources) -> str:
-    peer = request.client.host if request.client is not None else None
-    forwarded_for = request.headers.getlist("x-forwarded-for")
-    return str(client_address(peer, forwarded_for, resources.settings.trusted_proxies) or peer or "unknown")
+def address_of(request: Request) -> str:
+    """The caller's network address, behind the proxies that we trust."""
+    resources: Resources = request.app.state.resources
+    return str(source_of(request, resources.settings).nearest or peer_of(request) or "unknown")
+
+
+async def _client_address(request: Request) -> str:
+    return address_of(request)
 
 
 ClientAddress = Annotated[str, Depends(_client_address)]
 """The caller's network address, behind the proxies that we trust."""
 
 
-async def write_session(request: Request) -> AsyncIterator[AsyncSession]:
-    """One database transaction, committed when the route returns and rolled back when it raises."""
-    async with request.app.state.resources.sessionmaker.begin() as session:
-        yield session
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who comes to sign in or up: the network address, and what the browser kept of earlier sign-ins ("": nothing)."""
+
+    address: str
+    device_cookie: str
+
+
+async def _visitor(request: Request) -> Visitor:
+    return Visitor(address_of(request), request.cookies.get(DEVICE_COOKIE, ""))
+
+
+CurrentVisitor = Annotated[Visitor, Depends(_visitor)]
 
 
 async def read_session(request: Request) -> AsyncIterator[AsyncSession]:
@@ -65,9 +80,7 @@ async def read_session(request: Request) -> AsyncIterator[AsyncSession]:
         yield session
 
 
-# Scope "function": the commit comes before the response. With FastAPI's default scope it would come after, and a
-# failed commit would be answered with 200.
-WriteSession = Annotated[AsyncSession, Depends(write_session, scope="function")]
+# Scope "function": the connection is back in the pool before the response is sent.
 ReadSession = Annotated[AsyncSession, Depends(read_session, scope="function")]
 
 
@@ -95,8 +108,10 @@ async def signed_in(request: Request) -> SignedIn:
     found: SignedIn | None = getattr(request.state, "signed_in", None)
     if found is None:
         resources: Resources = request.app.state.resources
-        found = request.state.signed_in = await resources.sessions.check(given_token(request))
+        is_page = not request.scope["path"].startswith(_API)
+        found = request.state.signed_in = await resources.sessions.check(given_token(request), for_page=is_page)
         request.state.caller = found.identity  # pages show their navigation to a signed-in caller
+        note(owner_id=str(found.identity.owner_id))
     return found
 
 
@@ -123,6 +138,7 @@ async def _caller_with_pin(request: Request) -> tuple[Identity, Sender]:
         identity = resources.tokens.identify(claims, sender.session)
         found = request.state.caller_with_pin = identity, sender
         request.state.caller = identity
+        note(owner_id=str(identity.owner_id))
     return found
 
 
@@ -172,7 +188,7 @@ PinToken = Annotated[
 class PinChecker:
     """Checks the PIN, or the PIN token sent instead of it. Call it before any other work."""
 
-    resources: Resources
+    request: Request
     caller: Identity
     pin_token: str | None
     sender: Sender | None = None
@@ -180,12 +196,13 @@ class PinChecker:
 
     async def __call__(self, pin: SecretStr | None) -> None:
         """Raises PinIncorrect, PinLocked, PinTokenInvalid, and InvalidRequest when neither was sent."""
+        resources: Resources = self.request.app.state.resources
         if self.pin_token is not None:
             assert self.sender is not None
             pins.check_token(
                 self.sender.pin,
-                tokens=self.resources.tokens,
-                settings=self.resources.settings,
+                tokens=resources.tokens,
+                settings=resources.settings,
                 identity=self.caller,
                 pin_token=self.pin_token,
             )
@@ -193,11 +210,12 @@ class PinChecker:
         if pin is None:
             raise InvalidRequest.of("pin", "required, unless X-Pin-Token is sent")
         await pins.check(
-            self.resources.sessionmaker,
-            hasher=self.resources.hasher,
-            settings=self.resources.settings,
+            resources.sessionmaker,
+            hasher=resources.hasher,
+            settings=resources.settings,
             owner_id=self.caller.owner_id,
             pin=pin.get_secret_value(),
+            address=address_of(self.request),
         )
 
 
@@ -205,9 +223,9 @@ class PinChecker:
 async def pin_checker(request: Request, pin_token: PinToken = None) -> PinChecker:
     """The PIN check of a route: `check_pin: PinCheck`, then `await check_pin(body.pin)`."""
     if pin_token is None:
-        return PinChecker(request.app.state.resources, (await signed_in(request)).identity, None)
+        return PinChecker(request, (await signed_in(request)).identity, None)
     identity, sender = await _caller_with_pin(request)
-    return PinChecker(request.app.state.resources, identity, pin_token, sender)
+    return PinChecker(request, identity, pin_token, sender)
 
 
 PinCheck = Annotated[PinChecker, Depends(pin_checker)]
@@ -224,6 +242,9 @@ class StoredAnswer(JSONResponse):
         self.raw_headers = [*_REPLAYED, length, _JSON] if answer.is_replayed else [length, _JSON]
 
 
-def respond(answer: Answer) -> JSONResponse:
-    """The response of a stored answer."""
+def respond(answer: Answer, of: str) -> JSONResponse:
+    """The response of a stored answer. `of` is what its id is called in logs, such as `transfer_id`."""
+    made = answer.body.get("id")
+    if made is not None:
+        note(**{of: str(made)})
     return StoredAnswer(answer)

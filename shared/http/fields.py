@@ -41,7 +41,8 @@ _FORBIDDEN_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
 _DIRECTION_CONTROLS = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 # A name holds no invisible character: with one, two different names look the same.
 _HIDDEN_CATEGORIES = _FORBIDDEN_CATEGORIES | {"Cf", "Co"}
-_HIDDEN_LETTERS = set("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+HIDDEN_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+"""Their category is that of letters, marks or symbols, and nothing of them is seen."""
 _ZERO_WIDTH_NON_JOINER, _ZERO_WIDTH_JOINER = "\u200c", "\u200d"
 _VIRAMA_CLASS = 9
 _EMOJI_PRESENTATION = "\ufe0f"
@@ -88,7 +89,7 @@ def _is_hidden(text: str, position: int) -> bool:
     each = text[position]
     if each in (_ZERO_WIDTH_NON_JOINER, _ZERO_WIDTH_JOINER):
         return not (_is_joiner_of_script(text, position) or _is_joiner_of_emoji(text, position))
-    return each in _HIDDEN_LETTERS or unicodedata.category(each) in _HIDDEN_CATEGORIES
+    return each in HIDDEN_LETTERS or unicodedata.category(each) in _HIDDEN_CATEGORIES
 
 
 def _is_joiner_of_script(text: str, position: int) -> bool:
@@ -203,7 +204,7 @@ GivenPassword = Annotated[
     SecretStr, Field(min_length=1, max_length=MAX_PASSWORD_LENGTH * _SPELLED_LONGEST, examples=["correct horse"])
 ]
 """A password to compare with the stored hash."""
-Pin = Annotated[SecretStr, Field(json_schema_extra=dict(_PIN_SCHEMA), examples=["1234"]), AfterValidator(_pin)]
+Pin = Annotated[SecretStr, Field(json_schema_extra=dict(_PIN_SCHEMA), examples=["4812"]), AfterValidator(_pin)]
 """4 to 6 digits. It appears in no repr and no log."""
 
 Paise = Annotated[int, Field(strict=True, ge=1, le=MAX_MOVEMENT_PAISE, examples=[20000])]

@@ -1,4 +1,4 @@
-"""Requests with an `Idempotency-Key`: the table of their operations, and how the routes document them."""
+"""Requests with an `Idempotency-Key`: their operations, and how the routes document them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from shared.http.receipts import bulk_body, refund_body, transfer_body
 from shared.http.withdrawals import withdrawal_body
 from shared.idempotency.errors import IdempotencyKeyMissing, IdempotencyKeyReused, RequestInFlight
 from shared.idempotency.keyed_request import Operation
+from shared.quotas.errors import TooManyKeys
 
 SEND_MONEY = Operation("POST", "/api/v1/transfers", 201, transfer_body)
 SEND_MONEY_TO_MANY = Operation("POST", "/api/v1/transfers/bulk", 200, bulk_body)
@@ -19,16 +20,7 @@ REFUND_PAYMENT = Operation("POST", "/api/v1/transactions/{id}/refund", 201, refu
 START_ON_RAMP = Operation("POST", "/api/v1/on-ramps", 201, on_ramp_body)
 WITHDRAW = Operation("POST", "/api/v1/withdrawals", 202, withdrawal_body)
 
-OPERATIONS: tuple[Operation[Any], ...] = (
-    SEND_MONEY,
-    SEND_MONEY_TO_MANY,
-    GIVE_INITIAL_FUNDS,
-    REFUND_PAYMENT,
-    START_ON_RAMP,
-    WITHDRAW,
-)
-
-KEY_ERRORS: tuple[type[BatuaError], ...] = (IdempotencyKeyMissing, IdempotencyKeyReused, RequestInFlight)
+KEY_ERRORS: tuple[type[BatuaError], ...] = (IdempotencyKeyMissing, IdempotencyKeyReused, RequestInFlight, TooManyKeys)
 PIN_ERRORS: tuple[type[BatuaError], ...] = (PinIncorrect, PinTokenInvalid, PinLocked, HashingBusy)
 REPLAY_HEADERS: dict[str, Any] = {
     "headers": {

@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -16,18 +17,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared import callers
+from shared import callers, spans
+from shared.audit.trail import request_network
 from shared.callers import Caller, CallerLeft
 from shared.db.outages import is_outage
 from shared.errors import BatuaError
 from shared.http.body_limit import BodyLimit
+from shared.http.client_address import is_in, network_of_request, peer_of
 from shared.http.errors import InternalError, ServiceUnavailable
 from shared.http.exchange import EXTENSION, Exchange
+from shared.http.forwarded import peer_address
 from shared.http.security_headers import RawHeader, SecurityHeaders
 from shared.http.shortcuts import Shortcuts
 from shared.ids import new_id_text
+from shared.production import Network
 from shared.runtime import metrics
-from shared.runtime.logs import log_request, request_id
+from shared.runtime.logs import facts, log_request, request_id
 
 _VISIBLE_ASCII = re.compile(rb"[\x21-\x7e]{1,128}")
 _KNOWN_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
@@ -53,12 +58,14 @@ class RequestMiddleware:
         security_headers: SecurityHeaders,
         body_limit: BodyLimit,
         shortcuts: Shortcuts,
+        trusted_proxies: Sequence[Network],
     ) -> None:
         self._app = app
         self._service = service
         self._security_headers = security_headers
         self._body_limit = body_limit
         self._shortcuts = shortcuts
+        self._trusted_proxies = trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -72,12 +79,21 @@ class RequestMiddleware:
         caller: Caller | None = extensions.get(callers.EXTENSION)
         if caller is not None:
             caller.is_served()
-        token = request_id.set(name)
+        token, noted = request_id.set(name), facts.set({})
+        network = request_network.set(partial(network_of_request, scope))
         try:
-            bounded = self._body_limit.bounded(scope["path"], headers, receive)
-            await self._serve(scope, bounded, send, name=name, exchange=extensions.get(EXTENSION))
+            began_at = None if caller is None else caller.began_at
+            bounded = self._body_limit.bounded(scope["path"], headers, receive, began_at)
+            exchange = extensions.get(EXTENSION)
+            if not spans.are_on():
+                await self._serve(scope, bounded, send, name=name, exchange=exchange)
+                return
+            with spans.begin_trace(scope["method"], "server", parent=self._parent(scope, headers)):
+                await self._serve(scope, bounded, send, name=name, exchange=exchange)
         finally:
+            request_network.reset(network)
             request_id.reset(token)
+            facts.reset(noted)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, *, name: str, exchange: Exchange | None) -> None:
         started = time.perf_counter()
@@ -133,7 +149,32 @@ class RequestMiddleware:
         route = _template(scope)
         method = scope["method"] if scope["method"] in _KNOWN_METHODS else _UNKNOWN
         metrics.observe(service=self._service, method=method, route=route, status=status, seconds=seconds)
-        log_request(method=method, route=route, status=status, seconds=seconds)
+        owner_id = getattr(scope.get("state", _NONE).get("caller"), "owner_id", None)
+        if spans.are_on():
+            spans.describe(_facts_of_span(method, route, status), name=f"{method} {route}")
+        log_request(method=method, route=route, status=status, seconds=seconds, owner_id=owner_id)
+
+    def _parent(self, scope: Scope, headers: Mapping[bytes, bytes]) -> spans.Context | None:
+        """The trace that a trusted proxy began. One that a stranger names could be any other's."""
+        given = headers.get(b"traceparent")
+        if given is None or not self._is_trusted(scope):
+            return None
+        return spans.Context.read(given.decode("latin-1"))
+
+    def _is_trusted(self, scope: Scope) -> bool:
+        address = peer_address(peer_of(Request(scope)) or "")
+        return address is not None and is_in(address, self._trusted_proxies)
+
+
+def _facts_of_span(method: str, route: str, status: int) -> spans.Attributes:
+    noted = {f"batua.{name}": value for name, value in (facts.get() or _NONE).items()}
+    return {
+        "http.request.method": method,
+        "http.route": route,
+        "http.response.status_code": status,
+        "batua.request_id": request_id.get() or "",
+        **noted,
+    }
 
 
 def _template(scope: Scope) -> str:

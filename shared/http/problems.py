@@ -10,6 +10,7 @@ from typing import Any
 from pydantic_core import to_jsonable_python
 from starlette.responses import Response
 
+from shared import spans
 from shared.errors import (
     BatuaError,
     Conflict,
@@ -60,6 +61,11 @@ PROBLEM_SCHEMA: dict[str, Any] = {
         "status": {"type": "integer", "minimum": 400, "maximum": 599},
         "detail": {"type": "string"},
         "code": {"type": "string", "pattern": "^[a-z0-9_]+$", "examples": ["insufficient_funds"]},
+        "trace_id": {
+            "type": "string",
+            "pattern": "^[0-9a-f]{32}$",
+            "description": "Where traces are recorded: name it when you ask about this request",
+        },
         "errors": {
             "type": "array",
             "items": {
@@ -138,6 +144,9 @@ def _facts(error: BatuaError) -> dict[str, Any]:
 
 def _render(members: Mapping[str, Any], facts: Mapping[str, Any], headers: Mapping[str, str]) -> Response:
     content = to_jsonable_python(dict(facts), fallback=str) | members
+    trace_id = spans.trace_id()
+    if trace_id is not None:
+        content["trace_id"] = trace_id
     # ASCII only: an invalid name may hold half a surrogate pair, which UTF-8 cannot encode.
     return Response(json.dumps(content), members["status"], headers=dict(headers), media_type=MEDIA_TYPE)
 

@@ -39,6 +39,7 @@ def content_security_policy(form_targets: Sequence[str], *, is_local: bool) -> s
         "style-src 'self'",
         "img-src 'self' data:",
         "connect-src 'self'",
+        "manifest-src 'self'",
         " ".join(("form-action 'self'", *form_targets)),
         "frame-ancestors 'none'",
         "base-uri 'none'",

@@ -16,6 +16,7 @@ from shared.auth.tokens import Identity
 from shared.http.dependencies import PinChecker, given_token
 from shared.http.fields import recipient_in
 from shared.http.security import signs_in
+from shared.runtime.logs import note
 from shared.runtime.resources import Resources
 from shared.transfers.senders import Sender
 
@@ -24,13 +25,14 @@ from shared.transfers.senders import Sender
 class SendingCaller:
     """Who sends, and what Postgres said of that owner and, if the body named one, of the recipient."""
 
+    request: Request
     resources: Resources
     identity: Identity
     sender: Sender
 
     def pin_checker(self, pin_token: str | None) -> PinChecker:
         """The PIN check, by what Postgres said already."""
-        return PinChecker(self.resources, self.identity, pin_token, self.sender)
+        return PinChecker(self.request, self.identity, pin_token, self.sender)
 
     async def sender_to(self, to: str, from_account: UUID | None) -> Sender:
         """The sender with these two accounts."""
@@ -62,7 +64,9 @@ async def caller_sending(request: Request, *, to: str | None, from_account: UUID
     sender = await resources.senders.find(
         owner_id=claims.owner_id, session_id=claims.token_id, to=to, from_account=from_account
     )
-    return SendingCaller(resources, resources.tokens.identify(claims, sender.session), sender)
+    identity = request.state.caller = resources.tokens.identify(claims, sender.session)
+    note(owner_id=str(identity.owner_id))
+    return SendingCaller(request, resources, identity, sender)
 
 
 async def _recipient_of(request: Request) -> str | None:

@@ -28,7 +28,7 @@ class PersonIn(Body):
                 {
                     "email": "alice@example.com",
                     "password": "correct horse",
-                    "pin": "1234",
+                    "pin": "4812",
                     "first_name": "Alice",
                     "last_name": "Rao",
                 }
@@ -53,7 +53,7 @@ class ShopIn(Body):
                 {
                     "email": "shop@example.com",
                     "password": "correct horse",
-                    "pin": "1234",
+                    "pin": "4812",
                     "business_name": "Chai Point",
                     "category": "tea",
                     "timezone": "Asia/Kolkata",
@@ -66,7 +66,7 @@ class ShopIn(Body):
 async def sign_up_person(
     resources: Resources, body: PersonIn, *, address: str, welcome_balance_paise: int
 ) -> PersonProfile:
-    """Sign up the person. Raises TooManySignUps, HashingBusy, EmailTaken."""
+    """Sign up the person. Raises NameNotAllowed, TooManySignUps, WeakSecret, HashingBusy, EmailTaken."""
     return await commands.sign_up_person(
         email=body.email,
         password=body.password.get_secret_value(),
@@ -74,6 +74,7 @@ async def sign_up_person(
         first_name=body.first_name,
         last_name=body.last_name,
         welcome_balance_paise=welcome_balance_paise,
+        app_url=resources.settings.public_url,
         address=address,
         sessionmaker=resources.sessionmaker,
         hasher=resources.hasher,
@@ -82,7 +83,7 @@ async def sign_up_person(
 
 
 async def sign_up_shop(resources: Resources, body: ShopIn, *, address: str) -> ShopProfile:
-    """Sign up the shop. Raises TooManySignUps, HashingBusy, EmailTaken."""
+    """Sign up the shop. Raises NameNotAllowed, TooManySignUps, WeakSecret, HashingBusy, EmailTaken."""
     return await commands.sign_up_shop(
         email=body.email,
         password=body.password.get_secret_value(),
@@ -90,6 +91,7 @@ async def sign_up_shop(resources: Resources, body: ShopIn, *, address: str) -> S
         business_name=body.business_name,
         category=body.category,
         timezone=body.timezone,
+        app_url=resources.settings.public_url,
         address=address,
         sessionmaker=resources.sessionmaker,
         hasher=resources.hasher,

@@ -26,7 +26,7 @@ _WORDS = {
     EventKind.REVERSED: "Sent back by the receiving bank; the money is in the wallet again",
     EventKind.AMOUNT_MISMATCH: "{bank} speaks of another amount; a person is looking into it",
     EventKind.LOST_BY_BANK: "{bank} had it, and does not know of it any more; a person is looking into it",
-    EventKind.NEEDS_REVIEW: "Not settled for too long; a person is looking into it",
+    EventKind.NEEDS_REVIEW: "Not settled as it should be; a person is looking into it",
     EventKind.CONTRADICTION: "{bank} said something that does not fit; a person is looking into it",
     EventKind.RESOLVED_PAID: "Looked into: it was paid out",
     EventKind.RESOLVED_FAILED: "Looked into: it was not paid out; the money is available again",

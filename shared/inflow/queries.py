@@ -2,6 +2,7 @@
 
 Inflow is the payments of customers: transfers of kind `payment` to the shop's account. Money the shop adds itself (an
 on-ramp), a reversed payout and a refund do not change it. Every query raises ValueError for an owner without a shop.
+`history` is where to read what was received, if not where the shop's profile is.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ _ACCOUNT = """
 """
 
 
-async def summary(source: Source, merchant_id: UUID) -> InflowSummary:
+async def summary(source: Source, merchant_id: UUID, *, history: Source | None = None) -> InflowSummary:
     """Today, yesterday, this month and last month."""
     account_id, zone = await account_and_zone(source, merchant_id)
     today = calendar.today(clock.now(), zone)
-    return _summarise(await _inflow_by_start(source, account_id, zone, _starts_of_summary(today)), today, zone)
+    found = await _inflow_by_start(history or source, account_id, zone, _starts_of_summary(today))
+    return _summarise(found, today, zone)
 
 
 async def overview(source: Source, account_id: UUID, zone: ZoneInfo) -> Overview:
@@ -40,7 +42,7 @@ async def overview(source: Source, account_id: UUID, zone: ZoneInfo) -> Overview
     last_month = this_month.plus(-1).first_day
     month_so_far_ends = min(last_month + today.day * ONE_DAY, this_month.first_day)
     until = span_of("today", today).earlier_boundaries(now, zone)[1]
-    part = await inflow_of_quarter_until(source, account_id, until)
+    part, counted_until = await inflow_of_quarter_until(source, account_id, until)
     starts = {start_of(day, zone): day for day in _starts_of_summary(today) | {month_so_far_ends}}
     boundaries = sorted({*starts, quarter_of(until)})
     inflow = await inflow_between(source, account_id, boundaries)
@@ -53,13 +55,15 @@ async def overview(source: Source, account_id: UUID, zone: ZoneInfo) -> Overview
     return Overview(
         today=today,
         summary=_summarise(by_start, today, zone),
-        yesterday_so_far=sum((each for at, each in by_moment if yesterday <= at < quarter_of(until)), part or Inflow()),
-        yesterday_until=until if part is not None else quarter_of(until),
+        yesterday_so_far=sum((each for at, each in by_moment if yesterday <= at < quarter_of(until)), part),
+        yesterday_until=counted_until,
         last_month_so_far=_sum(by_start, last_month, month_so_far_ends),
     )
 
 
-async def daily(source: Source, merchant_id: UUID, *, first: date | None, last: date | None) -> DailyInflow:
+async def daily(
+    source: Source, merchant_id: UUID, *, first: date | None, last: date | None, history: Source | None = None
+) -> DailyInflow:
     """By day, both ends included; by default 30 days up to today.
 
     Raises RangeReversed, RangeTooLong, RangeOutOfReach.
@@ -67,10 +71,13 @@ async def daily(source: Source, merchant_id: UUID, *, first: date | None, last: 
     account_id, zone = await account_and_zone(source, merchant_id)
     days = ranges.days(first, last, today=calendar.today(clock.now(), zone))
     boundaries = [start_of(day, zone) for day in [*days, days[-1] + ONE_DAY]]
-    return DailyInflow(zone.key, list(zip(days, await inflow_between(source, account_id, boundaries), strict=True)))
+    found = await inflow_between(history or source, account_id, boundaries)
+    return DailyInflow(zone.key, list(zip(days, found, strict=True)))
 
 
-async def monthly(source: Source, merchant_id: UUID, *, first: Month | None, last: Month | None) -> MonthlyInflow:
+async def monthly(
+    source: Source, merchant_id: UUID, *, first: Month | None, last: Month | None, history: Source | None = None
+) -> MonthlyInflow:
     """By month, both ends included; by default 12 months up to this one.
 
     Raises RangeReversed, RangeTooLong, RangeOutOfReach.
@@ -78,7 +85,8 @@ async def monthly(source: Source, merchant_id: UUID, *, first: Month | None, las
     account_id, zone = await account_and_zone(source, merchant_id)
     months = ranges.months(first, last, today=calendar.today(clock.now(), zone))
     boundaries = [start_of(month.first_day, zone) for month in [*months, months[-1].plus(1)]]
-    return MonthlyInflow(zone.key, list(zip(months, await inflow_between(source, account_id, boundaries), strict=True)))
+    found = await inflow_between(history or source, account_id, boundaries)
+    return MonthlyInflow(zone.key, list(zip(months, found, strict=True)))
 
 
 async def account_and_zone(source: Source, merchant_id: UUID) -> tuple[UUID, ZoneInfo]:

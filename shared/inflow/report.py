@@ -26,7 +26,7 @@ NEWEST_REFUNDS = 10_000
 """A sum of refunds covers so many of the newest in a range."""
 TOP_CUSTOMERS = 5
 
-_HOLDER = HOLDER_COLUMNS.format(account="payer", wallet="wallet", user="person", merchant="shop")
+_HOLDER = HOLDER_COLUMNS.format(account="payer")
 _HOLDER_FIELDS = len(Holder._fields)
 # OFFSET 0: Postgres walks from each entry to its transfer by the key, whatever it believes of the sizes of tables.
 _CUSTOMERS = f"""
@@ -46,9 +46,6 @@ _CUSTOMERS = f"""
     )
     SELECT {_HOLDER}, best.amount, best.payments, (SELECT count(*) FROM paid)
     FROM best CROSS JOIN LATERAL (SELECT * FROM accounts WHERE id = best.payer_id OFFSET 0) payer
-    LEFT JOIN accounts wallet ON wallet.owner_id = payer.owner_id AND wallet.kind IN ('wallet', 'merchant')
-    LEFT JOIN users person ON person.id = payer.owner_id
-    LEFT JOIN merchants shop ON shop.id = payer.owner_id
     ORDER BY best.amount DESC, best.payments DESC, best.payer_id
 """  # noqa: S608 - constants of this code
 _REFUNDS = """
@@ -60,13 +57,13 @@ _REFUNDS = """
 """
 
 
-async def report(source: Source, account_id: UUID, zone: ZoneInfo, span: Span, *, is_by_month: bool = False) -> Report:
-    """The report of a shop's account on a span; by month also when it has more than MOST_DAYS_BY_DAY days."""
+async def report(source: Source, account_id: UUID, zone: ZoneInfo, span: Span) -> Report:
+    """The report of a shop's account on a span; by month when it has more than MOST_DAYS_BY_DAY days."""
     now = clock.now()
     begins, ends = span.boundaries(zone)
     earlier_begins, until = span.earlier_boundaries(now, zone)
-    part = await inflow_of_quarter_until(source, account_id, until)
-    is_by_month = is_by_month or span.days > MOST_DAYS_BY_DAY
+    part, counted_until = await inflow_of_quarter_until(source, account_id, until)
+    is_by_month = span.days > MOST_DAYS_BY_DAY
     days = _first_days(span, is_by_month=is_by_month)
     earlier = [earlier_begins, quarter_of(until), start_of(span.earlier_last + ONE_DAY, zone)]
     boundaries = [*earlier, *(start_of(day, zone) for day in days), ends]
@@ -76,8 +73,8 @@ async def report(source: Source, account_id: UUID, zone: ZoneInfo, span: Span, *
         timezone=zone.key,
         span=span,
         total=sum(found, Inflow()),
-        earlier=periods[0] + (part or Inflow()),
-        earlier_until=until if part is not None else quarter_of(until),
+        earlier=periods[0] + part,
+        earlier_until=counted_until,
         is_under_way=span.is_under_way(now, zone),
         is_by_month=is_by_month,
         steps=list(zip(days, found, strict=True)),

@@ -107,11 +107,13 @@ def quarter_of(moment: datetime) -> datetime:
     return moment - (moment - moment.replace(hour=0, minute=0, second=0, microsecond=0)) % _QUARTER
 
 
-async def inflow_of_quarter_until(source: Source, account_id: UUID, moment: datetime) -> Inflow | None:
-    """The inflow from `quarter_of(moment)` to `moment`; None after more than QUARTER_ENTRIES entries."""
+async def inflow_of_quarter_until(source: Source, account_id: UUID, moment: datetime) -> tuple[Inflow, datetime]:
+    """The inflow from `quarter_of(moment)`, and until when it is counted: to `moment`, or not at all if there are more
+    than QUARTER_ENTRIES entries.
+    """
     begins = quarter_of(moment)
     if begins == moment:
-        return Inflow()
+        return Inflow(), moment
     rows = await fetch(source, _PART_OF_A_QUARTER, account_id, begins, moment, QUARTER_ENTRIES + 1)
     ((entries, amount, payments),) = rows
-    return Inflow(amount, payments) if entries <= QUARTER_ENTRIES else None
+    return (Inflow(amount, payments), moment) if entries <= QUARTER_ENTRIES else (Inflow(), begins)

@@ -16,10 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared import clock
 from shared.ledger import statement
 from shared.ledger.accounts import Wallet
+from shared.ledger.statement import Line
 from shared.models import Account
 from shared.on_ramps.queries import recent_on_ramps
 from shared.on_ramps.views import OnRampView
-from shared.transfers.statement_lines import StatementLine, with_refunds
 from shared.withdrawals.queries import recent_withdrawals
 from shared.withdrawals.views import RecentWithdrawal
 
@@ -32,7 +32,7 @@ MAX_CURSOR_LENGTH = 64
 _MAX_NUMBER = 2**63 - 1
 
 Name = Literal["balance", "transaction", "onramp", "withdrawal"]
-Subject = Wallet | StatementLine | OnRampView | RecentWithdrawal
+Subject = Wallet | Line | OnRampView | RecentWithdrawal
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +108,7 @@ class Feed:
             return []
         # `seq` has no gaps, so this many lines up to `upto` are exactly those after the cursor.
         page = await statement.read_page(session, self._account_id, limit=count, before_seq=upto + 1)
-        lines = with_refunds(page.lines[::-1])
-        return [Event("transaction", each, replace(before, seq=each.line.seq)) for each in lines]
+        return [Event("transaction", line, replace(before, seq=line.seq)) for line in page.lines[::-1]]
 
     async def _changes(self, session: AsyncSession, since: datetime, cursor: Cursor) -> list[Event]:
         on_ramps = await recent_on_ramps(session, owner_id=self._owner_id, since=since)

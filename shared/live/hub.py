@@ -16,13 +16,13 @@ from uuid import UUID
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
-from shared.config import RedisSettings
 from shared.db.engine import SessionMaker
 from shared.db.outages import is_outage
 from shared.live.errors import StreamsExhausted, TooManyStreams
-from shared.live.signals import on_termination
 from shared.live.watch import change_marks
 from shared.redis.client import REDIS_ERRORS, open_redis
+from shared.redis.settings import RedisSettings
+from shared.termination import on_termination
 from shared.wakeups.announcer import CHANNEL_PREFIX, channel_of
 
 MAX_PER_OWNER = 8
@@ -96,6 +96,10 @@ class Hub:
         """Call it when the stream has ended."""
         if self._remove(listener) and self._pubsub is not None:
             await self._try(self._pubsub, "unsubscribe", channel_of(listener.account_id))
+
+    def count_of(self, listener: Listener) -> int:
+        """How many streams the owner of this one has open in this process, itself included."""
+        return len(self._listeners.get(listener.account_id, ())) or 1
 
     def close_streams(self) -> None:
         """End every stream and open no more: the process is about to stop."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
@@ -24,7 +25,8 @@ RETRY_MILLISECONDS = 2_000
 SEND_SECONDS = 10.0
 """A client that does not read for so long is disconnected; its next connection continues from its cursor."""
 PAUSE_SECONDS = 0.1
-"""Between two readings, so that a busy shop costs ten readings a second at most."""
+"""Between two readings, times the streams that the owner has open in this process: so an owner costs ten readings a
+second at most, however many streams there are."""
 HEADERS: Mapping[str, str] = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 _HEARTBEAT = b": still here\n\n"
@@ -93,7 +95,7 @@ async def chunks(
 
     No connection to the database is held between two readings.
     """
-    yield f"retry: {RETRY_MILLISECONDS}\n\n".encode()
+    yield _retry_after(RETRY_MILLISECONDS)
     while not listener.is_closing:
         listener.woken.clear()
         try:
@@ -107,10 +109,16 @@ async def chunks(
             _logger.warning("events cannot be read: %s", type(error).__name__)
             events, has_more = [], False
         yield b"".join(encode(event, body_of(event)) for event in events) if events else _HEARTBEAT
-        await asyncio.sleep(PAUSE_SECONDS)
+        await asyncio.sleep(PAUSE_SECONDS * hub.count_of(listener))
         if not has_more:
             left_seconds = (identity.expires_at - clock.now()).total_seconds()
             await listener.wait(max(0.0, min(HEARTBEAT_SECONDS, left_seconds)))
+    # Not all at once: the streams of a process that stops are opened again at those that go on.
+    yield _retry_after(random.randint(RETRY_MILLISECONDS // 10, RETRY_MILLISECONDS))  # noqa: S311 - no secret
+
+
+def _retry_after(milliseconds: int) -> bytes:
+    return f"retry: {milliseconds}\n\n".encode()
 
 
 async def _is_still_signed_in(resources: Resources, token: str) -> bool:

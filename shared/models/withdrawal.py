@@ -112,6 +112,11 @@ class Withdrawal(Base):
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"))
     bank: Mapped[str]
     account_number: Mapped[str]
+    """Masked (`XXXXXX1234`). Whole only where a version before the encryption wrote it, until the backfill."""
+    account_number_encrypted: Mapped[str | None]
+    """Readable with this row's id, owner, bank and IFSC alone; see `shared.withdrawals.kept_numbers`."""
+    account_number_index: Mapped[str | None]
+    """A keyed hash, so that rows with the same number are found."""
     ifsc: Mapped[str]
     account_holder: Mapped[str]
     amount: Mapped[int]
@@ -134,8 +139,13 @@ class Withdrawal(Base):
     first_not_found_at: Mapped[datetime | None]
     """When an enquiry first answered "not found" since the last send. The second comes a grace period later."""
     active_since: Mapped[datetime | None]
+    ask_bank_first: Mapped[bool] = mapped_column(server_default=text("false"))
+    """The database was restored to a moment at which this was not sent. It may have been sent since, so the bank is
+    asked before it is sent, and it cannot be cancelled."""
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
+    traceparent: Mapped[str | None]
+    """Where traces are recorded: the request that asked for it (W3C Trace Context), with which workers go on."""
 
     __table_args__ = (
         CheckConstraint(f"status IN {sql_values(WithdrawalStatus)}", name="status"),
@@ -148,6 +158,11 @@ class Withdrawal(Base):
         CheckConstraint(
             f"(status IN {sql_values(WithdrawalStatus.final())}) = (finished_at IS NOT NULL)",
             name="finished_when_final",
+        ),
+        CheckConstraint(
+            "(account_number_encrypted IS NULL) = (account_number_index IS NULL) "
+            "AND (account_number_encrypted IS NULL OR account_number ~ '^X{6}[0-9]{4}$')",
+            name="number_encrypted_whole",
         ),
         CheckConstraint("(lease_id IS NULL) = (lease_expires_at IS NULL)", name="lease_whole"),
         Index(

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from shared.pages.amount_words import amount_in_words
-from shared.pages.typed_amounts import Clear, Doubtful, Refused, question, read_amount
+from shared.pages.typed_amounts import Clear, Doubtful, Refused, read_amount
 
 router = APIRouter()
 
@@ -24,7 +24,5 @@ async def say_amount(typed: str = "") -> AmountSaid:
     match read_amount(typed):
         case Clear(paise):
             return AmountSaid(words=amount_in_words(paise))
-        case Doubtful() as doubtful:
-            return AmountSaid(problem=question(doubtful))
-        case Refused(words):
-            return AmountSaid(problem=words)
+        case Doubtful() | Refused() as wrong:
+            return AmountSaid(problem=wrong.words)

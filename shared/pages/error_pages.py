@@ -27,7 +27,7 @@ from shared.pages.rendering import render, see_other
 
 _OUTAGES = (InternalError, ServiceUnavailable)
 """Nothing in a form can mend these, and its page may not come either."""
-_FOR_MACHINES = ("/api", "/healthz", "/readyz", "/metrics", "/openapi.json")
+_FOR_MACHINES = ("/api", "/healthz", "/readyz", "/openapi.json")
 _HEADINGS = {
     HTTPStatus.BAD_REQUEST: "The request could not be read",
     HTTPStatus.PAYMENT_REQUIRED: "Not enough money",

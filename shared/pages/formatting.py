@@ -70,8 +70,12 @@ def lately(moment: datetime, zone: ZoneInfo = INDIA) -> str:
     local, present = moment.astimezone(zone), today(clock.now(), zone)
     if local.date() == present:
         return at(moment, zone)
-    written = on_day(local.date())
-    return f"{written.removesuffix(f' {present.year}')}, {at(moment, zone)}"
+    return f"{short_day(local.date(), present)}, {at(moment, zone)}"
+
+
+def short_day(chosen: date, present: date) -> str:
+    """`20 Nov`, with the year unless it is that of `present`."""
+    return on_day(chosen).removesuffix(f" {present.year}")
 
 
 def on(moment: datetime, zone: ZoneInfo = INDIA) -> str:
@@ -117,8 +121,8 @@ def masked(account_number: str) -> str:
 
 
 def initials(name: str) -> str:
-    """The first letters of the first and the last name, for the disc beside a name."""
-    parts = name.split()
+    """The first letters of the first and the last name, for the disc beside a name. An emoji is none."""
+    parts = [part for part in name.split() if part[0].isalnum()] or name.split()
     chosen = [parts[0], parts[-1]] if len(parts) > 1 else parts
     return "".join(part[0] for part in chosen).upper()
 

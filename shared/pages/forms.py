@@ -22,7 +22,7 @@ from fastapi import Depends, Request
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from shared.errors import BatuaError, FieldError
+from shared.errors import BatuaError, Conflict, FieldError
 from shared.http.complaints import length_of, message_of
 from shared.http.cookies import require_same_origin
 from shared.http.errors import InvalidRequest
@@ -32,11 +32,13 @@ from shared.ids import new_token
 from shared.ledger.errors import InsufficientFunds
 from shared.money import MAX_MOVEMENT_PAISE
 from shared.pages import formatting
-from shared.pages.typed_amounts import Clear, Doubtful, Refused, question, read_amount
+from shared.pages.typed_amounts import Clear, Doubtful, Refused, read_amount
 
 KEY_FIELD = "idempotency_key"
+SAID_FIELD = "said"
+"""The text whose amount the page said in words. A script says the words by itself, and does not send the field."""
 MAX_FIELDS = 50
-SECRETS = frozenset({"password", "pin", "current_password", "new_password", "new_pin"})
+SECRETS = frozenset({"password", "pin", "totp", "current_password", "new_password", "new_pin"})
 """Never sent back to the browser."""
 FIELD_OF_ERROR: Mapping[str, str] = {
     "account_closed": "to",
@@ -44,6 +46,7 @@ FIELD_OF_ERROR: Mapping[str, str] = {
     "bank_unavailable": "bank",
     "current_password_incorrect": "current_password",
     "email_taken": "email",
+    "filter_too_short": "to",
     "insufficient_funds": "amount",
     "limit_exceeded": "amount",
     "payment_link_unreadable": "link",
@@ -70,16 +73,21 @@ _ALREADY_SENT_WORDS = (
 _BodyT = TypeVar("_BodyT", bound=BaseModel)
 
 
+class AmountNotSaid(Conflict):
+    """The page has not said the amount in words yet. The form's page says them now."""
+
+    code = "amount_not_said"
+    title = "Nothing has moved yet. Read the amount in words, then press the button once more."
+
+
 def _rupees_typed(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     match read_amount(value):
         case Clear(paise):
             return paise
-        case Doubtful() as doubtful:
-            raise PydanticCustomError("rupees", "{words}", {"words": question(doubtful)})
-        case Refused(words):
-            raise PydanticCustomError("rupees", "{words}", {"words": words})
+        case Doubtful() | Refused() as wrong:
+            raise PydanticCustomError("rupees", "{words}", {"words": wrong.words})
 
 
 Rupees = Annotated[int, BeforeValidator(_rupees_typed), Field(strict=True, ge=1, le=MAX_MOVEMENT_PAISE)]
@@ -113,23 +121,33 @@ class Form:
         return "" if name in SECRETS else self.values.get(name, "")
 
     def read(self, model: type[_BodyT]) -> _BodyT:
-        """The fields of `model`, read by its rules; an empty field is not given. Raises InvalidRequest."""
+        """The fields of `model`, read by its rules; an empty field is not given.
+
+        Raises InvalidRequest, AmountNotSaid.
+        """
         given = {name: self.values[name] for name in model.model_fields if self.values.get(name, "") != ""}
         try:
-            return model.model_validate(given)
+            typed = model.model_validate(given)
         except ValidationError as error:
             complaints = error.errors(include_input=False, include_url=False)
             raise InvalidRequest([FieldError(_name(each), _sentence(each)) for each in complaints]) from None
+        if "amount" in given and SAID_FIELD in self.values:
+            self._require_said()
+        return typed
+
+    def _require_said(self) -> None:
+        """Raises AmountNotSaid."""
+        said, typed = read_amount(self.values[SAID_FIELD]), read_amount(self.values["amount"])
+        if said != typed:
+            raise AmountNotSaid
 
     def read_amount_of_address(self) -> None:
         """Write the amount that an address asks for plainly, or show at its field why it cannot be read."""
         match read_amount(typed := self.value("amount")):
             case Clear(paise):
                 self.values = {**self.values, "amount": formatting.input_rupees(paise)}
-            case Doubtful() as doubtful:
-                self.errors["amount"] = question(doubtful)
-            case Refused(words) if typed:
-                self.errors["amount"] = words
+            case Doubtful() | Refused() as wrong if typed:
+                self.errors["amount"] = wrong.words
 
     @property
     def typed(self) -> dict[str, str]:
@@ -153,7 +171,7 @@ class Form:
 
     def show_error(self, error: BatuaError) -> None:
         """Show `error` on the form."""
-        self.status, self.was_refused = status_of(error), True
+        self.status, self.was_refused = status_of(error), not isinstance(error, AmountNotSaid)
         self.missing = error.amount - error.available if isinstance(error, InsufficientFunds) else None
         field_name = FIELD_OF_ERROR.get(error.code)
         if field_name not in self.values:
@@ -164,7 +182,7 @@ class Form:
             return
         field_errors: Sequence[FieldError] = getattr(error, "errors", ())
         for each in field_errors:
-            self.errors.setdefault(each.field, each.message)
+            self.errors.setdefault(each.field, _capitalized(each.message))
         if field_name is not None:
             self.errors[field_name] = error.detail
         elif not field_errors:
@@ -230,5 +248,8 @@ def _sentence(complaint: ErrorDetails) -> str:
     if complaint["type"] in {"enum", "literal_error"}:
         return "Choose one of the list"
     name = _name(complaint)
-    said = length_of(complaint, _LABELS.get(name) or name.replace("_", " ")) or message_of(complaint)
+    return _capitalized(length_of(complaint, _LABELS.get(name) or name.replace("_", " ")) or message_of(complaint))
+
+
+def _capitalized(said: str) -> str:
     return said[:1].upper() + said[1:]

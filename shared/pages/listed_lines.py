@@ -6,16 +6,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from shared.calendar import INDIA
+from shared.ledger.statement import Line
 from shared.movement_words import KINDS, YOUR_WALLET, words_of
 from shared.pages import formatting
-from shared.transfers.statement_lines import StatementLine
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListedLine:
+class ListedLine(NamedTuple):
     """One line: `title` says what happened with whom, `name` is that party.
 
     `amount` and `refunded` are paise and never negative; `is_incoming` is the sign.
@@ -42,7 +42,7 @@ class ListedDay:
 
 
 def by_day(
-    lines: Iterable[StatementLine], *, path: str, zone: ZoneInfo = INDIA, own_wallet_id: str | None = None
+    lines: Iterable[Line], *, path: str, zone: ZoneInfo = INDIA, own_wallet_id: str | None = None
 ) -> list[ListedDay]:
     """The lines, which come newest first, by their day in `zone`. `path` is that of the pages of single transfers.
 
@@ -53,8 +53,8 @@ def by_day(
     return [ListedDay(formatting.day(day[0].at, zone), day) for day in days]
 
 
-def _listed(shown: StatementLine, path: str, own_wallet_id: str | None) -> ListedLine:
-    line, other = shown.line, shown.line.counterparty
+def _listed(line: Line, path: str, own_wallet_id: str | None) -> ListedLine:
+    other = line.counterparty
     is_incoming = line.direction == "CREDIT"
     # Only the reader's own pots have no wallet id.
     is_own = line.kind == "p2p" and other.wallet_id in (None, own_wallet_id)
@@ -67,7 +67,7 @@ def _listed(shown: StatementLine, path: str, own_wallet_id: str | None) -> Liste
         icon="purse" if is_own else KINDS[line.kind].icon,
         is_incoming=is_incoming,
         amount=line.amount,
-        refunded=shown.refunded,
+        refunded=line.given_back or 0,
         balance_after=line.balance_after,
         at=line.created_at,
     )

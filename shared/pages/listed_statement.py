@@ -8,16 +8,15 @@ from datetime import date
 from zoneinfo import ZoneInfo
 
 from shared.auth.sessions import SignedIn
-from shared.db.reads import Reads
 from shared.http.pagination import PageRequest
-from shared.ledger.statement import EVERYTHING
+from shared.ledger.statement import EVERYTHING, read_page
 from shared.ledger.statement_totals import StatementTotals, read_totals
 from shared.movement_words import KINDS
 from shared.pages import formatting
 from shared.pages.forms import Form
 from shared.pages.listed_lines import ListedDay, by_day
 from shared.pages.statement_filters import StatementFilters
-from shared.transfers.statement_lines import read_part
+from shared.runtime.database import Database
 
 LINES_PER_PAGE = 25
 _DIRECTION_WORDS: Mapping[str, str] = {"CREDIT": "Money in", "DEBIT": "Money out"}
@@ -65,7 +64,7 @@ class ListedStatement:
 
 
 async def list_statement(
-    reads: Reads, caller: SignedIn, asked: Mapping[str, str], *, path: str, line_path: str, zone: ZoneInfo
+    database: Database, caller: SignedIn, asked: Mapping[str, str], *, path: str, line_path: str, zone: ZoneInfo
 ) -> ListedStatement:
     """The statement at `path` with the query parameters `asked`; its days are those of `zone`.
 
@@ -79,7 +78,8 @@ async def list_statement(
         before_seq = PageRequest(LINES_PER_PAGE, filters.cursor).after_number()
     account_id, owner_id = filters.account or caller.wallet.account_id, caller.identity.owner_id
     wanted = filters.wanted(zone)
-    part = await read_part(
+    reads = await database.history_of(caller.wallet, filters.account)
+    part = await read_page(
         reads, account_id, owner_id=owner_id, limit=LINES_PER_PAGE, before_seq=before_seq, wanted=wanted
     )
     totals = None

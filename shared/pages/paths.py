@@ -8,6 +8,8 @@ from urllib.parse import quote, urlsplit
 from fastapi import Request
 
 SIGN_IN, SIGN_UP = "/sign-in", "/sign-up"
+EMAIL = "/profile/email"
+"""Where an address is confirmed or corrected."""
 GUEST_PAGES = frozenset({SIGN_IN, SIGN_UP})
 """The pages whose forms are sent without a session."""
 MAX_LENGTH = 1024

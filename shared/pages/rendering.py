@@ -14,9 +14,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from shared.auth import rules
+from shared.auth.sessions import SignedIn
 from shared.calendar import INDIA
 from shared.pages import formatting, static_files
 from shared.pages.amount_words import amount_in_words
+from shared.pages.paths import EMAIL
 from shared.pages.site import Shell
 from shared.pages.typed_amounts import MAX_TYPED_AMOUNT, meant_amount, typed_in_words
 
@@ -78,6 +80,8 @@ def environment_of(templates: Path) -> Environment:
         environment.filters[function.__name__] = function
     environment.globals["static"] = static_files.url
     environment.globals["INDIA"] = INDIA
+    environment.globals["confirming"] = ""  # unless the page's caller has an address to confirm
+    environment.globals["is_frozen"] = False
     environment.globals["plural"] = formatting.plural
     environment.globals["rules"] = rules
     environment.globals["MAX_TYPED_AMOUNT"] = MAX_TYPED_AMOUNT
@@ -88,7 +92,8 @@ def environment_of(templates: Path) -> Environment:
     environment.globals["fields"] = _macros(environment, "fields.html")
     environment.globals["listed_lines"] = _macros(environment, "listed-lines.html")
     for name in environment.list_templates(extensions=["html"]):
-        environment.get_template(name)
+        template = environment.get_template(name)
+        template.globals = dict(template.globals)  # each page copies them, and Jinja's chain of maps copies slowly
     return environment
 
 
@@ -109,9 +114,25 @@ def render(
         path=path,
         is_signed_in=is_signed_in,
         navigation=renderer.navigation(path) if is_signed_in else "",
+        confirming=_confirming(request) if is_signed_in and path != EMAIL else "",
+        is_frozen=is_signed_in and _is_frozen(request),
         **context,
     )
     return HTMLResponse(content, status_code=status, headers=dict(headers or {}))
+
+
+def _is_frozen(request: Request) -> bool:
+    """Whether an operator lets nothing leave the caller's accounts."""
+    signed_in: SignedIn | None = getattr(request.state, "signed_in", None)
+    return signed_in is not None and signed_in.wallet.is_frozen
+
+
+def _confirming(request: Request) -> str:
+    """Whether to ask for the confirmation of the email address: "", "ask", or "must" where no money leaves before."""
+    signed_in: SignedIn | None = getattr(request.state, "signed_in", None)
+    if signed_in is None or not signed_in.awaits_confirmation:
+        return ""
+    return "must" if request.app.state.resources.settings.requires_verified_email else "ask"
 
 
 def see_other(path: str) -> RedirectResponse:

@@ -37,6 +37,8 @@ class Shell:
     nav: Sequence[NavItem]
     add_money_path: str | None = None
     """The page that adds money, offered where funds are short; None in an app without one."""
+    manifest: str | None = None
+    """The static file with which a phone installs the app, and then offers it links that other apps share."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,9 @@ from shared.http.query_parameters import EARLIEST, LATEST, Day, OptionalSearch
 from shared.ledger.rules import Direction, TransferKind
 from shared.ledger.statement import Filter
 
+RANGE_REVERSED = "This day is before From. Choose a later one, or change From"
+"""At the field `until`."""
+
 
 class StatementFilters(Body):
     """The fields of the form of filters. Both ends of a range of days are included; `account` is a pot's id."""
@@ -34,7 +37,7 @@ class StatementFilters(Body):
     def _is_not_before_since(cls, until: Day | None, others: ValidationInfo) -> Day | None:
         since = others.data.get("since")
         if since is not None and until is not None and until < since:
-            raise PydanticCustomError("range_reversed", "This day is before From. Choose a later one, or change From")
+            raise PydanticCustomError("range_reversed", RANGE_REVERSED)
         return until
 
     @property

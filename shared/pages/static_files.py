@@ -1,4 +1,4 @@
-"""The stylesheet, the script and the icon: cached for a year under a hash of their content, sent compressed."""
+"""The stylesheet, the script, the icon and the manifest: cached for a year under a hash, sent compressed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ from starlette.exceptions import HTTPException
 
 DIRECTORY = Path(__file__).parent / "static"
 PREFIX = "/static"
-MEDIA_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+MEDIA_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".webmanifest": "application/manifest+json",
+}
 _HASH_LENGTH = 16
 _FOREVER = "public, max-age=31536000, immutable"
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)

@@ -51,6 +51,12 @@ class Doubtful:
 
     paise: int
 
+    @property
+    def words(self) -> str:
+        """What the person is asked. It says what to write, for those who have no button that does it."""
+        meant = formatting.short_rupees(self.paise)
+        return f"Did you mean {meant}? Then write {formatting.input_rupees(self.paise)}"
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:
@@ -73,12 +79,6 @@ def read_amount(typed: str) -> Clear | Doubtful | Refused:
         return _within_bounds(Clear(paise))
     paise = _paise_of(_as_it_may_be_meant(plain))
     return Refused(_why_not(plain, len(scripts))) if paise is None else _within_bounds(Doubtful(paise))
-
-
-def question(doubtful: Doubtful) -> str:
-    """What the person is asked. It says what to write, for those who have no button that does it."""
-    meant = formatting.short_rupees(doubtful.paise)
-    return f"Did you mean {meant}? Then write {formatting.input_rupees(doubtful.paise)}"
 
 
 def meant_amount(typed: str) -> int | None:

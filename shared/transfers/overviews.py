@@ -1,9 +1,9 @@
-"""A person's name and pots, for the first page: one statement answers for all who open it at that moment."""
+"""What a person's first page shows beside the wallet: who asks at one moment is answered by the same two statements."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -11,18 +11,27 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.auth.errors import TokenInvalid
 from shared.db.gather import Gather
+from shared.ledger.statement import LINE_COLUMNS, LINE_JOINS, Line, line_from
 
-_ASK = """
+_PEOPLE = """
     SELECT asked.place, person.first_name, pot.id, pot.name, pot.balance
     FROM unnest($1::uuid[]) WITH ORDINALITY AS asked (owner_id, place)
     JOIN users person ON person.id = asked.owner_id
     LEFT JOIN accounts pot ON pot.owner_id = asked.owner_id AND pot.kind = 'pot' AND pot.closed_at IS NULL
     ORDER BY asked.place, pot.id
 """
+_LINES = f"""
+    SELECT asked.place, {LINE_COLUMNS}
+    FROM unnest($1::uuid[], $2::int[]) WITH ORDINALITY AS asked (account_id, lines, place)
+    CROSS JOIN LATERAL (
+        SELECT * FROM entries WHERE entries.account_id = asked.account_id ORDER BY entries.seq DESC LIMIT asked.lines
+    ) entry
+    {LINE_JOINS.format(condition="")}
+    ORDER BY asked.place, entry.seq DESC
+"""  # noqa: S608 - constants of this code
 
 
-@dataclass(frozen=True, slots=True)
-class Pot:
+class Pot(NamedTuple):
     """Money put aside. `balance` is paise."""
 
     id: UUID
@@ -30,12 +39,23 @@ class Pot:
     balance: int
 
 
-@dataclass(frozen=True, slots=True)
-class Overview:
-    """What to call a person, and the pots, oldest first."""
+class Overview(NamedTuple):
+    """What to call a person, the pots, oldest first, and the newest lines of the wallet's statement, newest first."""
 
     first_name: str
     pots: list[Pot]
+    recent: list[Line]
+
+
+class _Question(NamedTuple):
+    owner_id: UUID
+    account_id: UUID
+    lines: int
+
+
+class _Answer(NamedTuple):
+    people: list[asyncpg.Record]
+    lines: list[asyncpg.Record]
 
 
 class Overviews:
@@ -44,16 +64,20 @@ class Overviews:
     def __init__(self, engine: AsyncEngine) -> None:
         self._gather = Gather(engine, _ask_all)
 
-    async def read(self, owner_id: UUID) -> Overview:
-        """The person's overview. Raises TokenInvalid if there is no such person."""
-        rows = await self._gather.ask(owner_id, owner_id)
-        if not rows:
+    async def read(self, owner_id: UUID, *, account_id: UUID, lines: int = 0) -> Overview:
+        """The person's overview; `account_id` is the wallet's. Raises TokenInvalid if there is no such person."""
+        answer = await self._gather.ask(_Question(owner_id, account_id, lines), owner_id)
+        if not answer.people:
             raise TokenInvalid
-        return Overview(rows[0][1], [Pot(*row[2:]) for row in rows if row[2] is not None])
+        pots = [Pot(*row[2:]) for row in answer.people if row[2] is not None]
+        return Overview(answer.people[0][1], pots, [line_from(row[1:], owner_id) for row in answer.lines])
 
 
-async def _ask_all(connection: asyncpg.Connection, asked: Sequence[UUID]) -> list[list[asyncpg.Record]]:
-    answers: list[list[asyncpg.Record]] = [[] for _ in asked]
-    for row in await connection.fetch(_ASK, asked):
-        answers[row[0] - 1].append(row)
+async def _ask_all(connection: asyncpg.Connection, asked: Sequence[_Question]) -> list[_Answer]:
+    owner_ids, account_ids, lines = map(list, zip(*asked, strict=True))
+    answers = [_Answer([], []) for _ in asked]
+    for row in await connection.fetch(_PEOPLE, owner_ids):
+        answers[row[0] - 1].people.append(row)
+    for row in await connection.fetch(_LINES, account_ids, lines) if any(lines) else ():
+        answers[row[0] - 1].lines.append(row)
     return answers

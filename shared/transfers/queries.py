@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.auth.rules import is_handle
 from shared.ledger.accounts import account_of, wallet_of
 from shared.ledger.parties import holder_of_wallet
 from shared.ledger.statement import balance_at, derived_balance
 from shared.models import Account, Owner, ReversedTotal, User
-from shared.transfers.errors import NotRefundable
+from shared.transfers.errors import FilterTooShort, NotRefundable
 from shared.transfers.receipts import get_receipt
 from shared.transfers.views import Balance, Payee, Person, RefundablePayment
 
-MIN_INDEXED = 3
-"""Characters of a search for people from which on an index is asked. Fewer match so many people that the first of them
-are found sooner by looking at one after the other."""
+MIN_LETTERS = 3
+"""Letters, digits or signs that a search for people needs, so that it lists no strangers and an index finds them."""
+
+_WITHOUT_LETTER = frozenset(map(chr, (0x034F, *range(0x20DD, 0x20E5), *range(0xFE00, 0xFE10))))
+"""Marks without a class of combining that are no part of a letter: enclosing ones, and variation selectors."""
 
 
 async def get_refundable_payment(session: AsyncSession, *, shop_id: UUID, payment_id: UUID) -> RefundablePayment:
@@ -72,42 +76,54 @@ async def get_balance(
 async def find_people(
     session: AsyncSession, *, asked_by: UUID, text: str, limit: int, after: UUID | None = None
 ) -> list[Person]:
-    """At most `limit` people whose name or wallet id contains `text`, in any case and with or without accents; all
-    people when it is empty.
+    """At most `limit` people whose name or wallet id contains `text`, in any case and with or without accents.
 
     Oldest member first; those after the person `after`. Never a shop, the platform's user or the person who asks.
+    Raises FilterTooShort if the text has fewer than MIN_LETTERS and is no whole wallet id.
     """
-    statement = (
-        select(User.id, User.first_name, User.last_name, Account.handle)
-        .join(Owner, Owner.id == User.id)
-        .join(Account, Account.owner_id == User.id)
-        .where(Account.kind == "wallet", Account.closed_at.is_(None), Owner.is_system.is_(False), User.id != asked_by)
-        .order_by(User.id)
-        .limit(limit)
-    )
-    words = " ".join(text.split())
-    if words:
-        statement = statement.where(_is_meant(words))
+    statement = _people_named(" ".join(text.split()), asked_by).limit(limit)
     if after is not None:
         statement = statement.where(User.id > after)
     rows = (await session.execute(statement)).all()
     return [Person(row.id, row.first_name, row.last_name, row.handle) for row in rows]
 
 
+def _people_named(words: str, asked_by: UUID) -> Select[UUID, str, str, str | None]:
+    """Raises FilterTooShort."""
+    return (
+        select(User.id, User.first_name, User.last_name, Account.handle)
+        .join(Owner, Owner.id == User.id)
+        .join(Account, Account.owner_id == User.id)
+        .where(Account.kind == "wallet", Account.closed_at.is_(None), Owner.is_system.is_(False), User.id != asked_by)
+        .where(_is_meant(words))
+        .order_by(User.id)
+    )
+
+
 def _is_meant(words: str) -> ColumnElement[bool]:
+    if _letters(words.partition("@")[0]) < MIN_LETTERS:
+        if is_handle(words.lower()):
+            return Account.handle == words.lower()
+        raise FilterTooShort
     sought = select(func.search_fold(words)).scalar_subquery()
     # Every wallet id has the same end, so the end counts only when it was typed.
     local_part = func.split_part(Account.handle, "@", 1)
     in_name = func.strpos(User.search, sought) > 0
     in_wallet_id = func.strpos(Account.handle if "@" in words else local_part, sought) > 0
-    if len(words) < MIN_INDEXED:
-        return or_(in_name, in_wallet_id)
     grams = select(func.search_grams(func.split_part(func.search_fold(words), "@", 1))).scalar_subquery()
     by_name = select(User.id).where(func.search_grams(User.search).op("@>")(grams), in_name)
     by_wallet_id = select(Account.owner_id).where(
         Account.kind == "wallet", func.search_grams(local_part).op("@>")(grams), in_wallet_id
     )
     return User.id.in_(by_name.union(by_wallet_id))
+
+
+def _letters(words: str) -> int:
+    """What `search_fold` leaves of the words without blanks: vowel signs of Indian scripts count, accents do not."""
+    return sum(
+        unicodedata.category(each)[0] not in "CZ" and not unicodedata.combining(each) and each not in _WITHOUT_LETTER
+        for each in unicodedata.normalize("NFKD", words)
+    )
 
 
 async def find_payee(session: AsyncSession, *, asked_by: UUID, wallet_id: str) -> Payee | None:

@@ -15,8 +15,8 @@ from shared.ledger.parties import HOLDER_COLUMNS, Holder
 from shared.transfers.errors import TransferNotFound
 from shared.transfers.views import Ends, Receipt
 
-_DEBIT = HOLDER_COLUMNS.format(account="debit", wallet="payer_wallet", user="payer", merchant="paying_shop")
-_CREDIT = HOLDER_COLUMNS.format(account="credit", wallet="payee_wallet", user="payee", merchant="paid_shop")
+_DEBIT = HOLDER_COLUMNS.format(account="debit")
+_CREDIT = HOLDER_COLUMNS.format(account="credit")
 _ASK = f"""
     SELECT asked.place, transfer.initiated_by, transfer.id, transfer.kind, transfer.amount, transfer.currency,
            transfer.note, transfer.created_at, {_DEBIT}, {_CREDIT},
@@ -26,15 +26,7 @@ _ASK = f"""
     JOIN entries debited ON debited.transfer_id = transfer.id AND debited.direction = 'DEBIT'
     JOIN entries credited ON credited.transfer_id = transfer.id AND credited.direction = 'CREDIT'
     JOIN accounts debit ON debit.id = transfer.debit_account_id
-    LEFT JOIN accounts payer_wallet
-        ON payer_wallet.owner_id = debit.owner_id AND payer_wallet.kind IN ('wallet', 'merchant')
-    LEFT JOIN users payer ON payer.id = debit.owner_id
-    LEFT JOIN merchants paying_shop ON paying_shop.id = debit.owner_id
     JOIN accounts credit ON credit.id = transfer.credit_account_id
-    LEFT JOIN accounts payee_wallet
-        ON payee_wallet.owner_id = credit.owner_id AND payee_wallet.kind IN ('wallet', 'merchant')
-    LEFT JOIN users payee ON payee.id = credit.owner_id
-    LEFT JOIN merchants paid_shop ON paid_shop.id = credit.owner_id
 """  # noqa: S608 - constants of this code
 _ASK_MANY = _ASK.format(ids="$1")
 _ASK_ONE = text(_ASK.format(ids=":ids"))

@@ -90,30 +90,30 @@ def test_every_action_of_the_purse_is_within_the_purse(visits: Visits, scene: Sc
         assert words.evaluate("(link) => link.scrollWidth <= link.clientWidth"), (name, size(screen))
 
 
-@pytest.mark.parametrize("screen", [*SMALL_PHONES, ON_ITS_SIDE], ids=size)
-def test_the_message_about_a_wrong_pin_is_seen(
-    visits: Visits, asha: Holder, scene: Scene, screen: ViewportSize
-) -> None:
-    page = visits.open(by=asha, screen=screen)
+def test_the_message_about_a_wrong_pin_is_seen(visits: Visits, asha: Holder, scene: Scene) -> None:
+    page = visits.open(by=asha)
     pay(scene.bela, asha, 1)  # paid before, so the form itself asks for the PIN
-    page.goto(f"/send?to={scene.bela.wallet_id}")
-    fill_in_payment(page, rupees="10")
-    page.get_by_label("Your PIN").fill("9999")
-    page.get_by_role("button", name="Send now").click()
-    complaint = page.get_by_text("The PIN is not right")
-    expect(complaint).to_be_visible()
-    expect(page.get_by_label("Your PIN")).to_be_focused()
-    assert is_seen(complaint)
+    for left, screen in zip((4, 3, 2, 1), [*SMALL_PHONES, ON_ITS_SIDE], strict=True):
+        page.set_viewport_size(screen)
+        page.goto(f"/send?to={scene.bela.wallet_id}")
+        fill_in_payment(page, rupees="10")
+        page.get_by_label("Your PIN").fill("9999")
+        page.get_by_role("button", name="Send now").click()
+        expect(page.get_by_text(f"{left} tr")).to_be_visible()
+        complaint = page.get_by_text("The PIN is not right")
+        expect(page.get_by_label("Your PIN")).to_be_focused()
+        assert is_seen(complaint), size(screen)
 
 
-@pytest.mark.parametrize("screen", [ON_ITS_SIDE, ZOOMED], ids=size)
-def test_nothing_covers_the_amount_that_is_typed(visits: Visits, scene: Scene, screen: ViewportSize) -> None:
-    page = visits.open(by=scene.asha, screen=screen)
-    for path in ("/add-money", f"/send?to={scene.bela.wallet_id}", "/withdraw"):
+def test_nothing_covers_the_amount_that_is_typed(visits: Visits, scene: Scene) -> None:
+    page = visits.open(by=scene.asha)
+    places = ("/add-money", f"/send?to={scene.bela.wallet_id}", "/withdraw")
+    for screen, path in product((ON_ITS_SIDE, ZOOMED), places):
+        page.set_viewport_size(screen)
         page.goto(path)
         amount = page.get_by_label("Amount")
         amount.fill("250")
-        assert is_seen(amount), path
+        assert is_seen(amount), (path, size(screen))
 
 
 def headings_of(page: Page, paths: list[str]) -> set[float]:
@@ -142,7 +142,7 @@ def test_filters_make_room_for_what_they_found(visits: Visits, scene: Scene, scr
     page.get_by_role("button", name="Show").click()
     expect(page.get_by_text("Money in · From 31 Jan 2020")).to_be_visible()
     expect(page.get_by_label("Direction")).to_be_hidden()
-    assert is_seen(page.locator(".row").first)
+    assert is_seen(page.locator(".line").first)
     page.get_by_role("link", name="Clear").click()
     expect(page.get_by_text("From 31 Jan 2020")).to_have_count(0)
 
@@ -154,3 +154,30 @@ def test_a_printed_receipt_says_whose_it_is(visits: Visits, scene: Scene) -> Non
     expect(page.locator(".brand")).to_be_visible()
     expect(page.get_by_role("navigation", name="Main")).to_be_hidden()
     expect(page.get_by_role("button", name="Sign out")).to_be_hidden()
+
+
+def ends_of(cells: Locator) -> list[float]:
+    boxes = [box(each) for each in cells.all()]
+    return [each["x"] + each["width"] for each in boxes]
+
+
+def test_history_is_a_table_on_a_wide_screen_and_a_list_on_a_phone(visits: Visits, scene: Scene) -> None:
+    page = visits.open(by=scene.asha, screen=DESKTOP)
+    page.goto("/activity")
+    headings, row = page.get_by_role("columnheader"), page.locator(".line").first
+    expect(headings).to_have_text(["Transaction", "Note", "Time", "Amount", "Balance after it"])
+    assert ends_of(row.locator("th, td")) == ends_of(headings)
+    page.set_viewport_size(PHONE)
+    amount, time = box(row.locator(".money")), box(row.get_by_role("time"))
+    assert time["y"] >= amount["y"] + amount["height"] / 2, "below each other"
+    expect(row.locator(".line-balance")).to_be_hidden()
+    paths = [each.get_attribute("href") for each in page.locator(".line a").all()]
+    assert len(paths) == len(set(paths)), "each once, whatever the screen"
+
+
+def test_no_column_of_the_dashboard_is_left_empty(visits: Visits, scene: Scene) -> None:
+    page = visits.open("merchant_app", by=scene.shop, screen=DESKTOP)
+    page.goto("/")
+    newest, customers = (box(page.get_by_role("region", name=name)) for name in ("Newest payments", "Top customers"))
+    assert newest["x"] == customers["x"]
+    assert newest["y"] < customers["y"]

@@ -23,7 +23,7 @@ from tests.support.browser.steps import (
     sign_up,
     withdraw,
 )
-from tests.support.browser.visits import PHONE, Screen, Visits
+from tests.support.browser.visits import DESKTOP, PHONE, Screen, Visits
 
 
 def test_from_signing_up_to_the_first_receipt(
@@ -137,7 +137,7 @@ def test_declining_at_the_bank_adds_nothing_and_offers_another_try(
     assert asha.balance()["balance"] == 1000_00
 
 
-@pytest.mark.parametrize("javascript", [True, False], ids=["script", "no-script"])
+@pytest.mark.parametrize(("screen", "javascript"), [(PHONE, True), (DESKTOP, False)], ids=["script", "no script"])
 def test_leaving_the_bank_without_approving_promises_nothing_and_can_be_cancelled(
     visits: Visits, asha: Holder, screen: Screen, javascript: bool
 ) -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import ViewportSize, expect
+from playwright.sync_api import expect
 
 from infra.demo.actors import PIN, Holder
 from infra.local.stack import Stack
-from tests.support.browser.barriers import is_wider_than_the_screen
+from tests.support.browser.barriers import SMALL, is_wider_than_the_screen
 from tests.support.browser.steps import pay
 from tests.support.browser.visits import Visits
-
-SMALL = ViewportSize(width=320, height=640)
 
 
 def test_a_keyboard_reaches_every_recent_person_and_the_page_stays_as_wide_as_the_screen(

@@ -23,7 +23,9 @@ def print_poster(visits: Visits, shop: Holder, rupees: str) -> Image.Image:
     page.goto("/qr")
     page.get_by_label("Ask for").fill(rupees)
     page.get_by_role("button", name="Make the code").click()
-    expect(page.get_by_role("img", name=f"₹{rupees}")).to_be_visible()
+    code = page.get_by_role("img", name=f"₹{rupees}")
+    expect(code).to_be_visible()
+    expect(code).to_have_js_property("complete", True)
     page.emulate_media(media="print")
     return Image.open(BytesIO(page.screenshot(full_page=True))).convert("RGB")
 

@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 from infra.demo.actors import PIN, Holder, SimulatedBank
 from shared.ids import new_token
 from tests.support.browser.steps import follow_without_a_script, give_back, pay, shows_heading, withdraw
-from tests.support.browser.visits import Screen, Visits
+from tests.support.browser.visits import DESKTOP, PHONE, Screen, Visits
 from tests.support.waiting import until_far_from_midnight
 
 
@@ -55,7 +55,7 @@ def test_a_payment_arrives_before_the_eyes_of_the_shop(
     expect(page.get_by_role("region", name="Today")).to_contain_text("₹200.00")
 
 
-@pytest.mark.parametrize("javascript", [True, False], ids=["script", "no script"])
+@pytest.mark.parametrize(("screen", "javascript"), [(PHONE, True), (DESKTOP, False)], ids=["script", "no script"])
 def test_a_shop_gives_a_part_of_a_payment_back(
     visits: Visits, shop: Holder, asha: Holder, screen: Screen, javascript: bool
 ) -> None:

@@ -9,8 +9,14 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from infra.local.stack import Stack
+from tests.support.browser.barriers import find_barriers_everywhere
 from tests.support.browser.visits import Visits
 from tests.support.deadlines import deadline
+
+BARRED = """<html lang="en"><title>Barred</title><style>
+@media (max-width: 330px) { div { width: 600px } }
+@media (prefers-color-scheme: dark) { main { background: black; color: #222 } }
+</style><main><h1>Barred</h1><div>Wide</div></main>"""
 
 
 @pytest.fixture
@@ -50,3 +56,13 @@ def test_a_problem_is_heard(unwatched: Visits, page: Page, script: str, problem:
     while not any(problem in each for each in unwatched.problems()):
         assert time.monotonic() < ends_at, f"only heard {unwatched.problems()}"
         page.wait_for_timeout(50)  # listens meanwhile
+
+
+def test_a_barrier_is_found_on_the_screen_that_has_it(unwatched: Visits) -> None:
+    page = unwatched.open()
+    page.set_content(BARRED)
+    found = find_barriers_everywhere(page)
+    assert found[:2] == ["320 wide, light: scrolls sideways", "320 wide, dark: scrolls sideways"]
+    assert {each.partition(" ['")[0] for each in found[2:]} == {"1280 wide, dark: color-contrast:"}
+    page.set_content(BARRED.replace("600px", "10px").replace("#222", "white"))
+    assert find_barriers_everywhere(page) == []

@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
+from sqlalchemy.engine import make_url
 
 from tests.support.apps import RunningApp, Signed, merchant_app_settings, running, user_app_settings
+from tests.support.networks import Wire, wire_to
 
 
 @pytest.fixture
@@ -40,3 +42,11 @@ async def ravi(user_app: RunningApp) -> Signed:
 async def shop(merchant_app: RunningApp) -> Signed:
     """Has no payment yet."""
     return await merchant_app.shop("Chai Point")
+
+
+@pytest.fixture
+async def wire(database_url: str) -> AsyncIterator[Wire]:
+    """A wire to Postgres."""
+    server = make_url(database_url)
+    async with wire_to(server.host or "", server.port or 0) as wire:
+        yield wire

@@ -12,7 +12,7 @@ from infra.local.layout import CHECKOUT
 
 DOCUMENTS = sorted([*CHECKOUT.glob("*.md"), *(CHECKOUT / "docs").rglob("*.md"), *(CHECKOUT / ".github").rglob("*.md")])
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
-_PATH = re.compile(r"`((?:services|shared|infra|tests|bench|docs)/[A-Za-z0-9_./-]*)`")
+_PATH = re.compile(r"`((?:services|shared|infra|tests|bench|chaos|docs)/[A-Za-z0-9_./-]*)`")
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
@@ -45,3 +45,10 @@ def test_a_broken_link_a_lost_heading_and_a_lost_file_are_found(tmp_path: Path) 
     document = tmp_path / "page.md"
     document.write_text("# A heading, here\n[a](gone.md) [b](#a-heading-here) [c](#lost) `shared/gone.py`\n")
     assert list(_broken(document)) == ["gone.md", "#lost", "shared/gone.py"]
+
+
+def test_decisions_are_numbered_from_one_without_a_gap() -> None:
+    decisions = sorted((CHECKOUT / "docs" / "adr").glob("*.md"))
+    named = [int(file.name.partition("-")[0]) for file in decisions]
+    headed = [int(file.read_text(encoding="utf-8").removeprefix("# ").partition(".")[0]) for file in decisions]
+    assert named == headed == list(range(1, len(decisions) + 1))

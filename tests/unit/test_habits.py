@@ -10,7 +10,7 @@ import pytest
 
 from infra.local.layout import CHECKOUT
 
-CODE = ("services", "shared", "infra", "tests", "bench")
+CODE = ("services", "shared", "infra", "tests", "bench", "chaos", "drills")
 MAX_FUNCTION_LINES = 60
 MAX_FILE_LINES = 400
 MIGRATIONS = "shared/migrations/versions/"

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from shared.ledger.rules import TransferKind
-from shared.movement_words import KINDS, subject_of, subject_of_many, words_of
+from shared.movement_words import KINDS, subject_of, subject_of_many, told_of, words_of
 
 
 def test_every_kind_has_words_of_its_own() -> None:
@@ -20,10 +20,15 @@ def test_every_kind_has_words_of_its_own() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_only_money_that_others_sent_is_said_to_be_sent(kind: str) -> None:
-    subject = subject_of(kind, other="HDFC Bank", amount="₹5.00")
-    assert ("sent you" in subject or "paid you" in subject) == (kind in ("p2p", "payment"))
-    assert "HDFC Bank" in subject
-    assert "₹5.00" in subject
+    told = told_of(kind, other="HDFC Bank", amount="₹5.00")
+    assert ("sent you" in told or "paid you" in told) == (kind in ("p2p", "payment"))
+    assert "HDFC Bank" in told
+    assert "₹5.00" in told
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_subject_says_the_amount_and_no_name(kind: str) -> None:
+    assert subject_of(kind, amount="{other}₹5.00").count("{other}₹5.00") == 1
 
 
 def test_a_mail_of_many_calls_payments_only_what_are_payments() -> None:

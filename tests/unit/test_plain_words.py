@@ -9,7 +9,7 @@ import pytest
 
 from infra.local.layout import CHECKOUT
 
-FOLDERS = ("services", "shared", "infra", "tests", "bench", "docs", ".github")
+FOLDERS = ("services", "shared", "infra", "tests", "bench", "chaos", "docs", ".github")
 KINDS = {".py", ".md", ".html", ".txt", ".sql", ".js", ".css", ".svg", ".yml"}
 # `nobody` is a Unix account, and in addresses and test data a name.
 UNPLAIN = re.compile(

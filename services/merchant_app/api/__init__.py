@@ -3,10 +3,11 @@
 from fastapi import APIRouter
 
 from services.merchant_app.api import auth, inflow, profile, qr, refunds
-from shared.api import events, transactions, wallet, withdrawals
+from shared.api import email_confirmation, events, transactions, wallet, withdrawals
 
 ROUTERS: tuple[APIRouter, ...] = (
     auth.router,
+    email_confirmation.router,
     profile.router,
     events.router,
     inflow.router,

@@ -7,9 +7,9 @@ from fastapi import APIRouter, Response
 from services.merchant_app.api.profile import ShopProfileOut
 from shared.api import sessions
 from shared.api.sessions import SessionOut
-from shared.auth.errors import EmailTaken, HashingBusy, TooManySignUps
+from shared.auth.errors import EmailTaken, HashingBusy, NameNotAllowed, TooManySignUps, WeakSecret
 from shared.auth.queries import get_shop_profile
-from shared.http.dependencies import ClientAddress, CurrentResources, ReadSession
+from shared.http.dependencies import CurrentResources, CurrentVisitor, ReadSession
 from shared.http.problems import problem_responses
 from shared.http.sessions import LoginIn, authenticate, start_session
 from shared.http.sign_up import ShopIn, sign_up_shop
@@ -23,25 +23,29 @@ class ShopSessionOut(SessionOut):
     merchant: ShopProfileOut
 
 
-@router.post("/auth/register", status_code=201, responses=problem_responses(EmailTaken, TooManySignUps, HashingBusy))
+@router.post(
+    "/auth/register",
+    status_code=201,
+    responses=problem_responses(EmailTaken, NameNotAllowed, WeakSecret, TooManySignUps, HashingBusy),
+)
 async def register(
-    body: ShopIn, address: ClientAddress, response: Response, resources: CurrentResources
+    body: ShopIn, visitor: CurrentVisitor, response: Response, resources: CurrentResources
 ) -> ShopSessionOut:
     """Sign up: a shop and its account with a balance of zero, or neither."""
-    profile = await sign_up_shop(resources, body, address=address)
-    issued = start_session(response, resources, profile.id)
+    profile = await sign_up_shop(resources, body, address=visitor.address)
+    issued = start_session(response, resources, profile.id, visitor)
     merchant = ShopProfileOut.model_validate(profile)
     return ShopSessionOut(merchant=merchant, token=issued.token, expires_at=issued.expires_at)
 
 
-@router.post("/auth/login", responses=sessions.LOGIN_RESPONSES)
+@router.post("/auth/login", responses=problem_responses(*sessions.LOGIN_ERRORS))
 async def login(
-    body: LoginIn, address: ClientAddress, response: Response, resources: CurrentResources, session: ReadSession
+    body: LoginIn, visitor: CurrentVisitor, response: Response, resources: CurrentResources, session: ReadSession
 ) -> ShopSessionOut:
     """Sign in. An unknown email and a wrong password are answered alike."""
-    owner_id = await authenticate(resources, body, address)
+    owner_id = await authenticate(resources, body, visitor)
     merchant = ShopProfileOut.model_validate(await get_shop_profile(session, owner_id))
-    issued = start_session(response, resources, owner_id)
+    issued = start_session(response, resources, owner_id, visitor)
     return ShopSessionOut(merchant=merchant, token=issued.token, expires_at=issued.expires_at)
 
 

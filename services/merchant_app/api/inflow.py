@@ -9,8 +9,10 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared import calendar, clock
+from shared.auth.sessions import SignedIn
 from shared.calendar import Month
-from shared.http.dependencies import Caller, CurrentResources
+from shared.db.reads import Reads
+from shared.http.dependencies import CurrentResources, SignedInCaller
 from shared.http.problems import problem_responses
 from shared.http.query_parameters import Day
 from shared.http.receipts import PartyOut
@@ -19,6 +21,7 @@ from shared.inflow.errors import RangeNotBegun, RangeOutOfReach, RangeReversed, 
 from shared.inflow.report import report
 from shared.inflow.spans import Preset, span_between, span_of
 from shared.inflow.views import Inflow, Report
+from shared.runtime.resources import Resources
 
 router = APIRouter(prefix="/inflow", tags=["inflow"])
 
@@ -131,7 +134,7 @@ class ReportOut(BaseModel):
 
 @router.get("/report", responses=problem_responses(*RANGE_ERRORS, RangeNotBegun))
 async def get_inflow_report(
-    caller: Caller,
+    caller: SignedInCaller,
     resources: CurrentResources,
     preset: Annotated[
         Preset | None, Query(alias="range", description="Instead of `from` and `to`, which take precedence")
@@ -140,17 +143,17 @@ async def get_inflow_report(
     last: Annotated[Day | None, Query(alias="to", description="Included; today by default, and at the latest")] = None,
 ) -> ReportOut:
     """What a range of at most 366 days brought, beside the days before."""
-    account_id, zone = await queries.account_and_zone(resources.reads, caller.owner_id)
+    account_id, zone = await queries.account_and_zone(resources.reads, caller.identity.owner_id)
     today = calendar.today(clock.now(), zone)
     has_days = first is not None or last is not None
     span = span_between(first, last, today=today) if preset is None or has_days else span_of(preset, today)
-    return _report_out(await report(resources.reads, account_id, zone, span))
+    return _report_out(await report(_history(caller, resources), account_id, zone, span))
 
 
 @router.get("/summary")
-async def get_inflow_summary(caller: Caller, resources: CurrentResources) -> SummaryOut:
+async def get_inflow_summary(caller: SignedInCaller, resources: CurrentResources) -> SummaryOut:
     """Payments received today, yesterday, this month and last month."""
-    summary = await queries.summary(resources.reads, caller.owner_id)
+    summary = await queries.summary(resources.reads, caller.identity.owner_id, history=_history(caller, resources))
     return SummaryOut(
         timezone=summary.timezone,
         today=_shown(summary.today),
@@ -162,20 +165,22 @@ async def get_inflow_summary(caller: Caller, resources: CurrentResources) -> Sum
 
 @router.get("/daily", responses=problem_responses(*RANGE_ERRORS))
 async def get_daily_inflow(
-    caller: Caller,
+    caller: SignedInCaller,
     resources: CurrentResources,
     first: Annotated[Day | None, Query(alias="from", description="30 days up to `to` by default")] = None,
     last: Annotated[Day | None, Query(alias="to", description="Included; today by default")] = None,
 ) -> DailyOut:
     """Payments received by day; at most 366 days at once."""
-    daily = await queries.daily(resources.reads, caller.owner_id, first=first, last=last)
+    daily = await queries.daily(
+        resources.reads, caller.identity.owner_id, first=first, last=last, history=_history(caller, resources)
+    )
     items = [DayOut(date=day, amount=inflow.amount, count=inflow.count) for day, inflow in daily.items]
     return DailyOut(timezone=daily.timezone, items=items)
 
 
 @router.get("/monthly", responses=problem_responses(*RANGE_ERRORS))
 async def get_monthly_inflow(
-    caller: Caller,
+    caller: SignedInCaller,
     resources: CurrentResources,
     first: Annotated[
         str | None, Query(alias="from", pattern=MONTH_PATTERN, description="`2026-11`; 12 months up to `to` by default")
@@ -185,9 +190,19 @@ async def get_monthly_inflow(
     ] = None,
 ) -> MonthlyOut:
     """Payments received by month; at most 60 months at once."""
-    monthly = await queries.monthly(resources.reads, caller.owner_id, first=_month(first), last=_month(last))
+    monthly = await queries.monthly(
+        resources.reads,
+        caller.identity.owner_id,
+        first=_month(first),
+        last=_month(last),
+        history=_history(caller, resources),
+    )
     items = [MonthOut(month=str(month), amount=inflow.amount, count=inflow.count) for month, inflow in monthly.items]
     return MonthlyOut(timezone=monthly.timezone, items=items)
+
+
+def _history(caller: SignedIn, resources: Resources) -> Reads:
+    return resources.history(caller.wallet.account_id, caller.wallet.seq)
 
 
 def _month(text: str | None) -> Month | None:
@@ -219,7 +234,7 @@ def _report_out(found: Report) -> ReportOut:
         customers=CustomersOut(
             items=[
                 CustomerOut(
-                    counterparty=PartyOut(wallet_id=each.party.wallet_id, name=each.party.name),
+                    counterparty=PartyOut.of(each.party),
                     amount=each.inflow.amount,
                     count=each.inflow.count,
                 )

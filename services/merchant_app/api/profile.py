@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from shared.auth import commands
 from shared.auth.commands import ShopChanges
+from shared.auth.errors import NameNotAllowed
 from shared.auth.queries import get_shop_profile
 from shared.http.dependencies import Caller, ClientAddress, CurrentResources, ReadSession
 from shared.http.fields import Name, Timezone
@@ -58,7 +59,7 @@ async def get_profile(caller: Caller, session: ReadSession) -> ShopProfileOut:
     return ShopProfileOut.model_validate(await get_shop_profile(session, caller.owner_id))
 
 
-@router.patch("/merchants/me", responses=problem_responses(*SECRET_ERRORS))
+@router.patch("/merchants/me", responses=problem_responses(NameNotAllowed, *SECRET_ERRORS))
 async def update_profile(
     body: ProfileIn, caller: Caller, address: ClientAddress, resources: CurrentResources
 ) -> ShopProfileOut:

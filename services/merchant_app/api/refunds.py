@@ -14,13 +14,20 @@ from shared.http.keyed_requests import KEY_ERRORS, PIN_ERRORS, REFUND_PAYMENT, R
 from shared.http.problems import problem_responses
 from shared.http.query_parameters import OptionalText
 from shared.http.receipts import RefundOut
-from shared.ledger.errors import AccountClosed, InsufficientFunds, ReversalExceedsOriginal
+from shared.ledger.errors import AccountClosed, AccountFrozen, InsufficientFunds, ReversalExceedsOriginal
 from shared.transfers.errors import NotRefundable, TransferNotFound
 from shared.transfers.refunds import refund
 
 router = APIRouter(tags=["transactions"])
 
-REFUND_ERRORS = (TransferNotFound, NotRefundable, ReversalExceedsOriginal, InsufficientFunds, AccountClosed)
+REFUND_ERRORS = (
+    TransferNotFound,
+    NotRefundable,
+    ReversalExceedsOriginal,
+    InsufficientFunds,
+    AccountClosed,
+    AccountFrozen,
+)
 
 
 class RefundIn(Body):
@@ -31,7 +38,7 @@ class RefundIn(Body):
     pin: Pin | None = None
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"amount": 5000, "note": "one samosa too many", "pin": "1234"}]}
+        json_schema_extra={"examples": [{"amount": 5000, "note": "one samosa too many", "pin": "4812"}]}
     )
 
 
@@ -63,4 +70,4 @@ async def refund_payment(
         sessionmaker=resources.sessionmaker,
         marks=resources.marks,
     )
-    return respond(answer)
+    return respond(answer, "transfer_id")

@@ -7,7 +7,7 @@ from pathlib import Path
 from fastapi import APIRouter
 
 from services.merchant_app.pages import dashboard, payments, profile, qr_page, refunds, sign_up
-from shared.pages import amount_lookup, change_secrets, sign_in, withdrawals
+from shared.pages import amount_lookup, change_secrets, confirm_email, sign_in, withdrawals
 from shared.pages.site import NavItem, Shell, Site
 
 PAGES: tuple[APIRouter, ...] = (
@@ -20,6 +20,7 @@ PAGES: tuple[APIRouter, ...] = (
     qr_page.router,
     profile.router,
     change_secrets.router,
+    confirm_email.router,
     withdrawals.router,
 )
 """The routers of the pages, in the order in which they match."""

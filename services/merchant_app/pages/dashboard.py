@@ -14,6 +14,7 @@ from shared import calendar, clock
 from shared.auth.queries import get_shop_profile
 from shared.errors import Invalid
 from shared.http.dependencies import CurrentResources, SignedInCaller
+from shared.http.errors import InvalidRequest
 from shared.http.fields import Body
 from shared.http.query_parameters import Day
 from shared.inflow import queries, ranges
@@ -23,7 +24,9 @@ from shared.inflow.spans import PRESETS, Preset, Span, span_between, span_of
 from shared.ledger import statement
 from shared.ledger.statement import Filter
 from shared.pages.forms import Form
+from shared.pages.reminders import reminders
 from shared.pages.rendering import render
+from shared.pages.statement_filters import RANGE_REVERSED
 
 router = APIRouter()
 
@@ -40,7 +43,7 @@ _NAMES: Mapping[Preset, str] = {
     "12-months": "12 months",
 }
 _COMPLAINTS: Mapping[type[Invalid], tuple[str, str]] = {
-    RangeReversed: ("until", "This day is before From. Choose a later one, or change From"),
+    RangeReversed: ("until", RANGE_REVERSED),
     RangeTooLong: ("until", f"Choose at most {ranges.MAX_DAYS} days"),
     RangeOutOfReach: ("since", f"Choose days from {ranges.FIRST_YEAR} on"),
     RangeNotBegun: ("since", "This day has not come yet. Choose today, or a day before"),
@@ -58,23 +61,24 @@ class ChosenDays(Body):
 @router.get("/")
 async def show_dashboard(request: Request, caller: SignedInCaller, resources: CurrentResources) -> Response:
     """The page after sign-in: today, this month, the newest payments, and the report of the range."""
-    reads, wallet = resources.reads, caller.wallet
-    shop = await get_shop_profile(reads, caller.identity.owner_id)
+    wallet = caller.wallet
+    shop = await get_shop_profile(resources.reads, caller.identity.owner_id)
     zone = ZoneInfo(shop.timezone)
     today = calendar.today(clock.now(), zone)
     form = Form({name: request.query_params[name] for name in ("since", "until") if name in request.query_params})
     preset, span = _read_range(form, request.query_params.get("range"), today)
+    reads = resources.history(wallet.account_id, wallet.seq)
     newest = await statement.read_page(reads, wallet.account_id, limit=NEWEST_PAYMENTS, wanted=_PAYMENTS)
     overview = await queries.overview(reads, wallet.account_id, zone)
-    received = await report(reads, wallet.account_id, zone, span, is_by_month=preset == "12-months")
+    received = await report(reads, wallet.account_id, zone, span)
     return render(
         request,
         "dashboard.html",
         status=form.status,
         now=clock.now(),
         shop=shop,
+        reminders=reminders(request),
         zone=zone,
-        today=today,
         wallet=wallet,
         newest=newest.lines,
         figures=figures_of(overview, zone),
@@ -96,8 +100,6 @@ def _read_range(form: Form, name: str | None, today: date) -> tuple[Preset | Non
             try:
                 return None, span_between(chosen.since, chosen.until, today=today)
             except tuple(_COMPLAINTS) as error:
-                form.status = 422
-                field, words = _COMPLAINTS[type(error)]
-                form.errors[field] = words
+                raise InvalidRequest.of(*_COMPLAINTS[type(error)]) from None
     preset = next((each for each in PRESETS if each == name), _DEFAULT)
     return preset, span_of(preset, today)

@@ -25,7 +25,7 @@ async def show_payments(request: Request, caller: SignedInCaller, resources: Cur
     """Transactions, newest first, by the days of the shop's time zone."""
     shop = await get_shop_profile(resources.reads, caller.identity.owner_id)
     listed = await list_statement(
-        resources.reads, caller, request.query_params, path=PATH, line_path=PATH, zone=ZoneInfo(shop.timezone)
+        resources, caller, request.query_params, path=PATH, line_path=PATH, zone=ZoneInfo(shop.timezone)
     )
     return render(request, "payments.html", status=listed.form.status, statement=listed)
 

@@ -7,14 +7,14 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 
 from services.merchant_app.pages.payments import PATH
-from shared.http.dependencies import Caller, CurrentResources, PinCheck, ReadSession
+from shared.http.dependencies import Caller, CurrentResources, PinCheck, ReadSession, SignedInCaller
 from shared.http.fields import Body, Pin
 from shared.http.keyed_requests import REFUND_PAYMENT
 from shared.http.query_parameters import OptionalText
-from shared.ledger.accounts import wallet_of
 from shared.pages import formatting
 from shared.pages.forms import Form, Rupees, SubmittedForm
 from shared.pages.kept_forms import CurrentKept
+from shared.pages.reminders import remind_of_pin
 from shared.pages.rendering import render, see_other
 from shared.pages.repeated_submit import retry_while_in_flight
 from shared.transfers.queries import get_refundable_payment
@@ -33,11 +33,10 @@ class RefundForm(Body):
 
 @router.get(f"{PATH}/{{transaction_id}}/refund")
 async def show_refund(
-    request: Request, caller: Caller, session: ReadSession, kept: CurrentKept, transaction_id: UUID
+    request: Request, caller: SignedInCaller, session: ReadSession, kept: CurrentKept, transaction_id: UUID
 ) -> Response:
     """The form, with the amount that is left of the payment filled in. Raises TransferNotFound, NotRefundable."""
-    payment = await get_refundable_payment(session, shop_id=caller.owner_id, payment_id=transaction_id)
-    wallet = await wallet_of(session, caller.owner_id)
+    payment = await get_refundable_payment(session, shop_id=caller.identity.owner_id, payment_id=transaction_id)
     form = kept.form(Form({"amount": formatting.input_rupees(payment.left)}))
     return render(
         request,
@@ -47,7 +46,7 @@ async def show_refund(
         payment=payment.receipt,
         refunded=payment.refunded,
         left=payment.left,
-        available=wallet.available,
+        available=caller.wallet.available,
     )
 
 
@@ -68,4 +67,4 @@ async def refund_payment(
             marks=resources.marks,
         )
     )
-    return see_other(f"{PATH}/{transaction_id}?refunded=1")
+    return remind_of_pin(see_other(f"{PATH}/{transaction_id}?refunded=1"), resources.settings, typed.pin)

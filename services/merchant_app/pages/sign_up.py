@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from services.merchant_app.pages.shop_fields import category_options, timezone_options
-from shared.http.dependencies import ClientAddress, CurrentResources
+from shared.http.dependencies import CurrentResources, CurrentVisitor
 from shared.http.sign_up import DEFAULT_TIMEZONE, ShopIn, sign_up_shop
 from shared.pages.forms import Form, SubmittedForm
 from shared.pages.kept_forms import CurrentKept
@@ -31,7 +31,7 @@ async def show_sign_up(
 
 
 @router.post("/sign-up")
-async def sign_up(form: SubmittedForm, address: ClientAddress, resources: CurrentResources) -> Response:
+async def sign_up(form: SubmittedForm, visitor: CurrentVisitor, resources: CurrentResources) -> Response:
     """Sign up and start a session."""
-    shop = await sign_up_shop(resources, form.read(ShopIn), address=address)
-    return welcome(resources, shop.id, form.value("next"))
+    shop = await sign_up_shop(resources, form.read(ShopIn), address=visitor.address)
+    return welcome(resources, shop.id, visitor, form.value("next"))

@@ -14,10 +14,11 @@ from services.user_app.api import (
     transfers,
     users,
 )
-from shared.api import events, transactions, wallet, withdrawals
+from shared.api import email_confirmation, events, transactions, wallet, withdrawals
 
 ROUTERS: tuple[APIRouter, ...] = (
     auth.router,
+    email_confirmation.router,
     profile.router,
     accounts.router,
     banks.router,

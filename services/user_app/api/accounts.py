@@ -9,17 +9,19 @@ from uuid import UUID
 from fastapi import APIRouter, Query, status
 from pydantic import BaseModel, ConfigDict
 
-from shared.http.dependencies import Caller, ReadSession, WriteSession
-from shared.http.fields import Body, Name
+from shared.db.retries import in_transaction
+from shared.http.dependencies import Caller, CurrentResources, ReadSession
+from shared.http.fields import Body, Name, Paise
 from shared.http.pagination import Page, PageQuery, cursor_of
 from shared.http.problems import problem_responses
 from shared.http.query_parameters import Moment
+from shared.ids import new_id
 from shared.ledger.accounts import account_of
-from shared.ledger.errors import AccountNotFound
+from shared.ledger.errors import AccountClosed, AccountFrozen, AccountNotFound
 from shared.models import Account
 from shared.transfers import queries
-from shared.transfers.errors import PotNameTaken, TooManyPots
-from shared.transfers.pots import open_pot
+from shared.transfers.errors import PotMayBeRefunded, PotNameTaken, PotNotEmpty, TooManyPots
+from shared.transfers.pots import change_pot, close_pot, open_pot
 
 router = APIRouter(prefix="/accounts", tags=["accounts"])
 
@@ -34,6 +36,15 @@ class PotIn(Body):
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Goa trip"}]})
 
 
+class PotChangesIn(Body):
+    """What a pot is called and has to reach; without `goal` it has none."""
+
+    name: Name
+    goal: Paise | None = None
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Goa in May", "goal": 1500000}]})
+
+
 class AccountOut(BaseModel):
     """An account. Amounts in paise; only the wallet has a `wallet_id`."""
 
@@ -46,6 +57,7 @@ class AccountOut(BaseModel):
     available: int
     currency: str
     created_at: datetime
+    goal: int | None
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -60,6 +72,7 @@ class AccountOut(BaseModel):
                     "available": 25000,
                     "currency": "INR",
                     "created_at": "2026-11-20T09:30:00.123456Z",
+                    "goal": 1500000,
                 }
             ]
         }
@@ -91,16 +104,48 @@ async def list_accounts(caller: Caller, session: ReadSession, page: PageQuery) -
     return Page(items=[_shown(account) for account in items], next_cursor=next_cursor)
 
 
-@router.post("", status_code=status.HTTP_201_CREATED, responses=problem_responses(PotNameTaken, TooManyPots))
-async def create_pot(caller: Caller, session: WriteSession, body: PotIn) -> AccountOut:
+@router.post(
+    "", status_code=status.HTTP_201_CREATED, responses=problem_responses(PotNameTaken, TooManyPots, AccountFrozen)
+)
+async def create_pot(caller: Caller, resources: CurrentResources, body: PotIn) -> AccountOut:
     """Open a pot. Money gets there by a transfer to its id."""
-    return _shown(await open_pot(session, owner_id=caller.owner_id, name=body.name))
+    pot_id, most = new_id(), resources.settings.quotas.open_pots
+    pot = await in_transaction(
+        resources.sessionmaker,
+        lambda session: open_pot(session, pot_id=pot_id, owner_id=caller.owner_id, name=body.name, most=most),
+    )
+    return _shown(pot)
 
 
 @router.get("/{account_id}", responses=problem_responses(AccountNotFound))
 async def get_account(caller: Caller, session: ReadSession, account_id: UUID) -> AccountOut:
     """One of the caller's accounts."""
     return _shown(await account_of(session, caller.owner_id, account_id))
+
+
+@router.put("/{account_id}", responses=problem_responses(AccountNotFound, AccountClosed, PotNameTaken))
+async def update_pot(caller: Caller, resources: CurrentResources, account_id: UUID, body: PotChangesIn) -> AccountOut:
+    """Rename a pot, and set its goal or take it away."""
+    pot = await in_transaction(
+        resources.sessionmaker,
+        lambda session: change_pot(
+            session, owner_id=caller.owner_id, pot_id=account_id, name=body.name, goal=body.goal
+        ),
+    )
+    return _shown(pot)
+
+
+@router.post(
+    "/{account_id}/close",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problem_responses(AccountNotFound, PotNotEmpty, PotMayBeRefunded),
+)
+async def end_pot(caller: Caller, resources: CurrentResources, account_id: UUID) -> None:
+    """Close an empty pot for good; its history stays. One that paid a shop stays open until all was refunded."""
+    await in_transaction(
+        resources.sessionmaker,
+        lambda session: close_pot(session, owner_id=caller.owner_id, pot_id=account_id),
+    )
 
 
 @router.get("/{account_id}/balance", responses=problem_responses(AccountNotFound))
@@ -132,5 +177,6 @@ def _shown(account: Account) -> AccountOut:
             "available": account.available,
             "currency": account.currency,
             "created_at": account.created_at,
+            "goal": account.goal,
         }
     )

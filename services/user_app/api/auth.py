@@ -7,14 +7,26 @@ from fastapi import APIRouter, Request, Response
 from services.user_app.api.profile import PersonProfileOut
 from shared.api import sessions
 from shared.api.sessions import SessionOut
-from shared.auth.errors import EmailTaken, HashingBusy, TooManySignUps
+from shared.auth.errors import (
+    EmailTaken,
+    HashingBusy,
+    NameNotAllowed,
+    SecondFactorNotEnrolled,
+    SecondFactorRequired,
+    TooManySignUps,
+    WeakSecret,
+    WrongSecondFactor,
+)
 from shared.auth.queries import get_person_profile
-from shared.http.dependencies import ClientAddress, CurrentResources, ReadSession
+from shared.http.dependencies import CurrentResources, CurrentVisitor, ReadSession
 from shared.http.problems import problem_responses
-from shared.http.sessions import LoginIn, authenticate, start_session
+from shared.http.sessions import LoginWithCodeIn, authenticate, start_session
 from shared.http.sign_up import PersonIn, sign_up_person
 
 router = APIRouter(tags=["sessions"])
+
+
+SECOND_FACTOR_ERRORS = (SecondFactorRequired, WrongSecondFactor, SecondFactorNotEnrolled)
 
 
 class PersonSessionOut(SessionOut):
@@ -23,26 +35,37 @@ class PersonSessionOut(SessionOut):
     user: PersonProfileOut
 
 
-@router.post("/auth/register", status_code=201, responses=problem_responses(EmailTaken, TooManySignUps, HashingBusy))
+@router.post(
+    "/auth/register",
+    status_code=201,
+    responses=problem_responses(EmailTaken, NameNotAllowed, WeakSecret, TooManySignUps, HashingBusy),
+)
 async def register(
-    body: PersonIn, address: ClientAddress, request: Request, response: Response, resources: CurrentResources
+    body: PersonIn, visitor: CurrentVisitor, request: Request, response: Response, resources: CurrentResources
 ) -> PersonSessionOut:
     """Sign up: a person and a wallet with a balance of zero, or neither."""
     welcome_balance = request.app.state.settings.welcome_balance_paise
-    profile = await sign_up_person(resources, body, address=address, welcome_balance_paise=welcome_balance)
-    issued = start_session(response, resources, profile.id)
+    profile = await sign_up_person(resources, body, address=visitor.address, welcome_balance_paise=welcome_balance)
+    issued = start_session(response, resources, profile.id, visitor)
     user = PersonProfileOut.model_validate(profile)
     return PersonSessionOut(user=user, token=issued.token, expires_at=issued.expires_at)
 
 
-@router.post("/auth/login", responses=sessions.LOGIN_RESPONSES)
+@router.post("/auth/login", responses=problem_responses(*sessions.LOGIN_ERRORS, *SECOND_FACTOR_ERRORS))
 async def login(
-    body: LoginIn, address: ClientAddress, response: Response, resources: CurrentResources, session: ReadSession
+    body: LoginWithCodeIn,
+    visitor: CurrentVisitor,
+    response: Response,
+    resources: CurrentResources,
+    session: ReadSession,
 ) -> PersonSessionOut:
-    """Sign in. An unknown email and a wrong password are answered alike."""
-    owner_id = await authenticate(resources, body, address)
+    """Sign in. An unknown email and a wrong password are answered alike.
+
+    The platform's own user sends `totp` too.
+    """
+    owner_id = await authenticate(resources, body, visitor, body.totp)
     user = PersonProfileOut.model_validate(await get_person_profile(session, owner_id))
-    issued = start_session(response, resources, owner_id)
+    issued = start_session(response, resources, owner_id, visitor)
     return PersonSessionOut(user=user, token=issued.token, expires_at=issued.expires_at)
 
 

@@ -8,12 +8,14 @@ from fastapi import APIRouter, HTTPException, status
 from fastapi.responses import JSONResponse
 from pydantic import ConfigDict, Field
 
+from shared.auth.errors import EmailUnverified
 from shared.http.dependencies import Caller, CurrentResources, IdempotencyKey, PinCheck, respond
 from shared.http.fields import Body, Flag, Paise, Pin, Recipient
 from shared.http.keyed_requests import KEY_ERRORS, PIN_ERRORS, REPLAY_HEADERS, SEND_MONEY_TO_MANY
 from shared.http.problems import problem_responses
 from shared.http.query_parameters import OptionalText
 from shared.http.receipts import BulkOut
+from shared.quotas.errors import TooManyBulkRequests
 from shared.transfers import bulk
 from shared.transfers.bulk import MAX_ITEMS
 
@@ -54,7 +56,7 @@ class BulkIn(Body):
                         {"to": "nobody@batua", "amount": 1},
                     ],
                     "all_or_nothing": False,
-                    "pin": "1234",
+                    "pin": "4812",
                 }
             ]
         }
@@ -67,7 +69,7 @@ class BulkIn(Body):
     status_code=SEND_MONEY_TO_MANY.success_status,
     responses={
         SEND_MONEY_TO_MANY.success_status: REPLAY_HEADERS,
-        **problem_responses(*KEY_ERRORS, *PIN_ERRORS),
+        **problem_responses(EmailUnverified, TooManyBulkRequests, *KEY_ERRORS, *PIN_ERRORS),
     },
 )
 async def send_money_to_many(
@@ -83,5 +85,7 @@ async def send_money_to_many(
         group_commit=resources.group_commit,
         marks=resources.marks,
         limits=resources.settings.limits,
+        quotas=resources.quotas,
+        requires_verified_email=resources.settings.requires_verified_email,
     )
-    return respond(answer)
+    return respond(answer, "bulk_id")

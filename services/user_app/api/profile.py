@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from shared.auth import commands
 from shared.auth.commands import PersonChanges
+from shared.auth.errors import NameNotAllowed
 from shared.auth.queries import get_person_profile
 from shared.http.dependencies import Caller, ClientAddress, CurrentResources, ReadSession
 from shared.http.fields import Name
@@ -54,7 +55,7 @@ async def get_profile(caller: Caller, session: ReadSession) -> PersonProfileOut:
     return PersonProfileOut.model_validate(await get_person_profile(session, caller.owner_id))
 
 
-@router.patch("/users/me", responses=problem_responses(*SECRET_ERRORS))
+@router.patch("/users/me", responses=problem_responses(NameNotAllowed, *SECRET_ERRORS))
 async def update_profile(
     body: ProfileIn, caller: Caller, address: ClientAddress, resources: CurrentResources
 ) -> PersonProfileOut:

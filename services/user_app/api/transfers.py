@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import ConfigDict, Field
 
+from shared.auth.errors import EmailUnverified
 from shared.auth.rules import MAX_TOKEN_LENGTH
 from shared.http.dependencies import Caller, CurrentResources, IdempotencyKey, PinToken, is_idempotency_key, respond
 from shared.http.fields import Body, Paise, Pin, Recipient
@@ -20,6 +21,7 @@ from shared.http.sending import CurrentSender, caller_sending
 from shared.http.shortcuts import ShortcutRoute, json_body, shortcut
 from shared.ledger.errors import (
     AccountClosed,
+    AccountFrozen,
     AccountNotFound,
     CurrencyMismatch,
     InsufficientFunds,
@@ -27,6 +29,7 @@ from shared.ledger.errors import (
     LimitExceeded,
     SameAccount,
 )
+from shared.quotas.errors import TooManySmallTransfers
 from shared.transfers import commands
 from shared.transfers.errors import RecipientNotFound, TransferNotFound
 
@@ -37,10 +40,13 @@ SEND_ERRORS = (
     LimitExceeded,
     SameAccount,
     AccountClosed,
+    AccountFrozen,
     CurrencyMismatch,
     RecipientNotFound,
     LedgerBusy,
     AccountNotFound,
+    TooManySmallTransfers,
+    EmailUnverified,
 )
 
 
@@ -54,7 +60,7 @@ class TransferIn(Body):
     from_account: UUID | None = Field(default=None, description="Pay from this pot instead of the wallet")
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"to": "bob@batua", "amount": 50000, "note": "rent", "pin": "1234"}]}
+        json_schema_extra={"examples": [{"to": "bob@batua", "amount": 50000, "note": "rent", "pin": "4812"}]}
     )
 
 
@@ -94,8 +100,9 @@ async def send_money(
         group_commit=resources.group_commit,
         marks=resources.marks,
         limits=resources.settings.limits,
+        quotas=resources.quotas,
     )
-    return respond(answer)
+    return respond(answer, "transfer_id")
 
 
 @router.get("/{transfer_id}", responses=problem_responses(TransferNotFound))

@@ -8,9 +8,12 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict
 
-from shared.http.dependencies import Caller, ReadSession
+from shared.http.dependencies import Caller, CurrentResources
 from shared.http.pagination import Page, PageQuery, cursor_of
+from shared.http.problems import problem_responses
 from shared.http.query_parameters import OptionalSearch
+from shared.quotas.errors import TooManySearches
+from shared.transfers.errors import FilterTooShort
 from shared.transfers.queries import find_people
 
 router = APIRouter(prefix="/users", tags=["users"])
@@ -38,18 +41,26 @@ class PersonOut(BaseModel):
     )
 
 
-@router.get("")
+@router.get("", responses=problem_responses(FilterTooShort, TooManySearches))
 async def search_users(
     caller: Caller,
-    session: ReadSession,
+    resources: CurrentResources,
     page: PageQuery,
     text: Annotated[
-        OptionalSearch, Query(alias="filter", description="Part of a name or wallet id, in any case")
+        OptionalSearch,
+        Query(
+            alias="filter",
+            description="At least three letters of a name or wallet id, in any case; or a whole wallet id",
+        ),
     ] = None,
 ) -> Page[PersonOut]:
-    """People by name or wallet id, never by email and never the caller; all of them without `filter`."""
-    found = await find_people(
-        session, asked_by=caller.owner_id, text=text or "", limit=page.limit + 1, after=page.after_id()
+    """People by name or wallet id, never by email and never the caller."""
+    resources.quotas.take_search(caller.owner_id)
+    after = page.after_id()
+    found = await resources.search(
+        lambda session: find_people(
+            session, asked_by=caller.owner_id, text=text or "", limit=page.limit + 1, after=after
+        )
     )
     shown = found[: page.limit]
     next_cursor = cursor_of(shown[-1].id) if len(found) > page.limit else None

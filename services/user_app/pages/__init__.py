@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from services.user_app.pages import activity, adding, home, pots, profile, receipts, scanning, sending, sign_up
 from services.user_app.settings import UserAppSettings
 from shared.http.security_headers import origin_of
-from shared.pages import amount_lookup, change_secrets, sign_in, withdrawals
+from shared.pages import amount_lookup, change_secrets, confirm_email, sign_in, withdrawals
 from shared.pages.site import NavItem, Shell, Site
 
 PAGES: tuple[APIRouter, ...] = (
@@ -26,6 +26,7 @@ PAGES: tuple[APIRouter, ...] = (
     pots.router,
     profile.router,
     change_secrets.router,
+    confirm_email.router,
 )
 """The routers of the pages, in the order in which they match."""
 
@@ -46,6 +47,7 @@ SHELL = Shell(
         NavItem("Profile", "/profile", "person"),
     ),
     add_money_path="/add-money",
+    manifest="wallet.webmanifest",
 )
 
 

@@ -16,9 +16,9 @@ router = APIRouter()
 async def show_activity(request: Request, caller: SignedInCaller, resources: CurrentResources) -> Response:
     """Transactions, newest first, of the wallet or of the pot that `account` in the address names."""
     listed = await list_statement(
-        resources.reads, caller, request.query_params, path="/activity", line_path="/transfers", zone=INDIA
+        resources, caller, request.query_params, path="/activity", line_path="/transfers", zone=INDIA
     )
-    overview = await resources.overviews.read(caller.identity.owner_id)
+    overview = await resources.overviews.read(caller.identity.owner_id, account_id=caller.wallet.account_id)
     return render(
         request,
         "activity.html",

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request, Response
 from services.user_app.banks import CurrentBanks, CurrentOnRampSettings
 from services.user_app.pages.on_ramp_words import words_for
 from shared.auth.tokens import Identity
+from shared.http.cookies import set_cookie
 from shared.http.dependencies import Caller, CurrentResources, SignedInCaller
 from shared.http.fields import BankCode, Body
 from shared.http.keyed_requests import START_ON_RAMP
@@ -40,20 +41,6 @@ class AddMoneyForm(Body):
     bank: BankCode
 
 
-def keep_way_back(response: Response, request: Request, on_ramp_path: str, path: str) -> None:
-    """Let the page of the on-ramp, and no other, lead on to `path`, where the money was missing."""
-    secure = request.app.state.settings.env != "local"
-    response.set_cookie(
-        WAY_BACK,
-        quote(path, safe=""),
-        max_age=WAY_BACK_SECONDS,
-        path=on_ramp_path,
-        secure=secure,
-        httponly=True,
-        samesite="lax",
-    )
-
-
 def way_back(request: Request) -> str | None:
     """Where the money was missing; None if the person came from no such page."""
     path = own_path(unquote(request.cookies.get(WAY_BACK, "")))
@@ -71,7 +58,6 @@ async def show_add_money(
     form = kept.form(blank)
     up = await banks.up()
     newest, _ = await queries.list_on_ramps(resources.reads, owner_id=caller.owner_id, limit=NEWEST)
-    names = {code: client.bank.name for code, client in banks.clients.items()}
     return render(
         request,
         "add-money.html",
@@ -79,8 +65,8 @@ async def show_add_money(
         form=form,
         next_path=own_path(form.value("next")),
         banks=[
-            (code, name, "Open now" if up[code] else "Not answering now", "bank", up[code])
-            for code, name in names.items()
+            (code, client.bank.name, "Open now" if up[code] else "Not answering now", "bank", up[code])
+            for code, client in banks.clients.items()
         ],
         is_any_up=any(up.values()),
         newest=[(each, words_for(each)) for each in newest],
@@ -112,7 +98,14 @@ async def add_money(
     )
     response = see_other(await _next_path(resources, caller, answer))
     if (wanted := own_path(form.value("next"))) != "/":
-        keep_way_back(response, request, f"/on-ramps/{answer.body['id']}", wanted)
+        set_cookie(
+            response,
+            WAY_BACK,
+            quote(wanted, safe=""),
+            settings=resources.settings,
+            max_age=WAY_BACK_SECONDS,
+            path=f"/on-ramps/{answer.body['id']}",  # the page of this on-ramp, and no other, leads on
+        )
     return response
 
 

@@ -12,6 +12,7 @@ from shared import clock
 from shared.http.dependencies import CurrentResources, SignedInCaller, signed_in
 from shared.http.shortcuts import ShortcutRoute, announces_body, shortcut
 from shared.pages.listed_lines import by_day
+from shared.pages.reminders import reminders
 from shared.pages.rendering import render
 from shared.pages.withdrawal_words import WithdrawalWords, words_for
 from shared.runtime.resources import Resources
@@ -35,16 +36,18 @@ async def _well_formed(request: Request) -> dict[str, Any] | None:
 async def show_home(request: Request, caller: SignedInCaller, resources: CurrentResources) -> Response:
     """The page after sign-in: what is available, what is held and why, and the latest transactions."""
     wallet = caller.wallet
-    overview = await resources.overviews.read(caller.identity.owner_id)
-    recent = await resources.statements.read(wallet.account_id, owner_id=caller.identity.owner_id, limit=RECENT_LINES)
+    overview = await resources.overviews.read(
+        caller.identity.owner_id, account_id=wallet.account_id, lines=RECENT_LINES
+    )
     return render(
         request,
         "home.html",
         first_name=overview.first_name,
+        reminders=reminders(request),
         wallet=wallet,
         holding=await _holding(resources, caller.identity.owner_id) if wallet.held else [],
-        days=by_day(recent.lines, path="/transfers"),
-        recipients=recent_recipients(shown.line for shown in recent.lines),
+        days=by_day(overview.recent, path="/transfers"),
+        recipients=recent_recipients(overview.recent),
         pots=overview.pots,
     )
 

@@ -8,17 +8,19 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 
 from services.user_app.pages.account_options import account_options
-from shared.http.dependencies import Caller, CurrentResources, PinCheck, ReadSession
+from shared.db.retries import in_transaction
+from shared.http.dependencies import Caller, CurrentResources, PinCheck, ReadSession, SignedInCaller
 from shared.http.fields import Body, Name, Pin
 from shared.http.keyed_requests import SEND_MONEY
-from shared.ledger.accounts import wallet_of
+from shared.ids import new_id
 from shared.pages import formatting
 from shared.pages.forms import Form, Rupees, SubmittedAction, SubmittedForm
 from shared.pages.kept_forms import CurrentKept
+from shared.pages.reminders import remind_of_pin
 from shared.pages.rendering import render, see_other
 from shared.pages.repeated_submit import retry_while_in_flight
 from shared.transfers import commands
-from shared.transfers.pots import MAX_POTS, change_pot, close_pot, open_pot, pot_of
+from shared.transfers.pots import MAX_POTS_EVER, change_pot, close_pot, open_pot, pot_of
 from shared.transfers.queries import list_accounts
 
 router = APIRouter()
@@ -54,7 +56,7 @@ async def show_pots(request: Request, caller: Caller, session: ReadSession, kept
     asked = request.query_params
     blank = Form({name: asked[name] for name in ("from_account", "to", "amount") if name in asked})
     blank.read_amount_of_address()
-    accounts = await list_accounts(session, owner_id=caller.owner_id, limit=MAX_POTS + 1)
+    accounts = await list_accounts(session, owner_id=caller.owner_id, limit=MAX_POTS_EVER + 1)
     pot, move = kept.form(action="/pots"), kept.form(blank, action="/pots/move")
     return render(
         request,
@@ -72,8 +74,11 @@ async def show_pots(request: Request, caller: Caller, session: ReadSession, kept
 async def make_pot(form: SubmittedForm, caller: Caller, resources: CurrentResources) -> Response:
     """Open an empty pot."""
     typed = form.read(PotForm)
-    async with resources.sessionmaker.begin() as session:
-        await open_pot(session, owner_id=caller.owner_id, name=typed.name)
+    pot_id, most = new_id(), resources.settings.quotas.open_pots
+    await in_transaction(
+        resources.sessionmaker,
+        lambda session: open_pot(session, pot_id=pot_id, owner_id=caller.owner_id, name=typed.name, most=most),
+    )
     return see_other("/pots")
 
 
@@ -93,24 +98,26 @@ async def move(form: SubmittedAction, caller: Caller, check_pin: PinCheck, resou
             group_commit=resources.group_commit,
             marks=resources.marks,
             limits=resources.settings.limits,
+            quotas=resources.quotas,
         )
     )
-    return see_other(f"/transfers/{answer.body['id']}")
+    return remind_of_pin(see_other(f"/transfers/{answer.body['id']}"), resources.settings, typed.pin)
 
 
 @router.get("/pots/{pot_id}")
-async def show_pot(request: Request, caller: Caller, session: ReadSession, kept: CurrentKept, pot_id: UUID) -> Response:
+async def show_pot(
+    request: Request, caller: SignedInCaller, session: ReadSession, kept: CurrentKept, pot_id: UUID
+) -> Response:
     """One open pot: what is in it, its name and goal, and how to close it."""
-    pot = await pot_of(session, caller.owner_id, pot_id)
+    pot = await pot_of(session, caller.identity.owner_id, pot_id)
     details = {"name": pot.name, "goal": "" if pot.goal is None else formatting.input_rupees(pot.goal)}
     form = kept.form(Form(details))
-    wallet = await wallet_of(session, caller.owner_id)
     return render(
         request,
         "pot.html",
         status=form.status,
         pot=pot,
-        wallet_account=wallet.id,
+        wallet_account=caller.wallet.account_id,
         form=replace(form, values={**details, **form.values}),  # the form that closes has no fields
     )
 
@@ -119,14 +126,18 @@ async def show_pot(request: Request, caller: Caller, session: ReadSession, kept:
 async def change(form: SubmittedForm, caller: Caller, resources: CurrentResources, pot_id: UUID) -> Response:
     """Rename the pot, and set its goal or take it away."""
     typed = form.read(ChangesForm)
-    async with resources.sessionmaker.begin() as session:
-        await change_pot(session, owner_id=caller.owner_id, pot_id=pot_id, name=typed.name, goal=typed.goal)
+    await in_transaction(
+        resources.sessionmaker,
+        lambda session: change_pot(session, owner_id=caller.owner_id, pot_id=pot_id, name=typed.name, goal=typed.goal),
+    )
     return see_other(f"/pots/{pot_id}")
 
 
 @router.post("/pots/{pot_id}/close")
 async def close(form: SubmittedAction, caller: Caller, resources: CurrentResources, pot_id: UUID) -> Response:
     """Close the pot if it is empty; else its page says what to do first."""
-    async with resources.sessionmaker.begin() as session:
-        await close_pot(session, owner_id=caller.owner_id, pot_id=pot_id)
+    await in_transaction(
+        resources.sessionmaker,
+        lambda session: close_pot(session, owner_id=caller.owner_id, pot_id=pot_id),
+    )
     return see_other("/pots")

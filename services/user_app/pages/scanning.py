@@ -16,8 +16,9 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from services.user_app.payment_links import PaymentLink, UnreadableLink, read_payment_link
 from services.user_app.photographed_codes import MAX_PHOTO_BYTES, CodeReader, UnreadablePhoto
+from shared.auth.errors import AuthenticationRequired
 from shared.http.cookies import require_same_origin
-from shared.http.dependencies import Caller
+from shared.http.dependencies import Caller, signed_in
 from shared.http.security_headers import permissions_policy
 from shared.pages.forms import Form, shown_with_errors
 from shared.pages.kept_forms import CurrentKept
@@ -65,11 +66,17 @@ async def show_scan(request: Request, caller: Caller, kept: CurrentKept) -> Resp
 
 
 @router.post(SCAN_PATH)
-async def scan(request: Request, caller: Caller, reader: Reader) -> Response:
-    """Lead on to the page that pays what the photo or the link asks for, or say why there is none."""
+async def scan(request: Request, kept: CurrentKept, reader: Reader) -> Response:
+    """Lead on to the page that pays what the photo or the link asks for, or say why there is none.
+
+    The form is read before the session is checked, so that a link is kept when that has ended; a stranger's never is.
+    """
     require_same_origin(request)
+    if kept.claims is None:
+        raise AuthenticationRequired
     form, photo = await _submitted(request)
     shown_with_errors(request, form)
+    caller = (await signed_in(request)).identity
     if photo is None:
         return see_other(_read(request, form.value("link")).path)
     codes = await reader.read(photo, owner_id=caller.owner_id)

@@ -16,7 +16,7 @@ from services.user_app.pages.pay_invitation import show_invitation
 from services.user_app.pages.recent_recipients import recent_recipients
 from shared.auth.tokens import Identity
 from shared.errors import Unauthenticated
-from shared.http.dependencies import Caller, CurrentResources, PinCheck, ReadSession, signed_in
+from shared.http.dependencies import Caller, CurrentResources, PinCheck, ReadSession, SignedInCaller, signed_in
 from shared.http.fields import Body, Handle, Pin
 from shared.http.keyed_requests import SEND_MONEY
 from shared.http.query_parameters import OptionalSearch, OptionalText
@@ -26,8 +26,10 @@ from shared.models import Account
 from shared.pages.error_pages import wants_page
 from shared.pages.forms import Form, Rupees, SubmittedForm
 from shared.pages.kept_forms import CurrentKept, Reviewed
+from shared.pages.reminders import remind_of_pin
 from shared.pages.rendering import render, see_other
 from shared.pages.repeated_submit import retry_while_in_flight
+from shared.pages.typed_amounts import Clear, read_amount
 from shared.runtime.resources import Resources
 from shared.transfers import commands
 from shared.transfers.errors import RecipientNotFound
@@ -58,20 +60,22 @@ class SendForm(PaymentForm):
 
 
 @router.get("/send")
-async def show_send(request: Request, caller: Caller, session: ReadSession, kept: CurrentKept) -> Response:
+async def show_send(
+    request: Request, caller: Caller, session: ReadSession, resources: CurrentResources, kept: CurrentKept
+) -> Response:
     """The amount form if `to` is a wallet id; otherwise the search for a recipient by `to`."""
     form = kept.form(_asked_for(request.query_params))
     payee = await _find_payee(session, caller, form.value("to"))
     if payee is None:
-        return await _show_search(request, caller, session, form)
+        return await _show_search(request, resources, caller, session, form)
     return await _show_form(request, caller, session, payee, form)
 
 
 @router.get("/send/people")
-async def suggest_people(request: Request, caller: Caller, session: ReadSession, q: str = "") -> Response:
+async def suggest_people(request: Request, caller: Caller, resources: CurrentResources, q: str = "") -> Response:
     """The suggestions below the search field, loaded on each keystroke: a part of a page."""
     text = _search_text(q)
-    people = await _find(session, caller, text)
+    people = await _find(resources, caller, text)
     return render(request, "people.html", people=people, text=text)
 
 
@@ -107,13 +111,14 @@ async def send(
 
 
 @router.get(REVIEW)
-async def show_review(request: Request, caller: Caller, session: ReadSession, kept: CurrentKept) -> Response:
+async def show_review(
+    request: Request, caller: SignedInCaller, session: ReadSession, resources: CurrentResources, kept: CurrentKept
+) -> Response:
     """Who gets how much, before the first payment to a person. The PIN is typed here."""
     form = kept.form(purpose=SEND)
-    payee = await _find_payee(session, caller, form.value("to"))
+    payee = await _find_payee(session, caller.identity, form.value("to"))
     if payee is None:
-        return await _show_search(request, caller, session, form)
-    wallet = await wallet_of(session, caller.owner_id)
+        return await _show_search(request, resources, caller.identity, session, form)
     payment = form.read(PaymentForm)
     return render(
         request,
@@ -122,7 +127,7 @@ async def show_review(request: Request, caller: Caller, session: ReadSession, ke
         sealed=kept.sealed(form),
         payee=payee,
         payment=payment,
-        left=wallet.available - payment.amount,
+        left=caller.wallet.available - payment.amount,
     )
 
 
@@ -147,9 +152,10 @@ async def _pay(form: Form, caller: Identity, check_pin: PinCheck, resources: Res
             group_commit=resources.group_commit,
             marks=resources.marks,
             limits=resources.settings.limits,
+            quotas=resources.quotas,
         )
     )
-    return see_other(f"/transfers/{answer.body['id']}")
+    return remind_of_pin(see_other(f"/transfers/{answer.body['id']}"), resources.settings, typed.pin)
 
 
 async def _is_to_be_reviewed(resources: Resources, caller: Identity, form: Form) -> bool:
@@ -174,8 +180,13 @@ def _asked_for(asked: QueryParams) -> Form:
     return form
 
 
-async def _show_search(request: Request, caller: Identity, session: AsyncSession, form: Form) -> Response:
+async def _show_search(
+    request: Request, resources: Resources, caller: Identity, session: AsyncSession, form: Form
+) -> Response:
     text = _search_text(form.value("to"))
+    people: list[Person] = []
+    with form.catching():
+        people = await _find(resources, caller, text)
     wallet = await wallet_of(session, caller.owner_id)
     recent = await statement.read_page(session, wallet.id, limit=RECENT_LINES)
     return render(
@@ -184,13 +195,16 @@ async def _show_search(request: Request, caller: Identity, session: AsyncSession
         status=form.status,
         form=form,
         text=text,
-        people=await _find(session, caller, text),
+        people=people,
         recipients=recent_recipients(recent.lines),
     )
 
 
 async def _show_form(request: Request, caller: Identity, session: AsyncSession, payee: Payee, form: Form) -> Response:
     wallet = await wallet_of(session, caller.owner_id)
+    asked = read_amount(form.value("amount"))
+    if isinstance(asked, Clear) and asked.paise > wallet.available:
+        form.missing = asked.paise - wallet.available
     return render(
         request,
         "send-form.html",
@@ -202,10 +216,14 @@ async def _show_form(request: Request, caller: Identity, session: AsyncSession, 
     )
 
 
-async def _find(session: AsyncSession, caller: Identity, text: str) -> list[Person]:
+async def _find(resources: Resources, caller: Identity, text: str) -> list[Person]:
+    """Raises FilterTooShort, TooManySearches."""
     if not text:
         return []
-    return await find_people(session, asked_by=caller.owner_id, text=text, limit=MAX_PEOPLE)
+    resources.quotas.take_search(caller.owner_id)
+    return await resources.search(
+        lambda session: find_people(session, asked_by=caller.owner_id, text=text, limit=MAX_PEOPLE)
+    )
 
 
 async def _find_payee(session: AsyncSession, caller: Identity, wallet_id: str) -> Payee | None:

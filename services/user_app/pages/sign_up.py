@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from shared.http.dependencies import ClientAddress, CurrentResources
+from shared.http.dependencies import CurrentResources, CurrentVisitor
 from shared.http.sign_up import PersonIn, sign_up_person
 from shared.pages.forms import Form, SubmittedForm
 from shared.pages.kept_forms import CurrentKept
@@ -31,13 +31,13 @@ async def show_sign_up(
 
 @router.post("/sign-up")
 async def sign_up(
-    request: Request, form: SubmittedForm, address: ClientAddress, resources: CurrentResources
+    request: Request, form: SubmittedForm, visitor: CurrentVisitor, resources: CurrentResources
 ) -> Response:
     """Sign up and start a session."""
     person = await sign_up_person(
         resources,
         form.read(PersonIn),
-        address=address,
+        address=visitor.address,
         welcome_balance_paise=request.app.state.settings.welcome_balance_paise,
     )
-    return welcome(resources, person.id, form.value("next"))
+    return welcome(resources, person.id, visitor, form.value("next"))

@@ -243,7 +243,7 @@ function search(box) {
   const ask = async () => {
     const q = input.value.trim();
     const turn = ++asked;
-    if (q.length < 2) {
+    if (q.length < 3) {
       show(false);
       return;
     }
@@ -288,6 +288,7 @@ function search(box) {
 // stand beside a text that they do not belong to. What is wrong is said when the person leaves the field.
 function sayAmount(place) {
   const input = document.getElementById(place.dataset.wordsOf);
+  for (const said of all("[data-said]", input.form)) said.disabled = true; // from now on the words follow what is typed
   let timer = null;
   let asked = 0;
   const ask = async (isDone) => {

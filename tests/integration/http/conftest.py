@@ -6,6 +6,7 @@ import pytest
 from pydantic import SecretStr
 
 from shared.runtime.resources import AccountSettings
+from tests.support.number_keys import NUMBER_KEY
 
 
 @pytest.fixture
@@ -15,5 +16,6 @@ def settings(database_url: str, redis_url: str) -> AccountSettings:
         redis_url=SecretStr(redis_url),
         token_keys=[SecretStr("newest-key-0123456789")],
         pin_pepper=SecretStr("a pepper 0123456789"),
+        account_number_keys=[SecretStr(NUMBER_KEY)],
         bcrypt_rounds=4,
     )

@@ -45,6 +45,7 @@ async def test_the_policy_allows_nothing_but_our_own_files_and_the_way_to_the_ba
         "style-src": "'self'",
         "img-src": "'self' data:",
         "connect-src": "'self'",
+        "manifest-src": "'self'",
         "form-action": "'self' http://127.0.0.1:1",
         "frame-ancestors": "'none'",
         "base-uri": "'none'",
@@ -134,6 +135,7 @@ async def test_a_page_with_all_it_needs_fits_the_budget(user_app: RunningApp) ->
             "/static/batua.css",
             "/static/batua.js",
             "/static/icon.svg",
+            "/static/wallet.webmanifest",
         }
         assert "content-encoding" not in page.headers, "a page with secrets is never compressed"
         sizes = [len((await user_app.client.get(address)).content) for address in needed.addresses]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Literal
 from uuid import UUID
 
@@ -243,10 +244,35 @@ async def test_the_streams_of_one_owner_are_limited(
             assert int(refused.headers["retry-after"]) > 0
             async with listening_to(people.url, ravi.token) as other:
                 await other.until("balance")
-    await until_nobody_listens(people)
+    await until_every_stream_is_closed(people)
 
 
-async def until_nobody_listens(served: Served) -> None:
+async def test_the_streams_of_one_owner_share_the_readings(
+    people: Served, asha: Signed, ravi: Signed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[int] = []
+    count_of = hub.Hub.count_of
+
+    def noted(self: hub.Hub, listener: hub.Listener) -> int:
+        pauses.append(count_of(self, listener))
+        return pauses[-1]
+
+    monkeypatch.setattr(hub.Hub, "count_of", noted)
+    async with listening_to(people.url, asha.token) as first, listening_to(people.url, ravi.token) as other:
+        await first.until("balance")
+        await other.until("balance")
+        assert set(pauses) == {1}
+        async with listening_to(people.url, asha.token) as second:
+            await second.until("balance")
+            await eventually_async(partial(told, pauses, 2), "a stream pauses for both")
+    await until_every_stream_is_closed(people)
+
+
+async def told(pauses: list[int], count: int) -> bool:
+    return count in pauses
+
+
+async def until_every_stream_is_closed(served: Served) -> None:
     async def are_closed() -> bool:
         return bool(served.app.state.hub.count == 0)
 
@@ -257,7 +283,7 @@ async def test_a_closed_page_frees_its_stream(people: Served, asha: Signed) -> N
     for _ in range(12):
         async with listening_to(people.url, asha.token) as page:
             await page.until("balance")
-    await until_nobody_listens(people)
+    await until_every_stream_is_closed(people)
 
 
 async def test_a_stream_needs_a_token_or_the_cookie(people: Served, shops: Served, asha: Signed) -> None:

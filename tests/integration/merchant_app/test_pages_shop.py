@@ -47,15 +47,15 @@ async def test_what_cannot_be_is_said_beside_its_field(browser: Browser, field: 
 
 async def test_a_new_pin_needs_the_password(asha: Signed, shop: Signed, browser: Browser) -> None:
     form = (await browser.open("/profile/pin")).form("/profile/pin")
-    refused = await browser.submit(form, current_password="wrong horse", new_pin="1357")
+    refused = await browser.submit(form, current_password="wrong horse", new_pin="8256")
     assert 'id="current_password-error"' in refused.answer.text
     assert "wrong horse" not in refused.answer.text
-    assert "Your PIN is changed." in (await browser.submit(form, current_password=PASSWORD, new_pin="1357")).text
+    assert "Your PIN is changed." in (await browser.submit(form, current_password=PASSWORD, new_pin="8256")).text
     await asha.send(shop.wallet_id, 5_00)
     path = f"/transactions/{(await shop.get('/transactions')).json()['items'][0]['id']}/refund"
     refund = (await browser.open(path)).form(path)
     assert "4 tries left" in (await browser.submit(refund, pin=PIN)).text
-    assert "Refunded." in (await browser.submit(refund, pin="1357")).text
+    assert "Refunded." in (await browser.submit(refund, pin="8256")).text
 
 
 async def test_the_poster_shows_the_code_the_api_draws(shop: Signed, browser: Browser) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from shared.ids import new_id
 from shared.transfers.errors import PotMayBeRefunded
 from shared.transfers.pots import close_pot, open_pot
 from tests.support.apps import PIN, RunningApp, Signed
@@ -13,7 +14,7 @@ async def test_a_pot_that_paid_a_shop_stays_open_until_all_is_given_back(
     asha: Signed, shop: Signed, user_app: RunningApp
 ) -> None:
     async with user_app.sessionmaker.begin() as session:
-        pot = await open_pot(session, owner_id=asha.id, name="Goa")
+        pot = await open_pot(session, pot_id=new_id(), owner_id=asha.id, name="Goa")
     assert (await asha.send(str(pot.id), 100_00)).status_code == 201
     paid = await asha.send(shop.wallet_id, 100_00, from_account=str(pot.id))
     assert paid.status_code == 201, paid.text

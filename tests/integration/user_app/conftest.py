@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import httpx
 import pytest
 from redis.asyncio import Redis
 
-from services.dummy_bank.main import create_app as create_bank
-from services.dummy_bank.settings import BankSimulatorSettings
 from shared.banks.table import BANKS
 from tests.support.apps import RunningApp, Signed, running, user_app_settings
-from tests.support.bank_notices import SECRETS
-from tests.support.bank_settings import BANK_API_KEY, simulator_values
-from tests.support.serving import listening, serving
+from tests.support.bank_settings import BANK_API_KEY
+from tests.support.banks_alone import banks_alone
 
 
 @pytest.fixture(scope="module")
 def bank_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where the simulated banks answer; their notices go nowhere."""
-    with listening() as bound:
-        settings = BankSimulatorSettings(
-            database=Path(tmp_path_factory.mktemp("bank")) / "bank.sqlite",
-            public_url=f"http://127.0.0.1:{bound.getsockname()[1]}",
-            **simulator_values(SECRETS),
-        )
-        with serving(create_bank(settings), bound) as url:
-            yield url
+    with banks_alone(tmp_path_factory.mktemp("bank")) as url:
+        yield url
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from shared.transfers.pots import MAX_POTS
+from shared.owner_quotas import OwnerQuotas
 from tests.support.apps import Signed, problem
 
 
@@ -20,6 +20,7 @@ async def test_the_wallet_shows_balance_held_and_available(asha: Signed) -> None
         "held": 0,
         "available": 1000_00,
         "currency": "INR",
+        "is_frozen": False,
     }
 
 
@@ -53,12 +54,12 @@ async def test_pot_names_are_unique_per_owner_only(asha: Signed, ravi: Signed) -
 
 
 async def test_pots_are_bounded_however_many_are_asked_for_at_once(asha: Signed) -> None:
-    for number in range(MAX_POTS - 2):
+    for number in range(OwnerQuotas().open_pots - 2):
         assert (await asha.post("/accounts", name=f"Pot {number}")).status_code == 201
     answers = await asyncio.gather(*(asha.post("/accounts", name=f"Late pot {number}") for number in range(6)))
     assert sorted(answer.status_code for answer in answers) == [201] * 2 + [409] * 4
     problem(await asha.post("/accounts", name="One more"), 409, "too_many_pots")
-    assert len((await asha.get("/accounts", limit=100)).json()["items"]) == 1 + MAX_POTS
+    assert len((await asha.get("/accounts", limit=100)).json()["items"]) == 1 + OwnerQuotas().open_pots
 
 
 @pytest.mark.parametrize("body", [{}, {"name": " "}, {"name": "x" * 101}, {"name": 7}, {"name": "a", "balance": 5}])

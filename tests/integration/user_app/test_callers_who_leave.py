@@ -7,27 +7,39 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import httpx
 import pytest
 from redis.asyncio import Redis
-from sqlalchemy import select, text
+from sqlalchemy import select
 
 from shared.db.engine import SessionMaker
 from shared.fair_queue import FairQueue
+from shared.ledger import group_commit, sql
+from shared.ledger.sql import LockMode
 from shared.models import IdempotencyKey
 from shared.runtime.resources import Resources
 from tests.support.apps import PIN, RunningApp, Signed, application, user_app_settings
 from tests.support.deadlines import deadline
+from tests.support.locks import lock_held, locked
 from tests.support.serving import serving_beside
 from tests.support.waiting import eventually_async, until_a_lock_is_awaited
 
 LEFT, STAYED = 2, 1
 
 T = TypeVar("T")
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch waits for its locks until the test lets go of them, however long a busy machine takes to get there.
+
+    In 0.2 seconds what it wants would be set aside, and would not be posted when its caller leaves.
+    """
+    monkeypatch.setitem(sql._LOCK, LockMode.IN_TIME, sql._LOCK[LockMode.WAIT])
+    monkeypatch.setattr(group_commit, "TIMEOUT_SECONDS", deadline(60))
 
 
 @pytest.fixture
@@ -92,15 +104,6 @@ class Sender:
         return [await self.send(key) for key in keys]
 
 
-@asynccontextmanager
-async def locked(sessionmaker: SessionMaker, statement: str, **values: Any) -> AsyncIterator[None]:
-    """Another connection holds a lock while the block runs."""
-    async with sessionmaker() as session:
-        await session.execute(text(statement), values)
-        yield
-        await session.rollback()
-
-
 async def keys_of(owner: Signed, sessionmaker: SessionMaker) -> set[str]:
     async with sessionmaker() as session:
         return set(await session.scalars(select(IdempotencyKey.key).where(IdempotencyKey.owner_id == owner.id)))
@@ -137,7 +140,7 @@ async def test_transfers_of_callers_who_left_before_their_batch_are_not_posted( 
 
         await eventually_async(is_so, f"{number} requests wait for the ledger")
 
-    async with locked(sessionmaker, "SELECT FROM accounts WHERE id = :id FOR UPDATE", id=wallet):
+    async with locked(sessionmaker, "accounts", wallet):
         begun = await sender.send("begun")
         await until_a_lock_is_awaited(sessionmaker)
         left = await sender.send_all([f"left-{number}" for number in range(LEFT)])
@@ -170,7 +173,7 @@ async def test_questions_of_callers_who_left_are_not_asked(
 
         await eventually_async(is_so, f"{number} questions wait")
 
-    async with locked(sessionmaker, "LOCK TABLE revoked_tokens IN ACCESS EXCLUSIVE MODE"):
+    async with lock_held(sessionmaker, "LOCK TABLE revoked_tokens IN ACCESS EXCLUSIVE MODE"):
         asked = await sender.send("asked")
         await until_a_lock_is_awaited(sessionmaker)
         left = await sender.send_all([f"left-{number}" for number in range(LEFT)])

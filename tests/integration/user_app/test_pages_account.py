@@ -185,9 +185,9 @@ async def test_a_new_pin_pays_and_the_old_one_does_not(browser: Browser, asha: S
     form = (await browser.open("/profile/pin")).form("/profile/pin")
     refused = await browser.submit(form, current_password=PASSWORD, new_pin="12")
     assert 'id="new_pin-error"' in refused.answer.text
-    assert "Your PIN is changed" in (await browser.submit(form, current_password=PASSWORD, new_pin="123456")).text
+    assert "Your PIN is changed" in (await browser.submit(form, current_password=PASSWORD, new_pin="825693")).text
     assert (await asha.send(ravi.wallet_id, 1_00)).status_code == httpx.codes.FORBIDDEN
-    assert (await asha.send(ravi.wallet_id, 1_00, pin="123456")).status_code == httpx.codes.CREATED
+    assert (await asha.send(ravi.wallet_id, 1_00, pin="825693")).status_code == httpx.codes.CREATED
 
 
 async def test_signing_out_ends_the_session(browser: Browser) -> None:

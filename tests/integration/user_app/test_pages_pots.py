@@ -14,7 +14,7 @@ from shared.ledger.rules import Transfer
 from shared.transfers import pots
 from shared.transfers.errors import PotNotEmpty
 from shared.transfers.pots import close_pot
-from tests.support.apps import PIN, RunningApp, Signed, problem
+from tests.support.apps import API, PIN, RunningApp, Signed, problem
 from tests.support.browsing import Browser
 from tests.support.waiting import until_a_lock_is_awaited
 
@@ -130,3 +130,22 @@ async def test_pots_that_are_opened_and_closed_again_and_again_come_to_an_end(
     for _ in range(3):
         await close(user_app, asha, str((await asha.post("/accounts", name="Goa")).json()["id"]))
     problem(await asha.post("/accounts", name="Goa"), 409, "too_many_pots")
+
+
+async def test_programs_rename_a_pot_give_it_a_goal_and_close_it(asha: Signed, ravi: Signed, pot: str) -> None:
+    headers = {"Authorization": f"Bearer {asha.token}"}
+
+    async def put(path: str, **body: object) -> httpx.Response:
+        return await asha.client.put(f"{API}{path}", json=body, headers=headers)
+
+    changed = (await put(f"/accounts/{pot}", name="Goa in May", goal=1500_00)).json()
+    assert (changed["name"], changed["goal"]) == ("Goa in May", 1500_00)
+    assert (await asha.get(f"/accounts/{pot}")).json() == changed
+    assert (await put(f"/accounts/{pot}", name="Goa in May")).json()["goal"] is None
+    problem(await put(f"/accounts/{(await asha.wallet())['account_id']}", name="Mine"), 404, "account_not_found")
+    problem(await ravi.post(f"/accounts/{pot}/close", key=None), 404, "account_not_found")
+    await asha.send(pot, 10_00)
+    problem(await asha.post(f"/accounts/{pot}/close", key=None), 409, "pot_not_empty")
+    await asha.send(asha.wallet_id, 10_00, from_account=pot)
+    assert (await asha.post(f"/accounts/{pot}/close", key=None)).status_code == httpx.codes.NO_CONTENT
+    problem(await put(f"/accounts/{pot}", name="Again"), 403, "account_closed")

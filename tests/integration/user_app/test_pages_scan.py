@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from io import BytesIO
 
 import httpx
@@ -10,7 +11,7 @@ import segno
 
 from services.user_app.photographed_codes import MAX_PHOTO_BYTES
 from shared.pages.paths import SIGN_IN
-from tests.support.apps import RunningApp, Signed
+from tests.support.apps import PASSWORD, RunningApp, Signed
 from tests.support.browsing import Browser
 
 HEADERS = {"Accept": "text/html", "Sec-Fetch-Site": "same-origin"}
@@ -110,3 +111,31 @@ async def test_a_form_that_is_no_form_or_is_too_large_is_refused(asha: Signed) -
     assert (await post(asha, content=b"x")).status_code == httpx.codes.BAD_REQUEST
     too_large = await photographed(asha, bytes(MAX_PHOTO_BYTES + 100_000))
     assert too_large.status_code == httpx.codes.REQUEST_ENTITY_TOO_LARGE
+
+
+async def test_a_pasted_link_is_back_after_signing_in_when_the_session_had_ended(
+    browser: Browser, asha: Signed
+) -> None:
+    await asha.post("/auth/logout", key=None)
+    answer = await browser._send("POST", "/scan", files={"link": (None, "chai@batua")})
+    sign_in = (await browser.follow(answer)).form(SIGN_IN)
+    page = await browser.submit(sign_in, email=asha.profile["email"], password=PASSWORD)
+    assert page.path == "/scan"
+    assert "nothing was sent yet" in page.text
+    assert page.answer.text.count('value="chai@batua"') == 1
+    stranger = Browser(Signed(asha.client, {}, ""))
+    answer = await stranger._send("POST", "/scan", files={"link": (None, "chai@batua")})
+    assert answer.headers["location"] == SIGN_IN
+
+
+async def test_a_phone_on_which_people_install_the_wallet_shares_links_with_it(
+    browser: Browser, asha: Signed, shop: Signed
+) -> None:
+    [address] = re.findall(r'rel="manifest" href="([^"]+)"', (await browser.open("/")).answer.text)
+    answer = await asha.client.get(address)
+    assert answer.headers["content-type"] == "application/manifest+json"
+    target = answer.json()["share_target"]
+    page = await browser.open(f"{target['action']}?{target['params']['text']}=upi://pay?pa={shop.wallet_id}%26am=20")
+    assert page.path == f"/pay/{shop.wallet_id}"
+    assert page.form("/send").fields["amount"] == "20"
+    assert "manifest" not in (await Browser(shop).open("/")).answer.text

@@ -29,8 +29,7 @@ Request = Callable[[Signed, Signed, str], Coroutine[Any, Any, httpx.Response]]
 
 
 async def sign_out(resources: Resources, caller: Identity) -> None:
-    async with resources.sessionmaker.begin() as session:
-        await commands.sign_out(session, identity=caller)
+    await commands.sign_out(resources.sessionmaker, identity=caller, address="192.0.2.1")
 
 
 async def change_password_elsewhere(resources: Resources, caller: Identity) -> None:

@@ -8,8 +8,11 @@ from typing import Literal
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import update
 
 from shared.ids import new_token
+from shared.models import User
+from shared.transfers.queries import MIN_LETTERS
 from tests.support.apps import RunningApp, Signed
 
 Form = Literal["NFC", "NFD"]
@@ -43,7 +46,9 @@ async def test_a_friend_is_found_however_the_name_is_typed(
     await user_app.person(mark, last_name="Else")
     for search in searches:
         assert await found(asha, f"{mark.upper()}  {search}") == [friend.wallet_id], search
-        assert friend.wallet_id in await found(asha, search[1:] if len(search) > 3 else search)
+        letters = sum(each.isalnum() for each in search)
+        if letters >= MIN_LETTERS:
+            assert friend.wallet_id in await found(asha, search[1:] if letters > MIN_LETTERS else search)
 
 
 async def test_a_vowel_sign_is_no_accent(user_app: RunningApp, asha: Signed) -> None:
@@ -66,7 +71,7 @@ async def test_a_wallet_id_is_found_by_a_part_of_it(user_app: RunningApp, asha: 
     local_part = friend.wallet_id.partition("@")[0]
     for text in (friend.wallet_id, local_part.upper(), local_part[1:], f"{local_part[-6:]}@batua"):
         assert friend.wallet_id in await found(asha, text), text
-    assert await found(asha, "@batu") != []
+    assert (await asha.get("/users", filter="@batu")).status_code == 422
 
 
 @given(st.text(st.characters(exclude_categories=["C", "Z"]), max_size=12), st.data())
@@ -76,8 +81,10 @@ async def test_the_beginning_of_any_name_finds_it_in_either_spelling(
 ) -> None:
     assume(not set(name) & _INVISIBLE)
     mark = new_token(8)
-    friend = await user_app.person(mark, last_name=f"a{name}")
-    stored = friend.profile["last_name"]
+    friend = await user_app.person(mark)
+    written = update(User).where(User.id == friend.id).values(last_name=f"a{name}").returning(User.last_name)
+    async with user_app.sessionmaker.begin() as session:  # past the rules for names: any text may be there already
+        stored = (await session.execute(written)).scalar_one()
     beginning = stored[: data.draw(st.integers(1, len(stored)))]
     form: Form = data.draw(st.sampled_from(["NFC", "NFD"]))
     assert await found(asha, unicodedata.normalize(form, f"{mark} {beginning}")) == [friend.wallet_id]

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
@@ -35,10 +36,10 @@ from shared.http.server import BoundedProtocol
 from tests.support.apps import PIN, RunningApp, Signed, opened, user_app_settings
 from tests.support.deadlines import deadline
 
-TRANSFERS, WALLET, TRANSACTIONS = "/api/v1/transfers", "/api/v1/wallet", "/api/v1/transactions"
+TRANSFERS, WALLET, TRANSACTIONS, HOME = "/api/v1/transfers", "/api/v1/wallet", "/api/v1/transactions", "/"
 _ROLE = re.compile(r"<(\w+)>")
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
-_MOMENT = re.compile(r"20\d\d-\d\d-\d\dT[\d:.]+(Z|\+00:00)")
+_MOMENT = re.compile(r"20\d\d-\d\d-\d\dT[\d:.]+(Z|\+00:00)|\b1?\d:\d\d [ap]m")
 
 Header = tuple[str, str]
 
@@ -117,7 +118,7 @@ class World:
 
     def _told(self, answer: str) -> str:
         for name, value in self.roles.items():
-            answer = answer.replace(value, f"<{name}>")
+            answer = answer.replace(value, f"<{name}>").replace(quote(value), f"<{name}>")  # as a page links to it
         told = _ID.sub(lambda found: f"<id {self.numbers.setdefault(found[0], len(self.numbers))}>", answer)
         return _MOMENT.sub("<moment>", told)
 
@@ -295,10 +296,10 @@ _FIELDS = ("to", "amount", "note", "from_account", "pin")
 
 @st.composite
 def requests(draw: st.DrawFn) -> Sent:
-    """A request for one of the three routes; up to three parts of it are odd."""
+    """A request for one of the four routes; up to three parts of it are odd."""
     odd = draw(st.one_of(st.just(set[str]()), st.sets(st.sampled_from(list(PARTS)), max_size=3)))
     part = {name: draw(other if name in odd else usual) for name, (usual, other) in PARTS.items()}
-    path = draw(one_of(TRANSFERS, TRANSFERS, TRANSFERS, WALLET, TRANSACTIONS))
+    path = draw(one_of(TRANSFERS, TRANSFERS, TRANSFERS, WALLET, TRANSACTIONS, HOME))
     is_transfer = path == TRANSFERS
     body = part["body"]
     if body is None and (is_transfer or "content-type" in odd):
@@ -331,12 +332,12 @@ async def test_what_is_well_formed_takes_the_shortcut(worlds: tuple[World, World
         answers = [await world.answer(sent) for world in worlds]
         assert answers[0] == answers[1]
         assert answers[0][0] == status
-    for path in (WALLET, TRANSACTIONS, f"{TRANSACTIONS}?limit=2", f"{TRANSACTIONS}?limit=1&cursor=Mg"):
+    for path in (WALLET, TRANSACTIONS, f"{TRANSACTIONS}?limit=2", f"{TRANSACTIONS}?limit=1&cursor=Mg", HOME):
         read = Sent("GET", path, [token], b"", is_chunked=False)
         answers = [await world.answer(read) for world in worlds]
         assert answers[0] == answers[1]
         assert answers[0][0] == 200
-    assert taken == {"send_money": 4, "get_wallet": 1, "list_transactions": 3}
+    assert taken == {"send_money": 4, "get_wallet": 1, "list_transactions": 3, "show_home": 1}
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
@@ -360,15 +361,15 @@ async def test_what_is_well_formed_and_whole_does_not_enter_the_framework(
     monkeypatch.setattr(LiteralRoutes, "handle", entering)
     token = ("authorization", "Bearer <token>")
     headers = [token, ("x-pin-token", "<pin_token>"), ("content-type", "application/json")]
-    requested = [Sent("GET", path, [token], b"", is_chunked=False) for path in (WALLET, TRANSACTIONS)]
-    for key, to in (("a", "<ravi>"), ("a", "<ravi>"), ("b", "nobody@batua")):
+    requested = [Sent("GET", path, [token], b"", is_chunked=False) for path in (WALLET, TRANSACTIONS, HOME)]
+    for key, to in (("a", "<ravi>"), ("a", "<ravi>"), ("b", "stranger@batua")):
         body = json.dumps({"to": to, "amount": 5}).encode()
         requested.append(Sent("POST", TRANSFERS, [*headers, ("idempotency-key", key)], body, is_chunked=False))
     for sent in requested:
         answers = [await world.answer_over_a_socket(sent) for world in worlds]
         assert answers[0] == answers[1]
     assert len(entered) == len(requested)  # those of the world without
-    in_pieces = replace(requested[2], is_chunked=True)
+    in_pieces = replace(requested[-1], is_chunked=True)
     answers = [await world.answer_over_a_socket(in_pieces) for world in worlds]
     assert answers[0] == answers[1]
 

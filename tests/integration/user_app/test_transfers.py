@@ -62,7 +62,9 @@ async def test_the_mail_to_the_recipient_is_written_in_the_same_transaction(
 ) -> None:
     sent = (await asha.send(ravi.wallet_id, 5_00, note="tea")).json()
     async with user_app.sessionmaker() as session:
-        statement = select(OutboxMessage).where(OutboxMessage.owner_id == ravi.id, OutboxMessage.kind != "welcome")
+        statement = select(OutboxMessage).where(
+            OutboxMessage.owner_id == ravi.id, OutboxMessage.kind != "confirm_email"
+        )
         (message,) = (await session.execute(statement)).scalars()
     assert message.kind == "money_received"
     facts = {"kind": "p2p", "amount": 5_00, "from_name": "Asha Rao", "note": "tea", "transfer_id": sent["id"]}

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+from sqlalchemy import update
+
 from shared.ids import new_token
+from shared.models import Account
 from tests.support.apps import RunningApp, Signed, problem
 
 
@@ -27,10 +31,22 @@ async def test_pages_of_friends_do_not_overlap(user_app: RunningApp, asha: Signe
     assert second["next_cursor"] is None
 
 
-async def test_an_empty_search_lists_all_people_page_by_page(asha: Signed, ravi: Signed) -> None:
-    for filters in ({}, {"filter": ""}, {"filter": "  "}):
-        page = (await asha.get("/users", limit=1, **filters)).json()
-        assert len(page["items"]) == 1
-        assert page["items"][0]["id"] != str(asha.id)
+@pytest.mark.parametrize(
+    "text", [None, "", "  ", "as", "a b", "@batua", "as@", "e\u0301\u0301\u0301", "\u200b\ufe0f\ufe0f\ufe0fx"]
+)
+async def test_a_search_needs_three_letters(asha: Signed, text: str | None) -> None:
+    problem(await asha.get("/users", **({} if text is None else {"filter": text})), 422, "filter_too_short")
+
+
+async def test_a_filter_that_cannot_be_read_is_refused(asha: Signed) -> None:
     problem(await asha.get("/users", filter="x" * 65), 422, "invalid_request")
-    problem(await asha.get("/users", cursor="%"), 422, "invalid_request")
+    problem(await asha.get("/users", filter="asha", cursor="%"), 422, "invalid_request")
+
+
+async def test_a_whole_wallet_id_of_two_letters_is_enough(user_app: RunningApp, asha: Signed) -> None:
+    friend = await user_app.person("Zq")
+    handle = f"z{new_token(4).lower().strip('-_')[:1]}@batua"
+    async with user_app.sessionmaker.begin() as session:
+        await session.execute(update(Account).where(Account.owner_id == friend.id).values(handle=handle))
+    found = (await asha.get("/users", filter=handle.upper())).json()["items"]
+    assert [each["wallet_id"] for each in found] == [handle]

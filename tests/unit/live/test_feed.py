@@ -34,7 +34,7 @@ def test_any_text_is_a_cursor_or_none(text: str) -> None:
 @given(st.text())
 def test_no_name_or_note_breaks_out_of_its_event(note: str) -> None:
     at = datetime(2026, 11, 20, tzinfo=UTC)
-    subject = Wallet(new_id(), "alice@batua", 0, 0, "INR")
+    subject = Wallet(new_id(), "alice@batua", 0, 0, "INR", False, 0)
     written = encode(Event("transaction", subject, Cursor(1, at)), {"note": note}).decode()
     assert written.endswith("\n\n")
     assert [line.partition(":")[0] for line in written.splitlines()] == ["id", "event", "data", ""]

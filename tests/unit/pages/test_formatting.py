@@ -59,6 +59,7 @@ def test_today_and_yesterday_have_names() -> None:
 
 def test_initials_and_account_numbers() -> None:
     assert formatting.initials("Asha Devi Rao") == "AR"
+    assert formatting.initials("Chai & Snacks \N{TEACUP WITHOUT HANDLE}") == "CS"
     assert formatting.initials("  ") == ""
     assert formatting.masked("50100012341234") == "•••• 1234"
     assert formatting.in_fours("50100012345678") == "5010 0012 3456 78"

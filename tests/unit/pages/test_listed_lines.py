@@ -14,7 +14,6 @@ from shared.ledger.parties import Party
 from shared.ledger.rules import Direction, TransferKind
 from shared.ledger.statement import Line
 from shared.pages.listed_lines import by_day
-from shared.transfers.statement_lines import StatementLine
 from shared.transfers.views import Receipt
 
 MIDNIGHT_IN_INDIA = datetime(2026, 11, 20, 18, 30, tzinfo=UTC)
@@ -31,8 +30,8 @@ def line(
     party: Party = RAVI,
     at: datetime = MIDNIGHT_IN_INDIA,
     refunded: int = 0,
-) -> StatementLine:
-    return StatementLine(Line(UUID(int=7), 1, direction, kind, 200_00, 500_00, party, "chai", at), refunded)
+) -> Line:
+    return Line(UUID(int=7), 1, direction, kind, 200_00, 500_00, party, "chai", at, given_back=refunded)
 
 
 def a_receipt(kind: TransferKind, sender: Party, recipient: Party) -> Receipt:

@@ -46,7 +46,7 @@ def test_a_state_is_named_the_same_in_a_list_and_on_its_own_page(
     environment = rendering.environment_of(TEMPLATES)
     source = '{% from "withdrawal-parts.html" import rows %}{{ rows(withdrawals) }}'
     listed = environment.from_string(source).render(withdrawals=[(view, words)])
-    shell = SimpleNamespace(name="Batua", nav=())
+    shell = SimpleNamespace(name="Batua", nav=(), manifest=None)
     page = environment.get_template("withdrawal.html").render(
         withdrawal=view, words=words, form=Form(), shell=shell, path="/", is_signed_in=True, navigation=""
     )

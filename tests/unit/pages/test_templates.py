@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from jinja2 import nodes
 
 from shared.pages import rendering
 
@@ -63,3 +64,26 @@ def test_macros_escape_their_arguments() -> None:
     shown = environment.from_string(source).render(evil='"><script>alert(1)</script>')
     assert "<script" not in shown
     assert '""' not in shown.replace('class=""', "")
+
+
+def test_every_parameter_of_a_macro_is_given_by_some_template() -> None:
+    environment = rendering.environment_of(ROOT / "services/user_app/templates")
+    sources = [path.read_text() for path in TEMPLATES if "dummy_bank" not in path.parts]
+    given: dict[str, set[str]] = {}
+    most: dict[str, int] = {}
+    for call in (call for source in sources for call in environment.parse(source).find_all(nodes.Call)):
+        name = call.node.attr if isinstance(call.node, nodes.Getattr) else getattr(call.node, "name", "")
+        given.setdefault(name, set()).update(each.key for each in call.kwargs)
+        most[name] = max(most.get(name, 0), len(call.args))
+    for macro in (macro for source in sources for macro in environment.parse(source).find_all(nodes.Macro)):
+        later = {each.name for each in macro.args[most.get(macro.name, 0) :]}
+        assert later <= given.get(macro.name, set()), macro.name
+
+
+def test_every_class_of_the_stylesheet_is_on_some_page() -> None:
+    stylesheet = (ROOT / "shared/pages/static/batua.css").read_text()
+    classes = set(re.findall(r"\.([a-z][a-z-]+)(?=[^{}]*\{)", re.sub(r"/\*.*?\*/", "", stylesheet, flags=re.DOTALL)))
+    script = re.sub(r"//.*", "", (ROOT / "shared/pages/static/batua.js").read_text())
+    pages = script + "".join(path.read_text() for path in TEMPLATES)
+    made = {"is-up", "is-down", *(f"tone-{tone}" for tone in ("good", "bad", "wait", "calm")), "money-lg", "money-xl"}
+    assert {each for each in classes - made if not re.search(rf"(?<![\w-]){each}(?![\w-])", pages)} == set()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from shared.money import MAX_MOVEMENT_PAISE
 from shared.payment_codes import payment_uri
 
 HERE = "wallet.example"
+FAMILY = "\N{WOMAN}\N{ZERO WIDTH JOINER}\N{GIRL}"
 
 
 def read(text: str) -> PaymentLink:
@@ -27,6 +30,7 @@ def read(text: str) -> PaymentLink:
         ("upi://pay?pa=chai@batua&am=", PaymentLink("chai@batua")),
         ("upi://pay?pa=chai@batua&tn=%0Aa", PaymentLink("chai@batua", note="a")),
         ("upi://pay?pa=chai@batua&tn=a%00b", PaymentLink("chai@batua")),
+        (f"upi://pay?pa=chai@batua&tn={quote(FAMILY)}", PaymentLink("chai@batua", note=FAMILY)),
         (f"upi://pay?pa=chai@batua&tn={'a' * 201}", PaymentLink("chai@batua")),
         (f"https://{HERE}/pay/chai@batua?amount=120.00&note=Tea", PaymentLink("chai@batua", 120_00, "Tea")),
         (f"http://{HERE.upper()}/pay/chai%40batua", PaymentLink("chai@batua")),

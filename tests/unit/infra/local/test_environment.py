@@ -69,6 +69,11 @@ def test_bank_and_platform_agree_on_their_secrets_also_when_the_caller_chose_the
     assert bank["DUMMY_BANK_HDFC_WEBHOOK_SECRET"] == platform["BATUA_BANK_HDFC_WEBHOOK_SECRETS"]
 
 
+def test_the_service_that_answers_the_internet_has_no_keys_of_account_numbers(layout: Layout) -> None:
+    assert "BATUA_ACCOUNT_NUMBER_KEYS" not in environment(layout, "bank_webhook", BATUA_ACCOUNT_NUMBER_KEYS="1:ours")
+    assert "BATUA_ACCOUNT_NUMBER_KEYS" in environment(layout, "withdraw_worker")
+
+
 def test_no_process_is_given_a_database_password_but_in_its_own_address(layout: Layout) -> None:
     for process in PROCESSES:
         assert not [name for name in environment(layout, process) if "POSTGRES_PASSWORD" in name]

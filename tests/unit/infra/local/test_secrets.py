@@ -1,7 +1,6 @@
 import base64
 from pathlib import Path
 
-from infra.compose_secrets import write_compose_secrets
 from infra.local.secrets import load_or_create_secrets, read_secrets
 
 
@@ -46,11 +45,3 @@ def test_webhook_secrets_are_32_random_bytes_as_standard_webhooks_wants_them(tmp
     secret = load_or_create_secrets(tmp_path / "secrets.env")["BATUA_BANK_HDFC_WEBHOOK_SECRETS"]
     assert secret.startswith("whsec_")
     assert len(base64.b64decode(secret.removeprefix("whsec_"), validate=True)) == 32
-
-
-def test_in_containers_the_simulated_bank_signs_with_the_newest_secret(tmp_path: Path) -> None:
-    file = tmp_path / "compose.env"
-    file.write_text("BATUA_BANK_HDFC_WEBHOOK_SECRETS=whsec_new,whsec_old\n", encoding="utf-8")
-    write_compose_secrets(file)
-    assert read_secrets(file)["DUMMY_BANK_HDFC_WEBHOOK_SECRET"] == "whsec_new"
-    assert file.stat().st_mode & 0o777 == 0o600
