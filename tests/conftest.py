@@ -10,6 +10,7 @@ import signal
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import fmean
@@ -24,23 +25,32 @@ from redis.asyncio import Redis
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from infra.local.environment import METRICS_PORT_OFFSETS
 from infra.local.layout import PROCESSES
 from infra.local.ports import is_free
 from infra.local.slowness import measure
 from infra.local.stack import Stack
 from shared import clock
-from shared.config import DatabaseSettings
+from shared.config import DatabaseEngine, DatabaseSettings
 from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
 from shared.ids import new_token
 from shared.migrations import runner
+from shared.serving.cores import available_cores
 from tests.support.deadlines import SLOWNESS, deadline
+from tests.support.pooler import pooler_before, through
 from tests.support.service_limits import service_limits
 
 POSTGRES = "BATUA_TESTS_POSTGRES"
 """Superuser's URL of the server the tests clone databases on; set once by the controlling process."""
 REDIS = "BATUA_TESTS_REDIS"
+POOLER = "BATUA_TESTS_POOLER"
+"""Any value: tests reach their databases through a PgBouncer. The controlling process makes it the pooler's port."""
+ENGINE = "BATUA_TESTS_ENGINE"
+"""What BATUA_DATABASE_ENGINE is of a server that was there before: `python -m infra.engines` sets both."""
 TEMPLATE = "batua_template"
+DEEP = Path(__file__).parent / "deep"
 PORT_OFFSETS = [process.port_offset for process in PROCESSES.values() if process.port_offset is not None]
+PORT_OFFSETS += METRICS_PORT_OFFSETS.values()
 
 # How long one example takes says how busy the machine is, and nothing about a rule.
 hypothesis.settings.register_profile("batua", deadline=None)
@@ -48,6 +58,7 @@ hypothesis.settings.load_profile("batua")
 
 _servers = pytest.StashKey[Stack]()
 _claims: list[TextIO] = []
+_pooler = ExitStack()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -55,6 +66,11 @@ def pytest_timeout_set_timer(item: pytest.Item, settings: pytest_timeout.Setting
     """Stretch what each test may take in all, whether by the configuration or by a mark."""
     stretched = settings._replace(timeout=deadline(settings.timeout))
     return pytest_timeout.pytest_timeout_set_timer(item, stretched)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One more than there are cores: while a test waits for a stack or for a slow bank, another one works."""
+    return available_cores() + 1
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -66,15 +82,28 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.update(service_limits())
     _let_http_wait()
     only_pure = all("tests/unit" in argument for argument in config.args)
-    if is_worker or only_pure or POSTGRES in os.environ:
+    if is_worker or only_pure or REDIS in os.environ:
         return
     settings = {"BATUA_READY_SECONDS": f"{deadline(60):.0f}"}
     stack = Stack(Path(tempfile.mkdtemp(prefix="batua-tests-")), free_port_base(), settings)
-    stack.start({"postgres", "redis"})
     config.stash[_servers] = stack
-    os.environ[POSTGRES] = stack.database_url("postgres", "postgres")
-    asyncio.run(_keep_off_the_disk())
+    if POSTGRES in os.environ:
+        stack.start({"redis"})
+    else:
+        stack.start({"postgres", "redis"})
+        os.environ[POSTGRES] = stack.database_url("postgres", "postgres")
+        asyncio.run(_keep_off_the_disk())
     os.environ[REDIS] = stack.environment()["BATUA_REDIS_URL"]
+    if os.environ.get(POOLER):
+        port = free_port_base() + (PROCESSES["postgres"].port_offset or 0)
+        _pooler.enter_context(pooler_before(os.environ[POSTGRES], stack.layout.home / "pooler", port))
+        os.environ |= {POOLER: str(port), "BATUA_DATABASE_POOLER": "transaction"}
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """What takes an hour runs where it is named."""
+    is_named = any(DEEP.name in argument for argument in config.args)
+    return True if collection_path == DEEP and not is_named else None
 
 
 def _listen_to_interrupts() -> None:
@@ -104,9 +133,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop what was started, and leave no directory behind."""
     stack = config.stash.get(_servers, None)
     if stack is not None:
+        _pooler.close()
         stack.stop()
         shutil.rmtree(stack.layout.home, ignore_errors=True)
-        del os.environ[POSTGRES], os.environ[REDIS]
+        os.environ.pop(POSTGRES)
+        os.environ.pop(REDIS)
     while _claims:
         _claims.pop().close()
 
@@ -147,9 +178,19 @@ def _on(database: str) -> str:
     return make_url(os.environ[POSTGRES]).set(database=database).render_as_string(hide_password=False)
 
 
+def _for_tests(url: str) -> str:
+    """The way that tests take to a database of theirs."""
+    return through(url, int(os.environ[POOLER])) if os.environ.get(POOLER) else url
+
+
 async def _clone(name: str) -> str:
     """A new database like the migrated template, which is made first if it is not there; its URL."""
     administrator = await asyncpg.connect(os.environ[POSTGRES])
+    if _engine() == "distributed":  # it may know no templates
+        await administrator.execute(f'CREATE DATABASE "{name}"')
+        await administrator.close()
+        await asyncio.to_thread(runner.upgrade, _on(name), engine=_engine())
+        return _on(name)
     try:
         # One worker makes the template, the others wait for it.
         await administrator.execute("SELECT pg_advisory_lock(1)")
@@ -160,6 +201,10 @@ async def _clone(name: str) -> str:
     finally:
         await administrator.close()
     return _on(name)
+
+
+def _engine() -> DatabaseEngine:
+    return "distributed" if os.environ.get(ENGINE) == "distributed" else "postgres"
 
 
 async def _make_template(administrator: asyncpg.Connection) -> None:
@@ -182,8 +227,7 @@ def database_url(worker_id: str) -> Iterator[str]:
     """This worker's migrated database. Tests share it, so each makes its own owners and accounts."""
 
     name = f"batua_{worker_id}_{new_token(4).lower()}"
-    url = asyncio.run(_clone(name))
-    yield url
+    yield _for_tests(asyncio.run(_clone(name)))
     asyncio.run(_drop(name))
 
 
@@ -191,7 +235,7 @@ def database_url(worker_id: str) -> Iterator[str]:
 async def fresh_database_url(worker_id: str) -> AsyncIterator[str]:
     """A migrated database for one test alone: for what counts every row, or breaks some."""
     name = f"fresh_{worker_id}_{new_token(4).lower()}"
-    yield await _clone(name)
+    yield _for_tests(await _clone(name))
     await _drop(name)
 
 

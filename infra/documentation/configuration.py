@@ -10,23 +10,33 @@ from infra.local.stack import READY_SECONDS
 
 LOCAL = Group(
     title="The local stack and the command line",
-    meaning="Read by `make`, `batua` and the embedded stack, not by the services.",
+    meaning="Read by `make`, `batua` and the embedded stack; what services read too says so.",
     readers=(),
     settings=(
         Setting("BATUA_HOME", "path", "var", "Where the local stack keeps its data, logs and secrets."),
+        Setting(
+            "BATUA_SECRETS_DIRECTORY",
+            "path",
+            "",
+            "Read by the services too: directory with secrets as files ([above](#secrets-as-files)). Not set: none.",
+        ),
+        Setting(
+            "DUMMY_BANK_SECRETS_DIRECTORY", "path", "", "The same for the simulated banks and their `DUMMY_BANK_*`."
+        ),
         Setting(
             "BATUA_PORT_BASE",
             "integer",
             str(DEFAULT_PORT_BASE),
             "Ports of the local stack are counted from here: +1 user_app, +2 merchant_app, +3 bank_webhook, "
-            "+4 dummy_bank, +5 metrics of withdraw_worker, +25 SMTP, +32 Postgres, +79 Redis.",
+            "+4 dummy_bank, +5 metrics of withdraw_worker, +11 to +13 those of the first three, +25 SMTP, "
+            "+32 Postgres, +79 Redis.",
         ),
         Setting(
             "BATUA_READY_SECONDS",
             "number, seconds, above 0",
             "",
-            f"How long the local stack waits for each process to answer. Not set: {READY_SECONDS:g} s on an idle "
-            "server of 2024, and longer on one that is slower or busy.",
+            f"How long the local stack waits for each process to answer, and half of what it allows the migrations. "
+            f"Not set: {READY_SECONDS:g} s on an idle server of 2024, and longer on one that is slower or busy.",
         ),
         *(
             Setting(
@@ -34,7 +44,7 @@ LOCAL = Group(
                 "text",
                 "",
                 f"Password of the database role `{role.lower()}`, read by `batua migrate --service-roles` and by "
-                "docker-compose.yml. The local stack makes its own.",
+                "`make compose-up`. The local stack makes its own.",
                 is_secret=True,
             )
             for role in ("BATUA", "USER_APP", "MERCHANT_APP", "BANK_WEBHOOK", "WITHDRAW_WORKER")
@@ -51,9 +61,30 @@ Every setting is an environment variable. A variable without a default is **requ
 without it and names it. Lists are comma-separated; of secrets and keys the newest comes first, so rotate by putting
 the new one in front and drop the old one later. Amounts are in paise, durations in seconds.
 
-With `BATUA_ENV=production` a process also refuses to start when one of its secrets has fewer than 16 characters, has
-too few different characters or contains a well-known word such as `changeme`. This holds for every secret below
-except the addresses of Postgres and Redis.
+With `BATUA_ENV=production` a process also refuses to start with settings that real money does not allow. It lists all
+of them, each with what to do instead:
+
+* a secret, or a password in an address, that is missing, has fewer than 16 characters, has too few different characters
+  or contains a well-known word such as `changeme`; a Unix socket needs no password;
+* Postgres, Redis or SMTP reached without TLS, unless by loopback, by a Unix socket, or within a network that
+  `BATUA_PRIVATE_NETWORKS` or `BATUA_PRIVATE_HOSTS` names;
+* an address of a bank, or of user_app, that does not begin with `https://`;
+* a network wider than `/8` (IPv6: `/7`), such as `0.0.0.0/0`;
+* more than 10 wrong PINs, more than 100 wrong passwords per address and minute, no throttling, fewer than 12 rounds of
+  bcrypt;
+* a gift at sign-up.
+
+The container image has no default for `BATUA_ENV`: a container that is not told where it runs does not start.
+
+## Secrets as files
+
+With `BATUA_SECRETS_DIRECTORY=/run/secrets`, a setting may be a file there instead of a variable: the file is named like
+the variable, in large or small letters, and holds the value; space around it is dropped. Docker and Kubernetes mount
+secrets so. Where both are there, the variable counts. A directory that is missing, and a file that cannot be read, keep
+the process from starting. The passwords that `batua migrate --service-roles` reads may be files too; settings with `__`
+in their name may not. Production judges a value from a file as any other.
+
+## Where to begin
 
 `make up` and `make demo` need none of this: the local stack fills in every setting and makes its own secrets.
 [.env.example](../.env.example) lists the same variables as `KEY=value` lines. What the durations are for, and those

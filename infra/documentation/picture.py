@@ -12,7 +12,7 @@ _TITLE = "How Batua is built"
 _DESCRIPTION = (
     "People use user_app and shops use merchant_app. Banks send signed notices to bank_webhook; withdraw_worker sends "
     "payouts to banks. All four call the flows, which move money only through the ledger. The ledger "
-    "writes to Postgres. The scheduler and withdraw_worker exchange hints over Redis."
+    "writes to Postgres. The scheduler, whose lease is in Postgres, and withdraw_worker exchange hints over Redis."
 )
 _STYLE = """\
 svg { color-scheme: light dark; font-family: system-ui, sans-serif; font-size: 13px; }
@@ -114,6 +114,7 @@ _ARROWS = (
     _Arrow("M385,460 V498", "one transaction", (393, 485)),
     _Arrow("M865,222 V274", "hints", (873, 252), is_hint=True),
     _Arrow("M800,312 H745 V228", is_hint=True),
+    _Arrow("M930,200 H944 V532 H736", "lease, what was sent", (790, 525)),
 )
 
 

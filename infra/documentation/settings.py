@@ -16,6 +16,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
+from infra.cli.encrypt_account_numbers import EncryptionSettings
+from infra.cli.migrate import MigrationSettings
 from infra.cli.seed import SeedSettings
 from infra.cli.users import SystemUserSettings
 from services.bank_webhook.settings import BankWebhookSettings
@@ -25,20 +27,24 @@ from services.user_app.settings import UserAppSettings
 from services.withdraw_worker.settings import WorkerSettings
 from shared import config
 from shared.banks.settings import BankSettings
-from shared.config import DatabaseSettings, ServingSettings
+from shared.config import DatabaseSettings
 
 READERS: Mapping[str, tuple[type[BaseSettings], ...]] = {
     "user_app": (UserAppSettings,),
     "merchant_app": (MerchantAppSettings,),
-    "bank_webhook": (BankWebhookSettings, ServingSettings),
+    "bank_webhook": (BankWebhookSettings,),
     "withdraw_worker": (WorkerSettings,),
     "scheduler": (WorkerSettings,),
     "dummy_bank": (BankSimulatorSettings,),
-    "batua migrate": (DatabaseSettings,),
+    "batua migrate": (MigrationSettings,),
+    "batua encrypt-account-numbers": (EncryptionSettings,),
     "batua seed": (SeedSettings,),
     "batua prove": (DatabaseSettings, BankSettings),
     "batua reconcile": (DatabaseSettings, BankSettings),
     "batua withdrawals": (DatabaseSettings,),
+    "batua status": (DatabaseSettings,),
+    "batua find": (DatabaseSettings,),
+    "batua freeze": (DatabaseSettings,),
     "batua users": (SystemUserSettings,),
 }
 

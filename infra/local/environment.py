@@ -10,11 +10,14 @@ import os
 from collections.abc import Mapping
 
 from infra.local.layout import Layout
+from infra.local.postgres import SUPERUSER
 from infra.local.secrets import load_or_create_secrets, postgres_password_name, read_secrets
 from shared.banks.table import BANKS
 
 OWNER = "batua"
-WORKER_METRICS_PORT_OFFSET = 5
+METRICS_PORT_OFFSETS = {"withdraw_worker": 5, "scheduler": 6, "user_app": 11, "merchant_app": 12, "bank_webhook": 13}
+POOLER_PORT = "BATUA_POOLER_PORT"
+"""Where a pooler listens, before the stack's own database server. Services go through it, commands do not."""
 _ROLE_OF = {
     "user_app": "user_app",
     "merchant_app": "merchant_app",
@@ -22,6 +25,9 @@ _ROLE_OF = {
     "withdraw_worker": "withdraw_worker",
     "scheduler": "withdraw_worker",
 }
+_NOT_FOR = {"bank_webhook": ("BATUA_ACCOUNT_NUMBER_KEYS",)}
+"""It reads no account number, and answers the internet."""
+_BEATS = ("withdraw_worker", "scheduler")
 _NEEDS_NO_SETTINGS = ("postgres", "redis", "smtp", "dummy_bank")
 
 
@@ -35,22 +41,26 @@ def owns_redis(outer: Mapping[str, str]) -> bool:
     return not outer.get("BATUA_REDIS_URL")
 
 
-def database_url(layout: Layout, secrets: Mapping[str, str], role: str, database: str = "batua") -> str:
-    """The URL with which this role connects to the stack's own database server."""
+def database_url(
+    layout: Layout, secrets: Mapping[str, str], role: str, database: str = "batua", *, port: str | None = None
+) -> str:
+    """The URL with which this role connects to the stack's own database server, or to a pooler on `port` before it."""
     password = secrets[postgres_password_name(role)]
-    return f"postgresql://{role}:{password}@127.0.0.1:{layout.port('postgres')}/{database}"
+    return f"postgresql://{role}:{password}@127.0.0.1:{port or layout.port('postgres')}/{database}"
 
 
-def settings(layout: Layout, secrets: Mapping[str, str], role: str = OWNER) -> dict[str, str]:
+def settings(
+    layout: Layout, secrets: Mapping[str, str], role: str = OWNER, *, pooler_port: str | None = None
+) -> dict[str, str]:
     """Every `BATUA_*` setting of the local stack, for one database role."""
     values = {
         "BATUA_ENV": "local",
-        "BATUA_DATABASE_URL": database_url(layout, secrets, role),
+        "BATUA_DATABASE_URL": database_url(layout, secrets, role, port=pooler_port),
         "BATUA_REDIS_URL": f"redis://127.0.0.1:{layout.port('redis')}/0",
         "BATUA_USER_APP_URL": layout.url("user_app"),
+        "BATUA_MERCHANT_APP_URL": layout.url("merchant_app"),
         "BATUA_SMTP_HOST": "127.0.0.1",
         "BATUA_SMTP_PORT": str(layout.port("smtp")),
-        "BATUA_WORKER_METRICS_PORT": str(layout.port_base + WORKER_METRICS_PORT_OFFSET),
     }
     for code in BANKS:
         values[f"BATUA_BANK_{code.upper()}_URL"] = f"{layout.url('dummy_bank')}/{code}"
@@ -79,17 +89,24 @@ def process_environment(
 ) -> dict[str, str]:
     """The whole environment of one process; `outer` is the environment in which the stack was started."""
     given = {name: value for name, value in outer.items() if name.startswith("BATUA_") and value}
-    ours = {**settings(layout, secrets, _ROLE_OF.get(process, OWNER)), **given}
+    pooler_port = outer.get(POOLER_PORT) if process in _ROLE_OF else None
+    ours = {**settings(layout, secrets, _ROLE_OF.get(process, OWNER), pooler_port=pooler_port), **given}
     environment = {name: value for name, value in outer.items() if not name.startswith("BATUA_")}
     environment["PYTHONUNBUFFERED"] = "1"
     if process == "dummy_bank":
         environment = {**_bank_settings(layout, ours), **environment}
+    if process in METRICS_PORT_OFFSETS:
+        ours = {"BATUA_METRICS_PORT": str(layout.port_base + METRICS_PORT_OFFSETS[process]), **ours}
+    if process in _BEATS:
+        ours = {"BATUA_HEARTBEAT_FILE": str(layout.heartbeat_file(process)), **ours}
     if process not in _NEEDS_NO_SETTINGS:
-        environment |= ours
+        environment |= {name: value for name, value in ours.items() if name not in _NOT_FOR.get(process, ())}
     return environment | {
         "BATUA_HOME": str(layout.home),
         "BATUA_PORT_BASE": str(layout.port_base),
         "BATUA_PROCESS": process,
+        # Where setproctitle is installed, Celery writes a title over these variables, by which processes are found.
+        "SPT_NOENV": "1",
     }
 
 
@@ -104,6 +121,14 @@ def load_local_environment() -> None:
     for name, value in settings(layout, read_secrets(layout.secrets_file)).items():
         if not os.environ.get(name):
             os.environ[name] = value
+
+
+def load_administrator_environment() -> None:
+    """The same as a superuser of the stack's own database, for what only one may do. A given address stays."""
+    layout = Layout.from_environment()
+    if layout.secrets_file.exists() and not os.environ.get("BATUA_DATABASE_URL"):
+        os.environ["BATUA_DATABASE_URL"] = database_url(layout, read_secrets(layout.secrets_file), SUPERUSER)
+    load_local_environment()
 
 
 def local_secrets(layout: Layout) -> dict[str, str]:

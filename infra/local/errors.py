@@ -72,6 +72,20 @@ class PasswordRefused(StackError):
 
 
 @dataclass(eq=False)
+class MigrationTooSlow(StackError):
+    """The schema was not up to date in time."""
+
+    seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"the migrations had not ended after {self.seconds:.0f} s and were stopped: those that were applied stay, "
+            "what the last one had begun is undone. Start again to go on; if that ends the same way, set "
+            f"BATUA_READY_SECONDS above {self.seconds / 2:.0f}: migrations may take twice as long"
+        )
+
+
+@dataclass(eq=False)
 class MigrationFailed(StackError):
     """The schema could not be brought up to date; carries what the command said."""
 

@@ -130,6 +130,10 @@ class Layout:
         """Holds the pid of this process, written at each start."""
         return self.run / f"{process}.pid"
 
+    def heartbeat_file(self, process: str) -> Path:
+        """Touched by this process, which has no port, while it works."""
+        return self.run / f"{process}.heartbeat"
+
     def log_file(self, process: str) -> Path:
         """Standard output and standard error of this process."""
         return self.logs / f"{process}.log"

@@ -61,7 +61,8 @@ def _is_healthy(url: str) -> bool:
         return False
 
 
-def _accepts(port: int) -> bool:
+def accepts(port: int) -> bool:
+    """Whether something accepts connections on this port of 127.0.0.1."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=_ANSWER_SECONDS):
             return True
@@ -102,7 +103,7 @@ def is_ready(layout: Layout, process: str) -> bool:
     if PROCESSES[process].has_health:
         return _is_healthy(f"{layout.url(process)}/healthz")
     port = layout.port(process)
-    return port is None or _accepts(port)
+    return port is None or accepts(port)
 
 
 def wait_until_ready(layout: Layout, process: str, seconds: float) -> None:

@@ -27,6 +27,7 @@ def _generate() -> dict[str, str]:
     values = {
         "BATUA_TOKEN_KEYS": secrets.token_urlsafe(32),
         "BATUA_PIN_PEPPER": secrets.token_urlsafe(32),
+        "BATUA_ACCOUNT_NUMBER_KEYS": f"1:{secrets.token_urlsafe(32)}",
     }
     for bank in map(str.upper, BANKS):
         values[f"BATUA_BANK_{bank}_API_KEY"] = secrets.token_urlsafe(32)
@@ -46,7 +47,7 @@ def read_secrets(file: Path) -> dict[str, str]:
 def load_or_create_secrets(file: Path) -> dict[str, str]:
     """The secrets of the file; missing ones are created at random and added.
 
-    A value that is in the file never changes: the database's passwords and every PIN depend on it.
+    A value that is in the file never changes: the database's passwords, every PIN and account number depend on it.
     """
     known = read_secrets(file) if file.exists() else {}
     values = {**_generate(), **known}

@@ -34,7 +34,14 @@ from infra.local.environment import (
     owns_redis,
     process_environment,
 )
-from infra.local.errors import AlreadyRunning, BadReadySeconds, HomeNotUsable, MigrationFailed, PasswordRefused
+from infra.local.errors import (
+    AlreadyRunning,
+    BadReadySeconds,
+    HomeNotUsable,
+    MigrationFailed,
+    MigrationTooSlow,
+    PasswordRefused,
+)
 from infra.local.layout import CHECKOUT, PROCESSES, SERVICES, Layout
 from infra.local.leftovers import end_leftovers, find_serving, read_pid
 from infra.local.ports import PortInUse, alone_on, holder_of, require_free_ports
@@ -43,11 +50,14 @@ from infra.local.secrets import postgres_password_name
 from infra.local.supervision import ProcessState, Supervisor
 from infra.local.supervision import start as start_supervisor
 from infra.postgres.roles import SERVICE_ROLES, create_owner, grant_service_roles
+from shared.config import DatabaseSettings
+from shared.db.engine import limits
 
 ALL: Collection[str] = tuple(PROCESSES)
 READY_SECONDS = 60.0
 """For each process to answer on a machine with nothing else to do, unless `BATUA_READY_SECONDS` says otherwise."""
-MIGRATION_SECONDS = 120
+MIGRATION_SECONDS = 120.0
+"""For the migrations, or twice as long as for a process where that is more."""
 STOP_SECONDS = 90
 
 
@@ -253,7 +263,15 @@ class Stack:
             self.migrate()
         if is_ours:
             passwords = {role: self._secrets[postgres_password_name(role)] for role in SERVICE_ROLES}
-            grant_service_roles(self.database_url(postgres.SUPERUSER), passwords=passwords)
+            superuser = self.database_url(postgres.SUPERUSER)
+            grant_service_roles(superuser, passwords=passwords, limits=limits(self._database_settings()))
+
+    def _database_settings(self) -> DatabaseSettings:
+        prefix = "BATUA_DATABASE_"
+        given = {name: value for name, value in self.environment().items() if name.startswith(prefix)}
+        return DatabaseSettings.model_validate(
+            {name.removeprefix("BATUA_").lower(): value for name, value in given.items()}
+        )
 
     def _create_owner(self) -> None:
         superuser = self.database_url(postgres.SUPERUSER, "postgres")
@@ -266,16 +284,20 @@ class Stack:
             raise PasswordRefused(port, self.layout.secrets_file) from None
 
     def migrate(self) -> None:
-        """Bring the schema up to date, as its owner. Raises MigrationFailed."""
-        result = subprocess.run(
-            [sys.executable, "-m", "infra.cli.main", "migrate"],
-            cwd=CHECKOUT,
-            env=self.environment(),
-            capture_output=True,
-            text=True,
-            timeout=MIGRATION_SECONDS,
-            check=False,
-        )
+        """Bring the schema up to date, as its owner. Raises MigrationFailed, MigrationTooSlow."""
+        seconds = max(MIGRATION_SECONDS, 2 * self._ready_seconds)
+        try:
+            result = subprocess.run(
+                [sys.executable, "-m", "infra.cli.main", "migrate"],
+                cwd=CHECKOUT,
+                env=self.environment(),
+                capture_output=True,
+                text=True,
+                timeout=seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise MigrationTooSlow(seconds) from None
         if result.returncode != 0:
             raise MigrationFailed(result.stdout + result.stderr)
 

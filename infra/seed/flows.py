@@ -15,6 +15,7 @@ from infra.seed.cast import BANK_ACCOUNTS, Person, Shop
 from infra.seed.history import Movement
 from shared import clock
 from shared.banks.notices import PaymentNotice
+from shared.banks.number_keys import NumberKeys
 from shared.banks.table import BANKS
 from shared.ids import new_id, new_token
 from shared.ledger.post import post_one
@@ -27,6 +28,7 @@ from shared.on_ramps import settlement as on_ramp_settlement
 from shared.withdrawals import settlement, timeline
 from shared.withdrawals.events import EventFacts, EventKind
 from shared.withdrawals.facts import Conclusion, Paid, PayoutRefused, PayoutReversed
+from shared.withdrawals.kept_numbers import encrypt_number
 
 KEY_PREFIX = "sample-data-"
 """The idempotency keys of sample on-ramps begin with it; `simulated_banks` finds them by it."""
@@ -41,8 +43,9 @@ _FIRST_SERIAL = 900_000
 class Flows:
     """Makes on-ramps and withdrawals happen in the caller's transaction."""
 
-    def __init__(self, session: AsyncSession) -> None:
+    def __init__(self, session: AsyncSession, number_keys: NumberKeys) -> None:
         self._session = session
+        self._number_keys = number_keys
         self._made = 0
         self._withdrawals: dict[Movement, tuple[Withdrawal, str]] = {}
 
@@ -111,6 +114,7 @@ class Flows:
             retries=0,
             created_at=clock.now(),
         )
+        encrypt_number(withdrawal, self._number_keys)
         self._session.add(withdrawal)
         await self._session.flush()
         await timeline.append(self._session, withdrawal.id, status=withdrawal.status, kind=EventKind.QUEUED)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from infra.seed.cast import PASSWORD, PEOPLE, PIN, POTS, SHOPS, Person, Pot, Shop
@@ -16,7 +15,9 @@ from infra.seed.history import Moment, Movement, Plan
 from shared import clock
 from shared.auth.passwords import Hasher
 from shared.auth.registration import Credentials, hash_credentials, register_person, register_shop
+from shared.banks.number_keys import NumberKeys
 from shared.calendar import INDIA
+from shared.db.locks import lock
 from shared.ids import new_id
 from shared.ledger.post import post
 from shared.ledger.rules import Rejected, Transfer
@@ -28,14 +29,16 @@ Accounts = Mapping[Person | Shop | Pot, Account]
 Progress = Callable[[int], None]
 """Called with the number of movements that were just made."""
 _LOCK = 0x5EED
-"""The advisory lock that lets one seeding go on at a time."""
+"""The lock that lets one seeding go on at a time."""
 
 
 async def hashed(hasher: Hasher) -> dict[Who, Credentials]:
-    """The credentials of all people and shops. Hashing is slow on purpose: do it outside a transaction."""
+    """The credentials of all people and shops. Hashing is slow on purpose: do it outside a transaction.
+
+    One after another: on a busy machine the last of many at once would not get its turn in time.
+    """
     owners: tuple[Who, ...] = (*PEOPLE, *SHOPS)
-    each = [hash_credentials(hasher, email=who.email, password=PASSWORD, pin=PIN) for who in owners]
-    return dict(zip(owners, await asyncio.gather(*each), strict=True))
+    return {who: await hash_credentials(hasher, email=who.email, password=PASSWORD, pin=PIN) for who in owners}
 
 
 async def wallet_ids(session: AsyncSession) -> dict[Who, str] | None:
@@ -52,7 +55,13 @@ async def wallet_ids(session: AsyncSession) -> dict[Who, str] | None:
     return found if len(found) == len(kinds) else None
 
 
-async def write(session: AsyncSession, plan: Plan, credentials: dict[Who, Credentials], progress: Progress) -> None:
+async def write(
+    session: AsyncSession,
+    plan: Plan,
+    credentials: dict[Who, Credentials],
+    number_keys: NumberKeys,
+    progress: Progress,
+) -> None:
     """Sign all up and make every movement, all in the caller's transaction: it happens whole or not at all.
 
     Raises EmailTaken where one of the addresses belongs to another owner. Mails about the past are not sent.
@@ -67,8 +76,10 @@ async def write(session: AsyncSession, plan: Plan, credentials: dict[Who, Creden
             who: await _sign_up(session, who, theirs) for who, theirs in credentials.items()
         }
         for pot in POTS:
-            accounts[pot] = await open_pot(session, owner_id=_owner_id(accounts[pot.owner]), name=pot.name)
-        flows, made = Flows(session), dict[Movement, Transfer]()
+            accounts[pot] = await open_pot(
+                session, pot_id=new_id(), owner_id=_owner_id(accounts[pot.owner]), name=pot.name
+            )
+        flows, made = Flows(session, number_keys), dict[Movement, Transfer]()
         for moment in plan.moments:
             present = moment.at
             await _happen(session, moment, accounts, flows, made)
@@ -106,7 +117,7 @@ def _owner_id(account: Account) -> UUID:
 
 async def only_one(session: AsyncSession) -> None:
     """Wait for another seeding to end; the lock is held until the transaction ends."""
-    await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    await lock(session, _LOCK)
 
 
 async def _sign_up(session: AsyncSession, who: Who, credentials: Credentials) -> Account:

@@ -138,7 +138,7 @@ async def test_a_crash_between_write_and_commit_loses_nothing_and_doubles_nothin
         outcomes = await post_instructions(connection, instructions)
         written += 1
         if written == 1:
-            await terminate(sessionmaker, connection.get_server_pid())
+            await terminate(sessionmaker, await connection.fetchval("SELECT pg_backend_pid()"))
         return outcomes
 
     monkeypatch.setattr(group_commit_module, "post_instructions", write_and_crash)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.db.engine import SessionMaker
@@ -22,6 +21,7 @@ from shared.ledger.rules import Posted, Transfer
 from shared.models import Account, Entry
 from tests.support.deadlines import deadline
 from tests.support.factories import create_user
+from tests.support.locks import locked
 from tests.support.waiting import until_a_lock_is_awaited
 
 
@@ -65,15 +65,6 @@ async def balances(sessionmaker: SessionMaker, accounts: Sequence[Account]) -> l
         return [(await session.get_one(Account, account.id)).balance for account in accounts]
 
 
-@asynccontextmanager
-async def locked(sessionmaker: SessionMaker, table: str, row: object) -> AsyncIterator[None]:
-    """Another connection locks the row while the block runs."""
-    async with sessionmaker() as session:
-        await session.execute(text(f"SELECT 1 FROM {table} WHERE id = :id FOR UPDATE"), {"id": row})
-        yield
-        await session.rollback()
-
-
 async def test_others_go_on_while_one_account_is_locked(sessionmaker: SessionMaker, group_commit: GroupCommit) -> None:
     asha, bela, ravi, john = await people(sessionmaker, 4)
     async with locked(sessionmaker, "accounts", ravi.id):
@@ -91,7 +82,10 @@ async def test_each_locked_account_is_tried_in_turn(sessionmaker: SessionMaker, 
     """The one whose lock ends first is not behind the one whose lock stays."""
     asha, *blocked = await people(sessionmaker, 4)
     async with locked(sessionmaker, "accounts", blocked[0].id):
-        async with locked(sessionmaker, "accounts", blocked[2].id), locked(sessionmaker, "accounts", blocked[1].id):
+        async with (
+            locked(sessionmaker, "accounts", blocked[2].id),
+            locked(sessionmaker, "accounts", blocked[1].id),
+        ):
             first, second, third = [
                 asyncio.create_task(group_commit.post(send(asha, each, f"{each.id}"))) for each in blocked
             ]

@@ -22,6 +22,7 @@ from shared.db.engine import SessionMaker
 from shared.ids import new_token
 from tests.support.bank_settings import NOWHERE, bank_values
 from tests.support.factories import fund
+from tests.support.number_keys import NUMBER_KEY
 
 PIN = "4711"
 PASSWORD = "correct horse"
@@ -43,9 +44,10 @@ def user_app_settings(database_url: str, redis_url: str, bank_url: str = NOWHERE
     )
 
 
-def merchant_app_settings(database_url: str, redis_url: str) -> MerchantAppSettings:
+def merchant_app_settings(database_url: str, redis_url: str, **more: Any) -> MerchantAppSettings:
     """The same for shops."""
-    return MerchantAppSettings(**_common(database_url, redis_url))
+    own = {"merchant_app_url": "https://shops.batua.example", **more}
+    return MerchantAppSettings(**_common(database_url, redis_url), **own)
 
 
 def _common(database_url: str, redis_url: str) -> dict[str, Any]:
@@ -54,6 +56,7 @@ def _common(database_url: str, redis_url: str) -> dict[str, Any]:
         "redis_url": SecretStr(redis_url),
         "token_keys": [SecretStr("newest-key-0123456789")],
         "pin_pepper": SecretStr("a pepper 0123456789"),
+        "account_number_keys": [SecretStr(NUMBER_KEY)],
         "bcrypt_rounds": 4,
         "rate_limits": RateLimits(enabled=False),
     }

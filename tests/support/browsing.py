@@ -24,6 +24,8 @@ class PageForm:
     method: str
     action: str
     fields: dict[str, str] = field(default_factory=dict)
+    unscripted: dict[str, str] = field(default_factory=dict)
+    """The fields that a script takes out of the form when the page opens."""
 
 
 class _Reader(HTMLParser):
@@ -39,6 +41,8 @@ class _Reader(HTMLParser):
         self.tags.append(tag)
         if tag == "form":
             self.forms.append(PageForm(given.get("method", "get"), given["action"]))
+        elif "data-said" in given:
+            self.forms[-1].unscripted[given["name"]] = given["value"]
         elif tag == "input" and "name" in given and given.get("type") not in {"radio", "checkbox"}:
             self.forms[-1].fields[given["name"]] = given.get("value", "")
         elif tag == "select":

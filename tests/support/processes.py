@@ -29,12 +29,15 @@ TRIES = 200
 class Processes:
     """`python -m services.<name> --processes <count>`, and its log."""
 
-    def __init__(self, name: str, *, port: int, count: int, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, name: str, *, port: int, metrics_port: int, count: int, environment: Mapping[str, str], log: Path
+    ) -> None:
         self.port = port
+        self.metrics_url = f"http://127.0.0.1:{metrics_port}/metrics"
         self.count = count
         self.url = f"http://127.0.0.1:{port}"
         self._log = log
-        self._values = dict(environment)
+        self._values = {**environment, "BATUA_METRICS_PORT": str(metrics_port)}
         self._command = [sys.executable, "-m", f"services.{name}", "--port", str(port), "--processes", str(count)]
         self.process = self._launch()
 
@@ -129,9 +132,15 @@ def _connections(pid: int) -> list[Any]:
         return []
 
 
-async def requests_counted(client: httpx.AsyncClient, route: str) -> float:
+async def metrics_of(service: Processes) -> str:
+    """What one of the processes, by chance, shows on the port of metrics."""
+    async with httpx.AsyncClient(trust_env=False, timeout=deadline()) as client:
+        return (await client.get(service.metrics_url)).text
+
+
+async def requests_counted(service: Processes, route: str) -> float:
     """How many requests to this route the service says it has answered."""
-    metrics = (await client.get("/metrics")).text
+    metrics = await metrics_of(service)
     found = re.findall(rf'^batua_http_requests_total\{{[^}}]*route="{route}"[^}}]*\}} (\S+)$', metrics, re.MULTILINE)
     return sum(map(float, found))
 
@@ -139,12 +148,19 @@ async def requests_counted(client: httpx.AsyncClient, route: str) -> float:
 @contextmanager
 def running_processes(name: str, settings: BaseModel, log: Path, *, count: int = 2) -> Iterator[Processes]:
     """The service with these settings, started; nothing of it is left at the end."""
-    with listening() as bound:
-        port = bound.getsockname()[1]
-    environment = os.environ | as_environment(settings)
-    service = Processes(name, port=port, count=count, environment=environment, log=log)
-    try:
+    with launched_processes(name, settings, log, count=count) as service:
         yield service.started()
+
+
+@contextmanager
+def launched_processes(name: str, settings: BaseModel, log: Path, *, count: int = 2) -> Iterator[Processes]:
+    """The same, not waited for: several services start together."""
+    with listening() as bound, listening() as other:
+        port, metrics_port = bound.getsockname()[1], other.getsockname()[1]
+    environment = os.environ | as_environment(settings)
+    service = Processes(name, port=port, metrics_port=metrics_port, count=count, environment=environment, log=log)
+    try:
+        yield service
     finally:
         service.kill_all()
 

@@ -5,13 +5,13 @@ A test module that uses these fixtures provides the fixture `stack`.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from typer.testing import CliRunner
 
+from infra.cli.main import app
 from infra.demo import actors
 from infra.demo.actors import Holder, SimulatedBank
 from infra.local.secrets import read_secrets
@@ -19,7 +19,6 @@ from infra.local.stack import Stack
 from tests.support.deadlines import deadline
 from tests.support.service_limits import service_limits
 
-CHECKOUT = Path(__file__).parents[2]
 actors.TIMEOUT_SECONDS = deadline(actors.TIMEOUT_SECONDS)
 SLOW = service_limits() | {"BATUA_READY_SECONDS": f"{deadline(60):.0f}", "BATUA_PROCESSES": "2"}
 """The processes of a stack wait as long for each other as this machine needs. Two share each port, on any machine."""
@@ -34,6 +33,14 @@ FAST = SLOW | {
     "BATUA_WITHDRAWALS__NOT_FOUND_GRACE_SECONDS": f"{deadline(1.5):.2f}",
     "BATUA_WITHDRAWALS__SWEEP_SECONDS": "0.5",
 }
+
+
+@pytest.fixture(scope="session")
+def battered_stack(tmp_path_factory: pytest.TempPathFactory, free_port_base: Callable[[], int]) -> Iterator[Stack]:
+    """A whole stack for those who kill its processes, and for the fuzzer, who sets faults as it comes."""
+    settings = SLOW | {"BATUA_BCRYPT_ROUNDS": "4", "BATUA_RATE_LIMITS__ENABLED": "false"}
+    with Stack(tmp_path_factory.mktemp("battered"), free_port_base(), settings) as running:
+        yield running
 
 
 @pytest.fixture
@@ -80,16 +87,9 @@ def prove(stack: Stack) -> Callable[[], None]:
     """Fails unless the books are right and agree with both banks."""
 
     def run() -> None:
-        command = [sys.executable, "-m", "infra.cli.main", "prove"]
-        proof = subprocess.run(
-            command,
-            cwd=CHECKOUT,
-            env=stack.environment(),
-            capture_output=True,
-            text=True,
-            timeout=deadline(60),
-            check=False,
-        )
-        assert proof.returncode == 0, proof.stdout + proof.stderr
+        # In a thread, because a loop may run in this one; in this process, because a new one takes seconds to begin.
+        with ThreadPoolExecutor(1) as apart:
+            proof = apart.submit(CliRunner().invoke, app, ["prove"], env=stack.environment()).result()
+        assert proof.exit_code == 0, proof.output
 
     return run

@@ -25,11 +25,12 @@ from shared.models import Account, OutboxMessage, Withdrawal, WithdrawalEvent
 from shared.models import Transfer as TransferRow
 from shared.withdrawals import commands
 from shared.withdrawals import engine as production
-from shared.withdrawals.engine import BankCall
+from shared.withdrawals.bank_calls import BankCall
 from shared.withdrawals.facts import Fact
 from shared.withdrawals.notices import PayoutOutcome, apply_payout_notice
 from tests.support.deadlines import ENOUGH_SECONDS, deadline
 from tests.support.factories import create_user
+from tests.support.number_keys import NUMBER_KEYS
 from tests.support.simulated_bank import BankClient as BankConsole
 
 ACCOUNT_NUMBER = "50100123451234"
@@ -82,6 +83,7 @@ class World:
     consoles: dict[str, BankConsole]
     owners: set[UUID] = field(default_factory=set)
     """The people of this test; the database holds others, too."""
+    max_unfinished: int = 100
 
     @property
     def bank(self) -> BankConsole:
@@ -105,7 +107,10 @@ class World:
             amount=amount,
             sessionmaker=self.sessionmaker,
             marks=Marks(self.sessionmaker),
+            number_keys=NUMBER_KEYS,
             limits=MovementLimits(),
+            max_unfinished=self.max_unfinished,
+            requires_verified_email=False,
         )
         return UUID(answer.body["id"])
 

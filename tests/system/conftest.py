@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from infra.local.stack import Stack
-from tests.support.whole_stack import FAST, SLOW, bank, person, prove, shop  # noqa: F401 - fixtures
+from tests.support.whole_stack import FAST, bank, battered_stack, person, prove, shop  # noqa: F401 - fixtures
 
 SETTINGS = FAST | {"BATUA_ON_RAMPS__ENQUIRE_AFTER_SECONDS": "5"}
 
@@ -24,12 +24,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def stack(tmp_path_factory: pytest.TempPathFactory, free_port_base: Callable[[], int]) -> Iterator[Stack]:
     """A whole running stack."""
     with Stack(tmp_path_factory.mktemp("stack"), free_port_base(), SETTINGS) as running:
-        yield running
-
-
-@pytest.fixture(scope="session")
-def battered_stack(tmp_path_factory: pytest.TempPathFactory, free_port_base: Callable[[], int]) -> Iterator[Stack]:
-    """A whole stack for those who kill its processes, and for the fuzzer, who sets faults as it comes."""
-    settings = SLOW | {"BATUA_BCRYPT_ROUNDS": "4", "BATUA_RATE_LIMITS__ENABLED": "false"}
-    with Stack(tmp_path_factory.mktemp("battered"), free_port_base(), settings) as running:
         yield running

@@ -1,4 +1,4 @@
-"""The commands that README and the tutorial show do what they say, in order, as they are written."""
+"""The commands that README, the tutorial and the console's page show do what they say, in order, as they stand."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def folder(tmp_path: Path, seeded_stack: Stack) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/tutorial.md"])
+@pytest.mark.parametrize("document", ["README.md", "docs/tutorial.md", "docs/console.md"])
 def test_every_command_prints_what_is_shown_below_it(document: str, seeded_stack: Stack, folder: Path) -> None:
     text = (CHECKOUT / document).read_text(encoding="utf-8")
     base = seeded_stack.layout.port_base

@@ -142,7 +142,7 @@ def test_mail_is_delivered_for_what_happened(stack: Stack, person: Callable[...,
         files = [path.read_text(encoding="utf-8", errors="replace") for path in stack.layout.mail.glob("*.eml")]
         return [text for text in files if bela.profile["email"] in text]
 
-    mails = wait_for(subjects, lambda found: len(found) >= 2, "a welcome and a receipt", seconds=deadline(30))
+    mails = wait_for(subjects, lambda found: len(found) >= 2, "a welcome and a receipt", seconds=deadline(90))
     assert len(mails) == 2
 
 

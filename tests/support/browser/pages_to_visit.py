@@ -18,7 +18,7 @@ class Spot:
     """One page: who looks at it, and where it is; `{}` in the path stands for something of the scene."""
 
     app: App
-    by: Literal["nobody", "asha", "shop"]
+    by: Literal["visitor", "asha", "shop"]
     path: str
 
     def __str__(self) -> str:
@@ -26,10 +26,10 @@ class Spot:
 
 
 _FOR_ANYBODY = (
-    *(Spot("user_app", "nobody", path) for path in ("/sign-in", "/sign-up", "/pay/{shop}?amount=120")),
-    Spot("merchant_app", "nobody", "/sign-up"),
-    Spot("dummy_bank", "nobody", "{netbanking}"),
-    Spot("dummy_bank", "nobody", "/"),
+    *(Spot("user_app", "visitor", path) for path in ("/sign-in", "/sign-up", "/pay/{shop}?amount=120")),
+    Spot("merchant_app", "visitor", "/sign-up"),
+    Spot("dummy_bank", "visitor", "{netbanking}"),
+    Spot("dummy_bank", "visitor", "/"),
 )
 _FOR_PEOPLE = tuple(
     Spot("user_app", "asha", path)
@@ -106,7 +106,7 @@ class Scene:
 
     def holder(self, spot: Spot) -> Holder | None:
         """Who is signed in there."""
-        return {"nobody": None, "asha": self.asha, "shop": self.shop}[spot.by]
+        return {"visitor": None, "asha": self.asha, "shop": self.shop}[spot.by]
 
     def address(self, spot: Spot) -> str:
         """Where to go."""

@@ -37,11 +37,20 @@ def sign_up(page: Page) -> None:
     shows_heading(page, "Namaste, Asha")
 
 
+def say_in_words(page: Page, amount: str) -> None:
+    """Without a script a form that moves money at once says the amount first; with one it has said it already."""
+    button = page.get_by_role("button", name="Say it in words")
+    if button.is_visible():
+        button.click()
+        expect(page.locator("[name=said]")).to_have_value(amount)
+
+
 def ask_for_money(page: Page, rupees: str) -> None:
     """Up to the bank's own page."""
     page.goto("/add-money")
     page.get_by_label("Amount").fill(rupees)
     page.get_by_role("radio", name="HDFC").check()
+    say_in_words(page, rupees)
     page.get_by_role("button", name="Continue to the bank").click()
     shows_heading(page, "Payment request")
 
@@ -57,6 +66,7 @@ def fill_in_payment(page: Page, *, rupees: str, note: str = "") -> None:
     """The form that sends and pays, without the PIN."""
     page.get_by_label("Amount").fill(rupees)
     page.get_by_label("Note").fill(note)
+    say_in_words(page, rupees)
 
 
 def confirm(page: Page, button: str, pin: str = PIN) -> None:
@@ -100,6 +110,7 @@ def follow_without_a_script(page: Page) -> None:
 def give_back(page: Page, rupees: str) -> None:
     """On the form that refunds."""
     page.get_by_label("Amount to refund").fill(rupees)
+    say_in_words(page, rupees)
     page.get_by_label("Your PIN").fill(PIN)
     page.get_by_role("button", name="Refund now").click()
 

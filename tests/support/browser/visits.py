@@ -66,7 +66,7 @@ class Watch:
         is_page = response.request.is_navigation_request()
         if is_page and response.status in range(400, 500):
             self._refused_pages.add(response.url)
-        elif response.status >= 400:
+        elif response.status >= 400 and response.url not in self._refused_pages:  # a live page asks for itself again
             self.problems.append(f"answered {response.status}: {response.request.method} {response.url}")
 
     def _failed(self, request: Request) -> None:
@@ -100,14 +100,13 @@ class Visits:
         by: Holder | None = None,
         screen: Screen = PHONE,
         javascript: bool = True,
-        dark: bool = False,
     ) -> Page:
         """A blank page before an app, signed in as `by` if given; paths are relative to the app."""
         context = self._chromium.new_context(
             base_url=self._stack.url(app),
             viewport=screen,
             java_script_enabled=javascript,
-            color_scheme="dark" if dark else "light",
+            color_scheme="light",
             reduced_motion="reduce",
             locale="en-IN",
             timezone_id="Asia/Kolkata",
