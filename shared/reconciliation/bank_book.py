@@ -48,7 +48,7 @@ _PENDING_ON_RAMPS = text("""
 """)
 _ACTIVE_WITHDRAWALS = text("""
     SELECT CAST(id AS text) AS reference, amount, status FROM withdrawals
-    WHERE bank = :bank AND status = ANY(:statuses)
+    WHERE bank = :bank AND (status = ANY(:statuses) OR :in_queue AND status = 'queued' AND ask_bank_first)
 """)
 
 
@@ -65,11 +65,15 @@ async def parked_credits(session: AsyncSession, bank: str) -> list[OurLine]:
     return [OurLine(**row) for row in (await session.execute(_PARKED, accounts)).mappings()]
 
 
-async def under_way(session: AsyncSession, bank: str) -> list[Expected]:
-    """Lines the bank may have booked already, of payments that are still running."""
+async def under_way(session: AsyncSession, bank: str, *, in_queue: bool = True) -> list[Expected]:
+    """Lines the bank may have booked already, of payments that are still running.
+
+    With `in_queue`, also of withdrawals in the queue that a bank may have had before the database was restored.
+    """
     pending = (await session.execute(_PENDING_ON_RAMPS, {"bank": bank})).mappings()
     expected = [Expected(row["reference"], "CREDIT", row["amount"], "its on-ramp is pending") for row in pending]
-    active = await session.execute(_ACTIVE_WITHDRAWALS, {"bank": bank, "statuses": WithdrawalStatus.active()})
+    values = {"bank": bank, "statuses": WithdrawalStatus.active(), "in_queue": in_queue}
+    active = await session.execute(_ACTIVE_WITHDRAWALS, values)
     for row in active.mappings():
         reference, amount, reason = row["reference"], row["amount"], f"its withdrawal is {row['status']}"
         expected.append(Expected(reference, "DEBIT", amount, reason))

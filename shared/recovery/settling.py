@@ -35,7 +35,7 @@ from shared.reconciliation.bank_book import our_lines, parked_credits, under_way
 from shared.reconciliation.comparison import GIVEN_BACK, Comparison, Difference, compare
 from shared.reconciliation.reconcile import reconcile_bank
 from shared.withdrawals.facts import Paid, PayoutReversed
-from shared.withdrawals.lost import find_payer, settle_paid, write_again
+from shared.withdrawals.lost import find_payer, is_asked_about_first, settle_paid, write_again
 
 MARGIN = timedelta(days=1)
 """What the bank booked so long before the restored moment is looked at too: clocks differ, and notices come late."""
@@ -61,6 +61,8 @@ class Result(StrEnum):
     KNOWN = "known already"
     PARKED = "parked in suspense"
     """The bank does not say whose it is, the database does not know the owner, or the owner has too little."""
+    ASKED_LATER = "asked about before it is sent"
+    """The withdrawal is in the queue, and the bank gave no answer: the worker asks again before it sends anything."""
     LEFT = "left"
     """The bank gave no answer, or is still at work: settle again later."""
 
@@ -112,7 +114,10 @@ class Settling:
 
         Raises what `BankClient.statement` raises.
         """
-        compared = await self._compare(await self._statement())
+        return await self._look(settles_queue=True)
+
+    async def _look(self, *, settles_queue: bool) -> tuple[dict[str, list[Difference]], int]:
+        compared = await self._compare(await self._statement(), settles_queue=settles_queue)
         lacking: dict[str, list[Difference]] = {}
         for difference in sorted(compared.differences, key=lambda found: found.at):
             if difference.bank_amount is not None and difference.at >= self.restored_to - MARGIN:
@@ -120,8 +125,11 @@ class Settling:
         return lacking, sum(line.reason != GIVEN_BACK for line in compared.explained)
 
     async def unsettled(self) -> list[str]:
-        """References of lines that our book lacks and that are not parked. Raises what `BankClient.statement` does."""
-        lacking, _ = await self.look()
+        """References of lines that our book lacks, that are not parked and that no worker will ask about.
+
+        Raises what `BankClient.statement` does.
+        """
+        lacking, _ = await self._look(settles_queue=False)
         async with self.sessionmaker() as session:
             parked = {line.reference for line in await parked_credits(session, self.bank)}
         return [
@@ -162,10 +170,10 @@ class Settling:
     async def _statement(self) -> list[StatementItem]:
         return await whole_statement(self.client, self.restored_to - READ_BACK, clock.now() + timedelta(seconds=1))
 
-    async def _compare(self, items: Sequence[StatementItem]) -> Comparison:
+    async def _compare(self, items: Sequence[StatementItem], *, settles_queue: bool) -> Comparison:
         async with self.sessionmaker() as session:
             ours = await our_lines(session, self.bank, since=self.restored_to - READ_BACK)
-            expected = await under_way(session, self.bank)
+            expected = await under_way(session, self.bank, in_queue=not settles_queue)
         return compare(items, [line for line in ours if not line.is_parked], expected=expected)
 
     async def _settle(self, reference: str, lines: Sequence[Difference]) -> Settled:
@@ -215,7 +223,7 @@ class Settling:
         if verdict in _RESULT_OF_PAYOUT:
             return self._done(lines, _RESULT_OF_PAYOUT[verdict], owner_id=owner_id)
         if verdict is None:
-            return await self._park(lines, "the bank does not say whose it is, or its owner is not known here")
+            return await self._park(lines, "it was parked before, or the bank names no owner who is known here")
         return await self._park(lines, f"its withdrawal says otherwise ({verdict})")
 
     async def _book_payout(
@@ -224,6 +232,8 @@ class Settling:
         """What follows for the withdrawal, and its owner if it is written again. None: there is none, and no owner."""
         async with self.sessionmaker.begin() as session:
             await findings.lock(session, self.bank)
+            if await self._is_parked(session, lines[0].reference):
+                return None, None  # by an earlier run, or by one at the same time: our book has the line already
             verdict = await settle_paid(session, our_id, fact)
             payer = await find_payer(session, answer) if verdict is None else None
             if payer is not None:
@@ -245,14 +255,21 @@ class Settling:
     async def _park(self, lines: Sequence[Difference], reason: str) -> Settled:
         """Book money that left from suspense, once. What came in is parked by reconciliation, when all is settled."""
         left = [line for line in lines if line.kind == "missing_here"]
-        accounts = {"suspense": system_accounts.SUSPENSE, "settlement": system_accounts.SETTLEMENT[self.bank]}
         async with self.sessionmaker.begin() as session:
             await findings.lock(session, self.bank)
-            if left and not await session.scalar(_IS_PARKED, accounts | {"reference": left[0].reference}):
+            if left and await is_asked_about_first(session, left[0].reference, amount=left[0].bank_amount or 0):
+                # The worker books it when the bank has said so. Booked from suspense too, it would be booked twice.
+                return self._done(lines, Result.ASKED_LATER, reason)
+            if left and not await self._is_parked(session, left[0].reference):
                 for line in left:
                     await post_one(session, _from_suspense(self.bank, line))
                 self._audit(session, left, Result.PARKED, None)
         return self._done(lines, Result.PARKED, reason)
+
+    async def _is_parked(self, session: AsyncSession, reference: str) -> bool:
+        """Whether money that left under this reference is booked from suspense."""
+        accounts = {"suspense": system_accounts.SUSPENSE, "settlement": system_accounts.SETTLEMENT[self.bank]}
+        return bool(await session.scalar(_IS_PARKED, accounts | {"reference": reference}))
 
     def _audit(self, session: AsyncSession, lines: Sequence[Difference], what: Result, owner: object) -> None:
         facts = {

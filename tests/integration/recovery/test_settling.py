@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
 from sqlalchemy import select
 
 from shared import clock
+from shared.banks.client import BankClient
 from shared.ids import new_id
 from shared.ledger import freezing, system_accounts
 from shared.models import Account, AuditEvent, OnRamp
@@ -21,6 +23,7 @@ from shared.recovery.settling import BankReport, Result, Settling
 from shared.withdrawals.commands import cancel
 from shared.withdrawals.errors import AlreadySent
 from tests.support.bank_flows import create_on_ramp
+from tests.support.factories import fund
 from tests.support.waiting import eventually_async
 from tests.support.withdrawal_world import World, hasty, owner_of
 
@@ -129,11 +132,7 @@ async def test_a_payout_that_is_gone_and_came_back_changes_no_balance(disaster: 
     wallet = await disaster.world.person()
     disaster.world.bank.faults(reversal_rate=1.0)
     paid_out = disaster.paid_out(owner_of(wallet))
-
-    async def came_back() -> bool:
-        return len(disaster.world.bank.paid_out(str(paid_out))) == 2
-
-    await eventually_async(came_back, "the money came back")
+    await came_back(disaster, paid_out)
     assert results(await disaster.settle()) == {str(paid_out): Result.DEBITED}
     assert (await disaster.world.row(paid_out)).status == "reversed"
     assert await disaster.world.money(wallet) == (1_000_00, 0)
@@ -161,6 +160,65 @@ async def test_who_has_too_little_owes_it_to_suspense(disaster: Disaster) -> Non
     assert await disaster.suspense() == -100_00
     assert await disaster.books_equal_the_banks()
     assert disaster.world.paid_out(paid_out) == 100_00
+
+
+async def came_back(disaster: Disaster, reference: UUID) -> None:
+    """Wait until the bank has booked the payout and its reversal."""
+
+    async def has_both_lines() -> bool:
+        return len(disaster.world.bank.paid_out(str(reference))) == 2
+
+    await eventually_async(has_both_lines, "the money came back")
+
+
+async def test_what_is_parked_and_came_back_is_not_booked_from_an_owner_who_has_enough_by_then(
+    disaster: Disaster,
+) -> None:
+    wallet = await disaster.world.person(balance=99_99)
+    disaster.world.bank.faults(reversal_rate=1.0)
+    paid_out = disaster.paid_out(owner_of(wallet), 100_00)
+    await came_back(disaster, paid_out)
+    assert results(await disaster.settle()) == {str(paid_out): Result.PARKED}
+    async with disaster.world.sessionmaker.begin() as session:
+        await fund(session, wallet.id, 500_00)
+    assert results(await disaster.settle()) == {str(paid_out): Result.PARKED}
+    assert await disaster.world.money(wallet) == (599_99, 0)
+    assert await disaster.suspense() == 0
+    assert await disaster.books_equal_the_banks()
+
+
+class Meanwhile:
+    """A bank's client; before its first answer about a payout, something else happens."""
+
+    def __init__(self, client: BankClient, work: Callable[[], Awaitable[None]]) -> None:
+        self._client = client
+        self._work: Callable[[], Awaitable[None]] | None = work
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    async def enquire(self, reference: str) -> Any:
+        work, self._work = self._work, None
+        if work is not None:
+            await work()
+        return await self._client.enquire(reference)
+
+
+async def test_what_one_operator_parks_another_does_not_book_from_its_owner(disaster: Disaster) -> None:
+    """Both run `settle`; between them, the owner who had too little is paid."""
+    wallet = await disaster.world.person(balance=99_99)
+    paid_out = disaster.paid_out(owner_of(wallet), 100_00)
+
+    async def the_other_one() -> None:
+        assert results(await disaster.settle()) == {str(paid_out): Result.PARKED}
+        async with disaster.world.sessionmaker.begin() as session:
+            await fund(session, wallet.id, 500_00)
+
+    client = cast(BankClient, Meanwhile(disaster.settling.client, the_other_one))
+    assert results(await replace(disaster.settling, client=client).settle(1000)) == {str(paid_out): Result.PARKED}
+    assert await disaster.world.money(wallet) == (599_99, 0)
+    assert await disaster.suspense() == -100_00
+    assert await disaster.books_equal_the_banks()
 
 
 async def test_what_a_frozen_owner_withdrew_is_parked(disaster: Disaster) -> None:
@@ -240,6 +298,32 @@ async def test_what_was_queued_and_is_paid_is_settled(world_alone: World) -> Non
     disaster.paid_out(owner_of(wallet), 100_00, sent)
     assert results(await disaster.settle()) == {str(sent): Result.DEBITED}
     assert await world_alone.money(wallet) == (900_00, 0)
+    assert await disaster.books_equal_the_banks()
+
+
+@hasty
+async def test_what_was_queued_is_not_parked_too_while_the_bank_gives_no_answer(world_alone: World) -> None:
+    """The worker asks about it before it is sent, and books it then."""
+    wallet = await world_alone.person()
+    sent = await world_alone.ask(wallet)
+    restored_to = clock.now()
+    async with world_alone.sessionmaker.begin() as session:
+        await commands.begin(session, restored_to=restored_to)
+    client = world_alone.engine.clients["hdfc"]
+    disaster = Disaster(world_alone, Settling(world_alone.sessionmaker, client, "hdfc", restored_to, "x"))
+    disaster.paid_out(owner_of(wallet), 100_00, sent)
+    world_alone.bank.faults(error_rate=1.0)
+    assert (await disaster.settle()).left == [str(sent)]
+    assert results(await disaster.settle(park_unanswered=True)) == {str(sent): Result.ASKED_LATER}
+    assert await disaster.suspense() == 0
+    assert await disaster.settling.unsettled() == []
+    assert await disaster.books_equal_the_banks(), "what the worker will ask about is no difference"
+    world_alone.bank.faults()
+    async with world_alone.sessionmaker.begin() as session:
+        await commands.finish(session, [])
+    await world_alone.work_until_status([sent], "succeeded")
+    assert await world_alone.money(wallet) == (900_00, 0)
+    assert world_alone.paid_out(sent) == 100_00
     assert await disaster.books_equal_the_banks()
 
 
