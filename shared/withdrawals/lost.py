@@ -29,8 +29,13 @@ NOT_TOLD = "X" * 10
 async def have_asked_first(session: AsyncSession) -> int:
     """Have the bank asked about everything that would be sent, before it is: it may have been sent since.
 
-    What is under way is asked about in any case. Answers how many are new.
+    What is under way is asked about in any case, twice before it is sent again: what the bank did not find before the
+    moment says nothing of what was sent since. Answers how many are new.
     """
+    counts_no_more = update(Withdrawal).where(
+        Withdrawal.status.in_(WithdrawalStatus.active()), Withdrawal.first_not_found_at.is_not(None)
+    )
+    await session.execute(counts_no_more.values(first_not_found_at=None))
     may_be_sent = [status for status in WithdrawalStatus if status.may_be_sent]
     statement = update(Withdrawal).where(Withdrawal.status.in_(may_be_sent), ~Withdrawal.ask_bank_first)
     marked = await session.execute(statement.values(ask_bank_first=True).returning(Withdrawal.id))

@@ -327,6 +327,20 @@ async def test_what_was_queued_is_not_parked_too_while_the_bank_gives_no_answer(
     assert await disaster.books_equal_the_banks()
 
 
+async def test_what_the_bank_did_not_find_before_the_moment_counts_no_more(world_alone: World) -> None:
+    """It may have been sent after that: two new answers are needed before it is sent again."""
+    wallet = await world_alone.person()
+    asked = await world_alone.ask(wallet)
+    before = clock.now() - timedelta(hours=1)
+    await world_alone.change(
+        asked, status="unknown", active_since=before, first_not_found_at=before, next_attempt_at=before
+    )
+    async with world_alone.sessionmaker.begin() as session:
+        await commands.begin(session, restored_to=clock.now())
+    assert await world_alone.engine.advance(owner_of(wallet), max_calls=1) == 1
+    assert (await world_alone.row(asked)).status == "unknown"
+
+
 async def test_one_recovery_at_a_time_is_begun_and_finished(disaster: Disaster) -> None:
     sessionmaker, restored_to = disaster.world.sessionmaker, disaster.settling.restored_to
     async with sessionmaker.begin() as session:
