@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Protocol
 
-from shared.banks.client import BankClient
 from shared.banks.errors import Refused
 from shared.banks.messages import StatementItem
 
@@ -12,7 +12,14 @@ TOO_LONG = "RANGE_TOO_LARGE"
 SHORTEST_RANGE = timedelta(seconds=1)
 
 
-async def whole_statement(client: BankClient, start: datetime, end: datetime) -> list[StatementItem]:
+class StatementSource(Protocol):
+    """The part of `shared.banks.client.BankClient` that is used here."""
+
+    async def statement(self, start: datetime, end: datetime) -> list[StatementItem]:
+        """Answer every line of our nodal account from `start` to before `end`, oldest first."""
+
+
+async def whole_statement(client: StatementSource, start: datetime, end: datetime) -> list[StatementItem]:
     """The lines of the range, oldest first. Raises what `BankClient.statement` raises."""
     try:
         return await client.statement(start, end)

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from shared import clock
-from shared.banks.messages import StatementItem
+from shared.banks.statements import StatementSource, whole_statement
 from shared.db.engine import SessionMaker
 from shared.reconciliation import findings, suspense
 from shared.reconciliation.bank_book import our_lines, parked_credits, under_way
@@ -22,13 +21,6 @@ GRACE = timedelta(minutes=10)
 """Newer lines are not compared: the webhook, the enquiry or the worker may still settle them."""
 LOOKBACK = timedelta(days=7)
 """Lines are read from this long before the range, so that both sides of a payment are compared."""
-
-
-class StatementSource(Protocol):
-    """The part of `shared.banks.client.BankClient` that reconciliation uses."""
-
-    async def statement(self, start: datetime, end: datetime) -> list[StatementItem]:
-        """Answer every line of our nodal account in the range, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +64,7 @@ async def reconcile_bank(
     async with sessionmaker() as session:
         earliest = await findings.earliest_begin(session, bank, since)
     read_from = min(since, earliest) - LOOKBACK
-    items = await client.statement(read_from, until)
+    items = await whole_statement(client, read_from, until)
 
     async with sessionmaker.begin() as session:
         await findings.lock(session, bank)

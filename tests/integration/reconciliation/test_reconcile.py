@@ -10,7 +10,9 @@ import pytest
 from sqlalchemy import select
 
 from shared import clock
+from shared.banks.errors import Refused
 from shared.banks.messages import StatementItem
+from shared.banks.statements import TOO_LONG
 from shared.db.engine import SessionMaker
 from shared.ledger import system_accounts
 from shared.models import Account, OnRamp, ReconciliationFinding
@@ -31,6 +33,17 @@ class Bank:
 
     async def statement(self, start: datetime, end: datetime) -> list[StatementItem]:
         return [item for item in self.items if start <= item.at < end]
+
+
+@dataclass(slots=True)
+class BankWithShortAnswers(Bank):
+    """It refuses a range with more than one line."""
+
+    async def statement(self, start: datetime, end: datetime) -> list[StatementItem]:
+        found = await Bank.statement(self, start, end)
+        if len(found) > 1:
+            raise Refused("hdfc", TOO_LONG, "ask for a shorter range")
+        return found
 
 
 @dataclass(slots=True)
@@ -201,3 +214,13 @@ async def test_a_bank_that_gives_no_statement_changes_nothing(desk: Desk) -> Non
     with pytest.raises(ConnectionRefusedError):
         await reconcile_bank(desk.sessionmaker, Down(), "hdfc", since=clock.now() - HOUR, until=clock.now())
     assert await desk.findings() == {}
+
+
+async def test_a_bank_that_refuses_long_statements_is_asked_for_parts(desk: Desk) -> None:
+    """Else no credit would be parked, and a recovery after a restore could not be finished."""
+    now = clock.now()
+    items = bank_statement([(f"stray-{number}", "CREDIT", 100) for number in range(5)], start=now - HOUR)
+    bank = BankWithShortAnswers(items)
+    report = await reconcile_bank(desk.sessionmaker, bank, "hdfc", since=now - 2 * HOUR, until=now)
+    assert (report.bank_lines, report.parked) == (5, 500)
+    assert await desk.suspense() == 500
