@@ -116,9 +116,11 @@ _RELEASE = text("""
     DELETE FROM idempotency_keys
     WHERE (owner_id, key) IN (SELECT * FROM unnest(CAST(:owner_ids AS uuid[]), CAST(:keys AS text[])))
 """)
+# By the clock of Postgres too: a worker whose clock runs ahead must not forget what callers may still repeat.
 _PURGE = text("""
     DELETE FROM idempotency_keys WHERE (owner_id, key) IN (
-        SELECT owner_id, key FROM idempotency_keys WHERE created_at < :before LIMIT :batch
+        SELECT owner_id, key FROM idempotency_keys
+        WHERE created_at < least(CAST(:now AS timestamptz), now()) - CAST(:kept_for AS interval) LIMIT :batch
     )
 """)
 
@@ -232,7 +234,7 @@ async def release(session: AsyncSession, claims: Sequence[Claim]) -> None:
 
 async def purge(session: AsyncSession) -> int:
     """Delete one batch of keys older than KEPT_FOR. Answers how many."""
-    result = await session.execute(_PURGE, {"before": clock.now() - KEPT_FOR, "batch": PURGE_BATCH})
+    result = await session.execute(_PURGE, {"now": clock.now(), "kept_for": KEPT_FOR, "batch": PURGE_BATCH})
     return int(getattr(result, "rowcount", 0))
 
 

@@ -64,6 +64,21 @@ async def test_old_keys_are_deleted(fresh_sessionmaker: SessionMaker) -> None:
         assert list(await session.scalars(select(IdempotencyKey.key))) == ["new"]
 
 
+async def test_a_worker_whose_clock_runs_ahead_forgets_nothing_that_still_counts(
+    fresh_sessionmaker: SessionMaker,
+) -> None:
+    """Without its key, a request that is repeated would move its money again; without its row, a sign-out would end."""
+    now = clock.now()
+    async with fresh_sessionmaker.begin() as session:
+        owner_id = (await create_user(session)).owner_id
+        made_at = now - timedelta(hours=1)
+        session.add(IdempotencyKey(owner_id=owner_id, key="key", fingerprint="", field_hashes={}, created_at=made_at))
+        session.add(RevokedToken(id=new_id(), expires_at=now + timedelta(minutes=5)))
+        session.add(PinFailure(id=new_id(), owner_id=owner_id, failed_at=now))
+    with clock.reading(lambda: now + 2 * KEPT_FOR):
+        assert (await purge_keys(fresh_sessionmaker), await purge_tokens(fresh_sessionmaker)) == (0, 0)
+
+
 async def test_notices_of_banks_are_deleted_after_five_years_in_bounded_steps(
     fresh_sessionmaker: SessionMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
