@@ -73,6 +73,10 @@ class Archive:
         names = (path.name for path in self.wal.iterdir())
         return sorted(Segment.named(name) for name in names if _SEGMENT_NAME.fullmatch(name))
 
+    def has_history(self, timeline: int) -> bool:
+        """Whether a restore finds out where this timeline began: else it stays on the one before."""
+        return (self.wal / f"{timeline:08X}.history").exists()
+
     def archived_at(self, segment: Segment) -> datetime:
         """When the segment was archived (UTC)."""
         return datetime.fromtimestamp((self.wal / segment.name).stat().st_mtime, UTC)

@@ -77,6 +77,12 @@ def check(archive: Archive, server: Server | None, limits: Limits, *, now: datet
             finding.last_segment, finding.restorable_to = last.name, archive.archived_at(last)
             if last.number < segments[-1].number:
                 finding.problems.append(f"WAL has a gap after {last.name}: a restore ends there")
+            later = {segment.timeline for segment in segments if segment.timeline > newest.first.timeline}
+            finding.problems += [
+                f"{timeline:08X}.history is missing: a restore passes over that timeline. Take a base backup"
+                for timeline in sorted(later)
+                if not archive.has_history(timeline)
+            ]
     if server is not None:
         finding.problems += _problems_of(server, limits, now)
     return finding

@@ -73,7 +73,10 @@ def _replay(into: Path, seconds: float) -> None:
         own_directory(way, Path(private))
         # It may have fewer connections than the server that was backed up, because it serves none.
         command = [str(find("postgres")), "-D", str(into), "-c", "listen_addresses=", "-c", "hot_standby=off"]
-        command += ["-c", f"unix_socket_directories={private}", "-c", "archive_mode=off", "-c", "logging_collector=off"]
+        command += ["-c", f"unix_socket_directories={private}", "-c", "logging_collector=off"]
+        # It archives nothing, but leaves a note of what is to be archived: above all the history of the new timeline,
+        # without which a later restore would not find the way from an older base backup to what is written from now on.
+        command += ["-c", "archive_mode=on", "-c", "archive_library=", "-c", "archive_command="]
         server = subprocess.Popen(  # noqa: S603 - our own command line, no shell
             wrapped(way, command), cwd=CHECKOUT, stdout=log, stderr=log
         )

@@ -7,26 +7,19 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
-from typer.testing import CliRunner, Result
 
-from infra.cli.main import app
 from infra.demo.actors import PIN, Holder, SimulatedBank, wait_for
-from infra.local import postgres
-from infra.local.environment import local_secrets
-from infra.local.layout import Layout
-from infra.local.privileges import own_directory
 from infra.local.secrets import read_secrets
 from infra.local.stack import Stack
 from shared.clock import rfc3339
+from tests.support.archiving import ask, create_archiving_database, ok, run, until_archived
 from tests.support.deadlines import deadline
 from tests.support.waiting import eventually
 from tests.support.whole_stack import FAST
@@ -163,46 +156,6 @@ def running(stack: Stack, *processes: str) -> Iterator[SimulatedBank]:
     finally:
         bank.close()
         stack.stop()
-
-
-def create_archiving_database(layout: Layout, archive: Path) -> None:
-    """What docs/backups.md says about a server, said before its first start."""
-    postgres.create_database(layout, local_secrets(layout))
-    (archive / "wal").mkdir(parents=True)
-    own_directory(postgres.way_to_run(layout), archive / "wal")
-    settings = {"archive_mode": "on", "archive_library": "basic_archive", "archive_timeout": "60"}
-    settings |= {"basic_archive.archive_directory": str(archive / "wal")}
-    with (layout.postgres_data / "postgresql.auto.conf").open("a", encoding="utf-8") as file:
-        file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
-
-
-def run(stack: Stack, *arguments: str) -> Result:
-    """A command of an operator. In a thread, because a loop may run in this one."""
-    environment = {**stack.environment(), "COLUMNS": "200"}
-    with ThreadPoolExecutor(1) as apart:
-        return apart.submit(CliRunner().invoke, app, list(arguments), env=environment).result()
-
-
-def ok(stack: Stack, *arguments: str) -> str:
-    """What the command prints. It must succeed."""
-    result = run(stack, *arguments)
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
-async def ask(stack: Stack, question: str) -> Any:
-    connection = await asyncpg.connect(stack.database_url(postgres.SUPERUSER))
-    try:
-        return await connection.fetchval(question)
-    finally:
-        await connection.close()
-
-
-def until_archived(stack: Stack) -> None:
-    """Have the segment with everything until now archived."""
-    written = asyncio.run(ask(stack, "SELECT pg_walfile_name(pg_switch_wal())"))
-    archived = "SELECT last_archived_wal >= '{}' FROM pg_stat_archiver"
-    eventually(lambda: asyncio.run(ask(stack, archived.format(written))), "WAL is archived", seconds=60)
 
 
 def sign_up(stack: Stack, name: str) -> Holder:

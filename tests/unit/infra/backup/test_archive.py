@@ -101,6 +101,15 @@ def test_what_is_not_a_segment_is_passed_over(make: Make) -> None:
     assert look(archive).problems == []
 
 
+def test_a_timeline_without_its_history_is_a_problem(make: Make) -> None:
+    """No restore of an older base backup would get to it, although every segment is there."""
+    archive = make(*segments(3, 4), *segments(4, 5, timeline=2))
+    (problem,) = look(archive).problems
+    assert problem.startswith("00000002.history is missing")
+    (archive.wal / "00000002.history").touch()
+    assert look(archive).problems == []
+
+
 def test_each_problem_is_named(make: Make) -> None:
     assert look(make(*segments(3, 5), backup_age=timedelta(hours=30)), server(archived_at=None)).problems == [
         "the last base backup is 30 h old",
