@@ -11,6 +11,7 @@ from infra.cli.failures import exit_with, read_settings
 from infra.cli.output import AsJson, show
 from infra.local.environment import load_local_environment
 from infra.local.secrets import postgres_password_name
+from infra.postgres.databases import ensure_database
 from infra.postgres.roles import SERVICE_ROLES, grant_service_roles
 from shared.config import DatabaseEngine, DatabaseSettings
 from shared.db.engine import limits
@@ -42,6 +43,16 @@ def migrate(
             help="With --service-roles: leave the version before its rights too, until all services are replaced."
         ),
     ] = False,
+    create_database: Annotated[
+        bool,
+        typer.Option(
+            help="Make the database that BATUA_DATABASE_URL names first, unless the server has it; the role must be "
+            "allowed to."
+        ),
+    ] = False,
+    wait_seconds: Annotated[
+        float, typer.Option(help="With --create-database: how long to wait for a server that does not answer yet.")
+    ] = 0.0,
     as_json: AsJson = False,
 ) -> None:
     """Apply every migration that the database in BATUA_DATABASE_URL does not have yet, while the services go on."""
@@ -49,6 +60,8 @@ def migrate(
     settings = read_settings(MigrationSettings)
     passwords = _passwords(is_production=settings.is_production) if service_roles else {}
     database_url = settings.database_url.get_secret_value()
+    if create_database and ensure_database(database_url, wait_seconds=wait_seconds):
+        _tell("The server did not have the database, and has it now.")
     runner.upgrade(database_url, engine=settings.database_engine, attempts=runner.MAX_ATTEMPTS, tell=_tell)
     if service_roles:
         grant_service_roles(
