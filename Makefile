@@ -138,9 +138,11 @@ lock: $(INSTALLED) ## Choose newer versions and write the lock files again
 		--python-version 3.11 --extra dev --constraint requirements.lock pyproject.toml -o requirements-dev.lock
 	$(UV) pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --no-header --no-emit-index-url \
 		--python-version 3.11 --group chart --constraint requirements-dev.lock -o requirements-chart.lock
+	$(UV) pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --no-header --no-emit-index-url \
+		--python-version 3.11 --group ha --constraint requirements-dev.lock -o requirements-ha.lock
 
-compose-up: $(INSTALLED) ## Run all of Batua in containers; PROFILES="simulator observability" adds to them
-	@$(BIN)/python -m infra.compose_secrets var/compose.env var/compose
+compose-up: $(INSTALLED) ## Run all of Batua in containers; PROFILES="simulator observability ha" adds to them
+	@$(BIN)/python -m infra.compose_secrets var/compose.env var/compose $(PROFILES)
 	$(COMPOSE_BATUA) up --build
 
 compose-demo: $(INSTALLED) ## Move money through the containers that run, and check each step
@@ -148,6 +150,7 @@ compose-demo: $(INSTALLED) ## Move money through the containers that run, and ch
 		--secrets var/compose.env --authority var/compose/authority.pem
 	@$(COMPOSE_BATUA) run --rm migrate batua prove --no-bank
 
+compose-down: PROFILES := simulator observability backup ha
 compose-down: $(INSTALLED) ## Stop the containers; their volumes, which hold data, stay
 	@$(COMPOSE_BATUA) down
 

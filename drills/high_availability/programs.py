@@ -11,8 +11,8 @@ from pathlib import Path
 from infra.local.errors import StackError
 from infra.local.layout import CHECKOUT
 
-PATRONI = "patroni[etcd3]==4.1.5"
-DRIVER = "psycopg[binary]==3.3.9"
+LOCK = CHECKOUT / "requirements-ha.lock"
+"""Patroni and its driver, as `infra/ha/Dockerfile` installs them."""
 VENV = CHECKOUT / "var" / "patroni"
 INSTALL_SECONDS = 300
 PACKAGES = {"etcd": "etcd-server", "haproxy": "haproxy", "pgbouncer": "pgbouncer", "ip": "iproute2"}
@@ -29,7 +29,19 @@ def patroni() -> Path:
     if not program.exists():
         python = str(VENV / "bin" / "python")
         _run([sys.executable, "-m", "venv", "--clear", str(VENV)])
-        _run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", PATRONI, DRIVER])
+        _run(
+            [
+                python,
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--require-hashes",
+                "-r",
+                str(LOCK),
+            ]
+        )
     return program
 
 

@@ -23,7 +23,14 @@ PROFILES = {
     "simulator": ("dummy_bank",),
     "observability": ("prometheus", "alertmanager", "grafana", "tempo"),
     "backup": ("backup",),
+    "ha": ("etcd", "node1", "node2", "node3", "haproxy", "pgbouncer"),
 }
+OWN_IMAGES = {
+    **dict.fromkeys(("migrate", *OWN_DATABASE), ("batua", "production")),
+    "dummy_bank": ("batua-simulator", "simulator"),
+    **dict.fromkeys(PROFILES["ha"], ("batua-ha", "production")),
+}
+"""What is built here: the name of its image, and its target in the Dockerfile."""
 ALWAYS = ("proxy", "postgres", "broker", "cache", "mail", "migrate", *OWN_DATABASE)
 EVICTION = {"broker": ("noeviction",), "cache": ("volatile-ttl", "allkeys-lru")}
 """What each Redis may drop when its memory is full: a message never, a count that is about to expire first."""
@@ -119,9 +126,8 @@ def _read_by_both_versions(compose: Compose) -> Iterator[str]:
 def _images(compose: Compose) -> Iterator[str]:
     for name, service in compose.services.items():
         image = str(service.get("image", ""))
-        if name in ("migrate", *OWN_DATABASE, "dummy_bank"):
-            target = "simulator" if name == "dummy_bank" else "production"
-            own = "batua-simulator" if name == "dummy_bank" else "batua"
+        if name in OWN_IMAGES:
+            own, target = OWN_IMAGES[name]
             if image != f"{own}:{VERSION}":
                 yield f"{name} has the image {image}, and must have {own}:{VERSION}, the version in pyproject.toml"
             if service.get("build", {}).get("target") != target:

@@ -18,10 +18,14 @@ INTERNAL = (
     "watch",
     "webhook_watch",
     "notices",
+    "nodes",
+    "agreement",
 )
 """Networks without a way out of the machine."""
+DATABASES = {"postgres", "pgbouncer"}
+"""The only Postgres, or the pooler of the profile `ha`: by which of them, var/compose.env says."""
 CALLERS_OF_THE_WEBHOOK = {"proxy", "prometheus", "tempo"}
-"""Who shares a network with bank_webhook beside Postgres: they call it, or take what it reports."""
+"""Who shares a network with bank_webhook beside its database: they call it, or take what it reports."""
 PUBLISHED = {"proxy", "mail", "dummy_bank", "prometheus", "alertmanager", "grafana"}
 """Who has a port on the machine. No replica has: the proxy is before them."""
 DIRECTIVES = {
@@ -67,18 +71,19 @@ def _webhook_alone(compose: Compose) -> Iterator[str]:
         for network in own - set(INTERNAL):
             yield f"{replica} must have no way out: {network} is not internal"
         others = {name for name in compose.services if compose.networks_of(name) & own} - replicas
-        if "postgres" not in others:
-            yield f"{replica} must reach postgres"
-        for other in sorted(others - {"postgres"} - CALLERS_OF_THE_WEBHOOK):
+        for database in sorted(DATABASES - others):
+            yield f"{replica} must reach {database}"
+        for other in sorted(others - DATABASES - CALLERS_OF_THE_WEBHOOK):
             yield f"{replica} shares a network with {other}, and must reach Postgres alone"
 
 
 def _reaches(compose: Compose) -> Iterator[str]:
     needs = {
-        "withdraw_worker": ("postgres", "broker", "cache", "mail"),
-        "scheduler": ("postgres", "broker"),
-        **{f"{app}_{number}": ("postgres", "broker", "cache", "proxy") for app in REPLICATED[:2] for number in (1, 2)},
-        **{f"bank_webhook_{number}": ("postgres", "proxy") for number in (1, 2)},
+        "withdraw_worker": (*DATABASES, "broker", "cache", "mail"),
+        "scheduler": (*DATABASES, "broker"),
+        "migrate": ("postgres", "haproxy"),
+        **{f"{app}_{number}": (*DATABASES, "broker", "cache", "proxy") for app in REPLICATED[:2] for number in (1, 2)},
+        **{f"bank_webhook_{number}": (*DATABASES, "proxy") for number in (1, 2)},
     }
     for name, others in needs.items():
         for other in others:

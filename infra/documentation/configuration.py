@@ -49,6 +49,13 @@ LOCAL = Group(
             )
             for role in ("BATUA", "USER_APP", "MERCHANT_APP", "BANK_WEBHOOK", "WITHDRAW_WORKER")
         ),
+        Setting(
+            "BATUA_SINGLE_POSTGRES",
+            "`1` or `0`",
+            "",
+            "Read by `make compose-up` from `var/compose.env`, where the first start writes it: 1 for one Postgres, "
+            "0 for the cluster of the profile `ha` ([deployment.md](deployment.md#three-nodes-of-postgres)).",
+        ),
     ),
 )
 

@@ -58,3 +58,22 @@ def test_the_drill_changes_only_addresses() -> None:
         "auth_file": "auth_file = /tmp/users",
     }
     assert pooler()["pgbouncer"]["listen_port"] == str(POOLER_PORT)
+
+
+def test_containers_add_tls_and_change_nothing_else() -> None:
+    own = yaml.safe_load((CONFIGURATION / "patroni-containers.yml").read_text(encoding="utf-8"))
+    assert own.keys() == {"postgresql"}
+    assert own["postgresql"].keys() == {"parameters", "pg_hba"}
+    assert all(name.startswith("ssl") for name in own["postgresql"]["parameters"])
+    others = patroni()["bootstrap"]["dcs"]["postgresql"]["pg_hba"]
+    # From this machine itself Patroni connects, which verifies too, and pg_isready.
+    encrypted = [line if "127.0.0.1" in line else line.replace("host ", "hostssl ", 1) for line in others]
+    assert own["postgresql"]["pg_hba"] == encrypted
+
+
+def test_the_pooler_of_containers_takes_and_makes_only_verified_connections() -> None:
+    text = (CONFIGURATION / "pgbouncer-containers.ini").read_text(encoding="utf-8")
+    added = dict(re.findall(r"^(\w+) = (.+)$", text, flags=re.MULTILINE))
+    assert added["client_tls_sslmode"] == "require"
+    assert (added["server_tls_sslmode"], added["server_tls_ca_file"]) == ("verify-full", "/run/secrets/authority")
+    assert {name for name in added if "_tls_" not in name} == {"auth_file"}

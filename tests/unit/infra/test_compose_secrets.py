@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from infra.compose_secrets import prepare_compose
+from infra.compose_secrets import OtherDatabase, prepare_compose
 from infra.local.layout import CHECKOUT
 from infra.local.secrets import read_secrets
 from infra.private_certificates import RENEW_DAYS, make_certificates
@@ -85,6 +85,64 @@ def test_every_store_is_reached_by_tls_and_with_a_password(made: tuple[Path, Pat
         address = redis_address((made[1] / url_name).read_text())
         assert address.is_encrypted
         assert (made[1] / f"{store}_password_file").read_text() == f"requirepass {address.password}\n"
+
+
+def test_a_cluster_is_reached_by_its_pooler_and_by_commands_past_it(tmp_path: Path) -> None:
+    file, folder = tmp_path / "compose.env", tmp_path / "compose"
+    prepare_compose(file, folder, ["simulator", "ha"])
+    chosen = read_secrets(file)
+    assert (chosen["BATUA_SINGLE_POSTGRES"], chosen["BATUA_DATABASE_POOLER"]) == ("0", "transaction")
+    assert "@haproxy:5000/batua?sslmode=verify-full" in (folder / "batua_database_url").read_text()
+    users = dict(line.split() for line in (folder / "pgbouncer_users").read_text().splitlines())
+    assert len(users) == 4
+    for role in ("user_app", "merchant_app", "bank_webhook", "withdraw_worker"):
+        url = (folder / f"{role}_database_url").read_text()
+        assert "@pgbouncer:6432/batua?sslmode=verify-full&sslrootcert=/run/secrets/authority" in url
+        assert users[f'"{role}"'] == f'"{database_address(url).password}"'
+    assert (folder / "haproxy.pem").exists()
+    assert (folder / "pgbouncer.pem").exists()
+
+
+def test_one_postgres_is_reached_without_a_pooler(made: tuple[Path, Path]) -> None:
+    chosen = read_secrets(made[0])
+    assert (chosen["BATUA_SINGLE_POSTGRES"], chosen["BATUA_DATABASE_POOLER"]) == ("1", "none")
+    assert "@postgres:5432/batua" in (made[1] / "user_app_database_url").read_text()
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "sentence"),
+    [
+        (["simulator"], ["simulator", "ha"], "would begin with empty ones: leave it out of PROFILES"),
+        (["ha"], ["simulator"], "the cluster of the profile ha has the books: add ha to PROFILES"),
+    ],
+)
+def test_containers_never_start_on_a_database_without_the_books(
+    tmp_path: Path, before: list[str], now: list[str], sentence: str
+) -> None:
+    file, folder = tmp_path / "compose.env", tmp_path / "compose"
+    prepare_compose(file, folder, before)
+    kept = {each: each.read_bytes() for each in (file, *folder.iterdir())}
+    with pytest.raises(OtherDatabase, match=sentence):
+        prepare_compose(file, folder, now)
+    assert {each: each.read_bytes() for each in (file, *folder.iterdir())} == kept
+    prepare_compose(file, folder, [*before, "observability"])
+
+
+def test_a_deployment_from_before_the_choice_keeps_its_one_postgres(made: tuple[Path, Path]) -> None:
+    file, folder = made
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(line for line in lines if "SINGLE" not in line))
+    with pytest.raises(OtherDatabase):
+        prepare_compose(file, folder, ["ha"])
+    prepare_compose(file, folder, ["simulator"])
+    assert read_secrets(file)["BATUA_SINGLE_POSTGRES"] == "1"
+
+
+def test_addresses_written_before_the_first_start_leave_the_choice(tmp_path: Path) -> None:
+    file = tmp_path / "compose.env"
+    file.write_text("BATUA_ENV=production\n", encoding="utf-8")
+    prepare_compose(file, tmp_path / "compose", ["ha"])
+    assert read_secrets(file)["BATUA_SINGLE_POSTGRES"] == "0"
 
 
 @pytest.mark.parametrize("name", ["postgres", "localhost", "127.0.0.1"])
