@@ -15,6 +15,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
@@ -56,12 +57,12 @@ def serve(service: Service, bound: socket.socket) -> None:
         access_log=False,
         timeout_graceful_shutdown=service.graceful_seconds,
     )
-    # After the drain, uvicorn raises the signal again for the handler that was set before: here, a clean end.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _end)
+    _on_stop(_end_at_once)
     gc.disable()  # what is imported stays: to look for garbage in it took a fifth of the start's CPU
     config.load()  # before the server takes over: a stop that comes while the application is imported is prompt
     _spare_the_collector()
+    # After the drain, uvicorn raises the signal again for the handler that was set before: here, a clean end.
+    _on_stop(_end)
     uvicorn.Server(config).run(sockets=[bound])
 
 
@@ -100,6 +101,16 @@ def _spare_the_collector() -> None:
     gc.freeze()
     gc.set_threshold(OBJECTS_BEFORE_COLLECTION)
     gc.enable()
+
+
+def _on_stop(handle: Callable[[int, FrameType | None], None]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handle)
+
+
+def _end_at_once(_number: int, _frame: FrameType | None) -> None:
+    """Nothing is served yet. An exception would be lost if the signal came in a finalizer, as they run in an import."""
+    os._exit(0)
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:
