@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 from uuid import UUID
 
@@ -76,16 +77,19 @@ class HashingQueue:
         if waiter.done():
             waiter.result()  # raises HashingBusy
 
-    def pop(self) -> Waiter:
-        """The oldest of the owner whose turn it is at the address whose turn it is. Raises IndexError if none waits."""
-        if not self._addresses:
-            raise IndexError
-        address, lines = next(iter(self._addresses.items()))
-        who, line = next(iter(lines.items()))
-        asker, waiter = Asker(address, who), line[0]
+    def waiting_at(self, address: str) -> int:
+        """How many wait at one address."""
+        return self._at_address[address]
+
+    def pop(self, may_begin: Callable[[Asker], bool]) -> tuple[Asker, Waiter] | None:
+        """The oldest of the first owner who may begin, in the order of turns; None if none of them may."""
+        asker = next(filter(may_begin, self._in_order()), None)
+        if asker is None:
+            return None
+        waiter = self._addresses[asker.address][asker.who][0]
         self.go_last(asker)
         self.remove(asker, waiter)
-        return waiter
+        return asker, waiter
 
     def go_last(self, asker: Asker) -> None:
         """Those who wait now, at other addresses and at this one, have their turn before this owner's next one.
@@ -113,6 +117,11 @@ class HashingQueue:
             del lines[asker.who]
         if not lines:
             del self._addresses[asker.address]
+
+    def _in_order(self) -> Iterator[Asker]:
+        for address, lines in self._addresses.items():
+            for who in lines:
+                yield Asker(address, who)
 
     def _add(self, asker: Asker, waiter: Waiter) -> None:
         lines = self._addresses.setdefault(asker.address, OrderedDict())

@@ -1,7 +1,8 @@
-"""Hashing with bcrypt: in threads, off the event loop, at most one hash per core at a time.
+"""Hashing with bcrypt: in threads, off the event loop, one hash per core at a time, and one more for a newcomer.
 
 Processes that share a port share the cores out among them. Who waits for a core takes turns with others
-(`hashing_queue`), for a bounded time, and only as long as the caller stays.
+(`hashing_queue`), for a bounded time, and only as long as the caller stays. An owner and a network address of whom no
+hash is under way may share a core with one: that one may be a flood's, and takes a quarter of a second.
 """
 
 from __future__ import annotations
@@ -34,8 +35,11 @@ MAX_WAITING_OF_OWNER = 40
 """Of these, hashes of one owner, who is asked to come again before the last of them would have waited too long."""
 WAIT_SECONDS = 10.0
 """For a core."""
-NICENESS = 5
-"""Of the threads: on a core that payments keep busy, a hash still gets a quarter of the time."""
+NEWCOMERS = 1
+"""Hashes under way beyond one per core."""
+NICENESS, NICENESS_OF_MANY = 5, 10
+"""Of the threads: on a core that payments keep busy, a hash still gets a quarter of the time. One of an address that
+has more waiting gets a tenth there, and a quarter beside another hash."""
 _DIGEST_LENGTH = 31
 _READ_BY_BCRYPT = 72
 """Bytes. bcrypt rejects more, so of a longer password it gets a digest."""
@@ -51,9 +55,10 @@ class Hasher:
     def __init__(self, settings: PasswordSettings, *, processes: int = 1) -> None:
         self._rounds = settings.bcrypt_rounds
         self._pepper = settings.pin_pepper.get_secret_value().encode()
-        threads = max(1, (os.cpu_count() or 1) // processes)
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="bcrypt", initializer=_step_back)
-        self._free_cores = threads
+        self._cores = max(1, (os.cpu_count() or 1) // processes)
+        self._under_way: list[Asker] = []
+        self._threads = _threads(self._cores + NEWCOMERS, NICENESS)
+        self._threads_of_many = _threads(self._cores + NEWCOMERS, NICENESS_OF_MANY)
         self._queue = HashingQueue(MAX_WAITING, MAX_WAITING_AT_ADDRESS, MAX_WAITING_OF_OWNER)
         # A well-formed hash that no password has. Comparing with it costs as much as with a real one.
         self._no_hash = (bcrypt.gensalt(self._rounds) + b"." * _DIGEST_LENGTH).decode()
@@ -74,17 +79,18 @@ class Hasher:
         What the caller reads inside the block is at most one hash old, however long it waited for the core.
         """
         await self._take_core(asker)
+        is_one_of_many = self._queue.waiting_at(asker.address) > 0
         try:
-            yield HashingCore(self)
+            yield HashingCore(self, self._threads_of_many if is_one_of_many else self._threads)
         finally:
             self._queue.go_last(asker)
-            self._give_core()
+            self._give_core(asker)
 
     async def hash_password(self, password: str, asker: Asker = OURSELVES) -> str:
         """The bcrypt hash to store. Raises HashingBusy, CallerLeft."""
-        async with self.core(asker):
+        async with self.core(asker) as core:
             secret = _secret(opaque(password))
-            return await self._run(lambda: bcrypt.hashpw(secret, bcrypt.gensalt(self._rounds)).decode())
+            return await core.run(lambda: bcrypt.hashpw(secret, bcrypt.gensalt(self._rounds)).decode())
 
     async def hash_pin(self, pin: str, asker: Asker = OURSELVES) -> str:
         """The bcrypt hash to store of the peppered PIN: without the pepper, a stolen hash does not lead to the PIN."""
@@ -97,21 +103,20 @@ class Hasher:
 
     def close(self) -> None:
         """Stop the threads."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._threads, self._threads_of_many):
+            threads.shutdown(wait=False, cancel_futures=True)
 
-    async def compare(self, password: str, password_hash: str | None) -> bool:
-        """For HashingCore: whether these characters have this hash. False after the same work if there is no hash."""
-        given, stored = _secret(password), (password_hash or self._no_hash).encode()
-        matches = await self._run(lambda: bcrypt.checkpw(given, stored))
-        return matches and password_hash is not None
+    def stored(self, password_hash: str | None) -> bytes:
+        """For HashingCore: what to compare with, also where there is no hash."""
+        return (password_hash or self._no_hash).encode()
 
     def peppered(self, pin: str) -> str:
         """For HashingCore: the keyed hash of the PIN, which bcrypt hashes again."""
         return hmac.new(self._pepper, pin.encode(), hashlib.sha256).hexdigest()
 
     async def _take_core(self, asker: Asker) -> None:
-        if self._free_cores:  # then no one waits
-            self._free_cores -= 1
+        if self._may_begin(asker):
+            self._under_way.append(asker)
             return
         waiter: Waiter = asyncio.get_running_loop().create_future()
         self._queue.put(asker, waiter)
@@ -122,28 +127,31 @@ class Hasher:
         except BaseException as error:
             self._queue.remove(asker, waiter)
             if _has_turn(waiter):
-                self._give_core()
+                self._give_core(asker)
             if isinstance(error, TimeoutError):
                 raise HashingBusy from None
             raise
 
-    def _give_core(self) -> None:
-        while self._queue:
-            waiter = self._queue.pop()
+    def _give_core(self, asker: Asker) -> None:
+        self._under_way.remove(asker)
+        while (next_one := self._queue.pop(self._may_begin)) is not None:
+            who, waiter = next_one
             if not waiter.done():
                 waiter.set_result(None)
-                return
-        self._free_cores += 1
+                self._under_way.append(who)
 
-    async def _run(self, work: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+    def _may_begin(self, asker: Asker) -> bool:
+        under_way = self._under_way
+        is_newcomer = not any(asker.address == each.address or asker.who == each.who for each in under_way)
+        return len(under_way) < self._cores + (NEWCOMERS if is_newcomer else 0)
 
 
 class HashingCore:
     """One core, held until the block of `Hasher.core` ends."""
 
-    def __init__(self, hasher: Hasher) -> None:
+    def __init__(self, hasher: Hasher, threads: ThreadPoolExecutor) -> None:
         self._hasher = hasher
+        self._threads = threads
 
     async def matching_form(self, password: str, password_hash: str | None) -> str | None:
         """The form of the password that has this hash: as it is prepared, or as it was typed, which is how it was
@@ -152,7 +160,7 @@ class HashingCore:
         The second form costs a second comparison, and only when it differs from the first.
         """
         for form in dict.fromkeys((opaque(password), password)):
-            if await self._hasher.compare(form, password_hash):
+            if await self.compare(form, password_hash):
                 return form
         return None
 
@@ -162,17 +170,30 @@ class HashingCore:
 
     async def verify_pin(self, pin: str, pin_hash: str) -> bool:
         """Whether the PIN has this hash."""
-        return await self._hasher.compare(self._hasher.peppered(pin), pin_hash)
+        return await self.compare(self._hasher.peppered(pin), pin_hash)
+
+    async def run(self, work: Callable[[], Result]) -> Result:
+        """Work in a thread, on this core."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    async def compare(self, password: str, password_hash: str | None) -> bool:
+        """Whether these characters have this hash. False after the same work if there is no hash."""
+        given, stored = _secret(password), self._hasher.stored(password_hash)
+        return await self.run(lambda: bcrypt.checkpw(given, stored)) and password_hash is not None
 
 
-def _step_back() -> None:
+def _threads(most: int, niceness: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(most, thread_name_prefix="bcrypt", initializer=_step_back, initargs=(niceness,))
+
+
+def _step_back(niceness: int) -> None:
     """Let payments, which take milliseconds, go before hashes on a busy core. Linux gives each thread a priority.
 
     One that is lower already stays: not every user may raise it.
     """
     if sys.platform == "linux":
         thread = threading.get_native_id()
-        os.setpriority(os.PRIO_PROCESS, thread, max(NICENESS, os.getpriority(os.PRIO_PROCESS, thread)))
+        os.setpriority(os.PRIO_PROCESS, thread, max(niceness, os.getpriority(os.PRIO_PROCESS, thread)))
 
 
 def _has_turn(waiter: Waiter) -> bool:

@@ -19,7 +19,7 @@ from services.user_app.settings import UserAppSettings
 from shared import clock
 from shared.auth import pins
 from shared.auth.errors import PinIncorrect, PinTokenInvalid
-from shared.auth.passwords import Hasher
+from shared.auth.passwords import Hasher, HashingCore
 from shared.auth.sessions import Sessions
 from shared.auth.tokens import Tokens
 from shared.db.engine import SessionMaker
@@ -106,13 +106,13 @@ async def test_pins_that_waited_for_a_core_are_not_compared_once_locked(
     answer = await sign_up(users)
     compared = 0
 
-    async def counting(hasher: Hasher, password: str, password_hash: str | None) -> bool:
+    async def counting(core: HashingCore, password: str, password_hash: str | None) -> bool:
         nonlocal compared
         compared += 1
-        return await compare(hasher, password, password_hash)
+        return await compare(core, password, password_hash)
 
-    compare = Hasher.compare
-    monkeypatch.setattr(Hasher, "compare", counting)
+    compare = HashingCore.compare
+    monkeypatch.setattr(HashingCore, "compare", counting)
     await asyncio.gather(*(enter(users, answer["token"], WRONG) for _ in range(40)))
     assert 5 <= compared <= 5 + (os.cpu_count() or 1)
 

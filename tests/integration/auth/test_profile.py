@@ -7,7 +7,7 @@ import httpx
 import pytest
 from sqlalchemy import update
 
-from shared.auth.passwords import Hasher
+from shared.auth.passwords import HashingCore
 from shared.db.engine import SessionMaker
 from shared.models import Merchant, User
 from tests.support.auth_people import PASSWORD, PIN, bearing, is_problem, log_in, new_email, open_shop, sign_up
@@ -52,15 +52,15 @@ async def test_a_sign_in_under_way_with_the_old_password_does_not_outlive_the_ch
     answer = await sign_up(users)
     compared, changed = asyncio.Event(), asyncio.Event()
 
-    async def slow(hasher: Hasher, password: str, password_hash: str | None) -> bool:
-        matches = await compare(hasher, password, password_hash)
+    async def slow(core: HashingCore, password: str, password_hash: str | None) -> bool:
+        matches = await compare(core, password, password_hash)
         if not compared.is_set():
             compared.set()
             await asyncio.wait_for(changed.wait(), deadline())
         return matches
 
-    compare = Hasher.compare
-    monkeypatch.setattr(Hasher, "compare", slow)
+    compare = HashingCore.compare
+    monkeypatch.setattr(HashingCore, "compare", slow)
     under_way = asyncio.create_task(log_in(users, answer["user"]["email"]))
     await asyncio.wait_for(compared.wait(), deadline())
     response = await change(users, answer["token"], current_password=PASSWORD, new_password=NEW)

@@ -23,9 +23,16 @@ def put(queue: HashingQueue, asker: Asker, times: int = 1) -> list[Waiter]:
     return made
 
 
+def popped(queue: HashingQueue) -> Waiter:
+    """Whose turn it is, where everyone may begin."""
+    found = queue.pop(lambda _: True)
+    assert found is not None
+    return found[1]
+
+
 def turn_of(queue: HashingQueue, one: Waiter) -> int:
     """Which turn it has, from 1."""
-    turns = [queue.pop() for _ in range(len(queue))]
+    turns = [popped(queue) for _ in range(len(queue))]
     return turns.index(one) + 1
 
 
@@ -49,11 +56,20 @@ async def test_one_who_comes_during_a_hash_waits_for_no_second_one_of_the_same_o
     mallory = Asker.owner(MALLORY, "192.0.2.1")
     put(queue, mallory, 50)
     for asker in (Asker.owner(ASHA, "192.0.2.1"), Asker.owner(RAVI, "192.0.2.2")):
-        queue.pop()
+        popped(queue)
         [newcomer] = put(queue, asker)
         queue.go_last(mallory)
-        assert queue.pop() is newcomer
+        assert popped(queue) is newcomer
         queue.go_last(asker)
+
+
+async def test_a_turn_that_may_not_begin_is_kept_and_the_next_one_has_its_own() -> None:
+    queue = HashingQueue(100, 100, 100)
+    mallory, asha = Asker.owner(MALLORY, "192.0.2.1"), Asker.owner(ASHA, "192.0.2.2")
+    [first], [second] = put(queue, mallory), put(queue, asha)
+    assert queue.pop(lambda asker: asker != mallory) == (asha, second)
+    assert queue.pop(lambda asker: asker != mallory) is None
+    assert queue.pop(lambda _: True) == (mallory, first)
 
 
 async def test_the_addresses_of_an_ipv6_network_are_one() -> None:
@@ -120,7 +136,7 @@ async def test_nothing_is_lost_or_kept_whatever_comes_and_goes() -> None:
                 one = dice.choice(list(here))
                 queue.remove(here.pop(one), one)
             case "putpop" if len(here) > 15 and dice.random() < 0.5:
-                assert here.pop(queue.pop())
+                assert here.pop(popped(queue))
             case _:
                 asker, one = dice.choice(askers), waiter()
                 try:
@@ -133,9 +149,8 @@ async def test_nothing_is_lost_or_kept_whatever_comes_and_goes() -> None:
             assert isinstance(lost.exception(), HashingBusy)
             del here[lost]
         assert len(queue) == len(here) <= 20
-    assert {queue.pop() for _ in range(len(here))} == set(here)
-    with pytest.raises(IndexError):
-        queue.pop()
+    assert {popped(queue) for _ in range(len(here))} == set(here)
+    assert queue.pop(lambda _: True) is None
     assert not queue._addresses
     assert not queue._at_address
     assert not queue._of_owner

@@ -8,6 +8,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from typing import Literal
+from uuid import UUID
 
 import bcrypt
 import pytest
@@ -136,7 +137,9 @@ async def test_a_pin_hash_matches_only_with_its_pepper(hasher: Hasher) -> None:
 
 
 @pytest.mark.parametrize("processes", [1, 2, 1000])
-async def test_at_most_one_hash_per_core_runs_at_once(monkeypatch: pytest.MonkeyPatch, processes: int) -> None:
+async def test_of_one_address_at_most_one_hash_per_core_runs_at_once(
+    monkeypatch: pytest.MonkeyPatch, processes: int
+) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     hasher = Hasher(settings(), processes=processes)
     lock, running, most = threading.Lock(), 0, 0
@@ -196,6 +199,53 @@ async def test_a_stranger_waits_for_the_hash_under_way_and_no_other(one_core: Ha
     pauses = {each.retry_after_seconds for each in results if isinstance(each, HashingBusy)}
     assert len(pauses) > 1, "all of them would come again together"
     assert min(pauses) > 0
+
+
+async def test_one_newcomer_does_not_wait_for_the_hash_of_another(one_core: Hasher) -> None:
+    def until_begun(who: UUID, address: str) -> asyncio.Task[None]:
+        return asyncio.create_task(enter(Asker.owner(who, address)))
+
+    async def enter(asker: Asker) -> None:
+        async with one_core.core(asker):
+            begun.append(asker.who)
+            await may_end.wait()
+
+    begun: list[UUID | str] = []
+    may_end = asyncio.Event()
+    mallory, asha, ravi = new_id(), new_id(), new_id()
+    tasks = [until_begun(mallory, "192.0.2.1")]
+    await asyncio.sleep(0)
+    tasks += [until_begun(mallory, "192.0.2.9"), until_begun(new_id(), "192.0.2.1")]
+    await asyncio.sleep(0)
+    assert begun == [mallory], "neither this owner nor this address has a second one"
+    tasks += [until_begun(asha, "192.0.2.2")]
+    await asyncio.sleep(0)
+    assert begun == [mallory, asha]
+    tasks += [until_begun(ravi, "192.0.2.3")]
+    await asyncio.sleep(0)
+    assert begun == [mallory, asha], "there is one place for newcomers"
+    may_end.set()
+    await asyncio.gather(*tasks)
+    assert len(begun) == 5
+    assert not one_core.waiting
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux")
+async def test_hashes_of_an_address_with_more_waiting_go_last(
+    one_core: Hasher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[int] = []
+
+    def watching(_password: bytes, _salt: bytes) -> bytes:
+        found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        return b"hash"
+
+    monkeypatch.setattr(bcrypt, "hashpw", watching)
+    asker = Asker.owner(new_id(), "192.0.2.1")
+    await asyncio.gather(*(one_core.hash_password("correct horse", asker) for _ in range(3)))
+    own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    many, alone = max(own, passwords.NICENESS_OF_MANY), max(own, passwords.NICENESS)
+    assert found == [alone, many, alone], "the first found no other, and the last left none behind"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux")
