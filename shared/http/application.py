@@ -23,6 +23,7 @@ from shared.http.per_address import AddressLimit
 from shared.http.refusal import Refusal
 from shared.http.security_headers import SecurityHeaders
 from shared.http.shortcuts import Shortcuts
+from shared.http.slowed_refusals import SlowedRefusals
 from shared.http.vocabulary import DESCRIPTION
 from shared.runtime.metrics_server import MetricsSettings, serve_metrics
 from shared.runtime.serving_settings import ServingSettings
@@ -84,6 +85,7 @@ def create_application(
         security_headers=security_headers,
         body_limit=BodyLimit(limit_bytes=body_limit_bytes, larger=larger_bodies, within_seconds=body_seconds),
         shortcuts=Shortcuts(literal_routes),
+        slowed_refusals=SlowedRefusals(settings.refusal_delay_seconds if isinstance(settings, ServingSettings) else 0),
         trusted_proxies=settings.trusted_proxies if isinstance(settings, ProxySettings) else (),
     )
     add_error_handlers(app)

@@ -29,6 +29,7 @@ from shared.http.exchange import EXTENSION, Exchange
 from shared.http.forwarded import peer_address
 from shared.http.security_headers import RawHeader, SecurityHeaders
 from shared.http.shortcuts import Shortcuts
+from shared.http.slowed_refusals import ONE_TOO_MANY, SlowedRefusals
 from shared.ids import new_id_text
 from shared.production import Network
 from shared.runtime import metrics
@@ -58,6 +59,7 @@ class RequestMiddleware:
         security_headers: SecurityHeaders,
         body_limit: BodyLimit,
         shortcuts: Shortcuts,
+        slowed_refusals: SlowedRefusals,
         trusted_proxies: Sequence[Network],
     ) -> None:
         self._app = app
@@ -65,6 +67,7 @@ class RequestMiddleware:
         self._security_headers = security_headers
         self._body_limit = body_limit
         self._shortcuts = shortcuts
+        self._slowed_refusals = slowed_refusals
         self._trusted_proxies = trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -104,6 +107,8 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if status == HTTPStatus.TOO_MANY_REQUESTS or scope.get("state", _NONE).get(ONE_TOO_MANY):
+                    await self._slowed_refusals.wait()
                 message["headers"] = self._security_headers.completed(message.get("headers", ()), named)
             await send(message)
 

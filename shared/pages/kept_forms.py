@@ -21,9 +21,10 @@ from fastapi import Depends, Request, Response
 
 from shared.auth.errors import AuthenticationRequired, TokenInvalid
 from shared.auth.tokens import Claims
-from shared.errors import BatuaError, Conflict
+from shared.errors import BatuaError, Conflict, TooMany
 from shared.http.cookies import set_cookie
 from shared.http.dependencies import CurrentResources, given_token
+from shared.http.slowed_refusals import ONE_TOO_MANY
 from shared.pages.forms import Form, SubmittedForm
 from shared.pages.paths import GUEST_PAGES, sign_in_before, sign_in_path
 from shared.pages.rendering import see_other
@@ -90,6 +91,8 @@ class KeptForms:
     def refused(self, form: Form, error: BatuaError) -> Response:
         """Lead back to the form's page, which shows what was typed and the error."""
         form.show_error(error)
+        if isinstance(error, TooMany):
+            setattr(self.request.state, ONE_TOO_MANY, True)
         if self.claims is not None and form.page not in GUEST_PAGES:
             return self.go_to(form.page_after_error, form)
         response = see_other(f"{form.page}?form={GUEST}")

@@ -36,18 +36,14 @@ _idle: list[tuple[Settings, FastAPI]] = []
 
 def user_app_settings(database_url: str, redis_url: str, bank_url: str = NOWHERE, **more: Any) -> UserAppSettings:
     """Cheap hashes, no throttling, and time enough for a bank to answer."""
-    return UserAppSettings(
-        **_common(database_url, redis_url),
-        **bank_values(bank_url),
-        user_app_url="https://batua.example",
-        **more,
-    )
+    own = {"user_app_url": "https://batua.example", **bank_values(bank_url), **more}
+    return UserAppSettings(**{**_common(database_url, redis_url), **own})
 
 
 def merchant_app_settings(database_url: str, redis_url: str, **more: Any) -> MerchantAppSettings:
     """The same for shops."""
     own = {"merchant_app_url": "https://shops.batua.example", **more}
-    return MerchantAppSettings(**_common(database_url, redis_url), **own)
+    return MerchantAppSettings(**{**_common(database_url, redis_url), **own})
 
 
 def _common(database_url: str, redis_url: str) -> dict[str, Any]:
@@ -58,6 +54,7 @@ def _common(database_url: str, redis_url: str) -> dict[str, Any]:
         "pin_pepper": SecretStr("a pepper 0123456789"),
         "account_number_keys": [SecretStr(NUMBER_KEY)],
         "bcrypt_rounds": 4,
+        "refusal_delay_seconds": 0,
         "rate_limits": RateLimits(enabled=False),
     }
 

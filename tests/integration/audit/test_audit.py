@@ -58,6 +58,7 @@ async def users(fresh_database_url: str, redis_url: str, redis: Redis) -> AsyncI
         pin_pepper=SecretStr("a pepper 0123456789"),
         account_number_keys=[SecretStr(NUMBER_KEY)],
         bcrypt_rounds=4,
+        refusal_delay_seconds=0,
         rate_limits=RateLimits(login_per_email="3/15minutes"),
         welcome_balance_paise=1_000,
         quotas=OwnerQuotas(keys_per_day=1, open_pots=1, people_searches_per_day=1),

@@ -27,6 +27,7 @@ def user_settings(database_url: str, redis_url: str) -> UserAppSettings:
         pin_pepper=SecretStr("a pepper 0123456789"),
         account_number_keys=[SecretStr(NUMBER_KEY)],
         bcrypt_rounds=4,
+        refusal_delay_seconds=0,
         **bank_values(),
         user_app_url="http://127.0.0.1:1",
     )
@@ -41,6 +42,7 @@ def merchant_settings(database_url: str, redis_url: str) -> MerchantAppSettings:
         pin_pepper=SecretStr("a pepper 0123456789"),
         account_number_keys=[SecretStr(NUMBER_KEY)],
         bcrypt_rounds=4,
+        refusal_delay_seconds=0,
         merchant_app_url="http://127.0.0.1:2",
     )
 
