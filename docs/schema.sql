@@ -145,8 +145,17 @@ CREATE FUNCTION public.guard_operator() RETURNS trigger
             WHEN 'webhook_inbox' THEN done.action = 'replay' AND done.subject_id = NEW.id
             WHEN 'on_ramps' THEN done.action = 'replay' AND delivery.bank = to_jsonb(NEW) ->> 'bank'
                 AND delivery.payload ->> 'token' = to_jsonb(NEW) ->> 'token'
+                AND delivery.payload ->> 'amount' = to_jsonb(NEW) ->> 'amount'
+                AND delivery.payload ->> 'user_id' = to_jsonb(NEW) ->> 'owner_id'
+                AND delivery.payload ->> 'event' = CASE
+                    WHEN to_jsonb(NEW) ->> 'status' = 'success' AND to_jsonb(OLD) ->> 'status' <> 'success'
+                    THEN 'success' ELSE 'failure' END
             ELSE done.action = 'replay' AND delivery.bank = to_jsonb(NEW) ->> 'bank'
                     AND delivery.payload ->> 'reference' = NEW.id::text
+                    AND to_jsonb(NEW) ->> 'status' = CASE
+                        WHEN delivery.payload ->> 'amount' <> to_jsonb(NEW) ->> 'amount' THEN 'needs_review'
+                        ELSE CASE delivery.payload ->> 'event' WHEN 'success' THEN 'succeeded'
+                            WHEN 'failure' THEN 'failed' WHEN 'reversed' THEN 'reversed' END END
                 OR done.action = 'park' AND done.subject_id = NEW.id AND to_jsonb(NEW) ->> 'status' = 'needs_review'
                 OR done.action = 'resolve' AND done.subject_id = NEW.id
                     AND to_jsonb(NEW) ->> 'status'

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -14,61 +11,24 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import select
 
-from shared import clock
 from shared.config import DatabaseSettings
 from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
 from shared.ids import new_id
-from shared.models import Account, AuditEvent, OnRamp, WebhookDelivery, Withdrawal
-from shared.models.webhook_delivery import Verdict
+from shared.models import Account, AuditEvent, Withdrawal
 from shared.operators import effects
 from shared.operators.errors import ProposalDecided
-from tests.integration.operators.conftest import Operator
+from tests.integration.operators.conftest import REASON, Operator, kept, money, proposed, signed_in
 from tests.support.bank_flows import create_withdrawal
 from tests.support.bank_notices import create_on_ramp
-from tests.support.factories import create_user
 from tests.support.service_roles import posting
 
 # Roles are of the whole server: two tests must not make them at the same time.
 pytestmark = pytest.mark.xdist_group("database roles")
 
-REASON = ("--reason", "the bank wrote us")
-
-
-@pytest.fixture
-async def alice(fresh_sessionmaker: SessionMaker) -> Account:
-    async with fresh_sessionmaker.begin() as session:
-        return await create_user(session, balance=100_00)
-
-
-@pytest.fixture
-async def under_review(fresh_sessionmaker: SessionMaker, alice: Account) -> UUID:
-    """A withdrawal of ₹30."""
-    async with fresh_sessionmaker.begin() as session:
-        return (await create_withdrawal(session, alice, 30_00, status="needs_review")).id
-
-
-async def money(sessionmaker: SessionMaker, account: Account) -> tuple[int, int]:
-    async with sessionmaker() as session:
-        found = await session.get_one(Account, account.id)
-        return found.balance, found.held
-
 
 async def status(sessionmaker: SessionMaker, withdrawal_id: UUID) -> str:
     async with sessionmaker() as session:
         return (await session.get_one(Withdrawal, withdrawal_id)).status
-
-
-@asynccontextmanager
-async def signed_in(operator: Operator) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(operator.database_url)
-    yield connection
-    await connection.close()
-
-
-async def proposed(operator: Operator, *arguments: str) -> str:
-    answer = await operator.answer(*arguments)
-    assert answer["state"] == "open"
-    return str(answer["id"])
 
 
 @pytest.mark.parametrize(
@@ -208,30 +168,6 @@ async def test_a_parked_withdrawal_stays_and_is_resolved_by_two(
     await ravi.answer("proposals", "confirm", proposal, "--yes")
     assert await status(fresh_sessionmaker, queued) == "failed"
     assert await money(fresh_sessionmaker, alice) == (100_00, 20_00)
-
-
-async def kept(sessionmaker: SessionMaker, on_ramp: OnRamp, **changed: Any) -> UUID:
-    """A bank's notice about the on-ramp, of which we knew nothing when it came."""
-    notice = {
-        "bank": on_ramp.bank,
-        "event": "success",
-        "token": on_ramp.token,
-        "user_id": str(on_ramp.owner_id),
-        "amount": on_ramp.amount,
-        "bank_reference": "REF7",
-        "reason": None,
-    }
-    delivery = WebhookDelivery(
-        id=new_id(),
-        bank=on_ramp.bank,
-        webhook_id=f"msg_{new_id()}",
-        payload=notice | changed,
-        verdict=Verdict.UNKNOWN_TOKEN,
-        received_at=clock.now(),
-    )
-    async with sessionmaker.begin() as session:
-        session.add(delivery)
-    return delivery.id
 
 
 async def test_a_delivery_is_judged_again_by_two(
