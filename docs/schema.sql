@@ -72,6 +72,12 @@ CREATE FUNCTION public.check_withdrawal() RETURNS trigger
         asked public.withdrawals;
     BEGIN
         IF pg_has_role(session_user, current_user, 'MEMBER') THEN RETURN NULL; END IF;
+        IF TG_TABLE_NAME = 'withdrawals' AND TG_OP = 'UPDATE' AND session_user IN ('user_app', 'merchant_app') THEN
+            IF OLD.status <> 'queued' OR OLD.ask_bank_first OR NEW.status <> 'cancelled' THEN
+                RAISE EXCEPTION '% cancels withdrawals in the queue and ends no other: withdrawal %',
+                    session_user, NEW.id USING ERRCODE = 'check_violation';
+            END IF;
+        END IF;
         CASE TG_TABLE_NAME
             WHEN 'holds' THEN SELECT * INTO asked FROM public.withdrawals WHERE hold_id = NEW.id;
             WHEN 'withdrawals' THEN SELECT * INTO asked FROM public.withdrawals WHERE id = NEW.id;

@@ -94,8 +94,8 @@ BEGIN
         -- money in and out
         ('on_ramps', 'user_app', 'INSERT'),
         ('on_ramps', 'user_app, bank_webhook, withdraw_worker', format('SELECT, UPDATE (%s)', of_on_ramp)),
-        ('withdrawals', apps, 'INSERT'),
-        ('withdrawals', every_service, format('SELECT, UPDATE (%s)', of_withdrawal)),
+        ('withdrawals', apps, 'SELECT, INSERT, UPDATE (status, finished_at)'),  -- a trigger lets them cancel the queue
+        ('withdrawals', 'bank_webhook, withdraw_worker', format('SELECT, UPDATE (%s)', of_withdrawal)),
         ('withdrawal_events', every_service, 'SELECT, INSERT'),
         ('bank_circuits', 'withdraw_worker', 'INSERT, UPDATE'),
         ('recoveries', 'withdraw_worker', 'SELECT'),  -- an operator begins and finishes one

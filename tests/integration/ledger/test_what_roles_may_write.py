@@ -46,7 +46,7 @@ FLOWS = {
 
 @dataclass(frozen=True)
 class World:
-    """What there is to forge with. `pending`, `paid` and `queued` are Alice's; she paid the shop 300."""
+    """What there is to forge with. All but `bob` and `shop` is Alice's; she paid the shop 300."""
 
     url: str
     alice: Account
@@ -56,6 +56,7 @@ class World:
     pending: OnRamp
     paid: OnRamp
     queued: Withdrawal
+    at_bank: Withdrawal
     succeeded: Withdrawal
 
 
@@ -86,6 +87,7 @@ async def world(fresh_database_url: str, fresh_sessionmaker: SessionMaker) -> Wo
             await create_on_ramp(session, alice, 500, status="pending"),
             await create_on_ramp(session, alice, 700),
             await create_withdrawal(session, alice, 1_000, status="queued"),
+            await create_withdrawal(session, alice, 1_500, status="unknown"),
             await create_withdrawal(session, alice, 2_000),
         )
 
@@ -105,6 +107,8 @@ def settled(on_ramp: OnRamp, transfer_id: UUID) -> Call:
 
 
 def ended(withdrawal: Withdrawal, status: str, transfer_id: UUID | None = None) -> Call:
+    if transfer_id is None:
+        return "UPDATE withdrawals SET status = $2, finished_at = now() WHERE id = $1", (withdrawal.id, status)
     statement = "UPDATE withdrawals SET status = $2, transfer_id = $3, finished_at = now() WHERE id = $1"
     return statement, (withdrawal.id, status, transfer_id)
 
@@ -178,8 +182,37 @@ def forged_between_owners(world: World) -> list[Attempt]:
         Attempt("a hold of the platform", [posting(**hold | {"placed_on": [funding]})], CHECK, "an open account of an"),
         Attempt("a hold released", [posting(released=[world.queued.hold_id])], CHECK, NO_WITHDRAWAL),
         Attempt("cancelled, still held", [ended(world.queued, "cancelled")], CHECK, NO_WITHDRAWAL),
+        *ended_by_an_app(world),
         Attempt("a hold ended twice", [posting(released=[world.succeeded.hold_id])], CHECK, "not each is active"),
         Attempt("one hold, named twice", [posting(released=[world.queued.hold_id] * 2)], CHECK, "not each is active"),
+    ]
+
+
+def ended_by_an_app(world: World) -> list[Attempt]:
+    """An app that releases what a bank may have, or has it sent again, pays the owner and the bank's customer."""
+    message = "cancels withdrawals in the queue and ends no other"
+    at_bank, queued = world.at_bank, world.queued
+    release = posting(released=[at_bank.hold_id])
+    denied = ("next_attempt_at = now()", "lease_expires_at = now()", "attempts = 0", "ask_bank_first = false")
+    return [
+        *(
+            Attempt(f"{status}, at the bank", [release, ended(at_bank, status)], CHECK, message)
+            for status in ("failed", "cancelled")
+        ),
+        Attempt("failed in the queue", [posting(released=[queued.hold_id]), ended(queued, "failed")], CHECK, message),
+        *(
+            Attempt(
+                f"{status} again",
+                [(f"UPDATE withdrawals SET status = '{status}' WHERE id = $1", (at_bank.id,))],
+                CHECK,
+                message,
+            )
+            for status in ("waiting", "queued")
+        ),
+        *(
+            Attempt(change, [f"UPDATE withdrawals SET {change}"], NO_RIGHT, "permission denied for ")
+            for change in denied
+        ),
     ]
 
 
