@@ -100,8 +100,10 @@ async def money(sessionmaker: SessionMaker, account: Account) -> tuple[int, int]
 @asynccontextmanager
 async def signed_in(operator: Operator) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(operator.database_url)
-    yield connection
-    await connection.close()
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 async def proposed(operator: Operator, *arguments: str) -> str:
