@@ -159,7 +159,8 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(work)
     except (BankFailed, Refused) as error:
-        raise exit_with(f"No statement from {error.bank}: {error.reason}. Nothing was changed.", NOT_KNOWN) from None
+        sentence = f"No statement from {error.bank}: {error.reason}. What was settled before that stays settled."
+        raise exit_with(f"{sentence} Payouts are still held back: run the command again.", NOT_KNOWN) from None
     except BatuaError as error:
         raise exit_with(str(error)) from None
 

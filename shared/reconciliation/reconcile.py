@@ -56,7 +56,7 @@ async def reconcile_bank(
 ) -> Report:
     """Compare the lines from `since` until `until` and store the differences. A second run stores nothing new.
 
-    Commits. Raises NotSent or MayHaveBeenSent when the bank answers no statement; nothing changes then.
+    Commits. Raises NotSent, MayHaveBeenSent or Refused when the bank answers no statement; nothing changes then.
     """
     if since >= until:
         raise ValueError("since must lie before until")

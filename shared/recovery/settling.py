@@ -33,13 +33,13 @@ from shared.on_ramps.lost import settle_approved
 from shared.reconciliation import findings
 from shared.reconciliation.bank_book import our_lines, parked_credits, under_way
 from shared.reconciliation.comparison import GIVEN_BACK, Comparison, Difference, compare
-from shared.reconciliation.reconcile import reconcile_bank
+from shared.reconciliation.reconcile import LOOKBACK, reconcile_bank
 from shared.withdrawals.facts import Paid, PayoutReversed
 from shared.withdrawals.lost import find_payer, is_asked_about_first, settle_paid, write_again
 
 MARGIN = timedelta(days=1)
 """What the bank booked so long before the restored moment is looked at too: clocks differ, and notices come late."""
-READ_BACK = timedelta(days=8)
+READ_BACK = MARGIN + LOOKBACK
 """Lines are read from this long before that moment, so that both books' lines of a reference are compared."""
 
 _IS_PARKED = text("""

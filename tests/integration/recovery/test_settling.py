@@ -11,7 +11,9 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
+from services.dummy_bank.api import records
 from shared import clock
+from shared.banks import statements
 from shared.banks.client import BankClient
 from shared.ids import new_id
 from shared.ledger import freezing, system_accounts
@@ -126,6 +128,20 @@ async def test_a_limit_bounds_a_run_and_the_next_one_goes_on(disaster: Disaster)
     assert await disaster.world.money(wallet) == (1_002_00, 0)
     assert list(results(await disaster.settle())) == [str(paid_in[2])]
     assert await disaster.world.money(wallet) == (1_003_00, 0)
+
+
+async def test_a_statement_too_long_for_one_answer_is_settled_to_its_end(
+    disaster: Disaster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "MAX_LIST_ITEMS", 2)
+    monkeypatch.setattr(statements, "SHORTEST_RANGE", timedelta(milliseconds=1))
+    wallet = await disaster.world.person()
+    paid_in = [disaster.paid_in(owner_of(wallet), 1_00) for _ in range(4)]
+    stranger = disaster.paid_in(STRANGER, 2_00)
+    report = await disaster.settle()
+    assert results(report) == dict.fromkeys(map(str, paid_in), Result.CREDITED) | {str(stranger): Result.PARKED}
+    assert await disaster.suspense() == 2_00
+    assert await disaster.settling.unsettled() == []
 
 
 async def test_a_payout_that_is_gone_and_came_back_changes_no_balance(disaster: Disaster) -> None:
