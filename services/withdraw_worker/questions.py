@@ -15,17 +15,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.withdraw_worker.figures import Figure, Reading
 from shared import clock
 from shared.banks.table import BANKS
-from shared.db.columns import sql_values
 from shared.models.bank_circuit import CircuitState
 from shared.models.withdrawal import WithdrawalStatus
 from shared.outbox import queue
 from shared.proof import runs
 from shared.tasks.names import QUEUE
+from shared.withdrawals import unfinished
 
 MAX_COUNTED = 10_000
-"""Rows that are counted of each bank and status, at most: more are too many in any case."""
-MAX_LOOKED_THROUGH = 1_000
-"""Of a bank's queue, how many are looked through for the oldest that waits for a worker alone."""
+"""Pending on-ramps that are counted, at most: more are too many in any case."""
 BALANCES_SECONDS = 60
 """How long the one statement that reads every account may take."""
 
@@ -34,7 +32,9 @@ _SUM = Figure("batua_balances_sum_paise", "Sum of all balances, which is 0 in bo
 _HELD = Figure("batua_held_paise", "Money held for withdrawals that have not ended")
 _ACCOUNTS = Figure("batua_accounts", "Accounts of a kind", ("kind",))
 _WITHDRAWALS = Figure(
-    "batua_withdrawals_unfinished", f"Withdrawals by bank and status, {MAX_COUNTED} at most", ("bank", "status")
+    "batua_withdrawals_unfinished",
+    f"Withdrawals by bank and status, {unfinished.MAX_COUNTED} at most",
+    ("bank", "status"),
 )
 _OLDEST = Figure(
     "batua_withdrawal_oldest_seconds",
@@ -73,30 +73,6 @@ _READ_BALANCES = text("""
            CAST(sum(held) AS bigint) AS held, count(*) AS accounts
     FROM accounts GROUP BY 1, 2
 """)
-# One that waits for an earlier withdrawal of its owner is not late, however old it is.
-_READ_QUEUE = text(f"""
-    SELECT bank,
-           (SELECT count(*) FROM (
-               SELECT FROM withdrawals WHERE withdrawals.bank = banks.bank AND status = 'queued' LIMIT :most
-           ) AS queued) AS number,
-           (SELECT min(created_at) FROM (
-               SELECT owner_id, created_at FROM withdrawals
-               WHERE withdrawals.bank BETWEEN banks.bank AND banks.bank AND status = 'queued'
-               ORDER BY bank, id LIMIT {MAX_LOOKED_THROUGH}
-           ) AS head WHERE NOT EXISTS (
-               SELECT FROM withdrawals WHERE withdrawals.owner_id = head.owner_id
-                   AND status IN {sql_values(WithdrawalStatus.active())}
-           )) AS oldest
-    FROM unnest(CAST(:banks AS text[])) AS banks (bank)
-""")  # noqa: S608 - statuses of the model
-_READ_ACTIVE = text(f"""
-    SELECT bank, status, count(*) AS number, min(active_since) AS oldest
-    FROM (
-        SELECT bank, status, active_since FROM withdrawals
-        WHERE status IN {sql_values(WithdrawalStatus.active())} LIMIT :most
-    ) AS active
-    GROUP BY bank, status
-""")  # noqa: S608 - statuses of the model
 _READ_ON_RAMPS = text("""
     SELECT bank, count(*) AS number
     FROM (SELECT bank FROM on_ramps WHERE status = 'pending' LIMIT :most) AS pending GROUP BY bank
@@ -132,20 +108,16 @@ async def balances(session: AsyncSession) -> list[Reading]:
 
 async def withdrawals(session: AsyncSession) -> list[Reading]:
     """How many withdrawals stand where, and since when the oldest waits for a worker, or for the bank."""
-    numbers = {(bank, status): 0 for bank in BANKS for status in WithdrawalStatus if not status.is_final}
-    oldest = dict[tuple[str, WithdrawalStatus], Reading]()
-    queued = await session.execute(_READ_QUEUE, {"banks": list(BANKS), "most": MAX_COUNTED})
-    active = await session.execute(_READ_ACTIVE, {"most": MAX_COUNTED})
-    found = [(row.bank, WithdrawalStatus.QUEUED, row.number, row.oldest) for row in queued]
-    found += [(row.bank, WithdrawalStatus(row.status), row.number, row.oldest) for row in active]
-    for bank, status, number, since in found:
-        numbers[bank, status] = number
-        if since is not None:
-            oldest[bank, status] = Reading(_OLDEST, since, (bank, status))
-    return [
-        *(Reading(_WITHDRAWALS, number, name) for name, number in numbers.items()),
-        *(oldest.get(name, Reading(_OLDEST, 0, name)) for name in numbers),
-    ]
+    found = {(each.bank, each.status): each for each in await unfinished.read(session)}
+    readings = []
+    for bank in BANKS:
+        for status in WithdrawalStatus:
+            if not status.is_final:
+                name, each = (bank, status), found.get((bank, status))
+                since = None if each is None else each.oldest_at
+                readings.append(Reading(_WITHDRAWALS, 0 if each is None else each.count, name))
+                readings.append(Reading(_OLDEST, 0 if since is None else since, name))
+    return readings
 
 
 async def banks(session: AsyncSession) -> list[Reading]:

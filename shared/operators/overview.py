@@ -22,15 +22,15 @@ from shared.models import (
     OperatorAction,
     ReconciliationFinding,
     Recovery,
-    Withdrawal,
 )
 from shared.models.bank_circuit import CircuitState
 from shared.models.on_ramp import OnRampStatus
 from shared.models.withdrawal import WithdrawalStatus
 from shared.proof import runs
+from shared.withdrawals import unfinished
 
 QUEUE_SECONDS = 300
-"""A withdrawal that has waited in the queue for longer, while payouts leave, is worth a look."""
+"""A withdrawal that has waited in the queue for longer, and for a worker alone, is worth a look."""
 PROOF_SECONDS = 600
 LAG_SECONDS = 30
 MAX_COUNTED = 10_000
@@ -145,7 +145,7 @@ def _about_withdrawals(seen: Overview) -> list[str]:
     for each in seen.withdrawals:
         if each["status"] is WithdrawalStatus.NEEDS_REVIEW:
             found.append(f"{each['count']} withdrawals need review: batua withdrawals list-review names them.")
-        is_late = each["oldest_at"] < seen.at - timedelta(seconds=QUEUE_SECONDS)
+        is_late = each["oldest_at"] is not None and each["oldest_at"] < seen.at - timedelta(seconds=QUEUE_SECONDS)
         may_leave = seen.proof["holds"] and seen.recovery_since is None
         if each["status"] is WithdrawalStatus.QUEUED and is_late and may_leave:
             found.append(f"The oldest withdrawal in the queue waits since {each['oldest_at']:%Y-%m-%d %H:%M} UTC.")
@@ -158,16 +158,18 @@ async def _connected(session: AsyncSession) -> list[dict[str, Any]]:
 
 
 async def _withdrawals(session: AsyncSession) -> list[dict[str, Any]]:
-    """Those that have not ended, by status."""
-    statement = (
-        select(Withdrawal.status, func.count(), func.sum(Withdrawal.amount), func.min(Withdrawal.created_at))
-        .where(Withdrawal.status.not_in(WithdrawalStatus.final()))
-        .group_by(Withdrawal.status)
-        .order_by(Withdrawal.status)
-    )
+    """Those that have not ended, by status, at all banks."""
+    of_status: dict[WithdrawalStatus, list[unfinished.Unfinished]] = {}
+    for each in await unfinished.read(session):
+        of_status.setdefault(each.status, []).append(each)
     return [
-        {"status": status, "count": count, "amount": int(amount), "oldest_at": oldest_at}
-        for status, count, amount, oldest_at in await session.execute(statement)
+        {
+            "status": status,
+            "count": sum(each.count for each in found),
+            "amount": sum(each.amount for each in found),
+            "oldest_at": min((each.oldest_at for each in found if each.oldest_at is not None), default=None),
+        }
+        for status, found in sorted(of_status.items())
     ]
 
 

@@ -13,6 +13,7 @@ from shared import clock
 from shared.audit.kinds import Kind
 from shared.db.engine import SessionMaker
 from shared.ids import new_id
+from shared.ledger import freezing
 from shared.ledger.post import post_one
 from shared.ledger.rules import Transfer
 from shared.models import Account, AuditEvent, BankCircuit, Owner, ProofRun, Recovery, Withdrawal
@@ -154,6 +155,32 @@ async def test_the_status_names_what_a_person_should_look_at(
     seen = json.loads((await asha.run("status", "--json")).stdout)
     assert "No payout leaves, because a recovery is unfinished: go on with batua recovery settle." in seen["attention"]
     assert {each["status"]: each["amount"] for each in seen["withdrawals"]} == {"needs_review": 1_00, "queued": 2_00}
+
+
+async def test_the_status_calls_no_withdrawal_late_that_its_own_owner_holds_up(
+    asha: Operator, fresh_sessionmaker: SessionMaker, alice: Account
+) -> None:
+    async with fresh_sessionmaker.begin() as session:
+        frozen, bob = await create_user(session, balance=100_00), await create_user(session, balance=100_00)
+        await create_withdrawal(session, alice, 1_00, status="needs_review")
+        for wallet in (alice, frozen):
+            await create_withdrawal(session, wallet, 2_00, status="queued")
+        assert frozen.owner_id is not None
+        await freezing.freeze(session, frozen.owner_id)
+        an_hour_ago = clock.now() - timedelta(hours=1)
+        await session.execute(update(Withdrawal).values(created_at=an_hour_ago))
+    seen = json.loads((await asha.run("status", "--json")).stdout)
+    assert not [sentence for sentence in seen["attention"] if "in the queue" in sentence]
+    (queued,) = [each for each in seen["withdrawals"] if each["status"] == "queued"]
+    assert queued == {"status": "queued", "count": 2, "amount": 4_00, "oldest_at": None}
+    async with fresh_sessionmaker.begin() as session:
+        withdrawal = await create_withdrawal(session, bob, 3_00, status="queued", bank="axis")
+        withdrawal.created_at = an_hour_ago
+    seen = json.loads((await asha.run("status", "--json")).stdout)
+    (late,) = [sentence for sentence in seen["attention"] if "in the queue" in sentence]
+    assert late == f"The oldest withdrawal in the queue waits since {an_hour_ago:%Y-%m-%d %H:%M} UTC."
+    (queued,) = [each for each in seen["withdrawals"] if each["status"] == "queued"]
+    assert (queued["count"], queued["amount"]) == (3, 7_00)
 
 
 async def test_a_status_that_cannot_be_known_exits_2(asha: Operator) -> None:

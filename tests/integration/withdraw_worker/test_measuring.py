@@ -15,6 +15,7 @@ from services.withdraw_worker.questions import FIGURES
 from shared import clock
 from shared.config import DatabaseSettings
 from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
+from shared.ledger import freezing
 from shared.tasks.names import QUEUE
 from tests.support.bank_flows import create_withdrawal
 from tests.support.deadlines import deadline
@@ -59,7 +60,7 @@ async def test_balances_by_kind_and_what_is_held_add_up(fresh_sessionmaker: Sess
     assert shown("batua_balances_sum_paise") == 1
 
 
-async def test_a_withdrawal_behind_another_of_its_owner_does_not_wait_for_a_worker(
+async def test_a_withdrawal_that_its_own_owner_holds_up_does_not_wait_for_a_worker(
     fresh_sessionmaker: SessionMaker, shown: Shown
 ) -> None:
     async with fresh_sessionmaker.begin() as session:
@@ -70,6 +71,15 @@ async def test_a_withdrawal_behind_another_of_its_owner_does_not_wait_for_a_work
     await measuring.look(PACE)
     assert shown("batua_withdrawals_unfinished", bank="hdfc", status="needs_review") == 1
     assert shown("batua_withdrawals_unfinished", bank="hdfc", status="queued") == 1
+    assert shown("batua_withdrawal_oldest_seconds", bank="hdfc", status="queued") == 0
+    async with fresh_sessionmaker.begin() as session:
+        frozen = await create_user(session, balance=500_00)
+        await create_withdrawal(session, frozen, 1_00, status="queued")
+        assert frozen.owner_id is not None
+        await freezing.freeze(session, frozen.owner_id)
+        await session.execute(text("UPDATE withdrawals SET created_at = created_at - interval '1 hour'"))
+    await measuring.look(PACE)
+    assert shown("batua_withdrawals_unfinished", bank="hdfc", status="queued") == 2
     assert shown("batua_withdrawal_oldest_seconds", bank="hdfc", status="queued") == 0
     async with fresh_sessionmaker.begin() as session:
         other = await create_user(session, balance=500_00)
