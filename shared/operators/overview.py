@@ -26,6 +26,7 @@ from shared.models import (
 from shared.models.bank_circuit import CircuitState
 from shared.models.on_ramp import OnRampStatus
 from shared.models.withdrawal import WithdrawalStatus
+from shared.outbox import queue
 from shared.proof import runs
 from shared.withdrawals import unfinished
 
@@ -33,16 +34,11 @@ QUEUE_SECONDS = 300
 """A withdrawal that has waited in the queue for longer, and for a worker alone, is worth a look."""
 PROOF_SECONDS = 600
 LAG_SECONDS = 30
-MAX_COUNTED = 10_000
 
 _CONNECTED = text("""
     SELECT application_name, count(*), min(backend_start) FROM pg_stat_activity
     WHERE datname = current_database() AND application_name = ANY(:services)
     GROUP BY application_name ORDER BY application_name
-""")
-_MAIL = text("""
-    SELECT (SELECT count(*) FROM (SELECT FROM outbox_messages WHERE next_attempt_at IS NOT NULL LIMIT :most) AS new)
-         + (SELECT count(*) FROM (SELECT FROM mails WHERE next_attempt_at IS NOT NULL LIMIT :most) AS unsent)
 """)
 _STANDBYS = text("""
     SELECT application_name, state, sync_state, extract(epoch FROM replay_lag)::float,
@@ -84,7 +80,7 @@ async def overview(session: AsyncSession) -> Overview:
         withdrawals=await _withdrawals(session),
         on_ramps_pending=0,
         oldest_on_ramp_at=None,
-        mails_waiting=await session.scalar(_MAIL, {"most": MAX_COUNTED}) or 0,
+        mails_waiting=(await queue.backlog(session)).waiting,
         circuits=await _circuits(session),
         proof={
             "last_quick_at": proof.quick_finished_at,
