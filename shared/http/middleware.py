@@ -154,10 +154,9 @@ class RequestMiddleware:
         route = _template(scope)
         method = scope["method"] if scope["method"] in _KNOWN_METHODS else _UNKNOWN
         metrics.observe(service=self._service, method=method, route=route, status=status, seconds=seconds)
-        owner_id = getattr(scope.get("state", _NONE).get("caller"), "owner_id", None)
         if spans.are_on():
             spans.describe(_facts_of_span(method, route, status), name=f"{method} {route}")
-        log_request(method=method, route=route, status=status, seconds=seconds, owner_id=owner_id)
+        log_request(method=method, route=route, status=status, seconds=seconds)
 
     def _parent(self, scope: Scope, headers: Mapping[bytes, bytes]) -> spans.Context | None:
         """The trace that a trusted proxy began. One that a stranger names could be any other's."""

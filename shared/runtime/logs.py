@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii as _quoted
 from math import isfinite
 from typing import Any, TextIO
-from uuid import UUID
 
 from shared import spans
 
@@ -127,16 +126,11 @@ def note(**known: str) -> None:
         noted.update(known)
 
 
-def log_request(*, method: str, route: str, status: int, seconds: float, owner_id: UUID | None = None) -> None:
-    """Write the line of one answered request; `route` is a template, because a path would hold ids.
-
-    `owner_id` is the owner's whose session it came with, if any.
-    """
+def log_request(*, method: str, route: str, status: int, seconds: float) -> None:
+    """Write the line of one answered request; `route` is a template, because a path would hold ids."""
     if not _access.isEnabledFor(logging.INFO):
         return
     known = {"method": method, "route": route, "status": status, "ms": round(seconds * 1000, 1)}
-    if owner_id is not None:
-        known["owner_id"] = str(owner_id)
     # Made directly: the logger would look through the stack for the line of code that logs, always this one.
     record = logging.LogRecord(_access.name, logging.INFO, __file__, 0, "%s %s %d", (method, route, status), None)
     record.facts = known
