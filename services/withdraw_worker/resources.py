@@ -19,6 +19,7 @@ from shared.wakeups.announcer import open_announcer
 from shared.wakeups.commits import announce_commits
 from shared.withdrawals.dispatcher import Dispatcher
 from shared.withdrawals.engine import Engine
+from shared.withdrawals.freezes import Freezes
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,11 @@ async def open_resources(settings: WorkerSettings) -> AsyncIterator[WorkerResour
         timings = settings.withdrawals
         payout_clients = _clients(stack, settings, timings.bank_timeout_seconds, timings.slots_per_bank)
         number_keys = NumberKeys(settings.account_number_keys)
+        freezes = Freezes(database.direct_engine)
         yield WorkerResources(
             settings=settings,
             sessionmaker=database.sessionmaker,
-            dispatcher=Dispatcher(Engine(database.sessionmaker, payout_clients, timings, number_keys)),
+            dispatcher=Dispatcher(Engine(database.sessionmaker, freezes, payout_clients, timings, number_keys)),
             on_ramp_clients=_clients(stack, settings, settings.on_ramps.bank_timeout_seconds),
         )
 

@@ -139,12 +139,6 @@ def _leave_demoted(context: ExceptionContext) -> None:
         context.is_disconnect = not connection.get_execution_options().get("postgresql_readonly", False)
 
 
-def engine_of(sessionmaker: SessionMaker) -> AsyncEngine:
-    """The engine of whose connections these sessions make use."""
-    engine: AsyncEngine = sessionmaker.kw["bind"]
-    return engine
-
-
 def create_sessionmaker(engine: AsyncEngine) -> SessionMaker:
     """Create sessions whose objects stay loaded after commit. The models refuse lazy loads."""
     return async_sessionmaker(engine, expire_on_commit=False)

@@ -10,7 +10,7 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
@@ -27,7 +27,7 @@ from shared.banks.errors import BankFailed, MayHaveBeenSent, NotSent, Refused
 from shared.banks.messages import PayoutAnswer, PayoutRequest
 from shared.banks.number_keys import NumberKeys, NumberUnreadable
 from shared.config import WithdrawalTimings
-from shared.db.engine import SessionMaker, engine_of
+from shared.db.engine import SessionMaker
 from shared.db.outages import DATABASE_ERRORS, is_outage
 from shared.db.retries import in_transaction
 from shared.ids import new_id
@@ -82,17 +82,17 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """Carries out withdrawals. `clients` holds one BankClient per bank, built on the event loop that runs this."""
+    """Carries out withdrawals. `clients` holds one BankClient per bank, built on the event loop that runs this.
+
+    `freezes` asks on connections of its own: a payout must not wait for those of the sessions.
+    """
 
     sessionmaker: SessionMaker
+    freezes: Freezes
     clients: Mapping[str, BankClient]
     timings: WithdrawalTimings
     number_keys: NumberKeys
     jitter: Callable[[], float] = _random_jitter
-    freezes: Freezes = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "freezes", Freezes(engine_of(self.sessionmaker)))
 
     async def claim(self, free: Mapping[str, int], *, owner_id: UUID | None = None) -> Claimed:
         """Lease what is due, of each bank at most `free[bank]` withdrawals, and of each owner one; see `rows.lock_due`.

@@ -25,7 +25,7 @@ _STOPPED = f"""
 
 
 class Freezes:
-    """Asks for the payouts of one worker."""
+    """Asks for the payouts of one worker, on the engine of gathered questions."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._gather = Gather(engine, _ask_all)

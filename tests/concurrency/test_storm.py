@@ -28,15 +28,13 @@ from shared.ids import new_token
 from shared.models import OnRamp, Withdrawal
 from shared.proof.prove import prove
 from shared.withdrawals.dispatcher import Dispatcher
-from shared.withdrawals.engine import Engine
 from tests.support.apps import API, PASSWORD, PIN, Signed
 from tests.support.bank_notices import payment_notice, signed
 from tests.support.bank_settings import BANK_API_KEY, endpoints
 from tests.support.deadlines import deadline
 from tests.support.faulty_world import World, faulty_world
-from tests.support.number_keys import NUMBER_KEYS
 from tests.support.waiting import eventually_async
-from tests.support.withdrawal_world import HASTY
+from tests.support.withdrawal_world import HASTY, engine_on
 
 STORM_DATABASE = "BATUA_TESTS_STORM_DATABASE"
 """The URL of a migrated database without a withdrawal, set by `python -m infra.engines`."""
@@ -154,7 +152,7 @@ async def paying_out(sessionmaker: SessionMaker, bank_url: str) -> AsyncIterator
     """A worker's dispatcher on these sessions."""
     clients = clients_for(endpoints(bank_url), timeout_seconds=HASTY.bank_timeout_seconds)
     is_over = asyncio.Event()
-    dispatcher = Dispatcher(Engine(sessionmaker, clients, HASTY, NUMBER_KEYS))
+    dispatcher = Dispatcher(engine_on(sessionmaker, clients, HASTY))
     running = asyncio.create_task(dispatcher.run(is_over.is_set))
     try:
         yield

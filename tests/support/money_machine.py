@@ -54,7 +54,7 @@ from tests.support.bank_notices import create_on_ramp, payment_notice
 from tests.support.factories import create_merchant, create_user
 from tests.support.money_model import PEOPLE, START_PAISE, Asked, Model
 from tests.support.number_keys import NUMBER_KEYS
-from tests.support.withdrawal_world import ACCOUNT_NUMBER, PATIENT, Engine, past
+from tests.support.withdrawal_world import ACCOUNT_NUMBER, PATIENT, engine_on, past
 
 KEYS = 8
 FACTS: tuple[Fact, ...] = (
@@ -84,7 +84,7 @@ class MoneyMachine(RuleBasedStateMachine):
         super().__init__()
         self._runner, self._engine = runner, engine
         self._sessionmaker: SessionMaker = create_sessionmaker(engine)
-        self._payouts = Engine(self._sessionmaker, {}, PATIENT, NUMBER_KEYS)
+        self._payouts = engine_on(self._sessionmaker, {}, PATIENT)
         self._accounts: list[Account] = self._run(self._open())
         self._places = {account.id: place for place, account in enumerate(self._accounts)}
         self._model = Model()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import select, update
 
 from shared import clock
+from shared.banks.client import BankClient
 from shared.banks.notices import PayoutNotice
 from shared.banks.table import BANKS
 from shared.config import MovementLimits, WithdrawalTimings
@@ -27,6 +28,7 @@ from shared.withdrawals import commands
 from shared.withdrawals import engine as production
 from shared.withdrawals.bank_calls import BankCall
 from shared.withdrawals.facts import Fact
+from shared.withdrawals.freezes import Freezes
 from shared.withdrawals.notices import PayoutOutcome, apply_payout_notice
 from tests.support.deadlines import ENOUGH_SECONDS, deadline
 from tests.support.factories import create_user
@@ -74,6 +76,11 @@ class Engine(production.Engine):
     async def record(self, call: BankCall, fact: Fact) -> None:
         """Record the outcome of one call."""
         await self.record_all([(call, fact)])
+
+
+def engine_on(sessionmaker: SessionMaker, clients: Mapping[str, BankClient], timings: WithdrawalTimings) -> Engine:
+    """An engine whose questions share the connections of its sessions."""
+    return Engine(sessionmaker, Freezes(sessionmaker.kw["bind"]), clients, timings, NUMBER_KEYS)
 
 
 @dataclass

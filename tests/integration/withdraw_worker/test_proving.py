@@ -20,11 +20,9 @@ from shared.models import Account, OutboxMessage, ProofRun, Withdrawal
 from shared.outbox.settings import MailSettings
 from shared.proof import runs
 from shared.proof.prove import CheckResult, ProofReport
-from shared.withdrawals.engine import Engine
 from tests.support.bank_flows import create_withdrawal
 from tests.support.factories import create_user
-from tests.support.number_keys import NUMBER_KEYS
-from tests.support.withdrawal_world import PATIENT
+from tests.support.withdrawal_world import PATIENT, engine_on
 
 SETTINGS = MailSettings(smtp_host="127.0.0.1", smtp_port=1, operator_email="operator@batua.example")
 NIGHT = datetime(2026, 3, 2, proving.WHOLE_HOUR, proving.WHOLE_MINUTE + 1, tzinfo=UTC)
@@ -60,7 +58,7 @@ async def results(sessionmaker: SessionMaker) -> list[tuple[str, str | None]]:
 async def claimed(sessionmaker: SessionMaker) -> int:
     """How many payouts a worker would send now."""
     endpoint: Any = None
-    engine = Engine(sessionmaker, {"hdfc": endpoint, "axis": endpoint}, PATIENT, NUMBER_KEYS)
+    engine = engine_on(sessionmaker, {"hdfc": endpoint, "axis": endpoint}, PATIENT)
     return len((await engine.claim({"hdfc": 5, "axis": 5})).calls)
 
 

@@ -14,9 +14,8 @@ from shared.config import WithdrawalTimings
 from shared.db.engine import SessionMaker
 from shared.models import BankCircuit
 from tests.support.bank_settings import endpoints, simulator_values
-from tests.support.number_keys import NUMBER_KEYS
 from tests.support.simulated_bank import KEYS, WEBHOOK_SECRET, Running, bank_client, run_app
-from tests.support.withdrawal_world import PATIENT, Engine, World
+from tests.support.withdrawal_world import PATIENT, World, engine_on
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +49,7 @@ async def world(running_bank: Running, sessionmaker: SessionMaker, timings: With
         console.faults()
     async with sessionmaker.begin() as session:
         await session.execute(delete(BankCircuit))
-    yield World(sessionmaker, Engine(sessionmaker, clients, timings, NUMBER_KEYS), consoles)
+    yield World(sessionmaker, engine_on(sessionmaker, clients, timings), consoles)
     for client in clients.values():
         await client.aclose()
     for console in consoles.values():
@@ -61,5 +60,5 @@ async def world(running_bank: Running, sessionmaker: SessionMaker, timings: With
 @pytest.fixture
 def world_alone(world: World, fresh_sessionmaker: SessionMaker) -> World:
     """The same on a database of its own, for tests that look at all rows or change the schema."""
-    engine = replace(world.engine, sessionmaker=fresh_sessionmaker)
+    engine = engine_on(fresh_sessionmaker, world.engine.clients, world.engine.timings)
     return replace(world, sessionmaker=fresh_sessionmaker, engine=engine, owners=set())

@@ -51,6 +51,11 @@ class Worker:
             await self.running
 
 
+def of_kind(kind: type[Engine], engine: Engine) -> Engine:
+    """An engine of this kind, with the same parts."""
+    return kind(engine.sessionmaker, engine.freezes, engine.clients, engine.timings, engine.number_keys)
+
+
 @asynccontextmanager
 async def working(engine: Engine) -> AsyncIterator[Worker]:
     worker = Worker(engine)
@@ -125,8 +130,7 @@ async def test_without_a_hint_an_idle_worker_finds_what_is_due_by_itself(world: 
             looked.set()
             return claimed
 
-    engine = world.engine
-    async with working(Looking(engine.sessionmaker, engine.clients, engine.timings, engine.number_keys)):
+    async with working(of_kind(Looking, world.engine)):
         await looked.wait()
         await world.ask(await world.person())
         await until_all_succeed(world, 1)
@@ -166,8 +170,7 @@ async def test_an_outcome_waits_while_the_database_is_away_and_is_not_asked_for_
 
     attempts: list[int] = []
     withdrawal = await world.ask(await world.person())
-    engine = world.engine
-    async with working(Interrupted(engine.sessionmaker, engine.clients, engine.timings, engine.number_keys)):
+    async with working(of_kind(Interrupted, world.engine)):
         await until_all_succeed(world, 1)
     assert attempts == [1, 1]
     assert len(world.calls(withdrawal)) == 1
@@ -199,8 +202,7 @@ async def test_a_slot_is_filled_before_its_last_call_is_recorded_but_not_without
     may_record = asyncio.Event()
     waiting = [await world.ask(await world.person()) for _ in range(3 * SLOTS)]
     references = {str(withdrawal) for withdrawal in waiting}
-    engine = world.engine
-    async with working(Held(engine.sessionmaker, engine.clients, engine.timings, engine.number_keys)) as worker:
+    async with working(of_kind(Held, world.engine)) as worker:
         try:
             await eventually_async(each_slot_was_used_twice, "each slot is used a second time")
             looks = len(asked)
@@ -229,8 +231,7 @@ async def test_an_outcome_that_outlives_its_lease_while_the_database_is_away_is_
     tried = 0
     is_back = asyncio.Event()
     withdrawal = await world.ask(await world.person())
-    engine = world.engine
-    async with working(Interrupted(engine.sessionmaker, engine.clients, engine.timings, engine.number_keys)) as worker:
+    async with working(of_kind(Interrupted, world.engine)) as worker:
         await eventually_async(is_tried_again, "the call has ended, and is not recorded")
         expired = "SET lease_expires_at = now(), next_attempt_at = now() WHERE status = 'in_flight'"
         async with world.sessionmaker.begin() as session:
@@ -256,12 +257,11 @@ async def test_what_is_being_claimed_when_the_worker_is_told_to_stop_is_called_a
 
     has_claimed, may_answer = asyncio.Event(), asyncio.Event()
     withdrawal = await world.ask(await world.person())
-    engine = world.engine
-    async with working(Held(engine.sessionmaker, engine.clients, engine.timings, engine.number_keys)) as worker:
+    async with working(of_kind(Held, world.engine)) as worker:
         await has_claimed.wait()
         worker.is_stopping = True
         worker.dispatcher.wake()
-        ended, _ = await asyncio.wait([worker.running], timeout=4 * engine.timings.sweep_seconds)
+        ended, _ = await asyncio.wait([worker.running], timeout=4 * world.engine.timings.sweep_seconds)
         assert not ended
         may_answer.set()
     assert await world.kinds(withdrawal) == ["queued", "sending", "paid"]

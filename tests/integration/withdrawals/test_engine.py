@@ -22,9 +22,8 @@ from shared.banks.settings import BankEndpoint
 from shared.ids import new_id
 from shared.withdrawals.facts import InProgress, MayBeDone, NotDone, Paid, PayoutRefused
 from tests.support.deadlines import deadline
-from tests.support.number_keys import NUMBER_KEYS
 from tests.support.waiting import eventually, eventually_async
-from tests.support.withdrawal_world import HASTY, PATIENT, Engine, World, hasty, owner_of, past, taken
+from tests.support.withdrawal_world import HASTY, PATIENT, World, engine_on, hasty, owner_of, past, taken
 
 
 async def test_a_withdrawal_is_paid_once_and_captured(world: World) -> None:
@@ -140,7 +139,7 @@ async def test_a_refused_connection_is_certainly_not_sent(world: World) -> None:
     withdrawal = await world.ask(wallet)
     unreachable = BankEndpoint(code="hdfc", name="HDFC", url="http://127.0.0.1:1", api_key=SecretStr("no key"))
     client = BankClient(unreachable, deadline())
-    await Engine(world.sessionmaker, {"hdfc": client}, PATIENT, NUMBER_KEYS).advance(owner_of(wallet), max_calls=1)
+    await engine_on(world.sessionmaker, {"hdfc": client}, PATIENT).advance(owner_of(wallet), max_calls=1)
     await client.aclose()
     assert (await world.row(withdrawal)).status == "waiting"
     assert await world.kinds(withdrawal) == ["queued", "sending", "bank_down"]
@@ -312,7 +311,7 @@ async def test_a_payout_the_bank_took_in_is_not_sent_again_because_it_lost_sight
     wallet = await world.person(1_000_00)
     withdrawal = await world.ask(wallet, 100_00)
     bank = Absentminded(BankEndpoint(code="hdfc", name="hdfc", url="http://bank.test", api_key=SecretStr("key")), 1)
-    world.engine = Engine(world.sessionmaker, {"hdfc": bank}, HASTY, NUMBER_KEYS)
+    world.engine = engine_on(world.sessionmaker, {"hdfc": bank}, HASTY)
     await world.work_until_status([withdrawal], "needs_review", "succeeded")
     for _ in range(3):  # it is asked about on and on, and stays where it is
         await world.change(withdrawal, next_attempt_at=past(1))

@@ -12,7 +12,7 @@ from shared.runtime.database import DIRECT_POOL_SIZE
 from shared.serving.cores import MOST_BY_DEFAULT
 
 OF_THE_WORKER = CHECKOUT / "shared/withdrawals/freezes.py"
-"""It asks on a connection of the sessions' pool, and no other Gather works in that process."""
+"""No other Gather works in that process, so one of its direct connections is always free."""
 OF_THE_REPLICA = CHECKOUT / "shared/db/replica.py"
 """It asks the replica, which has pools of its own."""
 RESERVED = 3
