@@ -18,7 +18,6 @@ REPLICATED = ("user_app", "merchant_app", "bank_webhook")
 REPLICAS = tuple(f"{name}_{number}" for name in REPLICATED for number in (1, 2))
 WORKERS = ("withdraw_worker", "scheduler")
 OWN_DATABASE = (*REPLICAS, *WORKERS)
-USERS_OF_REDIS = tuple(name for name in OWN_DATABASE if not name.startswith("bank_webhook"))
 PROFILES = {
     "simulator": ("dummy_bank",),
     "observability": ("prometheus", "alertmanager", "grafana", "tempo"),

@@ -26,6 +26,16 @@ DATABASES = {"postgres", "pgbouncer"}
 """The only Postgres, or the pooler of the profile `ha`: by which of them, var/compose.env says."""
 CALLERS_OF_THE_WEBHOOK = {"proxy", "prometheus", "tempo"}
 """Who shares a network with bank_webhook beside its database: they call it, or take what it reports."""
+NEEDS = {
+    "withdraw_worker": (*DATABASES, "broker", "cache", "mail"),
+    "scheduler": (*DATABASES, "broker"),
+    "migrate": ("postgres", "haproxy"),
+    **{f"{app}_{number}": (*DATABASES, "broker", "cache", "proxy") for app in REPLICATED[:2] for number in (1, 2)},
+    **{f"bank_webhook_{number}": (*DATABASES, "proxy") for number in (1, 2)},
+}
+"""Who must reach whom."""
+STORES = {"postgres": {"backup", "haproxy", "pgbouncer"}, "broker": set[str](), "cache": set[str]()}
+"""Each store, and who may be in its networks beside those who need it."""
 PUBLISHED = {"proxy", "mail", "dummy_bank", "prometheus", "alertmanager", "grafana"}
 """Who has a port on the machine. No replica has: the proxy is before them."""
 DIRECTIVES = {
@@ -78,18 +88,21 @@ def _webhook_alone(compose: Compose) -> Iterator[str]:
 
 
 def _reaches(compose: Compose) -> Iterator[str]:
-    needs = {
-        "withdraw_worker": (*DATABASES, "broker", "cache", "mail"),
-        "scheduler": (*DATABASES, "broker"),
-        "migrate": ("postgres", "haproxy"),
-        **{f"{app}_{number}": (*DATABASES, "broker", "cache", "proxy") for app in REPLICATED[:2] for number in (1, 2)},
-        **{f"bank_webhook_{number}": (*DATABASES, "proxy") for number in (1, 2)},
-    }
-    for name, others in needs.items():
+    for name, others in NEEDS.items():
         for other in others:
             both_there = name in compose.services and other in compose.services
             if both_there and not compose.networks_of(name) & compose.networks_of(other):
                 yield f"{name} must share a network with {other}"
+
+
+def _stores_alone(compose: Compose) -> Iterator[str]:
+    """What is taken over reaches no store that it does not use, so that a password alone is not enough."""
+    for store, neighbours in STORES.items():
+        users = {name for name, others in NEEDS.items() if store in others} | neighbours
+        networks = compose.networks_of(store)
+        for name in compose.services:
+            if name not in {store, *users} and compose.networks_of(name) & networks:
+                yield f"{name} shares a network with {store}, and does not use it"
 
 
 def _trusted(compose: Compose) -> Iterator[str]:
@@ -113,7 +126,7 @@ def _trusted(compose: Compose) -> Iterator[str]:
 def check_networks(text: str) -> list[str]:
     """Every rule of this module that this docker-compose.yml breaks."""
     compose = read_compose(text)
-    rules = (_published, _joined, _webhook_alone, _reaches, _trusted)
+    rules = (_published, _joined, _webhook_alone, _reaches, _stores_alone, _trusted)
     return [f"docker-compose.yml: {problem}" for rule in rules for problem in rule(compose)]
 
 

@@ -137,6 +137,13 @@ def test_a_compose_file_that_breaks_a_rule_is_told_which(was: str, becomes: str,
         ("    webhook_front:\n", "    webhook_front:\n    banks:\n", "bank_webhook_2 must have no way out: banks"),
         ("      mail:\n      watch", "      watch", "withdraw_worker must share a network with mail"),
         ("    counts:\n    banks:\n", "    banks:\n", "user_app_1 must share a network with cache"),
+        ("networks: [banks, notices]", "networks: [banks, messages]", "dummy_bank shares a network with broker"),
+        (
+            "      messages:\n      watch",
+            "      messages:\n      counts:\n      watch",
+            "scheduler shares a network with cache",
+        ),
+        ("    networks: [mail]\n", "    networks: [mail, database]\n", "mail shares a network with postgres"),
         (
             "BATUA_TRUSTED_PROXIES: 172.30.82.2/32",
             "BATUA_TRUSTED_PROXIES: 172.30.82.0/24",
