@@ -17,16 +17,22 @@ Result = TypeVar("Result")
 
 
 def in_transaction(
-    work: Callable[[AsyncSession], Awaitable[Result]], *, name: str, statement_seconds: float | None = None
+    work: Callable[[AsyncSession], Awaitable[Result]],
+    *,
+    name: str,
+    statement_seconds: float | None = None,
+    may_be_standby: bool = False,
 ) -> Result:
     """Run `work`, and commit unless it raises. `name` is what Postgres shows of the connection.
 
-    `statement_seconds`: how long one statement may take, where that is longer than the setting.
+    `statement_seconds`: how long one statement may take, where that is longer than the setting. A server in recovery is
+    refused unless it `may_be_standby`.
     """
 
     async def run() -> Result:
         more = {} if statement_seconds is None else {"database_statement_timeout_seconds": statement_seconds}
-        engine = create_engine(read_settings(DatabaseSettings, database_pool_size=1, **more), application_name=name)
+        settings = read_settings(DatabaseSettings, database_pool_size=1, **more)
+        engine = create_engine(settings, application_name=name, may_be_standby=may_be_standby)
         try:
             async with create_sessionmaker(engine).begin() as session:
                 return await work(session)

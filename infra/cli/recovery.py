@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import json
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
@@ -13,9 +12,12 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from infra.cli.audit import operator
+from infra.cli.database import in_transaction
 from infra.cli.failures import FAILED, NOT_KNOWN, exit_with, read_settings
+from infra.cli.output import AsJson, show
 from infra.local.environment import load_local_environment
 from shared import clock
 from shared.audit.writing import add_command
@@ -32,7 +34,10 @@ from shared.recovery.settling import BankReport, Settling
 
 app = typer.Typer(name="recovery", help="Catch up with the banks after a restore.", no_args_is_help=True)
 
+NAME = "batua-recovery"
 T = TypeVar("T")
+Lacking = dict[str, dict[str, list[dict[str, Any]]]]
+"""By bank and reference, the lines that our book lacks: direction, and amount in paise."""
 
 BANK_TIMEOUT_SECONDS = 10.0
 STATEMENT_SECONDS = 60.0
@@ -44,24 +49,28 @@ def begin_command(
     restored_to: Annotated[
         datetime, typer.Option(formats=_MOMENT, help="The moment to which the database was restored, UTC.")
     ],
+    as_json: AsJson = False,
 ) -> None:
     """Hold back payouts until the recovery is finished. Do this before a service runs on the restored database."""
     moment = restored_to.replace(tzinfo=UTC)
     if moment > clock.now():
         raise typer.BadParameter("--restored-to lies in the past")
-    marked = _run(_begin(moment))
-    typer.echo(
-        f"Restored to {rfc3339(moment)}. No payout leaves; {marked} in the queue are asked about before they are sent. "
-        "Next: batua recovery settle."
-    )
 
-
-async def _begin(moment: datetime) -> int:
-    async with _database() as sessionmaker, sessionmaker.begin() as session:
+    async def begin(session: AsyncSession) -> int:
         _, marked = await commands.begin(session, restored_to=moment)
         facts = {"restored_to": rfc3339(moment), "marked": marked}
         add_command(session, what="recovery begin", operator=operator(), facts=facts)
-    return marked
+        return marked
+
+    try:
+        marked = in_transaction(begin, name=NAME, statement_seconds=STATEMENT_SECONDS)
+    except BatuaError as error:
+        raise exit_with(str(error)) from None
+    told = (
+        f"Restored to {rfc3339(moment)}. No payout leaves; {marked} in the queue are asked about before they are sent. "
+        "Next: batua recovery settle."
+    )
+    show({"restored_to": moment, "marked": marked}, [told], as_json=as_json)
 
 
 @app.command("settle")
@@ -71,20 +80,20 @@ def settle_command(
     park_unanswered: Annotated[
         bool, typer.Option("--park-unanswered", help="Park in suspense what a bank cannot or does not answer about.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Settle what the banks did since the restored moment. Exit 0: nothing is left; 1: something is; 2: not known.
 
     It may be repeated, and interrupted: what is settled is seen in the books.
     """
     if dry_run:
-        _show_lacking(_run(_look()), as_json=as_json)
+        found = _run(_look())
+        show({"lacking": found}, _lacking(found), as_json=as_json)
         return
     reports = _run(_settle(limit, park_unanswered))
-    if as_json:
-        typer.echo(json.dumps([dataclasses.asdict(report) for report in reports], default=str))
-    else:
-        _show(reports)
+    if not as_json:
+        _show_settled(reports)
+    show({"banks": [dataclasses.asdict(report) for report in reports]}, map(_counted, reports), as_json=as_json)
     if any(report.left or report.more for report in reports):
         raise typer.Exit(FAILED)
 
@@ -94,27 +103,28 @@ async def _settle(limit: int, park_unanswered: bool) -> list[BankReport]:
         return [await settling.settle(limit, park_unanswered=park_unanswered) for settling in settlings]
 
 
-async def _look() -> dict[str, dict[str, list[tuple[str, int]]]]:
+async def _look() -> Lacking:
     async with _database() as sessionmaker, _settlings(sessionmaker) as settlings:
-        found: dict[str, dict[str, list[tuple[str, int]]]] = {}
+        found: Lacking = {}
         for settling in settlings:
             lacking, _ = await settling.look()
             found[settling.bank] = {
-                reference: [(line.direction, line.bank_amount or 0) for line in lines]
+                reference: [{"direction": line.direction, "amount": line.bank_amount or 0} for line in lines]
                 for reference, lines in lacking.items()
             }
         return found
 
 
 @app.command("finish")
-def finish_command() -> None:
+def finish_command(as_json: AsJson = False) -> None:
     """Let payouts leave again, if every line of the banks is settled, parked or under way. Exit codes as for settle."""
     left, moment = _run(_finish())
     if left:
         raise exit_with(
             f"Not finished: {', '.join(left[:5])} are neither settled nor parked. Run batua recovery settle."
         )
-    typer.echo(f"The recovery to {rfc3339(moment)} is finished: payouts leave again.")
+    told = f"The recovery to {rfc3339(moment)} is finished: payouts leave again."
+    show({"restored_to": moment}, [told], as_json=as_json)
 
 
 async def _finish() -> tuple[list[str], datetime]:
@@ -134,7 +144,7 @@ async def _database() -> AsyncIterator[SessionMaker]:
     settings = read_settings(
         DatabaseSettings, database_pool_size=1, database_statement_timeout_seconds=STATEMENT_SECONDS
     )
-    engine = create_engine(settings, application_name="batua-recovery")
+    engine = create_engine(settings, application_name=NAME)
     try:
         yield create_sessionmaker(engine)
     finally:
@@ -165,17 +175,15 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         raise exit_with(str(error)) from None
 
 
-def _show_lacking(found: dict[str, dict[str, list[tuple[str, int]]]], *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(found))
-        return
+def _lacking(found: Lacking) -> Iterator[str]:
     for bank, lacking in found.items():
         for reference, lines in lacking.items():
-            typer.echo(f"{bank}  {reference}  " + ", ".join(f"{way} {Money(paise)}" for way, paise in lines))
-        typer.echo(f"{bank}: {len(lacking)} references that we lack.")
+            said = ", ".join(f"{line['direction']} {Money(line['amount'])}" for line in lines)
+            yield f"{bank}  {reference}  {said}"
+        yield f"{bank}: {len(lacking)} references that we lack."
 
 
-def _show(reports: list[BankReport]) -> None:
+def _show_settled(reports: list[BankReport]) -> None:
     table = Table("bank", "reference", "direction", "amount", "result", "owner or reason")
     for report in reports:
         for one in report.settled:
@@ -183,10 +191,10 @@ def _show(reports: list[BankReport]) -> None:
             table.add_row(one.bank, one.reference, one.direction, str(Money(one.amount)), one.result, why)
     if table.row_count:
         Console().print(table)
-    for report in reports:
-        results = [one.result for one in report.settled]
-        counts = (
-            ", ".join(f"{results.count(result)} {result}" for result in dict.fromkeys(results)) or "nothing to settle"
-        )
-        rest = f", {report.more} more for the next run" if report.more else ""
-        typer.echo(f"{report.bank}: {counts}{rest}; {report.under_way} lines of payments that the worker asks about.")
+
+
+def _counted(report: BankReport) -> str:
+    results = [one.result for one in report.settled]
+    counts = ", ".join(f"{results.count(result)} {result}" for result in dict.fromkeys(results)) or "nothing to settle"
+    rest = f", {report.more} more for the next run" if report.more else ""
+    return f"{report.bank}: {counts}{rest}; {report.under_way} lines of payments that the worker asks about."

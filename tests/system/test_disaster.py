@@ -74,10 +74,10 @@ def test_the_books_catch_up_with_the_banks_after_a_restore(home: Path, free_port
 def catch_up(stack: Stack, lives: Lives) -> None:
     """What an operator does on the restored database, and that a worker which is started too early sends nothing."""
     ok(stack, "recovery", "begin", "--restored-to", rfc3339(lives.moment))
-    lacking = json.loads(ok(stack, "recovery", "settle", "--dry-run", "--json"))
+    lacking = json.loads(ok(stack, "recovery", "settle", "--dry-run", "--json"))["lacking"]
     assert set(lacking["hdfc"]) == {lives.queued, lives.paid_in_later, lives.sent_later, lives.paid_in_by_cora}
     stack.start_process("withdraw_worker")
-    of_each_bank = json.loads(ok(stack, "recovery", "settle", "--json"))
+    of_each_bank = json.loads(ok(stack, "recovery", "settle", "--json"))["banks"]
     assert {one["reference"]: one["result"] for bank in of_each_bank for one in bank["settled"]} == {
         lives.queued: "debited",
         lives.paid_in_later: "credited",

@@ -57,6 +57,22 @@ def test_a_program_reads_one_object(
     assert answer.returncode == (1 if arguments[0] == "find" else 0)
 
 
+def test_a_program_reads_what_is_wrong_with_an_archive(fresh_database_url: str, tmp_path: Path) -> None:
+    for folder in ("base", "wal"):
+        (tmp_path / "archive" / folder).mkdir(parents=True)
+    answer = run(fresh_database_url, tmp_path, "backup", "check", str(tmp_path / "archive"), "--no-database", "--json")
+    assert answer.returncode == 1, answer.stderr
+    assert json.loads(answer.stdout) == {
+        "ok": False,
+        "backup": None,
+        "backup_at": None,
+        "restorable_to": None,
+        "last_segment": None,
+        "problems": ["there is no base backup"],
+    }
+    assert answer.stderr == "Problem: there is no base backup.\n"
+
+
 def test_a_shell_completes_commands_and_choices(fresh_database_url: str, tmp_path: Path) -> None:
     def completed(words: str) -> str:
         asked = {"_BATUA_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()))}
