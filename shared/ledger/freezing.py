@@ -6,16 +6,13 @@ before the freeze, or it waits for the freeze's lock and sees it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
 from shared.errors import Conflict, NotFound
-from shared.ledger.accounts import lock_accounts
 from shared.models import Account, Owner
 
 
@@ -38,20 +35,24 @@ async def freeze(session: AsyncSession, owner_id: UUID) -> list[Account]:
 
     Once the caller has committed, nothing that leaves can commit any more. Raises OwnerNotFound, PlatformsOwnUser.
     """
-    accounts = await _locked(session, owner_id)
-    await _set(session, [each.id for each in accounts if each.frozen_at is None], clock.now())
-    return await _as_they_stand(session, owner_id)
+    now, accounts = clock.now(), await _locked(session, owner_id)
+    for account in accounts:
+        account.frozen_at = account.frozen_at or now
+    await session.flush()
+    return accounts
 
 
 async def unfreeze(session: AsyncSession, owner_id: UUID) -> list[Account]:
     """Let money leave the owner's accounts again; answers them. Raises OwnerNotFound, PlatformsOwnUser."""
     accounts = await _locked(session, owner_id)
-    await _set(session, [each.id for each in accounts], None)
-    return await _as_they_stand(session, owner_id)
+    for account in accounts:
+        account.frozen_at = None
+    await session.flush()
+    return accounts
 
 
 async def _locked(session: AsyncSession, owner_id: UUID) -> list[Account]:
-    """The owner's accounts, locked in the ledger's order.
+    """The owner's accounts as they stand, locked in the ledger's order, by id, as `lock_accounts` locks them.
 
     A pot that is opened at this very moment is left out. It is empty, and money reaches it only from these accounts.
     """
@@ -60,15 +61,6 @@ async def _locked(session: AsyncSession, owner_id: UUID) -> list[Account]:
         raise OwnerNotFound
     if is_system:
         raise PlatformsOwnUser
-    await lock_accounts(session, [each.id for each in await _as_they_stand(session, owner_id)])
-    return await _as_they_stand(session, owner_id)
-
-
-async def _set(session: AsyncSession, account_ids: Sequence[UUID], frozen_at: datetime | None) -> None:
-    statement = update(Account).where(Account.id.in_(account_ids)).values(frozen_at=frozen_at)
-    await session.execute(statement.execution_options(synchronize_session=False))
-
-
-async def _as_they_stand(session: AsyncSession, owner_id: UUID) -> list[Account]:
     statement = select(Account).where(Account.owner_id == owner_id).order_by(Account.id)
-    return list(await session.scalars(statement.execution_options(populate_existing=True)))
+    locked = statement.with_for_update(key_share=True).execution_options(populate_existing=True)
+    return list(await session.scalars(locked))

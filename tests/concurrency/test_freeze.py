@@ -81,6 +81,29 @@ async def test_what_waits_for_the_freeze_sees_it(
     assert isinstance(came, Posted)
 
 
+async def test_a_freeze_that_waits_answers_the_accounts_as_they_stand_then(
+    sessionmaker: SessionMaker, alice: Account, bob: Account
+) -> None:
+    assert alice.owner_id is not None
+    owner_id = alice.owner_id
+
+    async def freeze() -> Account:
+        async with sessionmaker.begin() as session:
+            before = await session.get_one(Account, alice.id)
+            (frozen,) = await freezing.freeze(session, owner_id)
+            assert frozen is before
+            return frozen
+
+    async with sessionmaker.begin() as session:
+        await post(session, [moved(alice, bob)])
+        waiting = asyncio.create_task(freeze())
+        await until_a_lock_is_awaited(sessionmaker)
+    frozen = await waiting
+    assert (frozen.balance, frozen.frozen_at is not None) == (999_900, True)
+    async with sessionmaker() as session:
+        assert (await session.get_one(Account, alice.id)).frozen_at == frozen.frozen_at
+
+
 async def test_of_a_storm_nothing_leaves_after_the_freeze(
     sessionmaker: SessionMaker, engine: AsyncEngine, alice: Account, bob: Account
 ) -> None:
