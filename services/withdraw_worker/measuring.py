@@ -55,32 +55,39 @@ class Measuring:
 
     async def look(self, pace_seconds: float) -> None:
         """Ask what is cheap to know. Raises nothing."""
-        until = timedelta(seconds=pace_seconds * SHOWN_PACES)
-        is_up = all([await self._ask(name, question, until) for name, question in _OFTEN.items()])
-        self.figures.show("postgres", questions.postgres_is(is_up), until=clock.now() + until)
+        shown_seconds, is_up = SHOWN_PACES * pace_seconds, True
+        for name, question in _OFTEN.items():
+            readings, is_there = await self._ask(name, question)
+            self._show(name, readings, shown_seconds)
+            is_up = is_up and is_there
+        self._show("postgres", questions.postgres_is(is_up), shown_seconds)
         for name, redis in self.stores.items():
-            self.figures.show(f"redis {name}", await _of_redis(name, redis), until=clock.now() + until)
+            self._show(f"redis {name}", await _of_redis(name, redis), shown_seconds)
 
     async def look_at_balances(self, pace_seconds: float) -> float:
         """Add up all balances. Returns after how many seconds to do it again. Raises nothing."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        longest = timedelta(seconds=SHOWN_PACES * max(pace_seconds, questions.BALANCES_SECONDS))
-        await self._ask("balances", questions.balances, longest)
-        return max(pace_seconds, REST * (loop.time() - began))
+        readings, _ = await self._ask("balances", questions.balances)
+        pause_seconds = max(pace_seconds, REST * (loop.time() - began))
+        until_the_next_seconds = pause_seconds + questions.BALANCES_SECONDS
+        self._show("balances", readings, max(SHOWN_PACES * pace_seconds, until_the_next_seconds))
+        return pause_seconds
 
-    async def _ask(self, name: str, question: Question, shown_for: timedelta) -> bool:
-        """False when Postgres is away."""
+    async def _ask(self, name: str, question: Question) -> tuple[Sequence[Reading] | None, bool]:
+        """The readings, or None; and whether Postgres is there."""
         try:
             async with self.sessionmaker() as session:
-                readings = await question(session)
+                return await question(session), True
         except Exception as error:  # whatever one question raises, the others are asked
             if is_outage(error):
-                return False
+                return None, False
             _logger.exception("the metrics lack what is known of %s", name)
-        else:
-            self.figures.show(name, readings, until=clock.now() + shown_for)
-        return True
+            return None, True
+
+    def _show(self, name: str, readings: Sequence[Reading] | None, seconds: float) -> None:
+        if readings is not None:
+            self.figures.show(name, readings, until=clock.now() + timedelta(seconds=seconds))
 
 
 @asynccontextmanager

@@ -9,6 +9,8 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 from sqlalchemy import text
 
+from services.withdraw_worker import measuring as measuring_module
+from services.withdraw_worker import questions
 from services.withdraw_worker.figures import Figures, Reading
 from services.withdraw_worker.measuring import SHOWN_PACES, Measuring
 from services.withdraw_worker.questions import FIGURES
@@ -58,6 +60,17 @@ async def test_balances_by_kind_and_what_is_held_add_up(fresh_sessionmaker: Sess
         await session.execute(text("UPDATE accounts SET balance = balance + 1 WHERE id = :id"), {"id": wallet.id})
     await measuring.look_at_balances(PACE)
     assert shown("batua_balances_sum_paise") == 1
+
+
+async def test_balances_are_shown_until_the_next_look_is_over_however_seldom_they_are_added_up(
+    fresh_sessionmaker: SessionMaker, shown: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measuring_module, "REST", 1e6)  # as if it had taken long
+    pause_seconds = await Measuring(fresh_sessionmaker, {}, shown.figures).look_at_balances(PACE)
+    assert pause_seconds > SHOWN_PACES * questions.BALANCES_SECONDS
+    next_look = clock.now() + timedelta(seconds=pause_seconds)
+    with clock.reading(lambda: next_look):
+        assert shown("batua_balances_sum_paise") == 0
 
 
 async def test_a_withdrawal_that_its_own_owner_holds_up_does_not_wait_for_a_worker(
