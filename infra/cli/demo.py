@@ -8,13 +8,14 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import httpx
 import typer
 from rich.console import Console
 
-from infra.cli.failures import exit_with
+from infra.cli.failures import FAILED, exit_with
+from infra.cli.output import AsJson, show
 from infra.demo.actors import CheckFailed
 from infra.demo.story import BANK, Addresses, Story
 from infra.local.environment import load_local_environment
@@ -92,8 +93,9 @@ def _tell_there(against: _Addresses, api_key: str, console: Console, patience_se
 def _prove(console: Console) -> None:
     console.print("\n[bold]The books are proven, and compared with the banks' own statements[/bold]")
     command = [sys.executable, "-m", "infra.cli.main", "prove"]
+    output = sys.stderr if console.stderr else None  # standard output is the answer's
     try:
-        proof = subprocess.run(command, timeout=PROVE_SECONDS, check=False)  # noqa: S603 - our own command
+        proof = subprocess.run(command, timeout=PROVE_SECONDS, check=False, stdout=output)  # noqa: S603 - our own command
     except subprocess.TimeoutExpired:
         raise CheckFailed(f"the proof ends within {PROVE_SECONDS:g} s") from None
     if proof.returncode != 0:
@@ -117,9 +119,10 @@ def demo(
     patience: Annotated[
         float, typer.Option(help="With --against: how many seconds a withdrawal may take there.")
     ] = PATIENCE_THERE_SECONDS,
+    as_json: AsJson = False,
 ) -> None:
     """Tell the story of Alice, Bob and a tea shop. Exits 1 at the first step whose check fails."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, stderr=as_json)
     began = time.monotonic()
     try:
         if against is None:
@@ -130,11 +133,18 @@ def demo(
             _tell_there(against, _api_key(secrets), console, patience)
     except CheckFailed as failure:
         console.print(f"  [red]✗ failed:[/red] {failure}")
-        raise typer.Exit(1) from None
+        show(_answer(began, str(failure)), (), as_json=as_json)
+        raise typer.Exit(FAILED) from None
     except StackError as failure:
         raise exit_with(f"The demo cannot start: {failure}") from None
     console.print(f"\nEverything held, in {time.monotonic() - began:.0f} s. To look around yourself:")
     console.print("make up" if against is None else against[0])
+    show(_answer(began), (), as_json=as_json)
+
+
+def _answer(began: float, failed: str | None = None) -> dict[str, Any]:
+    """`failed` is the step whose outcome was wrong, in words."""
+    return {"ok": failed is None, "failed": failed, "seconds": round(time.monotonic() - began, 3)}
 
 
 def _api_key(file: Path | None) -> str:

@@ -10,6 +10,7 @@ import typer
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from infra.cli.asking import asked
 from infra.cli.audit import operator, record_command
 from infra.cli.database import in_transaction
 from infra.cli.failures import exit_with, read_settings
@@ -72,14 +73,16 @@ def list_operators(as_json: AsJson = False) -> None:
 
 @app.command("change-password")
 def change_password(
-    password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)],
+    password: Annotated[str | None, typer.Option(help="Asked for where it is not given.")] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Give yourself another password, which only you know. Missing values are asked for."""
-    if len(password) < MIN_PASSWORD_LENGTH:
+    """Give yourself another password, which only you know."""
+    new = asked(password, "Password", is_secret=True)
+    if len(new) < MIN_PASSWORD_LENGTH:
         raise typer.BadParameter(f"at least {MIN_PASSWORD_LENGTH} characters")
     load_local_environment()
-    name = in_transaction(lambda session: _change_password(session, password), name=NAME)
-    typer.echo(f"{name} has a new password: put it into BATUA_DATABASE_URL.")
+    name = in_transaction(lambda session: _change_password(session, new), name=NAME)
+    show({"operator": name}, [f"{name} has a new password: put it into BATUA_DATABASE_URL."], as_json=as_json)
 
 
 async def _list(session: AsyncSession) -> list[tuple[str, bool]]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from infra.cli.audit import record_command
 from infra.cli.failures import exit_with, is_any_bank_configured, read_settings
-from infra.cli.output import bars
+from infra.cli.output import AsJson, bars, show
 from infra.local.environment import load_local_environment
 from infra.local.layout import Layout
 from infra.seed import simulated_banks, writer
@@ -35,10 +36,10 @@ class SeedSettings(DatabaseSettings, PasswordSettings, AccountNumberSettings):
     """The database, how passwords and PINs are hashed, and the keys of account numbers."""
 
 
-def seed() -> None:
+def seed(as_json: AsJson = False) -> None:
     """Add five people, three shops and ninety days of history; a second call only prints the logins again."""
     load_local_environment()
-    console = Console(highlight=False)
+    console = Console(highlight=False, stderr=as_json)
     if os.environ.get("BATUA_ENV") == "production":
         raise exit_with("The sample data is not for production: its passwords are public.")
     settings = read_settings(
@@ -56,7 +57,10 @@ def seed() -> None:
     except BankNotTold as error:
         raise exit_with(f"{error}; nothing was added.") from None
     _tell(banks, past, console)
-    _show(console, wallet_ids)
+    if as_json:
+        show(_answer(wallet_ids), (), as_json=True)
+    else:
+        _show(console, wallet_ids)
 
 
 def _tell(banks: Mapping[str, BankEndpoint], past: Past, console: Console) -> None:
@@ -109,6 +113,15 @@ async def _add(sessionmaker: SessionMaker, settings: SeedSettings, console: Cons
             bar = progress.add_task("Ninety days", total=history.movements)
             number_keys = NumberKeys(settings.account_number_keys)
             await writer.write(session, history, credentials, number_keys, lambda made: progress.advance(bar, made))
+
+
+def _answer(wallet_ids: Mapping[Who, str]) -> dict[str, Any]:
+    groups: dict[str, Sequence[Who]] = {"people": PEOPLE, "shops": SHOPS}
+    logins = {
+        name: [{"name": who.name, "email": who.email, "wallet_id": wallet_ids[who]} for who in group]
+        for name, group in groups.items()
+    }
+    return {**logins, "password": PASSWORD, "pin": PIN}
 
 
 def _show(console: Console, wallet_ids: dict[Who, str]) -> None:

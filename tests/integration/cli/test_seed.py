@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -56,7 +57,7 @@ def run(fresh_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("COLUMNS", "200")
     for bank in ("HDFC", "AXIS"):
         monkeypatch.delenv(f"BATUA_BANK_{bank}_URL", raising=False)
-    return lambda: CliRunner().invoke(app, ["seed"])
+    return lambda *options: CliRunner().invoke(app, ["seed", *options])
 
 
 @asynccontextmanager
@@ -137,6 +138,12 @@ def test_seeded_books_prove_and_a_second_run_adds_nothing(run: Run, fresh_databa
     assert asyncio.run(counted()) == before
     logins = first.output[first.output.index("Sign in at") :]
     assert second.output.endswith(logins)
+    for_a_program = run("--json")
+    answer = json.loads(for_a_program.stdout)
+    assert "nothing was added" in for_a_program.stderr
+    assert (answer["password"], answer["pin"]) == (PASSWORD, PIN)
+    assert [each["email"] for each in answer["people"] + answer["shops"]] == [who.email for who in (*PEOPLE, *SHOPS)]
+    assert all(each["wallet_id"] in logins for each in answer["people"] + answer["shops"])
 
 
 @pytest.fixture

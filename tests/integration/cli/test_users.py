@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,24 @@ async def test_recovery_codes_are_counted_renewed_and_sign_in(
         problem(await user_app.client.post(f"{API}/auth/login", json=credentials), 401, "wrong_second_factor")
     answer, _ = await sign_in(database_url, redis_url, email, renewed[0])
     assert answer.status_code == 201, answer.text
+
+
+def test_a_program_reads_one_object_and_questions_go_elsewhere(environment: dict[str, str], email: str) -> None:
+    def answer(*arguments: str, typed: str | None = None) -> dict[str, Any]:
+        ran = RUNNER.invoke(app, [*arguments, "--json"], input=typed, env=environment)
+        assert ran.exit_code == 0, ran.output
+        return dict(json.loads(ran.stdout))
+
+    of_email = ["--email", email]
+    made = answer("create-system", *of_email, typed="\n".join([PASSWORD, PASSWORD, PIN, PIN]) + "\n")
+    assert set(made) == {"email", "wallet_id", "authenticator", "recovery_codes"}
+    assert (made["email"], made["wallet_id"].endswith("@batua")) == (email, True)
+    assert answer("recovery-codes", *of_email) == {"email": email, "left": recovery_codes.COUNT}
+    new = answer("enrol-second-factor", *of_email)
+    assert new["authenticator"].startswith("otpauth://")
+    assert new["authenticator"] != made["authenticator"]
+    renewed = answer("recovery-codes", "--renew", *of_email)
+    assert renewed["left"] == len(set(renewed["recovery_codes"]) - set(new["recovery_codes"])) == recovery_codes.COUNT
 
 
 def test_what_is_not_given_is_asked_for_and_not_shown(environment: dict[str, str], email: str) -> None:

@@ -299,6 +299,7 @@ async def test_who_is_removed_acts_no_longer(asha: Operator, administrator: Oper
 async def test_an_operator_changes_the_first_password(asha: Operator) -> None:
     new = "correct horse battery"
     assert (await asha.run("operators", "change-password", text="short\nshort\n")).exit_code == 2
-    changed = await asha.run("operators", "change-password", text=f"{new}\n{new}\n")
+    changed = await asha.run("operators", "change-password", "--json", text=f"{new}\n{new}\n")
+    assert json.loads(changed.stdout) == {"operator": asha.name}
     assert (changed.exit_code, new in changed.output) == (0, False), changed.output
     assert (await asha.run("proposals", "list")).exit_code == 1, "the first one works no longer"

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+import typer
 from rich.console import Console
 
+from infra.cli.main import app
 from infra.cli.output import as_lines, bars
 
 
@@ -38,3 +42,15 @@ def test_a_bar_is_shown_on_a_terminal_alone(is_terminal: bool) -> None:
         progress.update(progress.add_task("Account numbers", total=2), completed=1)
         progress.refresh()
     assert ("Account numbers" in written.getvalue()) is is_terminal
+
+
+def test_every_command_that_answers_something_answers_programs() -> None:
+    """docs/console.md names those that do not, and why."""
+
+    def without(command: Any, name: str) -> Iterator[str]:
+        for each, part in getattr(command, "commands", {}).items():
+            yield from without(part, f"{name} {each}".strip())
+        if not hasattr(command, "commands") and not any("--json" in parameter.opts for parameter in command.params):
+            yield name
+
+    assert set(without(typer.main.get_command(app), "")) == {"logs", "up"}
