@@ -78,6 +78,12 @@ CREATE FUNCTION public.check_withdrawal() RETURNS trigger
                     session_user, NEW.id USING ERRCODE = 'check_violation';
             END IF;
         END IF;
+        IF TG_TABLE_NAME = 'withdrawals' AND TG_OP = 'UPDATE' AND session_user = 'bank_webhook' THEN
+            IF NEW.status NOT IN ('succeeded', 'failed', 'reversed', 'needs_review') THEN
+                RAISE EXCEPTION '% has no payout sent: withdrawal %', session_user, NEW.id
+                    USING ERRCODE = 'check_violation';
+            END IF;
+        END IF;
         CASE TG_TABLE_NAME
             WHEN 'holds' THEN SELECT * INTO asked FROM public.withdrawals WHERE hold_id = NEW.id;
             WHEN 'withdrawals' THEN SELECT * INTO asked FROM public.withdrawals WHERE id = NEW.id;

@@ -56,8 +56,9 @@ DECLARE
     every_service text := 'user_app, merchant_app, bank_webhook, withdraw_worker';
     apps text := 'user_app, merchant_app';
     operators text := 'batua_operator';
-    of_withdrawal text := 'status, transfer_id, reversal_transfer_id, utr, failure_reason, attempts, retries, lease_id, '
-        'lease_expires_at, next_attempt_at, first_not_found_at, active_since, ask_bank_first, finished_at';
+    of_notice text := 'status, transfer_id, reversal_transfer_id, utr, failure_reason, retries, lease_id, '
+        'lease_expires_at, next_attempt_at, first_not_found_at, finished_at';
+    of_withdrawal text := of_notice || ', attempts, active_since, ask_bank_first';
     of_on_ramp text := 'status, token, redirect_url, bank_reference, failure_reason, transfer_id, is_late_success, '
         'is_contradicted, next_enquiry_at, expires_at, cancel_requested_at, settled_at';
     of_new_account text := 'id, owner_id, kind, name, handle, currency, sent_on, created_at, closed_at, frozen_at, goal';
@@ -95,7 +96,8 @@ BEGIN
         ('on_ramps', 'user_app', 'INSERT'),
         ('on_ramps', 'user_app, bank_webhook, withdraw_worker', format('SELECT, UPDATE (%s)', of_on_ramp)),
         ('withdrawals', apps, 'SELECT, INSERT, UPDATE (status, finished_at)'),  -- a trigger lets them cancel the queue
-        ('withdrawals', 'bank_webhook, withdraw_worker', format('SELECT, UPDATE (%s)', of_withdrawal)),
+        ('withdrawals', 'bank_webhook', format('SELECT, UPDATE (%s)', of_notice)),
+        ('withdrawals', 'withdraw_worker', format('SELECT, UPDATE (%s)', of_withdrawal)),
         ('withdrawal_events', every_service, 'SELECT, INSERT'),
         ('bank_circuits', 'withdraw_worker', 'INSERT, UPDATE'),
         ('recoveries', 'withdraw_worker', 'SELECT'),  -- an operator begins and finishes one

@@ -300,6 +300,21 @@ def forged_payouts(world: World) -> list[Attempt]:
     ]
 
 
+def sent_by_a_notice(world: World) -> list[Attempt]:
+    """What would have a payout sent, or sent again, without the worker's rules."""
+    again = "UPDATE withdrawals SET status = $2 WHERE id = $1"
+    return [
+        *(
+            Attempt(f"{status} by a notice", [(again, (world.at_bank.id, status))], CHECK, "has no payout sent")
+            for status in ("queued", "waiting", "in_flight")
+        ),
+        *(
+            Attempt(change, [f"UPDATE withdrawals SET {change}"], NO_RIGHT, "permission denied for ")
+            for change in ("ask_bank_first = false", "attempts = 0", "active_since = now()")
+        ),
+    ]
+
+
 def forged_adjustments(world: World) -> list[Attempt]:
     suspense = system_accounts.SUSPENSE
     return [
@@ -318,7 +333,7 @@ def attempts(role: str, world: World) -> list[Attempt]:
         case "merchant_app":
             return found + forged_between_owners(world) + forged_by_merchant_app(world)
         case "bank_webhook":
-            return found + forged_on_ramps(world) + forged_payouts(world)
+            return found + forged_on_ramps(world) + forged_payouts(world) + sent_by_a_notice(world)
         case _:
             return found + forged_on_ramps(world) + forged_payouts(world) + forged_adjustments(world)
 
