@@ -168,7 +168,8 @@ class Settling:
         return report
 
     async def _statement(self) -> list[StatementItem]:
-        return await whole_statement(self.client, self.restored_to - READ_BACK, clock.now() + timedelta(seconds=1))
+        # Beyond now: the bank's clock, or this machine's, may be wrong, and what is not read would never be settled.
+        return await whole_statement(self.client, self.restored_to - READ_BACK, clock.now() + MARGIN)
 
     async def _compare(self, items: Sequence[StatementItem], *, settles_queue: bool) -> Comparison:
         async with self.sessionmaker() as session:

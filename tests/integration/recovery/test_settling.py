@@ -105,6 +105,18 @@ async def test_what_is_gone_is_credited_and_debited_to_whom_the_bank_was_told(di
     ]
 
 
+async def test_a_clock_that_runs_late_hides_nothing(disaster: Disaster) -> None:
+    """That of the machine on which the operator runs the command."""
+    wallet = await disaster.world.person()
+    paid_out = disaster.paid_out(owner_of(wallet))
+    late = clock.now() - timedelta(minutes=10)
+    with clock.reading(lambda: late):
+        assert await disaster.settling.unsettled() == [str(paid_out)]
+        assert results(await disaster.settle()) == {str(paid_out): Result.DEBITED}
+        assert await disaster.settling.unsettled() == []
+    assert await disaster.world.money(wallet) == (900_00, 0)
+
+
 async def test_a_second_run_settles_nothing(disaster: Disaster) -> None:
     wallet = await disaster.world.person()
     disaster.paid_in(owner_of(wallet))
