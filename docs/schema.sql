@@ -650,6 +650,7 @@ CREATE TABLE public.on_ramps (
     settled_at timestamp with time zone,
     expires_at timestamp with time zone,
     cancel_requested_at timestamp with time zone,
+    traceparent character varying,
     CONSTRAINT ck_on_ramps_amount_positive CHECK ((amount > 0)),
     CONSTRAINT ck_on_ramps_settled_when_not_pending CHECK ((((status)::text = 'pending'::text) = (settled_at IS NULL))),
     CONSTRAINT ck_on_ramps_status CHECK (((status)::text = ANY ((ARRAY['pending'::character varying, 'success'::character varying, 'failure'::character varying, 'expired'::character varying, 'cancelled'::character varying])::text[]))),

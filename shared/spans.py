@@ -163,6 +163,12 @@ def traceparent() -> str | None:
     return None if here is None else here.traceparent
 
 
+def trace_of(traceparent: str | None) -> str | None:
+    """The id of the trace that was handed on so."""
+    handed_on = Context.read(traceparent)
+    return None if handed_on is None else handed_on.trace
+
+
 def describe(attributes: Attributes, *, name: str | None = None) -> None:
     """Say more about the span that we are in, and give it another name, if it is recorded."""
     step = None if _recorder is None else _current.get()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.requests import ClientDisconnect, Request
 
 from services.bank_webhook.errors import BankNotFound, BodyIncomplete, SourceNotAllowed
 from services.bank_webhook.rejections import RejectionLog
 from services.bank_webhook.settings import BankWebhookSettings, Sender
-from shared import clock
+from shared import clock, spans
 from shared.banks.notices import Notice
 from shared.banks.signatures import verify
 from shared.banks.table import BANKS
@@ -24,10 +24,11 @@ _UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A notice that is known to come from its bank, and the bank's own id for it."""
+    """A notice that is known to come from its bank, the bank's own id for it, and the trace of the request with it."""
 
     webhook_id: str
     notice: Notice
+    trace: spans.Context | None = field(default=None, compare=False)
 
 
 class Gate:
@@ -57,7 +58,7 @@ class Gate:
         body = await _read_body(request)  # BodyTooLarge, BodyTooSlow, BodyIncomplete
         webhook_id = self._verify(sender, request, body)  # SignatureInvalid
         notice = BANKS[bank].decode(body)  # NoticeUnreadable
-        return Delivery(webhook_id, notice)
+        return Delivery(webhook_id, notice, spans.context())
 
     def _sender(self, bank: str) -> Sender:
         sender = self._senders.get(bank)

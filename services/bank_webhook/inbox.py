@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.bank_webhook.deliveries import Row, judged, lock_rows
 from services.bank_webhook.errors import NotCommitted
 from services.bank_webhook.gate import Delivery
+from shared import spans
 from shared.banks.notices import PaymentNotice, PayoutNotice
 from shared.callers import WhileWanted
 from shared.db.direct import direct_transaction
@@ -216,12 +217,14 @@ async def record_payments(
     """
     rows = await lock_rows(transaction, deliveries)
     notices: dict[Row, PaymentNotice] = {}
+    traces: list[spans.Context | None] = []
     is_copy: list[bool] = []
     for row, delivery in zip(rows, deliveries, strict=True):
         is_copy.append(row.is_finished or row in notices)
         if not is_copy[-1]:
             notices[row] = cast(PaymentNotice, delivery.notice)
-    settled = await settle_all(transaction, list(notices.values()))
+            traces.append(delivery.trace)
+    settled = await settle_all(transaction, list(notices.values()), brought_by=traces)
     for row, outcome in zip(notices, settled.outcomes, strict=True):
         row.verdict, row.on_ramp_id = outcome.verdict, outcome.on_ramp_id
     await write_all(transaction, [*settled.writes, judged(list(notices))])

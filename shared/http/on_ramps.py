@@ -29,6 +29,7 @@ class OnRampOut(BaseModel):
     settled_at: datetime | None
     expires_at: datetime | None
     cancel_requested_at: datetime | None
+    trace_id: str | None
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -46,6 +47,7 @@ class OnRampOut(BaseModel):
                     "settled_at": None,
                     "expires_at": "2026-11-20T09:45:00.123456Z",
                     "cancel_requested_at": None,
+                    "trace_id": None,
                 }
             ]
         }
@@ -72,4 +74,5 @@ def on_ramp_body(on_ramp: OnRampView, timespec: Timespec = "microseconds") -> di
         "settled_at": time_text(on_ramp.settled_at, timespec),
         "expires_at": time_text(on_ramp.expires_at, timespec),
         "cancel_requested_at": time_text(on_ramp.cancel_requested_at, timespec),
+        "trace_id": on_ramp.trace_id,
     }

@@ -69,6 +69,8 @@ class OnRamp(Base):
     """When the person asked to cancel. Until the bank has confirmed it, the on-ramp stays pending."""
     created_at: Mapped[datetime]
     settled_at: Mapped[datetime | None]
+    traceparent: Mapped[str | None]
+    """Where traces are recorded: the request that started it (W3C Trace Context), to which the bank's word belongs."""
 
     __table_args__ = (
         CheckConstraint(f"status IN {sql_values(OnRampStatus)}", name="status"),

@@ -17,7 +17,7 @@ from uuid import UUID
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared import clock
+from shared import clock, spans
 from shared.audit.kinds import Kind
 from shared.audit.trail import trail
 from shared.banks.client import BankClient
@@ -172,6 +172,7 @@ class _Attempt:
             is_contradicted=False,
             next_enquiry_at=now + max(timedelta(seconds=timings.enquire_after_seconds), earliest),
             created_at=now,
+            traceparent=spans.traceparent(),
         )
         session.add(on_ramp)
         return on_ramp

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared import clock
+from shared import clock, spans
 from shared.banks.client import BankClient
 from shared.banks.errors import BankFailed, MayHaveBeenSent, Refused
 from shared.banks.messages import SessionState
@@ -68,13 +68,15 @@ async def _enquire(
     on_ramp: OnRamp,
     at_once: asyncio.Semaphore,
 ) -> None:
+    about = {"batua.on_ramp_id": str(on_ramp.id)}
     async with at_once:
-        try:
-            if not await ask(sessionmaker, client, on_ramp):
-                await _try_later(sessionmaker, settings, on_ramp.id)
-        except DATABASE_ERRORS as error:
-            # Its lease expires, and it is due again. The other enquiries go on.
-            _logger.warning("on-ramp %s: enquiry not noted: %s", on_ramp.id, type(error).__name__)
+        with spans.go_on(on_ramp.traceparent, "on-ramp enquiry", links=[spans.context()], attributes=about):
+            try:
+                if not await ask(sessionmaker, client, on_ramp):
+                    await _try_later(sessionmaker, settings, on_ramp.id)
+            except DATABASE_ERRORS as error:
+                # Its lease expires, and it is due again. The other enquiries go on.
+                _logger.warning("on-ramp %s: enquiry not noted: %s", on_ramp.id, type(error).__name__)
 
 
 async def ask(sessionmaker: SessionMaker, client: BankClient | None, on_ramp: OnRamp) -> bool:

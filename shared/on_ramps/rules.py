@@ -23,7 +23,10 @@ CANCELLED = "cancelled"
 
 @dataclass(frozen=True, slots=True)
 class OnRampState:
-    """The columns of an on-ramp that a notice is compared with, and those that it changes. `amount` is paise."""
+    """The columns of an on-ramp that a notice is compared with, and those that it changes. `amount` is paise.
+
+    `traceparent` is the trace of the request that started it.
+    """
 
     status: OnRampStatus
     id: UUID
@@ -39,6 +42,7 @@ class OnRampState:
     is_contradicted: bool
     settled_at: datetime | None
     is_cancel_requested: bool = False
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared import clock
+from shared import clock, spans
 from shared.banks.notices import PaymentNotice
 from shared.db.transaction import SessionTransaction, Transaction
 from shared.db.writes import Write, write_all
@@ -23,14 +23,14 @@ from shared.ledger.rules import Outcome, Rejected
 from shared.models import OnRamp
 from shared.models.on_ramp import OnRampStatus
 from shared.models.webhook_delivery import Verdict
-from shared.on_ramps.rules import OnRampState, judge
+from shared.on_ramps.rules import Decision, OnRampState, judge
 from shared.outbox.messages import Message, rows_of
 from shared.wakeups.commits import wake_after_commit
 
 # The token, then the fields of OnRampState in their order. In id order, so that two batches cannot deadlock.
 _LOCK = """
     SELECT token, status, id, owner_id, account_id, bank, amount, currency, bank_reference, failure_reason, transfer_id,
-           is_late_success, is_contradicted, settled_at, cancel_requested_at IS NOT NULL
+           is_late_success, is_contradicted, settled_at, cancel_requested_at IS NOT NULL, traceparent
     FROM on_ramps JOIN unnest($1::text[], $2::text[]) AS named (bank, token) USING (bank, token)
     ORDER BY id FOR NO KEY UPDATE OF on_ramps
 """
@@ -81,7 +81,7 @@ async def settle(session: AsyncSession, notice: PaymentNotice) -> PaymentOutcome
     """
     await session.flush()
     transaction = SessionTransaction(session)
-    settled = await settle_all(transaction, [notice])
+    settled = await settle_all(transaction, [notice], brought_by=[spans.context()])
     await write_all(transaction, settled.writes)
     wake_after_commit(session, settled.account_ids)
     count_moved_after_commit(session, settled.posted)
@@ -89,27 +89,29 @@ async def settle(session: AsyncSession, notice: PaymentNotice) -> PaymentOutcome
     return outcome
 
 
-async def settle_all(transaction: Transaction, notices: Sequence[PaymentNotice]) -> Settled:
+async def settle_all(
+    transaction: Transaction, notices: Sequence[PaymentNotice], *, brought_by: Sequence[spans.Context | None]
+) -> Settled:
     """Lock the on-ramps that the notices name, then the accounts, and decide as if the notices came one by one.
 
-    Nothing is written yet: the caller writes `writes` together with rows of its own. Raises the ledger's error when it
-    rejects one of the credits: roll back, and settle the notices apart.
+    Nothing is written yet: the caller writes `writes` together with rows of its own. Each notice is a step of the trace
+    of its on-ramp's request, and names the trace that brought it. Raises the ledger's error when it rejects one of the
+    credits: roll back, and settle the notices apart.
     """
     before = await _lock(transaction, {(notice.bank, notice.token) for notice in notices})
     after = dict(before)
     outcomes, transfers, messages = [], [], []
-    for notice in notices:
+    for notice, trace in zip(notices, brought_by, strict=True):
         name = (notice.bank, notice.token)
         if name not in after:
             outcomes.append(PaymentOutcome(Verdict.UNKNOWN_TOKEN))
             continue
-        decision = judge(after[name], notice, transfer_id=new_id(), at=clock.now())
+        decision = _judged(after[name], notice, trace)
         after[name] = decision.on_ramp
         outcomes.append(PaymentOutcome(decision.verdict, decision.on_ramp.id))
         if decision.credit is not None:
             transfers.append(decision.credit)
             messages.append(_money_received(decision.on_ramp, decision.credit.id))
-        _logger.info("on-ramp %s: %s says %s, %s", decision.on_ramp.id, notice.bank, notice.event, decision.verdict)
     decided = await decide_locked(transaction, transfers)
     for rejected in (outcome for outcome in decided.outcomes if isinstance(outcome, Rejected)):
         raise rejected.error
@@ -129,6 +131,16 @@ def fail(on_ramp: OnRamp, reason: str) -> None:
     on_ramp.failure_reason = reason
     on_ramp.next_enquiry_at = None
     on_ramp.settled_at = clock.now()
+
+
+def _judged(on_ramp: OnRampState, notice: PaymentNotice, brought_by: spans.Context | None) -> Decision:
+    about = {"batua.on_ramp_id": str(on_ramp.id)}
+    # In the trace of the request for it, which began long before the bank's.
+    with spans.go_on(on_ramp.traceparent, f"notice {notice.event}", links=[brought_by], attributes=about) as step:
+        decision = judge(on_ramp, notice, transfer_id=new_id(), at=clock.now())
+        step.describe({"batua.verdict": decision.verdict})
+        _logger.info("on-ramp %s: %s says %s, %s", on_ramp.id, notice.bank, notice.event, decision.verdict)
+        return decision
 
 
 async def _lock(transaction: Transaction, names: Iterable[_Name]) -> dict[_Name, OnRampState]:

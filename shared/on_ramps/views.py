@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
+from shared import spans
 from shared.db.reads import Row
 from shared.models import OnRamp
 from shared.models.on_ramp import OnRampStatus
@@ -34,20 +36,25 @@ class OnRampView:
     expires_at: datetime | None
     cancel_requested_at: datetime | None
     is_late_success: bool
+    trace_id: str | None = None
+    """Of the request that started it, where traces are recorded."""
 
 
-_FIELDS = [field.name for field in fields(OnRampView)]
-VIEW_COLUMNS = ", ".join(_FIELDS)
+_COLUMNS = [*(field.name for field in fields(OnRampView) if field.name != "trace_id"), "traceparent"]
+VIEW_COLUMNS = ", ".join(_COLUMNS)
 """What a statement selects for `view_from`."""
 
 
 def view_from(row: Row) -> OnRampView:
     """A row of VIEW_COLUMNS as its owner sees it."""
-    values = dict(zip(_FIELDS, row, strict=True))
-    values["status"] = OnRampStatus(values["status"])
-    return OnRampView(**values)
+    return _view(dict(zip(_COLUMNS, row, strict=True)))
 
 
 def view_of(on_ramp: OnRamp) -> OnRampView:
     """The row as its owner sees it."""
-    return OnRampView(**{name: getattr(on_ramp, name) for name in _FIELDS})
+    return _view({name: getattr(on_ramp, name) for name in _COLUMNS})
+
+
+def _view(values: dict[str, Any]) -> OnRampView:
+    status, traceparent = OnRampStatus(values.pop("status")), values.pop("traceparent")
+    return OnRampView(**values, status=status, trace_id=spans.trace_of(traceparent))

@@ -42,8 +42,8 @@ class BankCall:
     def log_facts(self) -> dict[str, str]:
         """The ids that a line about it has. Many calls are recorded together, so they are not those of a context."""
         found = {"owner_id": str(self.owner_id), "withdrawal_id": str(self.withdrawal_id)}
-        trace = spans.Context.read(self.traceparent) if spans.are_on() else None
-        return found if trace is None else found | {"trace_id": trace.trace}
+        trace_id = spans.trace_of(self.traceparent) if spans.are_on() else None
+        return found if trace_id is None else found | {"trace_id": trace_id}
 
 
 Outcome = tuple[BankCall, Fact]

@@ -8,10 +8,10 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from shared import spans
 from shared.banks.account_numbers import masked
 from shared.db.reads import Row
 from shared.models.withdrawal import WithdrawalStatus
-from shared.spans import Context
 from shared.withdrawals.events import EventFacts, EventKind
 
 
@@ -125,7 +125,6 @@ def view_from(row: Row) -> WithdrawalView:
     """A row of VIEW_COLUMNS as its owner sees it."""
     id_, stored, bank, number, ifsc, holder, amount, currency, position, next_attempt_at, *rest = row
     utr, failure_reason, created_at, finished_at, traceparent = rest
-    trace = Context.read(traceparent)
     status = WithdrawalStatus(stored)
     has_next_check = status.is_active and status is not WithdrawalStatus.IN_FLIGHT
     return WithdrawalView(
@@ -144,7 +143,7 @@ def view_from(row: Row) -> WithdrawalView:
         failure_reason=failure_reason,
         created_at=created_at,
         finished_at=finished_at,
-        trace_id=None if trace is None else trace.trace,
+        trace_id=spans.trace_of(traceparent),
     )
 
 

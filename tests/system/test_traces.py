@@ -1,4 +1,4 @@
-"""One trace from the request for a withdrawal to the bank and back, as a collector receives it, on a whole stack."""
+"""One trace from the request for a withdrawal or an on-ramp to the bank and back, as a collector receives it."""
 
 from __future__ import annotations
 
@@ -106,8 +106,41 @@ def test_a_withdrawal_is_one_trace_from_the_request_to_the_banks_notice(
     owner_id = asha.profile["id"]
     access = [line for line in lines_of(stack, "user_app", trace_id) if line["logger"] == "batua.access"]
     assert [(line["owner_id"], line["withdrawal_id"]) for line in access] == [(owner_id, withdrawal_id)]
-    assert any(line["withdrawal_id"] == withdrawal_id for line in lines_of(stack, "withdraw_worker", trace_id))
+    assert any(line.get("withdrawal_id") == withdrawal_id for line in lines_of(stack, "withdraw_worker", trace_id))
     assert "50100012345678" not in str(collector.spans), "an account number is in no span"
+
+
+def test_an_on_ramp_is_one_trace_from_the_request_to_the_banks_notice(
+    stack: Stack,
+    collector: Collector,
+    person: Callable[..., Holder],  # noqa: F811
+    bank: SimulatedBank,  # noqa: F811
+) -> None:
+    asha = person()
+    started = asha.post("/on-ramps", {"bank": "hdfc", "amount": 200_00}, expect_status=201).json()
+    bank.approve(started["redirect_url"])
+
+    def ended() -> dict[str, Any] | None:
+        found = asha.get(f"/on-ramps/{started['id']}")
+        return found if found["status"] == "success" else None
+
+    trace_id = eventually(ended, "the bank's notice has ended it", seconds=60)["trace_id"]
+    assert trace_id == started["trace_id"]
+    wanted = {"POST /api/v1/on-ramps", "bank open_session", "notice success"}
+    eventually(lambda: wanted <= {span.name for span in collector.of(trace_id)}, f"{wanted} are exported", seconds=60)
+    eventually(lambda: roots(collector.of(trace_id)) == {""}, "every span's parent is exported", seconds=60)
+
+    request, call, notice = (the_one(collector.of(trace_id), name) for name in sorted(wanted))
+    assert (request.service, call.service, notice.service) == ("user_app", "user_app", "bank_webhook")
+    assert request.attributes["batua.on_ramp_id"] == notice.attributes["batua.on_ramp_id"] == started["id"]
+    assert (notice.parent_id, notice.attributes["batua.verdict"]) == (request.span_id, "settled")
+    (webhook,) = [span for link in notice.links for span in collector.of(link) if span.parent_id == ""]
+    assert webhook.name == "POST /webhooks/{bank}"
+
+    (line,) = lines_of(stack, "bank_webhook", trace_id)
+    assert f"on-ramp {started['id']}: hdfc says success" in line["message"]
+    page = asha.request("GET", f"{stack.url('user_app')}/on-ramps/{started['id']}")
+    assert trace_id in page.text
 
 
 def test_a_hint_over_the_broker_belongs_to_the_trace(

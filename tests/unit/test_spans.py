@@ -5,55 +5,22 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
 import pytest
 
 from infra.local.layout import CHECKOUT
 from shared import spans
-from shared.spans import MAX_LINKS, Attributes, Context, Kind
+from shared.spans import MAX_LINKS, Context
+from tests.support.recorded_spans import Recorder, recording
 
 OTHER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
-@dataclass
-class Recorded:
-    name: str
-    parent: Context | None
-    links: Sequence[Context]
-    attributes: dict[str, object]
-    context: Context
-    error: BaseException | None = None
-    has_ended: bool = False
-
-    def describe(self, name: str | None, attributes: Attributes) -> None:
-        self.name = name or self.name
-        self.attributes |= attributes
-
-    def end(self, error: BaseException | None) -> None:
-        self.error, self.has_ended = error, True
-
-
-@dataclass
-class Recorder:
-    recorded: list[Recorded] = field(default_factory=list)
-
-    def begin(
-        self, name: str, kind: Kind, parent: Context | None, links: Sequence[Context], attributes: Attributes
-    ) -> Recorded:
-        number = len(self.recorded) + 1
-        trace_id = number if parent is None else parent.trace_id
-        self.recorded.append(Recorded(name, parent, links, dict(attributes), Context(trace_id, number, True)))
-        return self.recorded[-1]
-
-
 @pytest.fixture
 def recorder() -> Iterator[Recorder]:
-    made = Recorder()
-    spans.record_with(made, 1.0)
-    yield made
-    spans.record_with(None)
+    with recording() as made:
+        yield made
 
 
 def test_without_a_recorder_there_is_nothing() -> None:
@@ -143,6 +110,8 @@ def test_a_traceparent_is_read_as_it_was_written() -> None:
     context = Context.read(OTHER)
     assert context is not None
     assert context.traceparent == OTHER
+    assert spans.trace_of(OTHER) == context.trace
+    assert spans.trace_of("") is None
 
 
 @pytest.mark.parametrize(

@@ -31,10 +31,12 @@ from shared.models import Account, Entry, OnRamp, OutboxMessage, WebhookDelivery
 from shared.models.webhook_delivery import Verdict
 from shared.on_ramps.settlement import settle
 from shared.runtime.database import open_database
+from shared.spans import Context
 from tests.support.bank_notices import HDFC_SECRET, create_on_ramp, payment_notice, webhook_values
 from tests.support.deadlines import deadline
 from tests.support.factories import create_user
 from tests.support.locks import locked
+from tests.support.recorded_spans import recording
 from tests.support.waiting import until_a_lock_is_awaited
 
 
@@ -194,6 +196,25 @@ async def test_what_arrives_together_is_committed_together(sessionmaker: Session
         transactions = select(func.count(func.distinct(text("xmin::text")))).select_from(WebhookDelivery)
         named = WebhookDelivery.webhook_id.in_([each.webhook_id for each in deliveries])
         assert await session.scalar(transactions.where(named)) == 1
+
+
+async def test_each_of_a_batch_belongs_to_the_trace_of_its_on_ramp_and_names_that_of_its_delivery(
+    sessionmaker: SessionMaker, inbox: Inbox
+) -> None:
+    on_ramps = await on_ramps_of(sessionmaker, 3)
+    began = [Context(1000 + number, 1, is_recorded=number != 1) for number in range(3)]
+    brought = [Context(2000 + number, 2, is_recorded=True) for number in range(3)]
+    async with sessionmaker.begin() as session:
+        for on_ramp, trace in zip(on_ramps, began, strict=True):
+            (await session.get_one(OnRamp, on_ramp.id)).traceparent = trace.traceparent
+    deliveries = [replace(delivery(on_ramp), trace=trace) for on_ramp, trace in zip(on_ramps, brought, strict=True)]
+    with recording() as recorder:
+        assert await take_in(inbox, deliveries) == [Verdict.SETTLED] * 3
+    notices = [span for span in recorder.recorded if span.name == "notice success"]
+    assert [(span.parent, span.links) for span in notices] == [(began[n], [brought[n]]) for n in (0, 2)]
+    assert [span.attributes for span in notices] == [
+        {"batua.on_ramp_id": str(on_ramps[n].id), "batua.verdict": "settled"} for n in (0, 2)
+    ]
 
 
 async def test_the_ledgers_rejection_of_one_fails_none_of_its_neighbours(

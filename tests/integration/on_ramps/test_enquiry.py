@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from shared import clock
+from shared import clock, spans
 from shared.banks.client import BankClient
 from shared.banks.messages import SessionRequest
 from shared.banks.settings import BankEndpoint
@@ -25,9 +25,11 @@ from shared.models import OnRamp
 from shared.on_ramps import rows
 from shared.on_ramps.enquiry import GIVE_UP_AFTER, enquire_due
 from shared.on_ramps.settlement import settle
+from shared.spans import Context
 from tests.support.bank_notices import create_on_ramp, payment_notice
 from tests.support.deadlines import deadline
 from tests.support.factories import create_user
+from tests.support.recorded_spans import recording
 
 Clients = dict[str, BankClient]
 Visit = Callable[[str, str], Awaitable[Any]]
@@ -293,3 +295,22 @@ async def test_many_on_ramps_of_one_owner_delay_no_other_owner(fresh_sessionmake
             taken.append({row.id for row in due})
     assert taken[0] == {flood[0].id, flood[1].id, *(row.id for row in others)}
     assert taken[1] == {row.id for row in flood[2:6]}
+
+
+async def test_an_enquiry_belongs_to_the_trace_of_the_on_ramp(
+    fresh_sessionmaker: SessionMaker, clients: Clients, visit: Visit, ask: Callable[..., Awaitable[int]]
+) -> None:
+    began = Context(1000, 1, is_recorded=True)
+    on_ramp = await an_opened_one(fresh_sessionmaker, clients)
+    async with fresh_sessionmaker.begin() as session:
+        (await session.get_one(OnRamp, on_ramp.id)).traceparent = began.traceparent
+    assert on_ramp.redirect_url is not None
+    await visit(on_ramp.redirect_url, "approve")
+    with recording() as recorder, spans.begin_trace("task", "consumer") as task:
+        assert await ask() == 1
+    mine = {span.name: span for span in recorder.recorded if span.context.trace_id == began.trace_id}
+    assert mine.keys() == {"on-ramp enquiry", "bank session_state", "notice success"}
+    enquiry = mine["on-ramp enquiry"]
+    assert (enquiry.parent, enquiry.links) == (began, [task.context])
+    assert mine["bank session_state"].parent == enquiry.context
+    assert (mine["notice success"].parent, mine["notice success"].links) == (began, [enquiry.context])

@@ -43,6 +43,7 @@ def test_a_pending_one_is_shown_with_where_to_go() -> None:
         "settled_at": None,
         "expires_at": None,
         "cancel_requested_at": None,
+        "trace_id": None,
     }
 
 
@@ -53,6 +54,12 @@ def test_a_settled_one_is_shown_with_its_transfer_and_times_in_utc() -> None:
     shown = on_ramp_body(view_of(on_ramp))
     assert shown["transfer_id"] == str(on_ramp.transfer_id)
     assert shown["settled_at"] == "2026-01-02T03:04:05.000600Z"
+
+
+def test_one_whose_trace_is_known_names_it() -> None:
+    on_ramp = an_on_ramp()
+    on_ramp.traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
+    assert on_ramp_body(view_of(on_ramp))["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
 
 
 def test_an_unknown_bank_is_a_complaint_about_one_field() -> None:
