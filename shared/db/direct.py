@@ -55,6 +55,23 @@ async def direct_connection(engine: AsyncEngine) -> AsyncIterator[asyncpg.Connec
 
 
 @asynccontextmanager
+async def begun(connection: asyncpg.Connection) -> AsyncIterator[None]:
+    """A transaction on a connection, committed when the block ends and rolled back when it raises.
+
+    A connection whose BEGIN fails is lost: the driver takes what failed for the outer transaction of each later one,
+    which would fail at its savepoint.
+    """
+    has_begun = False
+    try:
+        async with connection.transaction(isolation="read_committed"):
+            has_begun = True
+            yield
+    finally:
+        if not has_begun:
+            connection.terminate()
+
+
+@asynccontextmanager
 async def direct_transaction(engine: AsyncEngine) -> AsyncIterator[asyncpg.Connection]:
     """A transaction on a connection of its own, committed when the block ends and rolled back when it raises.
 
@@ -63,7 +80,7 @@ async def direct_transaction(engine: AsyncEngine) -> AsyncIterator[asyncpg.Conne
     only released a savepoint. What the block did is lost with the connection, so it must not be answered.
     """
     async with direct_connection(engine) as connection:
-        async with connection.transaction(isolation="read_committed"):
+        async with begun(connection):
             yield connection
         if connection.is_in_transaction():
             raise asyncpg.InterfaceError("the transaction has not ended")

@@ -94,6 +94,7 @@ def create_engine(
     )
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
     event.listen(engine.sync_engine, "handle_error", _leave_demoted)
+    event.listen(engine.sync_engine, "handle_error", _leave_unbegun)
     if is_pooled and not may_be_standby:
         event.listen(engine.sync_engine, "connect", _note_check)
         event.listen(engine.sync_engine, "checkout", _refuse_demoted)
@@ -137,6 +138,24 @@ def _leave_demoted(context: ExceptionContext) -> None:
     connection = context.connection
     if connection is not None and rejects_writes(context.original_exception):
         context.is_disconnect = not connection.get_execution_options().get("postgresql_readonly", False)
+
+
+def _leave_unbegun(context: ExceptionContext) -> None:
+    """Give up a connection whose BEGIN failed. The driver takes what failed for the outer transaction of each later
+    one, which would fail at its savepoint.
+
+    A statement that fails leaves the transaction open, and a commit has no statement.
+    """
+    connection = context.connection
+    if connection is None or context.statement is None or connection.closed or connection.invalidated:
+        return
+    pooled = connection.connection
+    assert pooled.driver_connection is not None
+    assert pooled.dbapi_connection is not None
+    has_begun = pooled.driver_connection.is_in_transaction()
+    if not has_begun and not context.dialect.detect_autocommit_setting(pooled.dbapi_connection):
+        context.is_disconnect = True
+        context.invalidate_pool_on_disconnect = False  # the others are sound
 
 
 def create_sessionmaker(engine: AsyncEngine) -> SessionMaker:

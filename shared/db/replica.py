@@ -22,7 +22,7 @@ from prometheus_client import Counter, Gauge
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from shared.db.direct import direct_connection
+from shared.db.direct import begun, direct_connection
 from shared.db.engine import SessionMaker
 from shared.db.gather import AnswerT, Gather, QuestionT
 from shared.db.outages import DATABASE_ERRORS
@@ -164,7 +164,7 @@ class Replica:
 
     def on_one_server(self, connection: asyncpg.Connection) -> AbstractAsyncContextManager[Any]:
         """The statements of this block are answered by one server, also behind a pooler."""
-        return connection.transaction(isolation="read_committed") if self._is_pooled else nullcontext()
+        return begun(connection) if self._is_pooled else nullcontext()
 
     async def watch(self) -> None:
         """Look at it again and again."""

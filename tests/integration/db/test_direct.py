@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.config import DatabaseSettings
 from shared.db import direct
 from shared.db.direct import direct_connection, direct_transaction
-from shared.db.engine import SessionMaker, create_engine
+from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
+from shared.db.outages import is_momentary
+from tests.support.database_faults import Fault, Faults, faulty_engines
 from tests.support.waiting import eventually_async
 
 # What the connection itself can see, so that nothing is left behind: a commit that takes a minute.
@@ -105,6 +108,58 @@ async def test_a_begin_that_was_cancelled_is_not_the_outer_transaction_of_the_ne
             async with connection.transaction():
                 await connection.execute("SELECT 1")
             assert not connection.is_in_transaction()
+
+
+@pytest.fixture
+def faults() -> Iterator[Faults]:
+    """Says what befalls the connections of `single`."""
+    with faulty_engines("tests") as faults:
+        yield faults
+
+
+async def test_a_begin_that_failed_is_not_the_outer_transaction_of_the_next(
+    faults: Faults, single: AsyncEngine
+) -> None:
+    async with direct_transaction(single):  # it is connected now
+        pass
+    faults.begin(at=0, fault=Fault.SERIALIZATION)
+    with pytest.raises(asyncpg.SerializationError):
+        async with direct_transaction(single):
+            raise AssertionError("the transaction must not begin")
+    assert [statement[:5] for statement in faults.seen] == ["BEGIN"]
+    faults.end()
+    async with direct_transaction(single) as connection:
+        assert await connection.fetchval("SELECT 1") == 1
+
+
+@pytest.mark.parametrize("is_readonly", [False, True])
+async def test_a_begin_of_a_session_that_failed_is_not_the_outer_transaction_of_the_next(
+    faults: Faults, single: AsyncEngine, is_readonly: bool
+) -> None:
+    sessionmaker = create_sessionmaker(single.execution_options(postgresql_readonly=is_readonly))
+    async with sessionmaker() as session:
+        await session.execute(text("SELECT 1"))
+    faults.begin(at=0, fault=Fault.SERIALIZATION)
+    with pytest.raises(DBAPIError) as caught:
+        async with sessionmaker() as session:
+            await session.execute(text("SELECT 1"))
+    assert is_momentary(caught.value)
+    assert [statement[:5] for statement in faults.seen] == ["BEGIN"]
+    faults.end()
+    async with sessionmaker() as session:
+        assert await session.scalar(text("SELECT 1")) == 1
+
+
+@pytest.mark.parametrize("isolation_level", ["READ COMMITTED", "AUTOCOMMIT"])
+async def test_a_statement_that_fails_costs_no_connection(single: AsyncEngine, isolation_level: str) -> None:
+    sessionmaker = create_sessionmaker(single.execution_options(isolation_level=isolation_level))
+    used: set[int] = set()
+    for _ in range(2):
+        async with sessionmaker() as session:
+            used.add(await session.scalar(text("SELECT pg_backend_pid()")) or 0)
+            with pytest.raises(DBAPIError):
+                await session.execute(text("SELECT 1 / 0"))
+    assert len(used) == 1
 
 
 async def test_a_commit_that_only_released_a_savepoint_is_no_commit(
