@@ -10,6 +10,7 @@ from fastapi.responses import StreamingResponse
 
 from shared.api.transactions import transaction_of
 from shared.api.wallet import WalletOut
+from shared.db.retries import in_transaction
 from shared.http.dependencies import Caller, CurrentResources, CurrentToken
 from shared.http.on_ramps import on_ramp_body
 from shared.http.problems import problem_responses
@@ -83,8 +84,8 @@ async def stream_events(
     after: After = None,
 ) -> EventStream:
     """Balance, transactions, on-ramps and withdrawals, live."""
-    async with resources.lookup_sessionmaker() as session:
-        account_id = (await wallet_of(session, caller.owner_id)).id
+    wallet = await in_transaction(resources.lookup_sessionmaker, lambda session: wallet_of(session, caller.owner_id))
+    account_id = wallet.id
     feed = Feed(caller.owner_id, account_id, _cursor(last_event_id) or _cursor(after))
     listener = await hub.join(caller.owner_id, account_id)
     sent = chunks(resources, hub=hub, listener=listener, feed=feed, body_of=_body_of, identity=caller, token=token)

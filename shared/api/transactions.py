@@ -158,9 +158,11 @@ async def export_workbook(
 async def _exported(
     caller: Identity, resources: Resources, asked: StatementRequest
 ) -> tuple[AsyncIterator[Line], ZoneInfo]:
-    async with resources.read_sessionmaker() as session:
+    async def read(session: AsyncSession) -> tuple[Account, ZoneInfo]:
         account = await _account(session, caller.owner_id, asked.account_id)
-        zone = await zone_of(session, caller.owner_id)
+        return account, await zone_of(session, caller.owner_id)
+
+    account, zone = await resources.read(read)
     return statement.stream(resources.history(account.id, account.seq), account.id, wanted=asked.wanted), zone
 
 

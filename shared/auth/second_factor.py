@@ -26,9 +26,10 @@ from shared.audit.kinds import Kind
 from shared.auth import recovery_codes
 from shared.auth.audited import record
 from shared.auth.errors import SecondFactorNotEnrolled, SecondFactorRequired, WrongSecondFactor
-from shared.auth.throttle import SignInThrottle
+from shared.auth.throttle import Attempt, SignInThrottle
 from shared.config import PasswordSettings
 from shared.db.engine import SessionMaker
+from shared.db.retries import in_transaction
 from shared.models import SecondFactor
 
 ISSUER = "Batua"
@@ -46,6 +47,21 @@ class Enrolment:
     recovery_codes: list[str] = field(repr=False)
 
 
+@dataclass(slots=True)
+class _Turn:
+    """The turn of one attempt, which is taken once, however often its transaction is run."""
+
+    throttle: SignInThrottle
+    attempt: Attempt
+    is_taken: bool = False
+
+    async def take(self) -> None:
+        """Raises TooManyAttempts."""
+        if not self.is_taken:
+            await self.throttle.begin(self.attempt)
+            self.is_taken = True
+
+
 class SecondFactorCheck:
     """Checks codes of the platform's own user, who has given the right password."""
 
@@ -61,29 +77,34 @@ class SecondFactorCheck:
 
         Raises SecondFactorRequired, WrongSecondFactor, TooManyAttempts; SecondFactorNotEnrolled, in production only.
         """
-        attempt = self._throttle.by_second_factor(owner_id)
-        left: int | None = None
-        async with self._sessionmaker.begin() as session:
-            factor = await session.scalar(
-                select(SecondFactor).where(SecondFactor.owner_id == owner_id).with_for_update()
-            )
-            if factor is None and not self._settings.is_production:
-                return
-            if factor is None:
-                raise SecondFactorNotEnrolled
-            if code is None:
-                raise SecondFactorRequired
-            await self._throttle.begin(attempt)
-            if _RECOVERY_CODE.fullmatch(code):
-                is_right = await recovery_codes.use(session, code, owner_id=owner_id, settings=self._settings)
-                left = await recovery_codes.count_left(session, owner_id)
-            else:
-                is_right = self._accepts(factor, code)
-            if not is_right:
-                await self._throttle.count_failure(attempt)
-                raise WrongSecondFactor
+        turn = _Turn(self._throttle, self._throttle.by_second_factor(owner_id))
+        # A code that was accepted leaves nothing to tell by whom: if the answer to the commit is lost, it is used up.
+        left = await in_transaction(
+            self._sessionmaker, lambda session: self._use(session, owner_id, code, turn), at_most_once=True
+        )
         if left is not None:
             record(Kind.RECOVERY_CODE_USED, owner_id=owner_id, what=f"{left} left")
+
+    async def _use(self, session: AsyncSession, owner_id: UUID, code: str | None, turn: _Turn) -> int | None:
+        """How many recovery codes are left, if it was one of them."""
+        factor = await session.scalar(select(SecondFactor).where(SecondFactor.owner_id == owner_id).with_for_update())
+        if factor is None and not self._settings.is_production:
+            return None
+        if factor is None:
+            raise SecondFactorNotEnrolled
+        if code is None:
+            raise SecondFactorRequired
+        await turn.take()
+        left: int | None = None
+        if _RECOVERY_CODE.fullmatch(code):
+            is_right = await recovery_codes.use(session, code, owner_id=owner_id, settings=self._settings)
+            left = await recovery_codes.count_left(session, owner_id)
+        else:
+            is_right = self._accepts(factor, code)
+        if not is_right:
+            await self._throttle.count_failure(turn.attempt)
+            raise WrongSecondFactor
+        return left
 
     def _accepts(self, factor: SecondFactor, code: str) -> bool:
         step = _step_of(code, _unseal(factor.sealed_secret, factor.owner_id, self._settings))

@@ -27,6 +27,7 @@ from shared.db.engine import SessionMaker
 from shared.db.gather import AnswerT, Gather, QuestionT
 from shared.db.outages import DATABASE_ERRORS
 from shared.db.reads import Reads, Row
+from shared.db.retries import in_transaction
 from shared.db.transaction import SessionTransaction, Transaction
 
 LOOK_SECONDS = 0.5
@@ -136,8 +137,7 @@ class Replica:
                 return answer
         else:
             self.leave("far")
-        async with otherwise() as session:
-            return await work(session)
+        return await in_transaction(otherwise, work)
 
     async def has(self, transaction: Transaction, marks: Sequence[Mark]) -> list[bool]:
         """Whether this connection's server shows these entries. Raises TargetServerAttributeNotMatched for one that is

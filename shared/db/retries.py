@@ -48,6 +48,8 @@ async def in_transaction(
     async def attempt() -> T:
         async with sessionmaker() as session:
             result = await work(session)
+            if at_most_once:
+                await session.flush()  # so that what fails below is the commit alone
             try:
                 await session.commit()
             except DATABASE_ERRORS as error:

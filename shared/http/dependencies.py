@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated, TypeGuard
 
@@ -11,7 +10,6 @@ from fastapi import Depends, Header, Request
 from fastapi.responses import JSONResponse
 from fastapi.security.utils import get_authorization_scheme_param
 from pydantic import SecretStr
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.auth import pins
 from shared.auth.errors import AuthenticationRequired
@@ -72,16 +70,6 @@ async def _visitor(request: Request) -> Visitor:
 
 
 CurrentVisitor = Annotated[Visitor, Depends(_visitor)]
-
-
-async def read_session(request: Request) -> AsyncIterator[AsyncSession]:
-    """A session in which Postgres refuses every write."""
-    async with request.app.state.resources.read_sessionmaker() as session:
-        yield session
-
-
-# Scope "function": the connection is back in the pool before the response is sent.
-ReadSession = Annotated[AsyncSession, Depends(read_session, scope="function")]
 
 
 def given_token(request: Request) -> str:

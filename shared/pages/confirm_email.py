@@ -10,7 +10,7 @@ from shared.auth import email_confirmation
 from shared.auth.errors import ConfirmationLinkInvalid
 from shared.auth.rules import MAX_TOKEN_LENGTH
 from shared.auth.secrets_change import SecretsChange
-from shared.http.dependencies import Caller, ClientAddress, CurrentResources, ReadSession
+from shared.http.dependencies import Caller, ClientAddress, CurrentResources
 from shared.http.fields import Body, Email, GivenPassword
 from shared.http.problems import status_of
 from shared.pages.forms import Form, SubmittedAction, SubmittedForm
@@ -31,10 +31,10 @@ class CorrectionForm(Body):
 
 
 @router.get("/confirm-email")
-async def show_link(request: Request, session: ReadSession, token: _Token = "") -> Response:
+async def show_link(request: Request, resources: CurrentResources, token: _Token = "") -> Response:
     """The page of the link. It confirms nothing by itself: programs that look at mail open links too."""
     try:
-        address = await email_confirmation.address_of(session, token)
+        address = await resources.read(lambda session: email_confirmation.address_of(session, token))
     except ConfirmationLinkInvalid as error:
         return _invalid(request, error)
     return render(request, "confirm-email.html", state="ask", address=address, token=token)
@@ -60,13 +60,13 @@ async def show_confirmed(request: Request) -> Response:
 async def show_email(
     request: Request,
     caller: Caller,
-    session: ReadSession,
+    resources: CurrentResources,
     kept: CurrentKept,
     sent: Annotated[str, Query(max_length=1)] = "",
 ) -> Response:
     """Send the link again, or correct the address."""
     form = kept.form(Form({"email": "", "current_password": ""}))
-    address = await email_confirmation.awaited_address(session, caller.owner_id)
+    address = await resources.read(lambda session: email_confirmation.awaited_address(session, caller.owner_id))
     return render(request, "email.html", status=form.status, form=form, address=address, is_sent=bool(sent))
 
 

@@ -16,6 +16,7 @@ from shared.config import DatabaseSettings
 from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
 from shared.db.reads import Reads
 from shared.db.replica import Mark, ReadsOfHistory, Replica, watched
+from shared.db.retries import in_transaction
 from shared.db.settings import ReplicaSettings
 from shared.ledger.accounts import Wallet
 from shared.runtime.sampling import Samples, of_pool, sampling
@@ -74,12 +75,15 @@ class Database:
         rows = await self.reads.fetch(_NEWEST_SEQ, account_id)
         return self.history(account_id, rows[0][0] if rows else 0)
 
+    async def read(self, work: Callable[[AsyncSession], Awaitable[Answer]]) -> Answer:
+        """What `work` reads in a session in which Postgres rejects every write. It may run more than once."""
+        return await in_transaction(self.read_sessionmaker, work)
+
     async def search(self, work: Callable[[AsyncSession], Awaitable[Answer]]) -> Answer:
         """What `work` reads in a session, where an answer that is as old as the replica may be will do."""
         if self.replica is not None:
             return await self.replica.ask(work, self.read_sessionmaker)
-        async with self.read_sessionmaker() as session:
-            return await work(session)
+        return await self.read(work)
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from shared.api import sessions
 from shared.api.sessions import SessionOut
 from shared.auth.errors import EmailTaken, HashingBusy, NameNotAllowed, TooManySignUps, WeakSecret
 from shared.auth.queries import get_shop_profile
-from shared.http.dependencies import CurrentResources, CurrentVisitor, ReadSession
+from shared.http.dependencies import CurrentResources, CurrentVisitor
 from shared.http.problems import problem_responses
 from shared.http.sessions import LoginIn, authenticate, start_session
 from shared.http.sign_up import ShopIn, sign_up_shop
@@ -40,11 +40,11 @@ async def register(
 
 @router.post("/auth/login", responses=problem_responses(*sessions.LOGIN_ERRORS))
 async def login(
-    body: LoginIn, visitor: CurrentVisitor, response: Response, resources: CurrentResources, session: ReadSession
+    body: LoginIn, visitor: CurrentVisitor, response: Response, resources: CurrentResources
 ) -> ShopSessionOut:
     """Sign in. An unknown email and a wrong password are answered alike."""
     owner_id = await authenticate(resources, body, visitor)
-    merchant = ShopProfileOut.model_validate(await get_shop_profile(session, owner_id))
+    merchant = ShopProfileOut.model_validate(await get_shop_profile(resources.reads, owner_id))
     issued = start_session(response, resources, owner_id, visitor)
     return ShopSessionOut(merchant=merchant, token=issued.token, expires_at=issued.expires_at)
 

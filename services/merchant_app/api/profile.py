@@ -11,7 +11,7 @@ from shared.auth import commands
 from shared.auth.commands import ShopChanges
 from shared.auth.errors import NameNotAllowed
 from shared.auth.queries import get_shop_profile
-from shared.http.dependencies import Caller, ClientAddress, CurrentResources, ReadSession
+from shared.http.dependencies import Caller, ClientAddress, CurrentResources
 from shared.http.fields import Name, Timezone
 from shared.http.problems import problem_responses
 from shared.http.secrets_change import SECRET_ERRORS, SecretsIn
@@ -54,9 +54,9 @@ class ShopProfileOut(BaseModel):
 
 
 @router.get("/merchants/me")
-async def get_profile(caller: Caller, session: ReadSession) -> ShopProfileOut:
+async def get_profile(caller: Caller, resources: CurrentResources) -> ShopProfileOut:
     """The caller's own profile."""
-    return ShopProfileOut.model_validate(await get_shop_profile(session, caller.owner_id))
+    return ShopProfileOut.model_validate(await get_shop_profile(resources.reads, caller.owner_id))
 
 
 @router.patch("/merchants/me", responses=problem_responses(NameNotAllowed, *SECRET_ERRORS))

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Query, Response
 
 from shared.auth.queries import get_shop_profile
 from shared.auth.views import ShopProfile
-from shared.http.dependencies import Caller, ReadSession
+from shared.http.dependencies import Caller, CurrentResources
 from shared.money import MAX_MOVEMENT_PAISE
 from shared.payment_codes import Format, draw, payment_uri
 
@@ -36,15 +36,19 @@ def _answers(kind: Format) -> dict[int | str, dict[str, Any]]:
 
 
 @router.get("/qr.svg", response_class=Response, responses=_answers("svg"))
-async def get_qr_svg(caller: Caller, session: ReadSession, amount: Amount = None, known: KnownTag = None) -> Response:
+async def get_qr_svg(
+    caller: Caller, resources: CurrentResources, amount: Amount = None, known: KnownTag = None
+) -> Response:
     """The QR code that customers scan to pay this shop, as SVG."""
-    return _respond(await get_shop_profile(session, caller.owner_id), amount, known, "svg")
+    return _respond(await get_shop_profile(resources.reads, caller.owner_id), amount, known, "svg")
 
 
 @router.get("/qr.png", response_class=Response, responses=_answers("png"))
-async def get_qr_png(caller: Caller, session: ReadSession, amount: Amount = None, known: KnownTag = None) -> Response:
+async def get_qr_png(
+    caller: Caller, resources: CurrentResources, amount: Amount = None, known: KnownTag = None
+) -> Response:
     """The QR code that customers scan to pay this shop, as PNG."""
-    return _respond(await get_shop_profile(session, caller.owner_id), amount, known, "png")
+    return _respond(await get_shop_profile(resources.reads, caller.owner_id), amount, known, "png")
 
 
 def _respond(shop: ShopProfile, amount: int | None, known: str | None, kind: Format) -> Response:

@@ -6,14 +6,16 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request, Response
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.auth.queries import get_shop_profile
-from shared.http.dependencies import Caller, CurrentResources, ReadSession, SignedInCaller
+from shared.http.dependencies import Caller, CurrentResources, SignedInCaller
 from shared.movement_words import words_of
 from shared.pages.listed_statement import list_statement
 from shared.pages.rendering import render
 from shared.transfers.queries import refunded_amounts
 from shared.transfers.receipts import get_receipt
+from shared.transfers.views import Receipt
 
 router = APIRouter()
 
@@ -31,11 +33,15 @@ async def show_payments(request: Request, caller: SignedInCaller, resources: Cur
 
 
 @router.get(f"{PATH}/{{transaction_id}}")
-async def show_payment(request: Request, caller: Caller, session: ReadSession, transaction_id: UUID) -> Response:
+async def show_payment(request: Request, caller: Caller, resources: CurrentResources, transaction_id: UUID) -> Response:
     """One transaction and what was refunded of it. Raises TransferNotFound for the transactions of others."""
-    receipt = await get_receipt(session, reader=caller.owner_id, transfer_id=transaction_id)
-    shop = await get_shop_profile(session, caller.owner_id)
-    refunded = (await refunded_amounts(session, [transaction_id])).get(transaction_id, 0)
+    shop = await get_shop_profile(resources.reads, caller.owner_id)
+
+    async def read(session: AsyncSession) -> tuple[Receipt, int]:
+        receipt = await get_receipt(session, reader=caller.owner_id, transfer_id=transaction_id)
+        return receipt, (await refunded_amounts(session, [transaction_id])).get(transaction_id, 0)
+
+    receipt, refunded = await resources.read(read)
     is_incoming = receipt.recipient.wallet_id == shop.wallet_id
     other = receipt.sender if is_incoming else receipt.recipient
     return render(

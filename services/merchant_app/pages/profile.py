@@ -10,7 +10,7 @@ from services.merchant_app.pages.shop_fields import category_options, timezone_o
 from shared.auth import commands
 from shared.auth.commands import ShopChanges
 from shared.auth.queries import get_shop_profile
-from shared.http.dependencies import Caller, CurrentResources, ReadSession
+from shared.http.dependencies import Caller, CurrentResources
 from shared.http.fields import Body, Name, Timezone
 from shared.pages import change_secrets
 from shared.pages.forms import Form, SubmittedForm
@@ -34,12 +34,12 @@ class ShopForm(Body):
 async def show_profile(
     request: Request,
     caller: Caller,
-    session: ReadSession,
+    resources: CurrentResources,
     kept: CurrentKept,
     saved: Annotated[str, Query(max_length=16)] = "",
 ) -> Response:
     """The profile, and the form that changes the details."""
-    shop = await get_shop_profile(session, caller.owner_id)
+    shop = await get_shop_profile(resources.reads, caller.owner_id)
     details = {"business_name": shop.business_name, "category": shop.category or "", "timezone": shop.timezone}
     form = kept.form(Form(details))
     return render(

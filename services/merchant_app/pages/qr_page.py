@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from services.merchant_app.settings import MerchantAppSettings
 from shared.auth.queries import get_shop_profile
-from shared.http.dependencies import Caller, ReadSession
+from shared.http.dependencies import Caller, CurrentResources
 from shared.http.fields import Body
 from shared.pages import formatting
 from shared.pages.forms import Form, Rupees
@@ -24,12 +24,12 @@ class QrQuery(Body):
 
 
 @router.get("/qr")
-async def show_qr(request: Request, caller: Caller, session: ReadSession) -> Response:
+async def show_qr(request: Request, caller: Caller, resources: CurrentResources) -> Response:
     """The code. For an amount that cannot be read, its field shows the error and the code asks for none."""
     form, asked = Form(dict(request.query_params)), QrQuery()
     with form.catching():
         asked = form.read(QrQuery)
-    shop = await get_shop_profile(session, caller.owner_id)
+    shop = await get_shop_profile(resources.reads, caller.owner_id)
     query = "" if asked.amount is None else f"?{urlencode({'amount': asked.amount})}"
     return render(
         request,

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 
 from services.merchant_app.pages.payments import PATH
-from shared.http.dependencies import Caller, CurrentResources, PinCheck, ReadSession, SignedInCaller
+from shared.http.dependencies import Caller, CurrentResources, PinCheck, SignedInCaller
 from shared.http.fields import Body, Pin
 from shared.http.keyed_requests import REFUND_PAYMENT
 from shared.http.query_parameters import OptionalText
@@ -33,10 +33,13 @@ class RefundForm(Body):
 
 @router.get(f"{PATH}/{{transaction_id}}/refund")
 async def show_refund(
-    request: Request, caller: SignedInCaller, session: ReadSession, kept: CurrentKept, transaction_id: UUID
+    request: Request, caller: SignedInCaller, resources: CurrentResources, kept: CurrentKept, transaction_id: UUID
 ) -> Response:
     """The form, with the amount that is left of the payment filled in. Raises TransferNotFound, NotRefundable."""
-    payment = await get_refundable_payment(session, shop_id=caller.identity.owner_id, payment_id=transaction_id)
+    shop_id = caller.identity.owner_id
+    payment = await resources.read(
+        lambda session: get_refundable_payment(session, shop_id=shop_id, payment_id=transaction_id)
+    )
     form = kept.form(Form({"amount": formatting.input_rupees(payment.left)}))
     return render(
         request,

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, status
 from pydantic import BaseModel, ConfigDict
 
 from shared.db.retries import in_transaction
-from shared.http.dependencies import Caller, CurrentResources, ReadSession
+from shared.http.dependencies import Caller, CurrentResources
 from shared.http.fields import Body, Name, Paise
 from shared.http.pagination import Page, PageQuery, cursor_of
 from shared.http.problems import problem_responses
@@ -96,9 +96,12 @@ class BalanceOut(BaseModel):
 
 
 @router.get("")
-async def list_accounts(caller: Caller, session: ReadSession, page: PageQuery) -> Page[AccountOut]:
+async def list_accounts(caller: Caller, resources: CurrentResources, page: PageQuery) -> Page[AccountOut]:
     """The caller's wallet and pots, oldest first."""
-    found = await queries.list_accounts(session, owner_id=caller.owner_id, limit=page.limit + 1, after=page.after_id())
+    after = page.after_id()
+    found = await resources.read(
+        lambda session: queries.list_accounts(session, owner_id=caller.owner_id, limit=page.limit + 1, after=after)
+    )
     items = found[: page.limit]
     next_cursor = cursor_of(items[-1].id) if len(found) > page.limit else None
     return Page(items=[_shown(account) for account in items], next_cursor=next_cursor)
@@ -118,9 +121,9 @@ async def create_pot(caller: Caller, resources: CurrentResources, body: PotIn) -
 
 
 @router.get("/{account_id}", responses=problem_responses(AccountNotFound))
-async def get_account(caller: Caller, session: ReadSession, account_id: UUID) -> AccountOut:
+async def get_account(caller: Caller, resources: CurrentResources, account_id: UUID) -> AccountOut:
     """One of the caller's accounts."""
-    return _shown(await account_of(session, caller.owner_id, account_id))
+    return _shown(await resources.read(lambda session: account_of(session, caller.owner_id, account_id)))
 
 
 @router.put("/{account_id}", responses=problem_responses(AccountNotFound, AccountClosed, PotNameTaken))
@@ -151,7 +154,7 @@ async def end_pot(caller: Caller, resources: CurrentResources, account_id: UUID)
 @router.get("/{account_id}/balance", responses=problem_responses(AccountNotFound))
 async def get_account_balance(
     caller: Caller,
-    session: ReadSession,
+    resources: CurrentResources,
     account_id: UUID,
     at: Annotated[
         Moment | None, Query(description="The balance as of this moment; a date is its start, in UTC")
@@ -159,8 +162,10 @@ async def get_account_balance(
     derived: Annotated[bool, Query(description="Add up every entry instead of reading the stored balance")] = False,
 ) -> BalanceOut:
     """The balance, now or as of a moment in the past."""
-    balance = await queries.get_balance(
-        session, owner_id=caller.owner_id, account_id=account_id, at=at, is_derived=derived
+    balance = await resources.read(
+        lambda session: queries.get_balance(
+            session, owner_id=caller.owner_id, account_id=account_id, at=at, is_derived=derived
+        )
     )
     return BalanceOut(account_id=account_id, balance=balance.amount, currency=balance.currency, at=at, derived=derived)
 

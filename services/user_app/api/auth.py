@@ -18,7 +18,7 @@ from shared.auth.errors import (
     WrongSecondFactor,
 )
 from shared.auth.queries import get_person_profile
-from shared.http.dependencies import CurrentResources, CurrentVisitor, ReadSession
+from shared.http.dependencies import CurrentResources, CurrentVisitor
 from shared.http.problems import problem_responses
 from shared.http.sessions import LoginWithCodeIn, authenticate, start_session
 from shared.http.sign_up import PersonIn, sign_up_person
@@ -57,14 +57,14 @@ async def login(
     visitor: CurrentVisitor,
     response: Response,
     resources: CurrentResources,
-    session: ReadSession,
 ) -> PersonSessionOut:
     """Sign in. An unknown email and a wrong password are answered alike.
 
     The platform's own user sends `totp` too.
     """
     owner_id = await authenticate(resources, body, visitor, body.totp)
-    user = PersonProfileOut.model_validate(await get_person_profile(session, owner_id))
+    profile = await resources.read(lambda session: get_person_profile(session, owner_id))
+    user = PersonProfileOut.model_validate(profile)
     issued = start_session(response, resources, owner_id, visitor)
     return PersonSessionOut(user=user, token=issued.token, expires_at=issued.expires_at)
 

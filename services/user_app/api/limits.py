@@ -7,11 +7,13 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.http.dependencies import Caller, CurrentResources, ReadSession
+from shared.http.dependencies import Caller, CurrentResources
 from shared.ledger.accounts import wallet_of
 from shared.ledger.errors import LimitName
 from shared.ledger.limits import Limits
+from shared.models import Account
 from shared.money import MAX_MOVEMENT_PAISE
 from shared.transfers.limits import sending_limits, sent_on
 from shared.withdrawals.limits import withdrawal_limits, withdrawn_on
@@ -61,7 +63,6 @@ class AllLimitsOut(BaseModel):
 @router.get("/limits")
 async def get_limits(
     caller: Caller,
-    session: ReadSession,
     resources: CurrentResources,
     amount: Annotated[
         int | None, Query(ge=1, le=MAX_MOVEMENT_PAISE, description="Whether this many paise may move", examples=[50000])
@@ -71,16 +72,21 @@ async def get_limits(
 
     Transfers between the caller's accounts, refunds and money received do not count.
     """
-    wallet = await wallet_of(session, caller.owner_id)
     transfer = sending_limits(resources.settings.limits)
     withdrawal = withdrawal_limits(resources.settings.limits)
+
+    async def read(session: AsyncSession) -> tuple[Account, int]:
+        wallet = await wallet_of(session, caller.owner_id)
+        return wallet, await withdrawn_on(session, withdrawal.day, owner_id=caller.owner_id)
+
+    wallet, withdrawn = await resources.read(read)
     return AllLimitsOut(
         currency=wallet.currency,
         timezone="Asia/Kolkata",
         resets_at=transfer.day.ends_at,
         amount=amount,
         transfer=_shown(transfer, sent_on(transfer.day, wallet), amount),
-        withdrawal=_shown(withdrawal, await withdrawn_on(session, withdrawal.day, owner_id=caller.owner_id), amount),
+        withdrawal=_shown(withdrawal, withdrawn, amount),
     )
 
 

@@ -11,7 +11,7 @@ from shared.auth import commands
 from shared.auth.commands import PersonChanges
 from shared.auth.errors import NameNotAllowed
 from shared.auth.queries import get_person_profile
-from shared.http.dependencies import Caller, ClientAddress, CurrentResources, ReadSession
+from shared.http.dependencies import Caller, ClientAddress, CurrentResources
 from shared.http.fields import Name
 from shared.http.problems import problem_responses
 from shared.http.secrets_change import SECRET_ERRORS, SecretsIn
@@ -50,9 +50,11 @@ class PersonProfileOut(BaseModel):
 
 
 @router.get("/users/me")
-async def get_profile(caller: Caller, session: ReadSession) -> PersonProfileOut:
+async def get_profile(caller: Caller, resources: CurrentResources) -> PersonProfileOut:
     """The caller's own profile."""
-    return PersonProfileOut.model_validate(await get_person_profile(session, caller.owner_id))
+    return PersonProfileOut.model_validate(
+        await resources.read(lambda session: get_person_profile(session, caller.owner_id))
+    )
 
 
 @router.patch("/users/me", responses=problem_responses(NameNotAllowed, *SECRET_ERRORS))

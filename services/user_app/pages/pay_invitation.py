@@ -6,22 +6,22 @@ A wallet id that does not exist looks like a person's, so that no stranger learn
 from __future__ import annotations
 
 from fastapi import Request, Response
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.auth.rules import is_handle
 from shared.ledger.parties import holder_of_wallet
 from shared.pages.paths import SIGN_IN, SIGN_UP, sign_in_path
 from shared.pages.rendering import render
 from shared.pages.typed_amounts import Clear, read_amount
+from shared.runtime.resources import Resources
 from shared.transfers.errors import RecipientNotFound
 
 
-async def show_invitation(request: Request, session: AsyncSession, wallet_id: str) -> Response:
+async def show_invitation(request: Request, resources: Resources, wallet_id: str) -> Response:
     """The page. Raises RecipientNotFound for what can be no wallet id."""
     handle = wallet_id.strip().lower()
     if not is_handle(handle):
         raise RecipientNotFound
-    holder = await holder_of_wallet(session, handle)
+    holder = await resources.read(lambda session: holder_of_wallet(session, handle))
     asked = read_amount(request.query_params.get("amount", ""))
     sign_in = sign_in_path(request)
     return render(

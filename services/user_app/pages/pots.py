@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 
 from services.user_app.pages.account_options import account_options
 from shared.db.retries import in_transaction
-from shared.http.dependencies import Caller, CurrentResources, PinCheck, ReadSession, SignedInCaller
+from shared.http.dependencies import Caller, CurrentResources, PinCheck, SignedInCaller
 from shared.http.fields import Body, Name, Pin
 from shared.http.keyed_requests import SEND_MONEY
 from shared.ids import new_id
@@ -48,7 +48,7 @@ class MoveForm(Body):
 
 
 @router.get("/pots")
-async def show_pots(request: Request, caller: Caller, session: ReadSession, kept: CurrentKept) -> Response:
+async def show_pots(request: Request, caller: Caller, resources: CurrentResources, kept: CurrentKept) -> Response:
     """The wallet and the pots, a form that moves money and one that opens a pot.
 
     `from_account`, `to` and `amount` (rupees) in the address fill in the first.
@@ -56,7 +56,9 @@ async def show_pots(request: Request, caller: Caller, session: ReadSession, kept
     asked = request.query_params
     blank = Form({name: asked[name] for name in ("from_account", "to", "amount") if name in asked})
     blank.read_amount_of_address()
-    accounts = await list_accounts(session, owner_id=caller.owner_id, limit=MAX_POTS_EVER + 1)
+    accounts = await resources.read(
+        lambda session: list_accounts(session, owner_id=caller.owner_id, limit=MAX_POTS_EVER + 1)
+    )
     pot, move = kept.form(action="/pots"), kept.form(blank, action="/pots/move")
     return render(
         request,
@@ -106,10 +108,10 @@ async def move(form: SubmittedAction, caller: Caller, check_pin: PinCheck, resou
 
 @router.get("/pots/{pot_id}")
 async def show_pot(
-    request: Request, caller: SignedInCaller, session: ReadSession, kept: CurrentKept, pot_id: UUID
+    request: Request, caller: SignedInCaller, resources: CurrentResources, kept: CurrentKept, pot_id: UUID
 ) -> Response:
     """One open pot: what is in it, its name and goal, and how to close it."""
-    pot = await pot_of(session, caller.identity.owner_id, pot_id)
+    pot = await resources.read(lambda session: pot_of(session, caller.identity.owner_id, pot_id))
     details = {"name": pot.name, "goal": "" if pot.goal is None else formatting.input_rupees(pot.goal)}
     form = kept.form(Form(details))
     return render(

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from shared.auth import commands
 from shared.auth.commands import PersonChanges
 from shared.auth.queries import get_person_profile
-from shared.http.dependencies import Caller, CurrentResources, ReadSession
+from shared.http.dependencies import Caller, CurrentResources
 from shared.http.fields import Body, Name
 from shared.pages import change_secrets
 from shared.pages.forms import Form, SubmittedForm
@@ -34,12 +34,12 @@ class NamesForm(Body):
 async def show_profile(
     request: Request,
     caller: Caller,
-    session: ReadSession,
+    resources: CurrentResources,
     kept: CurrentKept,
     saved: Annotated[str, Query(max_length=16)] = "",
 ) -> Response:
     """The profile, and the form that changes the names."""
-    user = await get_person_profile(session, caller.owner_id)
+    user = await resources.read(lambda session: get_person_profile(session, caller.owner_id))
     form = kept.form(Form({"first_name": user.first_name, "last_name": user.last_name}))
     return render(
         request,

@@ -5,6 +5,7 @@ Before the first payment to a person, a page of its own shows who gets how much;
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request, Response
@@ -16,7 +17,7 @@ from services.user_app.pages.pay_invitation import show_invitation
 from services.user_app.pages.recent_recipients import recent_recipients
 from shared.auth.tokens import Identity
 from shared.errors import Unauthenticated
-from shared.http.dependencies import Caller, CurrentResources, PinCheck, ReadSession, SignedInCaller, signed_in
+from shared.http.dependencies import Caller, CurrentResources, PinCheck, SignedInCaller, signed_in
 from shared.http.fields import Body, Handle, Pin
 from shared.http.keyed_requests import SEND_MONEY
 from shared.http.query_parameters import OptionalSearch, OptionalText
@@ -59,16 +60,23 @@ class SendForm(PaymentForm):
     pin: Pin
 
 
+@dataclass(frozen=True, slots=True)
+class ChosenPayee:
+    """Who is to get money, from which wallet. `is_first`: a person who never got money from it."""
+
+    payee: Payee
+    wallet: Account
+    is_first: bool
+
+
 @router.get("/send")
-async def show_send(
-    request: Request, caller: Caller, session: ReadSession, resources: CurrentResources, kept: CurrentKept
-) -> Response:
+async def show_send(request: Request, caller: Caller, resources: CurrentResources, kept: CurrentKept) -> Response:
     """The amount form if `to` is a wallet id; otherwise the search for a recipient by `to`."""
     form = kept.form(_asked_for(request.query_params))
-    payee = await _find_payee(session, caller, form.value("to"))
-    if payee is None:
-        return await _show_search(request, resources, caller, session, form)
-    return await _show_form(request, caller, session, payee, form)
+    found = await resources.read(lambda session: _choose_payee(session, caller, form.value("to")))
+    if found is None:
+        return await _show_search(request, resources, caller, form)
+    return _show_form(request, found, form)
 
 
 @router.get("/send/people")
@@ -80,7 +88,9 @@ async def suggest_people(request: Request, caller: Caller, resources: CurrentRes
 
 
 @router.get("/pay/{wallet_id}")
-async def show_pay(request: Request, session: ReadSession, wallet_id: Annotated[str, Path(max_length=70)]) -> Response:
+async def show_pay(
+    request: Request, resources: CurrentResources, wallet_id: Annotated[str, Path(max_length=70)]
+) -> Response:
     """The page that a shop's QR code opens. `amount` (rupees) and `note` in the address fill in the form.
 
     Without a session it says what the link asks for, and sign-in leads back here.
@@ -90,11 +100,11 @@ async def show_pay(request: Request, session: ReadSession, wallet_id: Annotated[
     except Unauthenticated:
         if not wants_page(request):
             raise
-        return await show_invitation(request, session, wallet_id)
-    payee = await _find_payee(session, caller, wallet_id)
-    if payee is None:
+        return await show_invitation(request, resources, wallet_id)
+    found = await resources.read(lambda session: _choose_payee(session, caller, wallet_id))
+    if found is None:
         raise RecipientNotFound
-    return await _show_form(request, caller, session, payee, _asked_for(request.query_params))
+    return _show_form(request, found, _asked_for(request.query_params))
 
 
 @router.post("/send")
@@ -112,13 +122,13 @@ async def send(
 
 @router.get(REVIEW)
 async def show_review(
-    request: Request, caller: SignedInCaller, session: ReadSession, resources: CurrentResources, kept: CurrentKept
+    request: Request, caller: SignedInCaller, resources: CurrentResources, kept: CurrentKept
 ) -> Response:
     """Who gets how much, before the first payment to a person. The PIN is typed here."""
     form = kept.form(purpose=SEND)
-    payee = await _find_payee(session, caller.identity, form.value("to"))
+    payee = await resources.read(lambda session: _find_payee(session, caller.identity, form.value("to")))
     if payee is None:
-        return await _show_search(request, resources, caller.identity, session, form)
+        return await _show_search(request, resources, caller.identity, form)
     payment = form.read(PaymentForm)
     return render(
         request,
@@ -160,18 +170,21 @@ async def _pay(form: Form, caller: Identity, check_pin: PinCheck, resources: Res
 
 async def _is_to_be_reviewed(resources: Resources, caller: Identity, form: Form) -> bool:
     """Whether this is a first payment to a person. Raises InvalidRequest, InsufficientFunds if it cannot be made."""
-    async with resources.read_sessionmaker() as session:
-        payee = await _find_payee(session, caller, form.value("to"))
-        wallet = await wallet_of(session, caller.owner_id)
-        if payee is None or not await _is_first_payment(session, wallet, payee):
-            return False
-        require_available(wallet, form.read(PaymentForm).amount)
-        return True
+    found = await resources.read(lambda session: _choose_payee(session, caller, form.value("to")))
+    if found is None or not found.is_first:
+        return False
+    require_available(found.wallet, form.read(PaymentForm).amount)
+    return True
 
 
-async def _is_first_payment(session: AsyncSession, wallet: Account, payee: Payee) -> bool:
+async def _choose_payee(session: AsyncSession, caller: Identity, wallet_id: str) -> ChosenPayee | None:
+    payee = await _find_payee(session, caller, wallet_id)
+    if payee is None:
+        return None
+    wallet = await wallet_of(session, caller.owner_id)
     is_person = not payee.is_shop and not payee.is_oneself
-    return is_person and not await statement.has_paid(session, wallet, payee.wallet_id)
+    is_first = is_person and not await statement.has_paid(session, wallet, payee.wallet_id)
+    return ChosenPayee(payee, wallet, is_first)
 
 
 def _asked_for(asked: QueryParams) -> Form:
@@ -180,15 +193,12 @@ def _asked_for(asked: QueryParams) -> Form:
     return form
 
 
-async def _show_search(
-    request: Request, resources: Resources, caller: Identity, session: AsyncSession, form: Form
-) -> Response:
+async def _show_search(request: Request, resources: Resources, caller: Identity, form: Form) -> Response:
     text = _search_text(form.value("to"))
     people: list[Person] = []
     with form.catching():
         people = await _find(resources, caller, text)
-    wallet = await wallet_of(session, caller.owner_id)
-    recent = await statement.read_page(session, wallet.id, limit=RECENT_LINES)
+    recent = await resources.read(lambda session: _recent(session, caller))
     return render(
         request,
         "send.html",
@@ -200,19 +210,23 @@ async def _show_search(
     )
 
 
-async def _show_form(request: Request, caller: Identity, session: AsyncSession, payee: Payee, form: Form) -> Response:
+async def _recent(session: AsyncSession, caller: Identity) -> statement.StatementPage:
     wallet = await wallet_of(session, caller.owner_id)
-    asked = read_amount(form.value("amount"))
-    if isinstance(asked, Clear) and asked.paise > wallet.available:
-        form.missing = asked.paise - wallet.available
+    return await statement.read_page(session, wallet.id, limit=RECENT_LINES)
+
+
+def _show_form(request: Request, chosen: ChosenPayee, form: Form) -> Response:
+    available, asked = chosen.wallet.available, read_amount(form.value("amount"))
+    if isinstance(asked, Clear) and asked.paise > available:
+        form.missing = asked.paise - available
     return render(
         request,
         "send-form.html",
         status=form.status,
         form=form,
-        payee=payee,
-        available=wallet.available,
-        is_first=await _is_first_payment(session, wallet, payee),
+        payee=chosen.payee,
+        available=available,
+        is_first=chosen.is_first,
     )
 
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from sqlalchemy import text
 
 from shared.db.retries import in_transaction
-from shared.http.dependencies import CurrentResources, ReadSession
+from shared.http.dependencies import CurrentResources
 from shared.runtime.resources import AccountSettings
 from tests.support.small_service import running
 
@@ -40,8 +40,8 @@ def router() -> APIRouter:
         return "promised"
 
     @made.post("/read")
-    async def read(session: ReadSession) -> str:
-        await session.execute(PROMISE)
+    async def read(resources: CurrentResources) -> str:
+        await resources.read(lambda session: session.execute(PROMISE))
         return "promised"
 
     return made

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from shared.http.application import BODY_LIMIT_BYTES
-from shared.http.dependencies import IdempotencyKey, ReadSession
+from shared.http.dependencies import CurrentResources, IdempotencyKey
 from shared.http.fields import Body, Name, Paise
 from shared.http.pagination import PageQuery
 from shared.runtime.logs import request_id
@@ -58,12 +58,12 @@ def make_router() -> APIRouter:
         raise ZeroDivisionError("a secret")
 
     @router.get("/slow")
-    async def slow(session: ReadSession) -> None:
-        await session.execute(text("SELECT pg_sleep(30)"))
+    async def slow(resources: CurrentResources) -> None:
+        await resources.read(lambda session: session.execute(text("SELECT pg_sleep(30)")))
 
     @router.get("/database")
-    async def database(session: ReadSession) -> None:
-        await session.execute(text("SELECT 1"))
+    async def database(resources: CurrentResources) -> None:
+        await resources.read(lambda session: session.execute(text("SELECT 1")))
 
     return router
 
