@@ -24,6 +24,7 @@ from shared.models.webhook_delivery import Verdict
 from shared.on_ramps.settlement import settle as settle_on_ramp
 from shared.outbox.messages import Message
 from shared.withdrawals import rows
+from shared.withdrawals.commands import cancel
 from shared.withdrawals.facts import Conclusion as BankSays
 from shared.withdrawals.facts import PayoutRefused, PayoutReversed
 from shared.withdrawals.settlement import settle
@@ -73,7 +74,7 @@ def pay(buyer: Account, shop: Account) -> Instruction:
 
 
 @pytest.mark.parametrize("role", ["user_app", "merchant_app"])
-async def test_an_app_posts_with_keys_and_mail_and_places_holds(
+async def test_an_app_posts_with_keys_and_mail_places_holds_and_cancels(
     granted: str, buyer: Account, shop: Account, role: str
 ) -> None:
     instruction = pay(buyer, shop)
@@ -87,8 +88,11 @@ async def test_an_app_posts_with_keys_and_mail_and_places_holds(
         await group_commit.post_together(Together(many, commands, lambda _outcomes: conclusion))
         await group_commit.close()
         async with create_sessionmaker(engine).begin() as session:
-            await create_withdrawal(session, buyer, 5, status="queued")
+            queued = await create_withdrawal(session, buyer, 5, status="queued")
             await create_withdrawal(session, shop, 5, status="cancelled")
+        async with create_sessionmaker(engine).begin() as session:
+            cancelled = await cancel(session, owner_id=queued.owner_id, withdrawal_id=queued.id)
+        assert cancelled.withdrawal.status == "cancelled"
 
 
 @pytest.mark.parametrize("role", ["bank_webhook", "withdraw_worker"])
