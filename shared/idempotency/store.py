@@ -115,6 +115,7 @@ _FINISH = text("""
 _RELEASE = text("""
     DELETE FROM idempotency_keys
     WHERE (owner_id, key) IN (SELECT * FROM unnest(CAST(:owner_ids AS uuid[]), CAST(:keys AS text[])))
+      AND status IS NULL AND created_at = CAST(:ours AS timestamptz)
 """)
 # By the clock of Postgres too: a worker whose clock runs ahead must not forget what callers may still repeat.
 _PURGE = text("""
@@ -226,10 +227,13 @@ async def finish(session: AsyncSession, pairs: Sequence[tuple[Claim, Answer]]) -
         )
 
 
-async def release(session: AsyncSession, claims: Sequence[Claim]) -> None:
-    """Free the keys of rejected requests, so that the same requests may succeed later."""
+async def release(session: AsyncSession, claims: Sequence[Claim], *, at: datetime) -> None:
+    """Free the keys of rejected requests, so that the same requests may succeed later.
+
+    They were claimed `at` this moment: a key that another attempt has taken over, or answered, since then stays.
+    """
     if claims:
-        await session.execute(_RELEASE, _names(claims))
+        await session.execute(_RELEASE, _names(claims) | {"ours": at})
 
 
 async def purge(session: AsyncSession) -> int:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError
@@ -122,12 +122,12 @@ class _Attempt:
     claim: Claim
     sessionmaker: SessionMaker
     settings: OnRampSettings
+    claimed_at: datetime = field(default_factory=clock.now)
+    """What tells its claim of the key from those of other attempts."""
 
     async def run(self, client: BankClient, bank: str, amount: int) -> Answer:
-        claimed_at = clock.now()
-
         async def claim(session: AsyncSession) -> Answer | OnRamp:
-            earlier = await store.claim_one(session, self.claim, at=claimed_at)
+            earlier = await store.claim_one(session, self.claim, at=self.claimed_at)
             return await self._pending_row(session, bank, amount) if earlier is None else earlier
 
         on_ramp = await in_transaction(self.sessionmaker, claim)
@@ -206,7 +206,7 @@ class _Attempt:
                 # Also on a failed row: money that comes after all is found by this token.
                 on_ramp.token, on_ramp.redirect_url, on_ramp.expires_at = opened.token, opened.url, opened.expires_at
             if on_ramp.status.is_final and on_ramp.status.may_be_credited:
-                await store.release(session, [self.claim])
+                await store.release(session, [self.claim], at=self.claimed_at)
                 return None
             if on_ramp.status is OnRampStatus.PENDING:
                 now = clock.now()
@@ -225,7 +225,7 @@ class _Attempt:
                 return await self._answer(session, on_ramp)
             if on_ramp.status is OnRampStatus.PENDING:
                 fail(on_ramp, BankUnavailable.code)
-            await store.release(session, [self.claim])
+            await store.release(session, [self.claim], at=self.claimed_at)
             return None
 
         return await in_transaction(self.sessionmaker, record)

@@ -60,8 +60,9 @@ async def test_a_rolled_back_request_frees_its_key(sessionmaker: SessionMaker, o
 async def test_a_request_of_several_steps_is_in_flight_until_it_is_answered(
     sessionmaker: SessionMaker, owner_id: UUID
 ) -> None:
+    at = clock.now()
     async with sessionmaker.begin() as session:
-        assert await store.claim_one(session, claim(owner_id)) is None
+        assert await store.claim_one(session, claim(owner_id), at=at) is None
     async with sessionmaker.begin() as session:
         with pytest.raises(RequestInFlight) as refusal:
             await store.claim_one(session, claim(owner_id))
@@ -71,7 +72,7 @@ async def test_a_request_of_several_steps_is_in_flight_until_it_is_answered(
             await store.claim_one(session, claim(owner_id, amount=2))
         assert [error.field for error in reuse.value.errors] == ["amount"]
     async with sessionmaker.begin() as session:
-        await store.release(session, [claim(owner_id)])
+        await store.release(session, [claim(owner_id)], at=at)
     async with sessionmaker.begin() as session:
         assert await store.claim_one(session, claim(owner_id, amount=2)) is None
 
@@ -108,7 +109,7 @@ async def test_empty_batches_do_nothing(sessionmaker: SessionMaker) -> None:
     async with sessionmaker() as session:
         assert await store.claim_all(session, []) == {}
         await store.finish(session, [])
-        await store.release(session, [])
+        await store.release(session, [], at=clock.now())
 
 
 def test_the_pin_is_neither_hashed_nor_part_of_the_fingerprint() -> None:

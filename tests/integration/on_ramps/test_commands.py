@@ -235,15 +235,18 @@ async def test_two_attempts_at_one_request_end_with_one_session(
     await misbehave("hdfc", latency_ms=round(deadline(0.8) * 1000))
     slow = asyncio.create_task(start(request))
     await until_row(sessionmaker, wallet)
-    async with sessionmaker.begin() as session:
-        await session.execute(
-            text("UPDATE idempotency_keys SET created_at = created_at - interval '1 minute' WHERE key = :key"),
-            {"key": request.key},
-        )
+    await let_be_abandoned(sessionmaker, request)
     second = await start(request)
     first = await slow
     assert first.body == second.body
     assert len(await rows_of(sessionmaker, wallet)) == 1
+
+
+async def let_be_abandoned(sessionmaker: SessionMaker, request: KeyedRequest[OnRampView]) -> None:
+    """Let the attempt that claimed the key be slower than any should be."""
+    older = "UPDATE idempotency_keys SET created_at = created_at - interval '1 minute' WHERE key = :key"
+    async with sessionmaker.begin() as session:
+        await session.execute(text(older), {"key": request.key})
 
 
 async def until_row(sessionmaker: SessionMaker, wallet: Account) -> OnRamp:
@@ -305,6 +308,27 @@ async def test_an_attempt_that_fails_after_another_got_the_session_answers_with_
             opened.token, opened.redirect_url = new_token(), "https://bank.example/other"
         goes_on.set()
         assert (await work).body["redirect_url"] == "https://bank.example/other"
+
+
+@pytest.mark.parametrize("answer", [None, a_session("late")], ids=["no session", "a session"])
+async def test_a_late_attempt_forgets_no_answer(sessionmaker: SessionMaker, start: Any, answer: bytes | None) -> None:
+    """The second failed and freed the key, and the third has its answer: a repeat begins no further on-ramp."""
+    wallet = await a_wallet(sessionmaker)
+    request = keyed(wallet)
+    goes_on, at_once = asyncio.Event(), asyncio.Event()
+    at_once.set()
+    async with a_bank_that_waits(goes_on, session=answer) as slow, a_bank_that_waits(at_once) as broken:
+        first = asyncio.create_task(start(request, through=slow))
+        await until_row(sessionmaker, wallet)
+        await let_be_abandoned(sessionmaker, request)
+        with pytest.raises(BankUnavailable):
+            await start(request, through=broken)
+        third = await start(request)
+        goes_on.set()
+        assert (await first).body == third.body
+    again = await start(request)
+    assert (again.is_replayed, again.body) == (True, third.body)
+    assert len(await rows_of(sessionmaker, wallet)) == 2
 
 
 async def test_a_token_the_bank_gave_before_is_no_session(sessionmaker: SessionMaker, start: Any) -> None:
