@@ -23,6 +23,7 @@ from shared.banks.errors import BankFailed, Refused
 from shared.banks.messages import PayoutAnswer, SessionState, StatementItem
 from shared.banks.statements import whole_statement
 from shared.db.engine import SessionMaker
+from shared.db.retries import in_transaction
 from shared.ids import new_id
 from shared.ledger import system_accounts
 from shared.ledger.errors import AccountFrozen, InsufficientFunds
@@ -30,9 +31,10 @@ from shared.ledger.post import post_one
 from shared.ledger.rules import Transfer
 from shared.models.webhook_delivery import Verdict
 from shared.on_ramps.lost import settle_approved
+from shared.on_ramps.settlement import PaymentOutcome
 from shared.reconciliation import findings
 from shared.reconciliation.bank_book import our_lines, parked_credits, under_way
-from shared.reconciliation.comparison import GIVEN_BACK, Comparison, Difference, compare
+from shared.reconciliation.comparison import GIVEN_BACK, Comparison, Difference, Expected, OurLine, compare
 from shared.reconciliation.reconcile import LOOKBACK, reconcile_bank
 from shared.withdrawals.facts import Paid, PayoutReversed
 from shared.withdrawals.lost import find_payer, is_asked_about_first, settle_paid, write_again
@@ -130,8 +132,8 @@ class Settling:
         Raises what `BankClient.statement` does.
         """
         lacking, _ = await self._look(settles_queue=False)
-        async with self.sessionmaker() as session:
-            parked = {line.reference for line in await parked_credits(session, self.bank)}
+        in_suspense = await in_transaction(self.sessionmaker, lambda session: parked_credits(session, self.bank))
+        parked = {line.reference for line in in_suspense}
         return [
             reference
             for reference, lines in lacking.items()
@@ -141,8 +143,9 @@ class Settling:
     async def settle(self, limit: int, *, park_unanswered: bool = False) -> BankReport:
         """Settle at most `limit` references, the longest waiting first, each in a transaction of its own.
 
-        What is settled is seen in the books, so a repeat settles nothing twice. At the end, unmatched credits are
-        parked. With `park_unanswered`, so is what the bank gives no answer about.
+        What is settled is seen in the books, so a repeat settles nothing twice; where the answer to a commit is lost,
+        the repeat reports KNOWN. At the end, unmatched credits are parked. With `park_unanswered`, so is what the bank
+        gives no answer about.
         """
         lacking, is_under_way = await self.look()
         due = sorted(lacking, key=lambda reference: lacking[reference][0].at)
@@ -172,9 +175,11 @@ class Settling:
         return await whole_statement(self.client, self.restored_to - READ_BACK, clock.now() + MARGIN)
 
     async def _compare(self, items: Sequence[StatementItem], *, settles_queue: bool) -> Comparison:
-        async with self.sessionmaker() as session:
+        async def read(session: AsyncSession) -> tuple[Sequence[OurLine], Sequence[Expected]]:
             ours = await our_lines(session, self.bank, since=self.restored_to - READ_BACK)
-            expected = await under_way(session, self.bank, in_queue=not settles_queue)
+            return ours, await under_way(session, self.bank, in_queue=not settles_queue)
+
+        ours, expected = await in_transaction(self.sessionmaker, read)
         return compare(items, [line for line in ours if not line.is_parked], expected=expected)
 
     async def _settle(self, reference: str, lines: Sequence[Difference]) -> Settled:
@@ -195,12 +200,16 @@ class Settling:
     async def _credit(self, our_id: UUID, state: SessionState, lines: Sequence[Difference]) -> Settled:
         if state.status != "approved" or state.amount != lines[0].bank_amount:
             return await self._park(lines, f"its session is {state.status}, with {state.amount} paise")
+
+        async def credit(session: AsyncSession) -> PaymentOutcome:
+            await findings.lock(session, self.bank)
+            outcome = await settle_approved(session, self.bank, our_id, state)
+            if outcome.verdict is Verdict.SETTLED:
+                self._audit(session, lines, Result.CREDITED, state.user_id)
+            return outcome
+
         try:
-            async with self.sessionmaker.begin() as session:
-                await findings.lock(session, self.bank)
-                outcome = await settle_approved(session, self.bank, our_id, state)
-                if outcome.verdict is Verdict.SETTLED:
-                    self._audit(session, lines, Result.CREDITED, state.user_id)
+            outcome = await in_transaction(self.sessionmaker, credit)
         except IntegrityError:
             return await self._park(lines, "the bank gave its token twice")
         if outcome.verdict is Verdict.SETTLED:
@@ -217,7 +226,9 @@ class Settling:
         if answer.amount not in (None, amount):
             return await self._park(lines, f"its payout has {answer.amount} paise")
         try:
-            verdict, owner_id = await self._book_payout(our_id, answer, fact, lines)
+            verdict, owner_id = await in_transaction(
+                self.sessionmaker, lambda session: self._book_payout(session, our_id, answer, fact, lines)
+            )
         except (InsufficientFunds, AccountFrozen) as error:
             why = f"has {error.available} paise" if isinstance(error, InsufficientFunds) else "is frozen"
             return await self._park(lines, f"its owner {answer.user_ref} {why}")
@@ -228,44 +239,51 @@ class Settling:
         return await self._park(lines, f"its withdrawal says otherwise ({verdict})")
 
     async def _book_payout(
-        self, our_id: UUID, answer: PayoutAnswer, fact: Paid | PayoutReversed, lines: Sequence[Difference]
+        self,
+        session: AsyncSession,
+        our_id: UUID,
+        answer: PayoutAnswer,
+        fact: Paid | PayoutReversed,
+        lines: Sequence[Difference],
     ) -> tuple[Verdict | None, UUID | None]:
         """What follows for the withdrawal, and its owner if it is written again. None: there is none, and no owner."""
-        async with self.sessionmaker.begin() as session:
-            await findings.lock(session, self.bank)
-            if await self._is_parked(session, lines[0].reference):
-                return None, None  # by an earlier run, or by one at the same time: our book has the line already
-            verdict = await settle_paid(session, our_id, fact)
-            payer = await find_payer(session, answer) if verdict is None else None
-            if payer is not None:
-                await write_again(
-                    session,
-                    bank=self.bank,
-                    withdrawal_id=our_id,
-                    payer=payer,
-                    amount=lines[0].bank_amount or 0,
-                    answer=answer,
-                    fact=fact,
-                )
-                verdict = Verdict.SETTLED
-            owner_id = None if payer is None else payer.owner_id
-            if verdict is Verdict.SETTLED:
-                self._audit(session, lines, Result.DEBITED, owner_id)
+        await findings.lock(session, self.bank)
+        if await self._is_parked(session, lines[0].reference):
+            return None, None  # by an earlier run, or by one at the same time: our book has the line already
+        verdict = await settle_paid(session, our_id, fact)
+        payer = await find_payer(session, answer) if verdict is None else None
+        if payer is not None:
+            await write_again(
+                session,
+                bank=self.bank,
+                withdrawal_id=our_id,
+                payer=payer,
+                amount=lines[0].bank_amount or 0,
+                answer=answer,
+                fact=fact,
+            )
+            verdict = Verdict.SETTLED
+        owner_id = None if payer is None else payer.owner_id
+        if verdict is Verdict.SETTLED:
+            self._audit(session, lines, Result.DEBITED, owner_id)
         return verdict, owner_id
 
     async def _park(self, lines: Sequence[Difference], reason: str) -> Settled:
         """Book money that left from suspense, once. What came in is parked by reconciliation, when all is settled."""
         left = [line for line in lines if line.kind == "missing_here"]
-        async with self.sessionmaker.begin() as session:
+
+        async def park(session: AsyncSession) -> Result:
             await findings.lock(session, self.bank)
             if left and await is_asked_about_first(session, left[0].reference, amount=left[0].bank_amount or 0):
                 # The worker books it when the bank has said so. Booked from suspense too, it would be booked twice.
-                return self._done(lines, Result.ASKED_LATER, reason)
+                return Result.ASKED_LATER
             if left and not await self._is_parked(session, left[0].reference):
                 for line in left:
                     await post_one(session, _from_suspense(self.bank, line))
                 self._audit(session, left, Result.PARKED, None)
-        return self._done(lines, Result.PARKED, reason)
+            return Result.PARKED
+
+        return self._done(lines, await in_transaction(self.sessionmaker, park), reason)
 
     async def _is_parked(self, session: AsyncSession, reference: str) -> bool:
         """Whether money that left under this reference is booked from suspense."""
