@@ -39,6 +39,7 @@ from shared.serving.cores import available_cores
 from tests.support.deadlines import SLOWNESS, deadline
 from tests.support.pooler import pooler_before, through
 from tests.support.service_limits import service_limits
+from tests.support.shared_stacks import end_shared_stacks, is_last_of_its_group
 
 POSTGRES = "BATUA_TESTS_POSTGRES"
 """Superuser's URL of the server the tests clone databases on; set once by the controlling process."""
@@ -100,6 +101,13 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ |= {POOLER: str(port), "BATUA_DATABASE_POOLER": "transaction"}
 
 
+@pytest.hookimpl(trylast=True)  # after the fixtures that use the stack
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """A worker of xdist runs a group as a whole. Without xdist groups alternate, and only the last test ends stacks."""
+    if nextitem is None or (hasattr(item.config, "workerinput") and is_last_of_its_group(item, nextitem)):
+        end_shared_stacks()
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """What takes an hour runs where it is named."""
     is_named = any(DEEP.name in argument for argument in config.args)
@@ -131,6 +139,7 @@ async def _keep_off_the_disk() -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop what was started, and leave no directory behind."""
+    end_shared_stacks()  # where the run was interrupted
     stack = config.stash.get(_servers, None)
     if stack is not None:
         _pooler.close()

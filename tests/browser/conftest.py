@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, sync_playwright
 from infra.local.stack import Stack
 from infra.screenshots.chromium import NAMES, find_chromium, launch
 from tests.support.browser.visits import DESKTOP, PHONE, Screen, Visits
+from tests.support.shared_stacks import shared_stack
 from tests.support.whole_stack import FAST, asha, bank, person, prove, shop  # noqa: F401 - fixtures
 
 CHECKOUT = Path(__file__).parents[2]
@@ -46,11 +47,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-@pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory, free_port_base: Callable[[], int]) -> Iterator[Stack]:
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, free_port_base: Callable[[], int]) -> Stack:
     """A whole running stack."""
-    with Stack(tmp_path_factory.mktemp("stack"), free_port_base(), SETTINGS) as running:
-        yield running
+    return shared_stack("browser", SETTINGS, tmp_path_factory, free_port_base)
 
 
 # A module at a time: while Playwright is there an event loop runs in this thread, and other modules bring their own.

@@ -18,6 +18,7 @@ from infra.local.secrets import read_secrets
 from infra.local.stack import Stack
 from tests.support.deadlines import deadline
 from tests.support.service_limits import service_limits
+from tests.support.shared_stacks import shared_stack
 
 actors.TIMEOUT_SECONDS = deadline(actors.TIMEOUT_SECONDS)
 SLOW = service_limits() | {"BATUA_READY_SECONDS": f"{deadline(60):.0f}", "BATUA_PROCESSES": "2"}
@@ -35,12 +36,11 @@ FAST = SLOW | {
 }
 
 
-@pytest.fixture(scope="session")
-def battered_stack(tmp_path_factory: pytest.TempPathFactory, free_port_base: Callable[[], int]) -> Iterator[Stack]:
+@pytest.fixture(scope="module")
+def battered_stack(tmp_path_factory: pytest.TempPathFactory, free_port_base: Callable[[], int]) -> Stack:
     """A whole stack for those who kill its processes, and for the fuzzer, who sets faults as it comes."""
     settings = SLOW | {"BATUA_BCRYPT_ROUNDS": "4", "BATUA_RATE_LIMITS__ENABLED": "false"}
-    with Stack(tmp_path_factory.mktemp("battered"), free_port_base(), settings) as running:
-        yield running
+    return shared_stack("battered", settings, tmp_path_factory, free_port_base)
 
 
 @pytest.fixture

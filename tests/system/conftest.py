@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from infra.local.stack import Stack
+from tests.support.shared_stacks import shared_stack
 from tests.support.whole_stack import FAST, bank, battered_stack, person, prove, shop  # noqa: F401 - fixtures
 
 SETTINGS = FAST | {"BATUA_ON_RAMPS__ENQUIRE_AFTER_SECONDS": "5"}
@@ -20,8 +21,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(240))
 
 
-@pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory, free_port_base: Callable[[], int]) -> Iterator[Stack]:
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, free_port_base: Callable[[], int]) -> Stack:
     """A whole running stack."""
-    with Stack(tmp_path_factory.mktemp("stack"), free_port_base(), SETTINGS) as running:
-        yield running
+    return shared_stack("system", SETTINGS, tmp_path_factory, free_port_base)

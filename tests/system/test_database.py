@@ -11,7 +11,7 @@ from infra.local.postgres import program
 from infra.local.stack import Stack
 from tests.support.deadlines import deadline
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("own stacks")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("battered")]
 
 APPLICATIONS = ("user_app", "merchant_app", "bank_webhook", "withdraw_worker")
 

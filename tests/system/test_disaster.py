@@ -24,7 +24,7 @@ from tests.support.deadlines import deadline
 from tests.support.waiting import eventually
 from tests.support.whole_stack import FAST
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("own stacks")]
+pytestmark = pytest.mark.slow
 
 SETTINGS = FAST | {"BATUA_PROCESSES": "1", "BATUA_ON_RAMPS__ENQUIRE_AFTER_SECONDS": "5"}
 BEFORE = ("postgres", "redis", "dummy_bank", "user_app", "bank_webhook", "withdraw_worker")

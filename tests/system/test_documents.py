@@ -17,7 +17,7 @@ from infra.local.stack import Stack
 from tests.support.console import commands, is_as_shown, run
 from tests.support.deadlines import deadline
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("own stacks")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("battered")]
 
 SECONDS = 90.0
 _ADDRESS = re.compile(r"(127\.0\.0\.1|localhost):80(\d\d)")

@@ -16,7 +16,7 @@ from infra.local.stack import Stack
 from tests.support.deadlines import deadline
 from tests.support.whole_stack import SLOW
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("own stacks")]
+pytestmark = pytest.mark.slow
 
 
 def test_a_plain_postgres_holds_when_locks_are_rows(tmp_path: Path, free_port_base: Callable[[], int]) -> None:

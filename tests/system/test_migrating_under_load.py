@@ -26,7 +26,7 @@ from shared.migrations.history import newest_revision
 from tests.support.deadlines import deadline
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("own stacks")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("system")]
 
 SENDERS = 6
 AMOUNT = 1_00

@@ -9,7 +9,7 @@ import pytest
 from infra.local.stack import Stack
 from tests.support.api_fuzzer import SERVICES, fuzz
 
-pytestmark = pytest.mark.xdist_group("own stacks")
+pytestmark = pytest.mark.xdist_group("battered")
 
 
 @pytest.mark.parametrize("service", SERVICES)

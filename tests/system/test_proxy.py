@@ -28,7 +28,7 @@ from tests.support.processes import Processes
 from tests.support.proxy import APPS, CADDY, Proxy, StandIn, free_ports, proxy_before, stand_in
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stack")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("system")]
 
 BANK_ADDRESS, OTHER_ADDRESS = "127.0.0.5", "127.0.0.6"
 FORGED_SECRET = "whsec_bm90IHRoZSBiYW5rJ3Mgc2VjcmV0LCBub3QgYXQgYWxs"

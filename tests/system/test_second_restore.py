@@ -13,7 +13,7 @@ import pytest
 from infra.local.stack import Stack
 from tests.support.archiving import ask, create_archiving_database, ok, until_archived
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("own stacks")]
+pytestmark = pytest.mark.slow
 
 
 def test_a_second_restore_reaches_what_was_written_after_the_first(

@@ -27,7 +27,7 @@ from tests.support.deadlines import deadline
 from tests.support.waiting import eventually
 from tests.support.whole_stack import SLOW
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.xdist_group("own stacks")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.xdist_group("battered")]
 
 READY_SECONDS = deadline(60)
 

@@ -10,7 +10,7 @@ import pytest
 from infra.local.ports import PortInUse
 from infra.local.stack import Stack
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.xdist_group("own stacks")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 
 def test_a_port_that_another_stack_took_while_this_one_started_is_named_as_taken(

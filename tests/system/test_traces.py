@@ -19,7 +19,7 @@ from tests.support.scraped_world import holding, withdraw
 from tests.support.waiting import eventually
 from tests.support.whole_stack import FAST, bank, person  # noqa: F401 - fixtures
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("own stacks")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("traces")]
 
 STRANGERS = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
