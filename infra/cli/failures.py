@@ -1,24 +1,24 @@
-"""How a command ends when it cannot do its work: one sentence on standard error, an exit code, no traceback."""
+"""How a command ends when it cannot do its work: one sentence on standard error, an exit code, no traceback.
+
+Every command loads this module, so it loads the libraries of the database and of settings only where it needs them:
+`batua ps` and `batua logs` need neither, and would begin a second later.
+"""
 
 from __future__ import annotations
 
 import os
 import ssl
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-import asyncpg
 import typer
-from alembic.util import CommandError
-from pydantic import ValidationError
-from sqlalchemy.exc import DBAPIError
 from typer.core import TyperGroup
 
 from infra.local.errors import StackError
 from infra.local.layout import Layout
-from shared.config import Settings, settings_problems
-from shared.db.outages import DATABASE_ERRORS
-from shared.secret_files import SecretsUnreadable
+
+if TYPE_CHECKING:
+    from shared.config import Settings
 
 FAILED = 1
 NOT_KNOWN = 2
@@ -26,7 +26,7 @@ NOT_KNOWN = 2
 _NOT_KNOWN_COMMANDS = ("prove", "reconcile", "status")
 _DATABASE = "BATUA_DATABASE_URL"
 
-S = TypeVar("S", bound=Settings)
+S = TypeVar("S", bound="Settings")
 
 
 class SettingsWrong(Exception):
@@ -52,6 +52,11 @@ def exit_with(sentence: str, exit_code: int = FAILED) -> typer.Exit:
 
 def read_settings(kind: type[S], **values: Any) -> S:
     """These settings, from `BATUA_*` in the environment and `values`. Raises SettingsWrong."""
+    from pydantic import ValidationError  # noqa: PLC0415
+
+    from shared.config import settings_problems  # noqa: PLC0415
+    from shared.secret_files import SecretsUnreadable  # noqa: PLC0415
+
     try:
         return kind(**values)
     except ValidationError as error:
@@ -67,6 +72,9 @@ def is_any_bank_configured() -> bool:
 
 def database_sentence(error: BaseException) -> str:
     """What went wrong with the database, and what a person can do about it."""
+    import asyncpg  # noqa: PLC0415
+    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
+
     where = _address()
     if isinstance(error, ssl.SSLError):
         return (
@@ -93,17 +101,26 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that the arguments name."""
-        exit_code = FAILED
         try:
             return super().invoke(ctx)
-        except (SettingsWrong, StackError) as error:
-            sentence = str(error)
-        except CommandError as error:
-            sentence = f"The database cannot be migrated: {error}"
-        except DATABASE_ERRORS as error:
-            if isinstance(error, OSError) and error.filename is not None:
+        except typer.Exit:
+            raise
+        except Exception as error:
+            sentence = _sentence(error)
+            if sentence is None:
                 raise
-            sentence = database_sentence(error)
-        if ctx.invoked_subcommand in _NOT_KNOWN_COMMANDS:
-            exit_code = NOT_KNOWN
-        raise exit_with(sentence, exit_code)
+        raise exit_with(sentence, NOT_KNOWN if ctx.invoked_subcommand in _NOT_KNOWN_COMMANDS else FAILED)
+
+
+def _sentence(error: Exception) -> str | None:
+    """About a known failure; None: it is none."""
+    from alembic.util import CommandError  # noqa: PLC0415
+
+    from shared.db.outages import DATABASE_ERRORS  # noqa: PLC0415
+
+    if isinstance(error, SettingsWrong | StackError):
+        return str(error)
+    if isinstance(error, CommandError):
+        return f"The database cannot be migrated: {error}"
+    is_about_a_file = isinstance(error, OSError) and error.filename is not None
+    return database_sentence(error) if isinstance(error, DATABASE_ERRORS) and not is_about_a_file else None
