@@ -145,8 +145,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         _pooler.close()
         stack.stop()
         shutil.rmtree(stack.layout.home, ignore_errors=True)
-        os.environ.pop(POSTGRES)
-        os.environ.pop(REDIS)
+        os.environ.pop(POSTGRES, None)
+        os.environ.pop(REDIS, None)
     while _claims:
         _claims.pop().close()
 

@@ -26,7 +26,7 @@ from infra.local.layout import CHECKOUT
 Way = Literal["unchanged", "plain", "capability", "namespace"]
 WAYS_FOR_ROOT: tuple[Way, ...] = ("plain", "capability", "namespace")
 UNPRIVILEGED_USER = "nobody"
-PROBE_TIMEOUT_SECONDS = 20
+PROBE_TIMEOUT_SECONDS = 60
 
 _PR_SET_SECUREBITS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 28, 47, 2
 _SECBIT_NO_SETUID_FIXUP = 1 << 2
