@@ -141,6 +141,14 @@ CREATE FUNCTION public.count_reversal() RETURNS trigger
             RETURN NULL;
         END $$;
 
+CREATE FUNCTION public.digest_number(said text) RETURNS numeric
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+        SELECT ('x' || substr(hex, 1, 15))::bit(60)::bigint::numeric * 1152921504606846976
+             + ('x' || substr(hex, 16, 15))::bit(60)::bigint
+        FROM (SELECT encode(sha256(convert_to(said, 'UTF8')), 'hex') AS hex) AS hashed
+    $$;
+
 CREATE FUNCTION public.guard_operator() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -188,6 +196,102 @@ CREATE FUNCTION public.is_operator() RETURNS boolean
                        WHERE caller.rolname = session_user AND NOT caller.rolsuper
                          AND pg_has_role(caller.oid, operators.oid, 'MEMBER'))
     $$;
+
+CREATE FUNCTION public.keep_archived_seal() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+    BEGIN
+        
+        IF NOT pg_has_role(session_user, current_user, 'MEMBER') THEN
+            RAISE EXCEPTION '% may not write %', session_user, TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege';
+        END IF;
+
+        PERFORM FROM public.ledger_seals AS seal
+        WHERE seal.id = NEW.seal_id AND seal.sealed_at < now() - interval '1 year'
+          AND seal.id = (SELECT coalesce(max(seal_id), 0) + 1 FROM public.archived_seals);
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'seal % is not the next one that may be archived', NEW.seal_id
+                USING ERRCODE = 'restrict_violation';
+        END IF;
+        RETURN NEW;
+    END $$;
+
+CREATE FUNCTION public.keep_entry() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+    BEGIN
+        PERFORM FROM public.opening_balances
+        WHERE account_id = OLD.account_id AND seq >= OLD.seq AND pg_has_role(session_user, current_user, 'MEMBER');
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'entries is append-only: DELETE refused' USING ERRCODE = 'restrict_violation';
+        END IF;
+        RETURN OLD;
+    END $$;
+
+CREATE FUNCTION public.keep_opening_balance() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+    DECLARE
+        before public.opening_balances;
+        gone record;
+    BEGIN
+        
+        IF NOT pg_has_role(session_user, current_user, 'MEMBER') THEN
+            RAISE EXCEPTION '% may not write %', session_user, TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege';
+        END IF;
+
+        IF TG_OP = 'UPDATE' THEN
+            before := OLD;
+        ELSE
+            before := ROW (NEW.account_id, 0, 0, '-infinity'::timestamptz, NULL, 0, 0, NULL);
+        END IF;
+        PERFORM FROM public.ledger_seal_ranges AS span
+        JOIN public.ledger_seals AS seal ON seal.id = span.seal_id
+        JOIN public.accounts AS account ON account.id = span.account_id
+        LEFT JOIN public.inflow_watermarks AS mark ON mark.account_id = span.account_id
+        WHERE span.seal_id = NEW.seal_id AND span.account_id = NEW.account_id AND before.account_id = NEW.account_id
+          AND span.first_seq = before.seq + 1 AND span.last_seq = NEW.seq
+          AND seal.sealed_at < now() - interval '1 year'
+          AND (account.kind = 'wallet' OR account.kind = 'merchant' AND mark.seq >= NEW.seq);
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'entries of account % up to % may not be archived', NEW.account_id, NEW.seq
+                USING ERRCODE = 'restrict_violation';
+        END IF;
+        SELECT count(*) AS entries, sum(entry.change) AS change, max(entry.created_at) AS newest_at,
+               coalesce(sum(entry.amount * entry.weight) FILTER (WHERE is_payment), 0) AS amounts,
+               coalesce(sum(entry.weight) FILTER (WHERE is_payment), 0) AS payments,
+               bool_and(entry.balance_after = entry.expected) AS follow
+        INTO gone
+        FROM (
+            SELECT line.amount, line.created_at, line.balance_after, line.change,
+                   before.balance + sum(line.change) OVER (ORDER BY line.seq) AS expected,
+                   line.direction = 'CREDIT' AND transfer.kind = 'payment' AS is_payment,
+                   public.digest_number(extract(epoch FROM date_bin(
+                       '15 minutes', line.created_at, TIMESTAMPTZ '2000-01-01 00:00:00+00'))::bigint::text) AS weight
+            FROM (
+                SELECT *, CASE direction WHEN 'CREDIT' THEN amount ELSE -amount END AS change FROM public.entries
+                WHERE account_id = NEW.account_id AND seq > before.seq AND seq <= NEW.seq
+            ) AS line
+            CROSS JOIN LATERAL (SELECT kind FROM public.transfers WHERE id = line.transfer_id OFFSET 0) AS transfer
+        ) AS entry;
+        IF gone.entries IS DISTINCT FROM NEW.seq - before.seq OR NOT gone.follow
+           OR gone.newest_at > now() - interval '1 year' THEN
+            RAISE EXCEPTION 'entries of account % from % to % are too new, or do not follow each other', NEW.account_id,
+                before.seq + 1, NEW.seq USING ERRCODE = 'restrict_violation';
+        END IF;
+        NEW.balance := before.balance + gone.change;
+        NEW.last_entry_at := greatest(before.last_entry_at, gone.newest_at);
+        NEW.inflow_amounts := before.inflow_amounts + gone.amounts;
+        NEW.inflow_payments := before.inflow_payments + gone.payments;
+        NEW.changed_at := now();
+        RETURN NEW;
+    END $$;
 
 CREATE FUNCTION public.keep_operator_action() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -478,6 +582,18 @@ CREATE TABLE public.accounts (
 )
 WITH (fillfactor='90');
 
+-- Entries of this seal are in a file, whose content has the seal's hash. Append-only, one seal after the other.
+CREATE TABLE public.archived_seals (
+    seal_id bigint NOT NULL,
+    file_name character varying NOT NULL,
+    file_hash character varying NOT NULL,
+    entries_away bigint NOT NULL,
+    rest_hash character varying NOT NULL,
+    transfers_sum numeric NOT NULL,
+    openings_sum numeric NOT NULL,
+    archived_at timestamp with time zone NOT NULL
+);
+
 -- Append-only: triggers refuse every change, and deletion within ninety days. Repeats are one row with a count.
 CREATE TABLE public.audit_events (
     id uuid NOT NULL,
@@ -599,6 +715,7 @@ CREATE TABLE public.ledger_seals (
     hash character varying NOT NULL,
     entry_count bigint NOT NULL,
     sealed_at timestamp with time zone NOT NULL,
+    archives_through bigint DEFAULT '0'::bigint NOT NULL,
     CONSTRAINT ck_ledger_seals_id_positive CHECK ((id > 0))
 );
 
@@ -655,6 +772,18 @@ CREATE TABLE public.on_ramps (
     CONSTRAINT ck_on_ramps_settled_when_not_pending CHECK ((((status)::text = 'pending'::text) = (settled_at IS NULL))),
     CONSTRAINT ck_on_ramps_status CHECK (((status)::text = ANY ((ARRAY['pending'::character varying, 'success'::character varying, 'failure'::character varying, 'expired'::character varying, 'cancelled'::character varying])::text[]))),
     CONSTRAINT ck_on_ramps_success_has_transfer CHECK ((((status)::text = 'success'::text) = (transfer_id IS NOT NULL)))
+);
+
+-- The entries of the account up to `seq` are archived. Only the schema's owner writes it, and it moves forward. A trigger takes all but `seq` and `seal_id` from the entries. No key refers to `accounts`: a payment would check it.
+CREATE TABLE public.opening_balances (
+    account_id uuid NOT NULL,
+    seq bigint NOT NULL,
+    balance bigint NOT NULL,
+    last_entry_at timestamp with time zone NOT NULL,
+    seal_id bigint NOT NULL,
+    inflow_amounts numeric NOT NULL,
+    inflow_payments numeric NOT NULL,
+    changed_at timestamp with time zone NOT NULL
 );
 
 -- Append-only but for its end. Triggers write who and when, and refuse what one operator may not do alone.
@@ -884,6 +1013,9 @@ CREATE TABLE public.withdrawals (
 ALTER TABLE ONLY public.accounts
     ADD CONSTRAINT pk_accounts PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.archived_seals
+    ADD CONSTRAINT pk_archived_seals PRIMARY KEY (seal_id);
+
 ALTER TABLE ONLY public.audit_events
     ADD CONSTRAINT pk_audit_events PRIMARY KEY (id);
 
@@ -925,6 +1057,9 @@ ALTER TABLE ONLY public.merchants
 
 ALTER TABLE ONLY public.on_ramps
     ADD CONSTRAINT pk_on_ramps PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.opening_balances
+    ADD CONSTRAINT pk_opening_balances PRIMARY KEY (account_id);
 
 ALTER TABLE ONLY public.operator_actions
     ADD CONSTRAINT pk_operator_actions PRIMARY KEY (id);
@@ -1042,6 +1177,8 @@ CREATE INDEX ix_on_ramps_owner_id_idempotency_key ON public.on_ramps USING btree
 
 CREATE INDEX ix_on_ramps_pending ON public.on_ramps USING btree (next_enquiry_at) WHERE ((status)::text = 'pending'::text);
 
+CREATE INDEX ix_opening_balances_seal_id ON public.opening_balances USING btree (seal_id);
+
 CREATE INDEX ix_operator_actions_open ON public.operator_actions USING btree (expires_at) WHERE (decision IS NULL);
 
 CREATE INDEX ix_operator_actions_subject_id ON public.operator_actions USING btree (subject_id);
@@ -1088,13 +1225,17 @@ CREATE UNIQUE INDEX uq_recoveries_one_unfinished ON public.recoveries USING btre
 
 CREATE UNIQUE INDEX uq_withdrawals_one_active_per_owner ON public.withdrawals USING btree (owner_id) WHERE ((status)::text = ANY ((ARRAY['in_flight'::character varying, 'waiting'::character varying, 'unknown'::character varying, 'needs_review'::character varying])::text[]));
 
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.archived_seals FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
 CREATE TRIGGER append_only BEFORE UPDATE OR TRUNCATE ON public.audit_events FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
-CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.entries FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+CREATE TRIGGER append_only BEFORE UPDATE OR TRUNCATE ON public.entries FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.ledger_seal_ranges FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.ledger_seals FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER append_only BEFORE DELETE OR TRUNCATE ON public.opening_balances FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER append_only BEFORE DELETE OR TRUNCATE ON public.operator_actions FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -1130,9 +1271,15 @@ CREATE TRIGGER guard_operator AFTER UPDATE ON public.webhook_inbox FOR EACH ROW 
 
 CREATE TRIGGER guard_operator AFTER UPDATE ON public.withdrawals FOR EACH ROW WHEN (((SESSION_USER)::text <> ALL (ARRAY['user_app'::text, 'merchant_app'::text, 'bank_webhook'::text, 'withdraw_worker'::text]))) EXECUTE FUNCTION public.guard_operator();
 
+CREATE TRIGGER keep_archived_seal BEFORE INSERT ON public.archived_seals FOR EACH ROW EXECUTE FUNCTION public.keep_archived_seal();
+
+CREATE TRIGGER keep_entry BEFORE DELETE ON public.entries FOR EACH ROW EXECUTE FUNCTION public.keep_entry();
+
 CREATE TRIGGER keep_five_years BEFORE DELETE ON public.webhook_inbox FOR EACH ROW WHEN ((old.received_at > (now() - '5 years'::interval))) EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER keep_ninety_days BEFORE DELETE ON public.audit_events FOR EACH ROW WHEN ((old.last_at > (now() - '90 days'::interval))) EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER keep_opening_balance BEFORE INSERT OR UPDATE ON public.opening_balances FOR EACH ROW EXECUTE FUNCTION public.keep_opening_balance();
 
 CREATE TRIGGER keep_operator_action BEFORE INSERT OR UPDATE ON public.operator_actions FOR EACH ROW EXECUTE FUNCTION public.keep_operator_action();
 
@@ -1148,6 +1295,9 @@ CREATE TRIGGER written_by_trigger BEFORE INSERT OR UPDATE ON public.reversed_tot
 
 ALTER TABLE ONLY public.accounts
     ADD CONSTRAINT fk_accounts_owner_id_owners FOREIGN KEY (owner_id) REFERENCES public.owners(id);
+
+ALTER TABLE ONLY public.archived_seals
+    ADD CONSTRAINT fk_archived_seals_seal_id_ledger_seals FOREIGN KEY (seal_id) REFERENCES public.ledger_seals(id);
 
 ALTER TABLE ONLY public.email_confirmations
     ADD CONSTRAINT fk_email_confirmations_owner_id_owners FOREIGN KEY (owner_id) REFERENCES public.owners(id);
@@ -1190,6 +1340,9 @@ ALTER TABLE ONLY public.on_ramps
 
 ALTER TABLE ONLY public.on_ramps
     ADD CONSTRAINT fk_on_ramps_transfer_id_transfers FOREIGN KEY (transfer_id) REFERENCES public.transfers(id);
+
+ALTER TABLE ONLY public.opening_balances
+    ADD CONSTRAINT fk_opening_balances_seal_id_ledger_seal_ranges FOREIGN KEY (seal_id, account_id) REFERENCES public.ledger_seal_ranges(seal_id, account_id);
 
 ALTER TABLE ONLY public.pin_failures
     ADD CONSTRAINT fk_pin_failures_owner_id_owners FOREIGN KEY (owner_id) REFERENCES public.owners(id);

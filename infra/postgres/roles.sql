@@ -150,6 +150,8 @@ BEGIN
         ('reversed_totals', operators, 'SELECT'),
         ('ledger_seals', operators, 'SELECT'),
         ('ledger_seal_ranges', operators, 'SELECT'),
+        ('opening_balances', operators, 'SELECT'),
+        ('archived_seals', operators, 'SELECT'),
         ('inflow_rollups', operators, 'SELECT'),
         ('inflow_watermarks', operators, 'SELECT'),
         ('bank_circuits', operators, 'SELECT'),

@@ -14,6 +14,7 @@ from shared import clock
 from shared.api.attachments import attachment_headers
 from shared.api.statement_totals import Totals
 from shared.http.fields import HIDDEN_LETTERS
+from shared.ledger.openings import Opening
 from shared.ledger.statement import Line
 from shared.money import Money
 
@@ -21,6 +22,7 @@ HEADER = (
     *("created_at", "direction", "kind", "amount", "balance_after", "counterparty", "wallet_id", "note", "id"),
     "local_time",
 )
+EARLIER_ARCHIVED = "Earlier transactions are archived"
 LINES_PER_CHUNK = 100
 _BYTE_ORDER_MARK = "\ufeff"
 _STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -30,12 +32,13 @@ _UNSEEN_LETTERS = HIDDEN_LETTERS | set("\u180b\ufe0e\ufe0f")
 
 
 def csv_response(
-    lines: AsyncIterator[Line], *, zone: ZoneInfo, begins_with_mark: bool = False, has_totals: bool = False
+    lines: AsyncIterator[Line | Opening], *, zone: ZoneInfo, begins_with_mark: bool = False, has_totals: bool = False
 ) -> StreamingResponse:
     """An attachment with one row per line, in their order. Amounts in rupees with two decimals; times in UTC, and as
     spreadsheets read them in `zone`.
 
-    A byte order mark tells spreadsheets that the text is UTF-8. The totals are two rows of kind `total`.
+    A byte order mark tells spreadsheets that the text is UTF-8. The totals are two rows of kind `total`. An opening
+    balance is a row of kind `opening`: earlier lines are archived.
     """
     return StreamingResponse(
         _chunks(lines, zone, _BYTE_ORDER_MARK if begins_with_mark else "", has_totals=has_totals),
@@ -60,11 +63,14 @@ def _is_unseen(each: str) -> bool:
 
 
 async def _chunks(
-    lines: AsyncIterator[Line], zone: ZoneInfo, beginning: str, *, has_totals: bool
+    lines: AsyncIterator[Line | Opening], zone: ZoneInfo, beginning: str, *, has_totals: bool
 ) -> AsyncIterator[str]:
     waiting: list[tuple[str, ...]] = [HEADER]
     totals = Totals()
     async for line in lines:
+        if isinstance(line, Opening):
+            waiting.append(_opening(line, zone))
+            continue
         totals.count(line)
         waiting.append(_row(line, zone))
         if len(waiting) >= LINES_PER_CHUNK:
@@ -88,6 +94,12 @@ def _row(line: Line, zone: ZoneInfo) -> tuple[str, ...]:
         str(line.transfer_id),
         f"{line.created_at.astimezone(zone):%Y-%m-%d %H:%M:%S}",
     )
+
+
+def _opening(opening: Opening, zone: ZoneInfo) -> tuple[str, ...]:
+    balance = Money(opening.balance).to_rupees()
+    local = f"{opening.until.astimezone(zone):%Y-%m-%d %H:%M:%S}"
+    return (clock.rfc3339(opening.until, "auto"), "", "opening", "", balance, "", "", EARLIER_ARCHIVED, "", local)
 
 
 def _total(direction: str, paise: int) -> tuple[str, ...]:

@@ -19,7 +19,9 @@ from fastapi.responses import StreamingResponse
 
 from shared.api.attachments import attachment_headers
 from shared.api.errors import ExportBusy, TooManyLines
+from shared.api.statement_csv import EARLIER_ARCHIVED
 from shared.api.statement_totals import Totals
+from shared.ledger.openings import Opening
 from shared.ledger.statement import Line
 
 MAX_LINES = 20_000
@@ -33,7 +35,7 @@ _COLUMNS = (
     *(("Time", 20), ("Direction", 10), ("Kind", 14), ("Amount in ₹", 16), ("Balance after in ₹", 18)),
     *(("Who", 28), ("Wallet id", 24), ("Note", 40), ("Transaction", 38)),
 )
-_AMOUNT_COLUMN = 3
+_KIND_COLUMN, _AMOUNT_COLUMN, _BALANCE_COLUMN, _NOTE_COLUMN = 2, 3, 4, 7
 _TIME_FORMAT = "yyyy-mm-dd hh:mm:ss"
 _RUPEE_FORMAT = r"[>=10000000]##\,##\,##\,##0.00;[>=100000]##\,##\,##0.00;##,##0.00"
 """Grouped as in India: by lakh and crore."""
@@ -47,8 +49,13 @@ class _UnderWay:
 _under_way = _UnderWay()
 
 
-async def xlsx_response(lines: AsyncIterator[Line], *, zone: ZoneInfo, has_totals: bool = False) -> StreamingResponse:
-    """An attachment with one row per line, in their order. Raises TooManyLines, ExportBusy."""
+async def xlsx_response(
+    lines: AsyncIterator[Line | Opening], *, zone: ZoneInfo, has_totals: bool = False
+) -> StreamingResponse:
+    """An attachment with one row per line, in their order. Raises TooManyLines, ExportBusy.
+
+    An opening balance is a row of kind `opening`: earlier lines are archived.
+    """
     if _under_way.count >= MAX_AT_ONCE:
         raise ExportBusy
     file = tempfile.TemporaryFile()  # noqa: SIM115 - closed when it is sent
@@ -69,11 +76,15 @@ async def xlsx_response(lines: AsyncIterator[Line], *, zone: ZoneInfo, has_total
     )
 
 
-async def _write(sheet: _Sheet, lines: AsyncIterator[Line], *, has_totals: bool) -> None:
+async def _write(sheet: _Sheet, lines: AsyncIterator[Line | Opening], *, has_totals: bool) -> None:
     """In a thread, a few rows at a time: other requests are answered in between."""
     waiting: list[Line] = []
+    opening: Opening | None = None
     try:
         async for line in lines:
+            if isinstance(line, Opening):
+                opening = line
+                continue
             waiting.append(line)
             if sheet.rows + len(waiting) > MAX_LINES:
                 raise TooManyLines(MAX_LINES)
@@ -81,6 +92,8 @@ async def _write(sheet: _Sheet, lines: AsyncIterator[Line], *, has_totals: bool)
                 await asyncio.to_thread(sheet.write, waiting)
                 waiting = []
         await asyncio.to_thread(sheet.write, waiting)
+        if opening is not None:
+            sheet.write_opening(opening)
         if has_totals:
             sheet.write_totals()
     finally:
@@ -136,6 +149,15 @@ class _Sheet:
             for column, text in enumerate((party.name, party.wallet_id, line.note, str(line.transfer_id)), 5):
                 if text:
                     self._sheet.write_string(self.rows, column, text)
+
+    def write_opening(self, opening: Opening) -> None:
+        """Append the balance behind which lines are archived."""
+        self.rows += 1
+        local = opening.until.astimezone(self.zone).replace(tzinfo=None, microsecond=0)
+        self._sheet.write_datetime(self.rows, 0, local, self._time)
+        self._sheet.write_string(self.rows, _KIND_COLUMN, "opening")
+        self._sheet.write_number(self.rows, _BALANCE_COLUMN, _rupees(opening.balance), self._rupees)
+        self._sheet.write_string(self.rows, _NOTE_COLUMN, EARLIER_ARCHIVED)
 
     def write_totals(self) -> None:
         """Append what came in and what went out, after an empty row."""

@@ -30,6 +30,7 @@ from shared.http.shortcuts import ShortcutRoute, announces_body, shortcut
 from shared.ledger import statement
 from shared.ledger.accounts import account_of, wallet_of
 from shared.ledger.errors import AccountNotFound
+from shared.ledger.openings import Opening
 from shared.ledger.parties import Holder
 from shared.ledger.rules import Direction, TransferKind
 from shared.ledger.statement import Line
@@ -78,6 +79,19 @@ class TransactionOut(BaseModel):
     )
 
 
+class OpeningOut(BaseModel):
+    """What was on the account, in paise, after the newest of the transactions that are archived, which are older."""
+
+    balance: int
+    archived_until: datetime
+
+
+class StatementOut(Page[TransactionOut]):
+    """A page of the statement. The last one has the `opening` balance where earlier transactions are archived."""
+
+    opening: OpeningOut | None = Field(default=None, exclude_if=lambda opening: opening is None)
+
+
 async def _well_formed(request: Request) -> dict[str, Any] | None:
     """The parameters of `list_transactions`, when no filter and no body is there."""
     page = _PAGE.fullmatch(request.scope["query_string"])
@@ -92,7 +106,7 @@ async def _well_formed(request: Request) -> dict[str, Any] | None:
     }
 
 
-@router.get("/transactions", response_model=Page[TransactionOut], responses=problem_responses(AccountNotFound))
+@router.get("/transactions", response_model=StatementOut, responses=problem_responses(AccountNotFound))
 @shortcut(_well_formed)
 async def list_transactions(
     caller: SignedInCaller, resources: CurrentResources, asked: StatementQuery, page: PageQuery
@@ -107,7 +121,8 @@ async def list_transactions(
             before_seq=page.after_number(),
             newest_seq=caller.wallet.seq,
         )
-        return written_page_response(written.items, written.next_before)
+        more = "" if written.opening is None else f',"opening":{written.opening}'
+        return written_page_response(written.items, written.next_before, more)
     found = await statement.read_rows(
         await resources.history_of(caller.wallet, asked.account_id),
         asked.account_id or wallet_account,
@@ -116,7 +131,9 @@ async def list_transactions(
         before_seq=page.after_number(),
         wanted=asked.wanted,
     )
-    return page_response([_body(row, owner_id) for row in found.rows], found.next_before)
+    opening = found.opening
+    members = None if opening is None else {"opening": {"balance": opening.balance, "archived_until": opening.until}}
+    return page_response([_body(row, owner_id) for row in found.rows], found.next_before, members)
 
 
 @router.get(
@@ -157,7 +174,7 @@ async def export_workbook(
 
 async def _exported(
     caller: Identity, resources: Resources, asked: StatementRequest
-) -> tuple[AsyncIterator[Line], ZoneInfo]:
+) -> tuple[AsyncIterator[Line | Opening], ZoneInfo]:
     async def read(session: AsyncSession) -> tuple[Account, ZoneInfo]:
         account = await _account(session, caller.owner_id, asked.account_id)
         return account, await zone_of(session, caller.owner_id)

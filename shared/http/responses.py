@@ -24,15 +24,18 @@ def json_response(body: Mapping[str, Any], *, status: int = 200) -> Response:
     return Response(to_json(body), status, media_type=JSON)
 
 
-def page_response(items: Sequence[Mapping[str, Any]], next_before: UUID | int | None) -> Response:
-    """A `Page`; `next_before` is where the next one begins, None on the last."""
-    return json_response({"items": items, "next_cursor": None if next_before is None else cursor_of(next_before)})
+def page_response(
+    items: Sequence[Mapping[str, Any]], next_before: UUID | int | None, more: Mapping[str, Any] | None = None
+) -> Response:
+    """A `Page`; `next_before` is where the next one begins, None on the last. `more` are further members."""
+    cursor = None if next_before is None else cursor_of(next_before)
+    return json_response({"items": items, "next_cursor": cursor, **(more or {})})
 
 
-def written_page_response(items: str, next_before: UUID | int | None) -> Response:
-    """The same of items that are JSON already, with commas between them."""
+def written_page_response(items: str, next_before: UUID | int | None, more: str = "") -> Response:
+    """The same of items that are JSON already, with commas between them; `more` begins with a comma."""
     cursor = "null" if next_before is None else f'"{cursor_of(next_before)}"'
-    return Response(f'{{"items":[{items}],"next_cursor":{cursor}}}', media_type=JSON)
+    return Response(f'{{"items":[{items}],"next_cursor":{cursor}{more}}}', media_type=JSON)
 
 
 def time_text(moment: datetime | None, timespec: Timespec) -> str | None:

@@ -142,6 +142,8 @@ _PROPERTIES: Mapping[str, str] = {
     "last_day": "The last day, included.",
     "received": "Payments received in these days.",
     "before": "The days before, for comparison.",
+    "archived_until": "When the newest transaction was made that is archived (UTC).",
+    "opening": "Where this page's account begins: older transactions are archived. Only on the last page.",
     "until": "Up to when the days before are counted (UTC): while the range is under way, this time of day.",
     "hours": "The 24 hours of the day, each over all days of the range.",
     "hour": "The hour of the day, 0 to 23, in the shop's time zone.",

@@ -49,9 +49,11 @@ _INFLOW_AND_HOURS = f"""
     )
     SELECT period, hour, {_SUMS} FROM timed GROUP BY GROUPING SETS ((period), (hour))
 """  # noqa: S608 - constants of this code
-# Of one quarter of an hour, whether or not it is rolled up; more entries than $4 are not read.
+# Of one quarter of an hour, whether or not it is rolled up; more entries than $4 are not read. The first column says
+# whether some may be archived.
 _PART_OF_A_QUARTER = """
-    SELECT count(*), CAST(coalesce(sum(entry.amount) FILTER (WHERE transfer.kind = 'payment'), 0) AS bigint),
+    SELECT (SELECT coalesce(max(last_entry_at), '-infinity') >= $2 FROM opening_balances WHERE account_id = $1),
+           count(*), CAST(coalesce(sum(entry.amount) FILTER (WHERE transfer.kind = 'payment'), 0) AS bigint),
            count(*) FILTER (WHERE transfer.kind = 'payment')
     FROM (
         SELECT transfer_id, amount, direction FROM entries
@@ -109,11 +111,13 @@ def quarter_of(moment: datetime) -> datetime:
 
 async def inflow_of_quarter_until(source: Source, account_id: UUID, moment: datetime) -> tuple[Inflow, datetime]:
     """The inflow from `quarter_of(moment)`, and until when it is counted: to `moment`, or not at all if there are more
-    than QUARTER_ENTRIES entries.
+    than QUARTER_ENTRIES entries, or some of them are archived.
     """
     begins = quarter_of(moment)
     if begins == moment:
         return Inflow(), moment
     rows = await fetch(source, _PART_OF_A_QUARTER, account_id, begins, moment, QUARTER_ENTRIES + 1)
-    ((entries, amount, payments),) = rows
-    return (Inflow(amount, payments), moment) if entries <= QUARTER_ENTRIES else (Inflow(), begins)
+    ((is_archived, entries, amount, payments),) = rows
+    if is_archived or entries > QUARTER_ENTRIES:
+        return Inflow(), begins
+    return Inflow(amount, payments), moment

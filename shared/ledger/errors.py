@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from shared.clock import rfc3339
 from shared.errors import Conflict, Forbidden, Invalid, NotFound, Unaffordable, Unavailable
 from shared.money import Money
 
@@ -91,6 +92,21 @@ class AccountFrozen(Forbidden):
     def detail(self) -> str:
         """What still works. Why it is frozen is not for its owner to read here."""
         return f"{self.title} until the freeze is lifted. Money that comes in is still credited."
+
+
+@dataclass(eq=False)
+class HistoryArchived(Invalid):
+    """What is asked about lies before the opening balance: the entries until `archived_until` (UTC) are archived."""
+
+    archived_until: datetime
+
+    code = "history_archived"
+    title = "So old entries are archived"
+
+    @property
+    def detail(self) -> str:
+        """From when on the history is here."""
+        return f"{self.title}: ask about a moment after {rfc3339(self.archived_until)}."
 
 
 @dataclass(eq=False)

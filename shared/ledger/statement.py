@@ -12,15 +12,16 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import case, func, select, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.db.reads import Reads, Row, Source, fetch
 from shared.ledger import system_accounts
-from shared.ledger.errors import AccountNotFound
+from shared.ledger.errors import AccountNotFound, HistoryArchived
+from shared.ledger.openings import Opening
 from shared.ledger.parties import HOLDER_COLUMNS, Holder, Party
 from shared.ledger.rules import Direction, TransferKind
-from shared.models import Account, Entry
+from shared.models import Account
 
 SCAN_LINES = 20_000
 """One page of a statement filtered by direction or kind reads at most this many lines."""
@@ -83,11 +84,13 @@ class Filter:
 class StatementPage:
     """Lines, newest first. `next_before` is the next page's `before_seq`, None on the last page.
 
-    A filtered page may be short or empty and still have a next page.
+    A filtered page may be short or empty and still have a next page. The last one has the `opening` balance where
+    earlier lines, of which some might match, are archived.
     """
 
     lines: list[Line]
     next_before: int | None
+    opening: Opening | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,7 @@ class FoundRows:
     rows: Sequence[Row]
     reader: UUID | None
     next_before: int | None
+    opening: Opening | None
 
 
 EVERYTHING = Filter()
@@ -143,23 +147,49 @@ _HAS_PAID = text("""
         WHERE transfer.credit_account_id = (SELECT id FROM accounts WHERE handle = :wallet_id)
     )
 """)
+# One statement, one snapshot: what is archived meanwhile counts once. Of a moment before the opening balance it tells
+# when the account was opened.
+_FROM_OPENING = """
+    opening.last_entry_at,
+    CASE WHEN $2 < opening.last_entry_at THEN (SELECT created_at FROM accounts WHERE id = asked.account_id) END
+    FROM (SELECT $1::uuid) AS asked (account_id)
+    LEFT JOIN opening_balances opening ON opening.account_id = asked.account_id
+"""
+_BALANCE_AT = f"""
+    SELECT coalesce((
+        SELECT balance_after FROM entries WHERE account_id = asked.account_id AND created_at <= $2::timestamptz
+        ORDER BY created_at DESC, seq DESC LIMIT 1
+    ), opening.balance, 0), {_FROM_OPENING}
+"""  # noqa: S608 - constants of this code
+_DERIVED = f"""
+    SELECT coalesce(opening.balance, 0) + coalesce((
+        SELECT sum(CASE direction WHEN 'CREDIT' THEN amount ELSE -amount END) FROM entries
+        WHERE account_id = asked.account_id AND ($2::timestamptz IS NULL OR created_at <= $2)
+    ), 0), {_FROM_OPENING}
+"""  # noqa: S608 - constants of this code
 _SYSTEM_NAME = system_accounts.NAME_OF_ID.format(id="told.id")
 _PROBE = "SELECT seq FROM entries WHERE account_id = account.id AND"
 _SOUGHT = "(SELECT text FROM sought)"
-_PLACE = 3
+_PLACE = 6
 POSSIBLE_LINES = f"""
     account AS MATERIALIZED (
-        SELECT id, owner_id, seq FROM accounts WHERE id = $1 AND ($2::uuid IS NULL OR owner_id = $2)
+        SELECT id, owner_id, seq, opening.* FROM accounts LEFT JOIN LATERAL (
+            SELECT seq, balance, last_entry_at FROM opening_balances WHERE account_id = accounts.id OFFSET 0
+        ) opening (opening_seq, opening_balance, archived_until) ON true
+        WHERE id = $1 AND ($2::uuid IS NULL OR owner_id = $2)
     ), possible AS MATERIALIZED (
         SELECT account.*,
                least(account.seq, $3::bigint - 1, CASE WHEN $6::timestamptz IS NOT NULL THEN coalesce(
                    ({_PROBE} created_at <= $6 ORDER BY created_at DESC, seq DESC LIMIT 1), 0) END) AS highest,
-               CASE WHEN $5::timestamptz IS NULL THEN 1 ELSE coalesce(
-                   ({_PROBE} created_at >= $5 ORDER BY created_at, seq LIMIT 1), account.seq + 1) END AS lowest
+               CASE WHEN $5::timestamptz IS NULL THEN coalesce(account.opening_seq, 0) + 1 ELSE coalesce(
+                   ({_PROBE} created_at >= $5 ORDER BY created_at, seq LIMIT 1), account.seq + 1) END AS lowest,
+               coalesce($5 <= account.archived_until, account.opening_seq IS NOT NULL) AS is_archived
         FROM account
     )
 """  # noqa: S608 - constants of this code
-"""The range of `seq` that can hold a filter's lines, found by the index. Days are widened by CLOCK_SKEW."""
+"""The range of `seq` that can hold a filter's lines, found by the index, and whether earlier ones that are archived can
+too. Days are widened by CLOCK_SKEW.
+"""
 IS_OF_FILTER = """
     ($7::timestamptz IS NULL OR created_at >= $7) AND ($8::timestamptz IS NULL OR created_at <= $8)
     AND ($9::text IS NULL OR direction = $9)
@@ -177,7 +207,8 @@ _PAGE = f"""
     WITH {POSSIBLE_LINES}, {SOUGHT_TEXT}, part AS MATERIALIZED (
         SELECT *, greatest(lowest, highest - $4::bigint + 1) AS first FROM possible
     )
-    SELECT part.lowest, part.first, part.owner_id, line.*
+    SELECT part.lowest, part.first, part.owner_id,
+           CASE WHEN part.is_archived THEN part.opening_seq END, part.opening_balance, part.archived_until, line.*
     FROM part LEFT JOIN LATERAL (
         SELECT {LINE_COLUMNS}
         FROM (
@@ -209,7 +240,7 @@ async def read_page(
     is a number of lines: a filtered page reads at most SCAN_LINES, or SEARCH_LINES.
     """
     found = await read_rows(source, account_id, limit=limit, owner_id=owner_id, before_seq=before_seq, wanted=wanted)
-    return StatementPage([line_from(row, found.reader) for row in found.rows], found.next_before)
+    return StatementPage([line_from(row, found.reader) for row in found.rows], found.next_before, found.opening)
 
 
 async def read_rows(
@@ -230,29 +261,44 @@ async def read_rows(
     )
     if not rows:
         raise AccountNotFound
-    lowest, first, reader = rows[0][:_PLACE]
+    lowest, first, reader, *opening = rows[0][:_PLACE]
     lines = [row[_PLACE:] for row in rows[:limit] if row[_PLACE] is not None]
     if len(rows) > limit:
-        return FoundRows(lines, reader, lines[-1][SEQ])
-    return FoundRows(lines, reader, first if first > lowest else None)
+        return FoundRows(lines, reader, lines[-1][SEQ], None)
+    if first > lowest:
+        return FoundRows(lines, reader, first, None)
+    return FoundRows(lines, reader, None, None if opening[0] is None else Opening(*opening))
 
 
 async def stream(
     reads: Reads, account_id: UUID, *, wanted: Filter = EVERYTHING, chunk: int = CHUNK_LINES
-) -> AsyncIterator[Line]:
-    """Read every matching line that exists at the start, newest first, with one chunk in memory at a time.
+) -> AsyncIterator[Line | Opening]:
+    """Read every matching line that exists at the start, newest first, with one chunk in memory at a time. Then comes
+    the opening balance, where earlier lines are archived.
 
     Each chunk is one statement. Lines never change, so a slow reader sees the same lines as in one long transaction,
-    and holds no connection meanwhile.
+    and holds no connection meanwhile. What is archived meanwhile is left out, and the opening balance says so.
     """
     before_seq: int | None = None
+    oldest: Line | None = None
     while True:
         part = await read_page(reads, account_id, limit=chunk, before_seq=before_seq, wanted=wanted)
         for line in part.lines:
             yield line
+            oldest = line
         if part.next_before is None:
-            return
+            break
         before_seq = part.next_before
+    if part.opening is not None:
+        yield _before(oldest, part.opening) if oldest is not None and wanted == EVERYTHING else part.opening
+
+
+def _before(line: Line, opening: Opening) -> Opening:
+    """The opening balance right before the oldest line that was read: a later one was made while lines were read."""
+    if line.seq > opening.seq:
+        return opening
+    change = line.amount if line.direction == "CREDIT" else -line.amount
+    return Opening(line.seq - 1, line.balance_after - change, line.created_at)
 
 
 async def has_paid(session: AsyncSession, account: Account, wallet_id: str) -> bool:
@@ -261,24 +307,28 @@ async def has_paid(session: AsyncSession, account: Account, wallet_id: str) -> b
     return bool((await session.execute(_HAS_PAID, asked)).scalar_one())
 
 
-async def balance_at(session: AsyncSession, account_id: UUID, at: datetime) -> int:
-    """Paise on the account at that moment, entries of that moment included. Costs one index probe."""
-    statement = (
-        select(Entry.balance_after)
-        .where(Entry.account_id == account_id, Entry.created_at <= at)
-        .order_by(Entry.created_at.desc(), Entry.seq.desc())
-        .limit(1)
-    )
-    return (await session.execute(statement)).scalar_one_or_none() or 0
+async def balance_at(source: Source, account_id: UUID, at: datetime) -> int:
+    """Paise on the account at that moment, entries of that moment included. Costs one index probe.
+
+    Raises HistoryArchived for a moment before the opening balance.
+    """
+    return _known(await fetch(source, _BALANCE_AT, account_id, at), at)
 
 
-async def derived_balance(session: AsyncSession, account_id: UUID, at: datetime | None = None) -> int:
-    """Paise as the sum of all entries (up to `at`), without any cached number. Reads the whole history."""
-    signed = case((Entry.direction == "CREDIT", Entry.amount), else_=-Entry.amount)
-    statement = select(func.coalesce(func.sum(signed), 0)).where(Entry.account_id == account_id)
-    if at is not None:
-        statement = statement.where(Entry.created_at <= at)
-    return int((await session.execute(statement)).scalar_one())
+async def derived_balance(source: Source, account_id: UUID, at: datetime | None = None) -> int:
+    """Paise as the opening balance and the sum of all entries (up to `at`), without any other stored number. Reads the
+    whole history. Raises HistoryArchived as `balance_at` does.
+    """
+    return _known(await fetch(source, _DERIVED, account_id, at), at)
+
+
+def _known(rows: Sequence[Row], at: datetime | None) -> int:
+    ((balance, archived_until, created_at),) = rows
+    if at is None or archived_until is None or at >= archived_until:
+        return int(balance)
+    if created_at is not None and at < created_at:  # before there was an account
+        return 0
+    raise HistoryArchived(archived_until)
 
 
 def line_from(row: Row, reader: UUID | None) -> Line:

@@ -1,4 +1,6 @@
-"""What came in and what went out by a filtered statement: exact, or none where the range has too many lines."""
+"""What came in and what went out by a filtered statement: exact, or none where the range has too many lines, or has
+lines that are archived.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ from shared.ledger.statement import (
 
 _TOTALS = """
     WITH {ranges}
-    SELECT possible.highest - possible.lowest >= $4::bigint, sums.*
+    SELECT possible.highest - possible.lowest >= $4::bigint OR possible.is_archived, sums.*
     FROM possible CROSS JOIN LATERAL (
         SELECT coalesce(sum(amount) FILTER (WHERE direction = 'CREDIT'), 0)::bigint,
                coalesce(sum(amount) FILTER (WHERE direction = 'DEBIT'), 0)::bigint
@@ -51,7 +53,8 @@ class StatementTotals:
 
 
 async def read_totals(source: Source, account_id: UUID, *, owner_id: UUID, wanted: Filter) -> StatementTotals | None:
-    """The sums of every line that matches, in one statement; None if its range has more than SEARCH_LINES lines.
+    """The sums of every line that matches, in one statement; None if its range has more than SEARCH_LINES lines, or
+    begins before the opening balance.
 
     The range is what the days allow: other filters do not make it shorter. Raises AccountNotFound.
     """

@@ -86,7 +86,7 @@ class Feed:
         upto = min(account.seq, before.seq + BATCH)
         transactions = await self._transactions(session, before, upto)
         if upto < account.seq:
-            self._cursor = transactions[-1].cursor
+            self._cursor = replace(before, seq=upto)
             return transactions, True
         after = Cursor(upto, read_at)
         events = transactions + await self._changes(session, before.at - OVERLAP, replace(before, seq=upto))

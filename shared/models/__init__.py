@@ -8,10 +8,11 @@ from shared.models.entry import Entry
 from shared.models.hold import Hold
 from shared.models.idempotency_key import IdempotencyKey
 from shared.models.inflow import InflowRollup, InflowWatermark
-from shared.models.ledger_seal import LedgerSeal, LedgerSealRange
+from shared.models.ledger_seal import ArchivedSeal, LedgerSeal, LedgerSealRange
 from shared.models.mail import Mail
 from shared.models.merchant import Merchant
 from shared.models.on_ramp import OnRamp
+from shared.models.opening_balance import OpeningBalance
 from shared.models.operator_action import OperatorAction
 from shared.models.outbox_message import OutboxMessage
 from shared.models.owner import Owner
@@ -31,6 +32,7 @@ from shared.models.withdrawal import Withdrawal, WithdrawalEvent
 
 __all__ = [
     "Account",
+    "ArchivedSeal",
     "AuditEvent",
     "BankCircuit",
     "EmailConfirmation",
@@ -45,6 +47,7 @@ __all__ = [
     "Mail",
     "Merchant",
     "OnRamp",
+    "OpeningBalance",
     "OperatorAction",
     "OutboxMessage",
     "Owner",

@@ -23,6 +23,7 @@ from shared.models import (
     EmailConfirmation,
     Entry,
     OnRamp,
+    OpeningBalance,
     OperatorAction,
     Owner,
     ReversedTotal,
@@ -124,6 +125,7 @@ async def transfer(session: AsyncSession, transfer_id: UUID) -> Found | None:
     )
     reversals = select(Transfer.id).where(Transfer.reverses == transfer_id).order_by(Transfer.id).limit(MAX_LISTED)
     reversed_total = await session.get(ReversedTotal, transfer_id)
+    here = {each.direction: each for each in await session.scalars(entries)}
     (shown,) = await _transfers(session, [found])
     return shown | {
         "initiated_by": found.initiated_by,
@@ -139,7 +141,12 @@ async def transfer(session: AsyncSession, transfer_id: UUID) -> Found | None:
                 "direction": each.direction,
                 "balance_after": each.balance_after,
             }
-            for each in await session.scalars(entries)
+            for each in here.values()
+        ],
+        "archived_entries": [
+            {"account_id": opening.account_id, "direction": direction, "last_entry_at": opening.last_entry_at}
+            for direction, account_id in (("DEBIT", found.debit_account_id), ("CREDIT", found.credit_account_id))
+            if direction not in here and (opening := await session.get(OpeningBalance, account_id)) is not None
         ],
     }
 
@@ -174,12 +181,14 @@ async def _account(session: AsyncSession, account_id: UUID) -> Found | None:
     if found is None:
         return None
     newest = select(Entry).where(Entry.account_id == account_id).order_by(Entry.seq.desc()).limit(NEWEST)
+    opening = await session.get(OpeningBalance, account_id)
     entries = list(await session.scalars(newest))
     moved = select(Transfer).where(Transfer.id.in_([each.transfer_id for each in entries])).order_by(Transfer.id.desc())
     return {
         "type": "account",
         **_account_shown(found),
         "owner_id": found.owner_id,
+        "archived_until": None if opening is None else opening.last_entry_at,
         "newest_transfers": await _transfers(session, list(await session.scalars(moved))),
     }
 

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from shared.auth.sessions import SignedIn
 from shared.http.pagination import PageRequest
+from shared.ledger.openings import Opening
 from shared.ledger.statement import EVERYTHING, read_page
 from shared.ledger.statement_totals import StatementTotals, read_totals
 from shared.movement_words import KINDS
@@ -31,13 +32,16 @@ class ListedStatement:
     days: Sequence[ListedDay]
     is_filtered: bool
     totals: StatementTotals | None
-    """In and out by the filters; None without filters, and where too many lines would have to be added up."""
+    """In and out by the filters; None without filters, where too many lines would have to be added up, and where some
+    of them are archived."""
     is_continued: bool
     """Whether newer lines are on an earlier part."""
     csv_path: str
     xlsx_path: str
     newest_path: str
     older_path: str | None
+    opening: Opening | None
+    """On the last part, where earlier lines are archived."""
 
     @property
     def kind_options(self) -> Sequence[tuple[str, str]]:
@@ -96,6 +100,7 @@ async def list_statement(
         xlsx_path=filters.xlsx_path(zone),
         newest_path=filters.newest_path(path),
         older_path=None if part.next_before is None else filters.older_path(path, part.next_before),
+        opening=part.opening,
     )
 
 

@@ -30,32 +30,35 @@ _PAID_OUT = sql_values(WithdrawalStatus.paid_out())
 _UNFINISHED = sql_values(status for status in WithdrawalStatus if not status.is_final)
 
 # LATERAL adds up one account after the other. Postgres estimates a range of accounts badly, and joined to sums of the
-# same range it may compute all of them once per account.
+# same range it may compute all of them once per account. Opening balances are looked up so, too.
+_OPENED = "LEFT JOIN LATERAL (SELECT * FROM opening_balances WHERE account_id = a.id OFFSET 0) o ON true"
 _ACCOUNTS = (
     Check(
         "every cached balance is the sum of its entries",
         "accounts",
-        """
-        SELECT a.id AS account_id, a.kind, a.name, a.balance, coalesce(e.total, 0) AS sum_of_entries
-        FROM accounts a CROSS JOIN LATERAL (
+        f"""
+        SELECT a.id AS account_id, a.kind, a.name, a.balance, coalesce(o.balance, 0) + coalesce(e.total, 0)
+               AS sum_of_entries
+        FROM accounts a {_OPENED} CROSS JOIN LATERAL (
             SELECT sum(CASE direction WHEN 'CREDIT' THEN amount ELSE -amount END) AS total FROM entries
             WHERE account_id = a.id
         ) e
-        WHERE a.id > :after AND a.id <= :upto AND a.balance <> coalesce(e.total, 0)
+        WHERE a.id > :after AND a.id <= :upto AND a.balance <> coalesce(o.balance, 0) + coalesce(e.total, 0)
         ORDER BY a.id LIMIT :limit
-        """,
+        """,  # noqa: S608 - the join above
     ),
     Check(
         "every account has as many entries as it counted",
         "accounts",
-        """
-        SELECT a.id AS account_id, a.kind, a.name, a.seq, e.entries, e.last_seq
-        FROM accounts a CROSS JOIN LATERAL (
+        f"""
+        SELECT a.id AS account_id, a.kind, a.name, a.seq, e.entries, e.last_seq, o.seq AS archived_upto
+        FROM accounts a {_OPENED} CROSS JOIN LATERAL (
             SELECT count(*) AS entries, max(seq) AS last_seq FROM entries WHERE account_id = a.id
         ) e
-        WHERE a.id > :after AND a.id <= :upto AND (a.seq <> e.entries OR a.seq <> coalesce(e.last_seq, 0))
+        WHERE a.id > :after AND a.id <= :upto
+          AND (a.seq <> coalesce(o.seq, 0) + e.entries OR a.seq <> coalesce(e.last_seq, o.seq, 0))
         ORDER BY a.id LIMIT :limit
-        """,
+        """,  # noqa: S608 - the join above
     ),
     Check(
         "every held amount is the sum of its active holds",
@@ -71,7 +74,8 @@ _ACCOUNTS = (
     ),
 )
 
-# The first row is the last row of the previous chunk: the window needs it, the previous chunk checked it.
+# The first row is the last row of the previous chunk: the window needs it, the previous chunk checked it. The first
+# entry of an account follows its opening balance, which is looked up for that entry alone.
 _WITH_PREVIOUS_ENTRY = """
     SELECT account_id, seq, transfer_id, direction, amount, balance_after,
            lag(seq) OVER account AS seq_before, lag(balance_after) OVER account AS balance_before
@@ -79,6 +83,7 @@ _WITH_PREVIOUS_ENTRY = """
     WHERE (account_id, seq) >= (:after_account, :after_seq) AND (account_id, seq) <= (:upto_account, :upto_seq)
     WINDOW account AS (PARTITION BY account_id ORDER BY seq)
 """
+_OPENING = "(SELECT {column} FROM opening_balances o WHERE o.account_id = line.account_id)"
 
 _ENTRIES = (
     Check(
@@ -86,7 +91,8 @@ _ENTRIES = (
         "entries",
         f"""
         SELECT account_id, seq, transfer_id, seq_before FROM ({_WITH_PREVIOUS_ENTRY}) line
-        WHERE (account_id, seq) > (:after_account, :after_seq) AND seq <> coalesce(seq_before, 0) + 1
+        WHERE (account_id, seq) > (:after_account, :after_seq)
+          AND seq <> coalesce(seq_before, {_OPENING.format(column="seq")}, 0) + 1
         ORDER BY account_id, seq LIMIT :limit
         """,  # noqa: S608 - the query above
     ),
@@ -97,7 +103,8 @@ _ENTRIES = (
         SELECT account_id, seq, transfer_id, direction, amount, balance_before, balance_after
         FROM ({_WITH_PREVIOUS_ENTRY}) line
         WHERE (account_id, seq) > (:after_account, :after_seq)
-          AND balance_after <> coalesce(balance_before, 0) + CASE direction WHEN 'CREDIT' THEN amount ELSE -amount END
+          AND balance_after <> coalesce(balance_before, {_OPENING.format(column="balance")}, 0)
+                               + CASE direction WHEN 'CREDIT' THEN amount ELSE -amount END
         ORDER BY account_id, seq LIMIT :limit
         """,  # noqa: S608 - the query above
     ),
@@ -119,12 +126,16 @@ _ENTRIES = (
 )
 
 # Entries are looked up one transfer after the other. Joined by their range, Postgres expects one row in it and reads
-# all of it for each transfer.
+# all of it for each transfer. An entry may be away if its account has archived ones of that time: whether it is one of
+# those is what the sums of `away_checks` say.
+_IS_AWAY = """
+    EXISTS (SELECT FROM opening_balances o WHERE o.account_id = t.{account} AND o.last_entry_at >= t.created_at)
+"""
 _TRANSFERS = (
     Check(
         "every transfer has exactly its two entries",
         "transfers",
-        """
+        f"""
         SELECT t.id AS transfer_id, t.kind, t.amount, e.entries
         FROM transfers t CROSS JOIN LATERAL (
             SELECT count(*) AS entries,
@@ -134,9 +145,11 @@ _TRANSFERS = (
             FROM entries WHERE transfer_id = t.id
         ) e
         WHERE t.id > :after AND t.id <= :upto
-          AND (e.entries <> 2 OR e.debits <> 1 OR e.credits <> 1 OR NOT e.is_of_its_amount)
+          AND (e.entries <> e.debits + e.credits OR NOT e.is_of_its_amount
+               OR e.debits <> 1 AND NOT (e.debits = 0 AND {_IS_AWAY.format(account="debit_account_id")})
+               OR e.credits <> 1 AND NOT (e.credits = 0 AND {_IS_AWAY.format(account="credit_account_id")}))
         ORDER BY t.id LIMIT :limit
-        """,
+        """,  # noqa: S608 - the condition above
     ),
     Check(
         "what reverses a transfer never adds up to more than it",

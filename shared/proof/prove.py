@@ -18,6 +18,7 @@ from shared import clock
 from shared.banks.messages import StatementItem
 from shared.db.engine import SessionMaker
 from shared.proof import bank_checks, inflow_checks, seals
+from shared.proof.away_checks import Tally, tallies
 from shared.proof.ledger_checks import CHECKS, COUNTS, NEXT_CHUNK, Check
 from shared.reconciliation.comparison import Explained
 
@@ -100,10 +101,13 @@ async def prove(
         report.snapshot_at = await begin_snapshot(session)
         report.rows = dict((await session.execute(COUNTS)).mappings().one())
         fetched, cut = (await statements(), report.snapshot_at) if callable(statements) else (statements, None)
+        of_archive = await tallies(session)
         for domain, checks in groupby((*CHECKS, *inflow_checks.CHECKS), key=lambda check: check.domain):
+            tally = of_archive.get(domain)
             report.checks += await _check_domain(
-                session, domain, list(checks), report.rows, tell, rest_share=rest_share
+                session, domain, list(checks), report.rows, tell, tally=tally, rest_share=rest_share
             )
+        report.checks += [CheckResult(each.name, await each.offenders(session)) for each in of_archive.values()]
         report.checks.append(await _check_seals(session, report.rows["entries"], tell))
         for bank, items in (fetched or {}).items():
             found = await bank_checks.check_bank(session, bank, items, cut=cut)
@@ -133,6 +137,7 @@ async def _check_domain(
     rows: Mapping[str, int],
     tell: Progress,
     *,
+    tally: Tally | None,
     rest_share: float,
 ) -> list[CheckResult]:
     offenders: Offenders = {check.name: [] for check in checks}
@@ -144,6 +149,8 @@ async def _check_domain(
         if chunk is None:
             break
         await check_chunk(session, checks, chunk.bounds, offenders)
+        if tally is not None:
+            await tally.add(session, chunk.bounds)
         done += chunk.rows
         tell(domain.replace("_", "-"), done, total)
         if chunk.next_after is None:

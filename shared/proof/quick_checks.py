@@ -22,7 +22,9 @@ OF_TRANSFERS = (
         FROM transfers t
         CROSS JOIN LATERAL (SELECT * FROM entries WHERE transfer_id = t.id) e
         LEFT JOIN LATERAL (
-            SELECT seq, balance_after FROM entries WHERE account_id = e.account_id AND seq = e.seq - 1 LIMIT 1
+            SELECT seq, balance_after FROM entries WHERE account_id = e.account_id AND seq = e.seq - 1
+            UNION ALL
+            SELECT seq, balance FROM opening_balances WHERE account_id = e.account_id AND seq = e.seq - 1 LIMIT 1
         ) before ON true
         WHERE t.id > :after AND t.id <= :upto
           AND (e.seq <> coalesce(before.seq, 0) + 1
@@ -42,7 +44,9 @@ OF_ACCOUNTS = (
         FROM unnest(CAST(:account_ids AS uuid[])) AS touched (id)
         LEFT JOIN LATERAL (SELECT * FROM accounts WHERE id = touched.id LIMIT 1) a ON true
         LEFT JOIN LATERAL (
-            SELECT seq, balance_after FROM entries WHERE account_id = touched.id ORDER BY seq DESC LIMIT 1
+            (SELECT seq, balance_after FROM entries WHERE account_id = touched.id ORDER BY seq DESC LIMIT 1)
+            UNION ALL
+            SELECT seq, balance FROM opening_balances WHERE account_id = touched.id ORDER BY seq DESC LIMIT 1
         ) last ON true
         WHERE a.id IS NULL OR a.balance <> coalesce(last.balance_after, 0) OR a.seq <> coalesce(last.seq, 0)
         ORDER BY touched.id LIMIT :limit

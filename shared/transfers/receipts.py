@@ -15,16 +15,17 @@ from shared.ledger.parties import HOLDER_COLUMNS, Holder
 from shared.transfers.errors import TransferNotFound
 from shared.transfers.views import Ends, Receipt
 
+# An entry that is archived takes its `balance_after` along; the rest of a receipt is the transfer's.
 _DEBIT = HOLDER_COLUMNS.format(account="debit")
 _CREDIT = HOLDER_COLUMNS.format(account="credit")
 _ASK = f"""
     SELECT asked.place, transfer.initiated_by, transfer.id, transfer.kind, transfer.amount, transfer.currency,
            transfer.note, transfer.created_at, {_DEBIT}, {_CREDIT},
-           debited.account_id, debited.balance_after, credited.account_id, credited.balance_after
+           transfer.debit_account_id, debited.balance_after, transfer.credit_account_id, credited.balance_after
     FROM unnest(CAST({{ids}} AS uuid[])) WITH ORDINALITY AS asked (id, place)
     JOIN transfers transfer ON transfer.id = asked.id
-    JOIN entries debited ON debited.transfer_id = transfer.id AND debited.direction = 'DEBIT'
-    JOIN entries credited ON credited.transfer_id = transfer.id AND credited.direction = 'CREDIT'
+    LEFT JOIN entries debited ON debited.transfer_id = transfer.id AND debited.direction = 'DEBIT'
+    LEFT JOIN entries credited ON credited.transfer_id = transfer.id AND credited.direction = 'CREDIT'
     JOIN accounts debit ON debit.id = transfer.debit_account_id
     JOIN accounts credit ON credit.id = transfer.credit_account_id
 """  # noqa: S608 - constants of this code

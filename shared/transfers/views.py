@@ -44,7 +44,7 @@ class Receipt:
     """One transfer as one reader sees it: the same in the first answer, in a replay and in a later query.
 
     `balance_after` belongs to the reader's account; to the paying one when both are the reader's. It is None for the
-    platform's user, who gives initial funds from an account that is not a user's.
+    platform's user, who gives initial funds from an account that is not a user's, and once the entry is archived.
     """
 
     id: UUID

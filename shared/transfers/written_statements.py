@@ -22,6 +22,9 @@ from shared.ledger.statement import LAST_SEQ, LINE_JOINS, REFUNDED
 
 _HOLDER = {"holder": "told", "reader": "asked.owner_id"}
 # A time that ends with a second is written without its zeros, as the model writes it.
+_TIME = """
+    concat(replace(to_char({at} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'), '.000000', ''), 'Z')
+"""
 _LINE = f"""
     concat(
         '{{"id":"', entry.transfer_id, '","direction":"', entry.direction, '","kind":"', transfer.kind,
@@ -29,13 +32,12 @@ _LINE = f"""
         ',"counterparty":{{"wallet_id":', coalesce(to_json({PARTY_WALLET_ID.format(**_HOLDER)}), 'null'),
         ',"name":', to_json({PARTY_NAME.format(**_HOLDER)}),
         '}},"note":', coalesce(to_json(transfer.note), 'null'),
-        ',"created_at":"',
-        replace(to_char(entry.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'), '.000000', ''), 'Z"',
+        ',"created_at":"', {_TIME.format(at="entry.created_at")}, '"',
         ',"refundable":' || (entry.amount - {REFUNDED}), '}}'
     )
 """
 _ASK = f"""
-    SELECT written.items, written.last_seq
+    SELECT written.items, written.last_seq, opening.seq, opening.text
     FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::int[])
          WITH ORDINALITY AS asked (account_id, owner_id, before_seq, lines, place)
     CROSS JOIN LATERAL (
@@ -50,19 +52,24 @@ _ASK = f"""
             {LINE_JOINS.format(condition="")}
         ) line
     ) written
+    LEFT JOIN LATERAL (
+        SELECT seq,
+               concat('{{"balance":', balance, ',"archived_until":"', {_TIME.format(at="last_entry_at")}, '"}}') AS text
+        FROM opening_balances WHERE account_id = asked.account_id OFFSET 0
+    ) opening ON true
     ORDER BY asked.place
 """  # noqa: S608 - constants of this code
-_FIRST_SEQ = 1
 
 
 @dataclass(frozen=True, slots=True)
 class WrittenLines:
     """JSON objects, newest first, with commas between them. `next_before` is the next part's `before_seq`, None on the
-    last part.
+    last part. That one has the `opening` balance, a JSON object, where earlier lines are archived.
     """
 
     items: str
     next_before: int | None
+    opening: str | None = None
 
 
 class _Question(NamedTuple):
@@ -89,10 +96,12 @@ class WrittenStatements:
         answer = None
         if self._of_replica is not None:
             answer = await self._of_replica.ask(question, Mark(account_id, newest_seq), owner_id)
-        items, last_seq = await self._gather.ask(question, owner_id) if answer is None else answer
-        if last_seq is None:
-            return WrittenLines("", None)
-        return WrittenLines(items, last_seq if last_seq > _FIRST_SEQ else None)  # the numbers of lines have no gaps
+        found = await self._gather.ask(question, owner_id) if answer is None else answer
+        items, last_seq, opening_seq, opening = found
+        # The numbers of lines have no gaps: the first that is there follows the opening balance.
+        if last_seq is not None and last_seq > (opening_seq or 0) + 1:
+            return WrittenLines(items, last_seq)
+        return WrittenLines(items or "", None, opening)
 
 
 async def _ask_all(connection: asyncpg.Connection, asked: Sequence[_Question]) -> list[asyncpg.Record]:

@@ -12,18 +12,22 @@ NEWEST_ENTRIES = 1_000
 """So many of an account's entries are added up, the newest: nearly every account has fewer, and none costs more."""
 
 # One statement, one snapshot: no lock is needed for balance, entries and holds to be of the same moment. What came
-# before the newest entries is taken from the `balance_after` of the oldest of them; the proof adds it up.
+# before the newest entries is taken from the `balance_after` of the oldest of them; the proof adds it up. Where older
+# ones are archived, the first that is here follows the opening balance, and without any that balance is the account's.
 _COVERED = text("""
     SELECT asked.id FROM withdrawals AS asked
     JOIN accounts AS account ON account.id = asked.account_id AND account.owner_id = asked.owner_id
     JOIN holds AS hold ON hold.id = asked.hold_id AND hold.account_id = account.id
      AND hold.status = 'active' AND hold.amount = asked.amount
+    LEFT JOIN opening_balances AS opening ON opening.account_id = account.id
     CROSS JOIN LATERAL (
-        SELECT max(seq) AS last_seq, bool_and(follows) AS follow,
-               bool_or(seq = account.seq AND balance_after = account.balance) AS last_is_balance
+        SELECT coalesce(max(line.seq), opening.seq) AS last_seq, coalesce(bool_and(line.follows), true) AS follow,
+               coalesce(bool_or(line.seq = account.seq AND line.balance_after = account.balance),
+                        opening.balance = account.balance) AS last_is_balance
         FROM (
             SELECT seq, balance_after,
-                   balance_after = coalesce(lag(balance_after) OVER by_seq, CASE seq WHEN 1 THEN 0
+                   balance_after = coalesce(lag(balance_after) OVER by_seq,
+                                            CASE seq WHEN coalesce(opening.seq, 0) + 1 THEN coalesce(opening.balance, 0)
                                             ELSE balance_after - change END) + change
                    AND seq = coalesce(lag(seq) OVER by_seq + 1, seq) AS follows
             FROM (

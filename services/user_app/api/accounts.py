@@ -17,7 +17,7 @@ from shared.http.problems import problem_responses
 from shared.http.query_parameters import Moment
 from shared.ids import new_id
 from shared.ledger.accounts import account_of
-from shared.ledger.errors import AccountClosed, AccountFrozen, AccountNotFound
+from shared.ledger.errors import AccountClosed, AccountFrozen, AccountNotFound, HistoryArchived
 from shared.models import Account
 from shared.transfers import queries
 from shared.transfers.errors import PotMayBeRefunded, PotNameTaken, PotNotEmpty, TooManyPots
@@ -151,7 +151,7 @@ async def end_pot(caller: Caller, resources: CurrentResources, account_id: UUID)
     )
 
 
-@router.get("/{account_id}/balance", responses=problem_responses(AccountNotFound))
+@router.get("/{account_id}/balance", responses=problem_responses(AccountNotFound, HistoryArchived))
 async def get_account_balance(
     caller: Caller,
     resources: CurrentResources,
@@ -159,7 +159,10 @@ async def get_account_balance(
     at: Annotated[
         Moment | None, Query(description="The balance as of this moment; a date is its start, in UTC")
     ] = None,
-    derived: Annotated[bool, Query(description="Add up every entry instead of reading the stored balance")] = False,
+    derived: Annotated[
+        bool,
+        Query(description="Add up every entry, from the opening balance on, instead of reading the stored balance"),
+    ] = False,
 ) -> BalanceOut:
     """The balance, now or as of a moment in the past."""
     balance = await resources.read(

@@ -179,6 +179,7 @@ async def test_a_stream_gives_every_line_once_and_ends_where_it_began(sessionmak
     async for line in statement.stream(Reads(sessionmaker.kw["bind"]), asha.id, chunk=3):
         if not seen:
             await move(sessionmaker, asha.id, ravi.id, 1, note="late")
+        assert isinstance(line, Line)  # nothing is archived
         seen.append(line.transfer_id)
 
     assert seen[:-1] == sent[::-1]
