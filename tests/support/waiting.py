@@ -17,16 +17,19 @@ from tests.support.deadlines import ENOUGH_SECONDS, deadline
 
 T = TypeVar("T")
 PAUSE_SECONDS = 0.01
+LONGEST_PAUSE_SECONDS = 0.1
+"""To ask a stack costs it CPU, and the test too: what has not come for a second is asked for less often."""
 
 
 def eventually(
     ask: Callable[[], T | None], what: str = "what the test waits for", seconds: float = ENOUGH_SECONDS
 ) -> T:
     """The first true answer. AssertionError if none came within these seconds of the reference machine."""
-    ends_at = time.monotonic() + deadline(seconds)
+    began, allowed = time.monotonic(), deadline(seconds)
     while not (answer := ask()):
-        assert time.monotonic() < ends_at, f"not in time: {what}"
-        time.sleep(PAUSE_SECONDS)
+        waited = time.monotonic() - began
+        assert waited < allowed, f"not in time: {what}"
+        time.sleep(_pause(waited))
     return answer
 
 
@@ -34,11 +37,17 @@ async def eventually_async(
     ask: Callable[[], Awaitable[T | None]], what: str = "what the test waits for", seconds: float = ENOUGH_SECONDS
 ) -> T:
     """The same for a question that is awaited."""
-    ends_at = time.monotonic() + deadline(seconds)
+    began, allowed = time.monotonic(), deadline(seconds)
     while not (answer := await ask()):
-        assert time.monotonic() < ends_at, f"not in time: {what}"
-        await asyncio.sleep(PAUSE_SECONDS)
+        waited = time.monotonic() - began
+        assert waited < allowed, f"not in time: {what}"
+        await asyncio.sleep(_pause(waited))
     return answer
+
+
+def _pause(waited_seconds: float) -> float:
+    """A tenth of what was waited for, within bounds: no wait becomes much longer by it."""
+    return min(max(PAUSE_SECONDS, waited_seconds / 10), LONGEST_PAUSE_SECONDS)
 
 
 async def until_a_lock_is_awaited(sessionmaker: SessionMaker, *, by: int = 1) -> None:
