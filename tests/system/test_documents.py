@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
+from infra.cli.main import app
 from infra.local.layout import CHECKOUT
 from infra.local.stack import Stack
 from tests.support.console import commands, is_as_shown, run
@@ -23,14 +24,20 @@ SECONDS = 90.0
 _ADDRESS = re.compile(r"(127\.0\.0\.1|localhost):80(\d\d)")
 
 
+@pytest.fixture(scope="module")
+def seeded(battered_stack: Stack) -> Stack:
+    """A stack with the sample data."""
+    seeding = CliRunner().invoke(app, ["seed"], env=battered_stack.environment())
+    assert seeding.exit_code == 0, seeding.output
+    return battered_stack
+
+
 @pytest.fixture
-def seeded_stack(battered_stack: Stack) -> Iterator[Stack]:
-    """A stack with the sample data, whose banks behave, as a reader may have it."""
-    command = [sys.executable, "-m", "infra.cli.main", "seed"]
-    subprocess.run(command, cwd=CHECKOUT, env=battered_stack.environment(), check=True, timeout=deadline(SECONDS))
-    behave(battered_stack)
-    yield battered_stack
-    behave(battered_stack)
+def seeded_stack(seeded: Stack) -> Iterator[Stack]:
+    """The same, whose banks behave, as a reader may have it."""
+    behave(seeded)
+    yield seeded
+    behave(seeded)
 
 
 def behave(stack: Stack) -> None:

@@ -32,7 +32,7 @@ from tests.support.waiting import eventually_async
 
 REQUESTS = 2_000
 NOTICES = 400
-PAUSE_SECONDS = 0.02
+PAUSE_SECONDS = 0.05
 """Of each caller between two rounds, so that the services have time to start beside the load."""
 SERVICES = ("user_app", "merchant_app", "bank_webhook")
 REPLICAS = 2

@@ -44,10 +44,11 @@ def all_ports(layout: Layout) -> list[int]:
 class CommandLine:
     """`batua up` as a person starts it."""
 
-    def __init__(self, home: Path, port_base: int, log: Path) -> None:
+    def __init__(self, home: Path, port_base: int, log: Path, *, processes: int = 2) -> None:
         self.layout = Layout(home, port_base)
         self.log = log
         settings = SLOW | {"BATUA_HOME": str(home), "BATUA_PORT_BASE": str(port_base)}
+        settings["BATUA_PROCESSES"] = str(processes)
         outer = {name: value for name, value in os.environ.items() if not name.startswith("BATUA_")}
         with log.open("wb") as stream:
             self.process = subprocess.Popen(
@@ -80,9 +81,9 @@ StartCommand = Callable[..., CommandLine]
 def command_line(tmp_path: Path, free_port_base: FreePortBase) -> Iterator[StartCommand]:
     started: list[CommandLine] = []
 
-    def _start(port_base: int | None = None, name: str = "home") -> CommandLine:
+    def _start(port_base: int | None = None, name: str = "home", *, processes: int = 2) -> CommandLine:
         log = tmp_path / f"{name}{len(started)}.log"
-        started.append(CommandLine(tmp_path / name, port_base or free_port_base(), log))
+        started.append(CommandLine(tmp_path / name, port_base or free_port_base(), log, processes=processes))
         return started[-1]
 
     yield _start
@@ -247,7 +248,7 @@ def test_of_two_stacks_that_start_at_one_moment_on_one_port_base_one_is_up_and_s
     command_line: StartCommand, stack: Stack, free_port_base: FreePortBase
 ) -> None:
     base = free_port_base()
-    commands = [command_line(base, name="one"), command_line(base, name="other")]
+    commands = [command_line(base, name=name, processes=1) for name in ("one", "other")]
     assert wait_until(lambda: any(command.is_up() for command in commands), READY_SECONDS)
     (refused,) = [command for command in commands if not command.is_up()]
     assert refused.process.wait(READY_SECONDS) == 1
@@ -337,6 +338,7 @@ def test_given_servers_are_used_and_none_of_our_own_is_started(
         "BATUA_DATABASE_URL": stack.database_url(),
         "BATUA_REDIS_URL": stack.environment()["BATUA_REDIS_URL"],
         "BATUA_PIN_PEPPER": secrets["BATUA_PIN_PEPPER"],
+        "BATUA_PROCESSES": "1",
     }
     guest = Stack(tmp_path / "home", free_port_base(), given)
     guest.start({"postgres", "redis", "user_app"})
