@@ -94,6 +94,16 @@ def test_a_hold_ends_once(command: Command) -> None:
     assert after.holds[HOLD] == HoldState(HOLD, A, 40, is_active=False)
 
 
+@pytest.mark.parametrize("command", [CaptureHold(ID, SEND), ReleaseHold(ID, A)], ids=["capture", "release"])
+def test_a_hold_that_is_placed_in_the_same_batch_ends_once(command: Command) -> None:
+    (placed, first, second), after = decide(books(), [PlaceHold(ID, A, 40), command, command])
+    assert isinstance(placed, Posted)
+    assert isinstance(first, Posted)
+    assert isinstance(second, Rejected)
+    assert second.error.code == "hold_not_active"
+    assert after.holds[ID] == HoldState(ID, A, 40, is_active=False)
+
+
 def test_a_refund_of_all_that_is_left_is_the_last() -> None:
     (first, second), after = decide(books(), [REFUND, replace(REFUND, amount=1)])
     assert isinstance(first, Posted)
