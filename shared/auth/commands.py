@@ -17,7 +17,7 @@ from shared.auth.errors import BadCredentials
 from shared.auth.hashing_queue import Asker
 from shared.auth.password_check import PasswordCheck
 from shared.auth.passwords import Hasher
-from shared.auth.queries import get_person_profile, get_shop_profile
+from shared.auth.queries import find_credentials, get_person_profile, get_shop_profile
 from shared.auth.registration import hash_credentials, register_person, register_shop, registered
 from shared.auth.second_factor import SecondFactorCheck
 from shared.auth.secrets_change import HashedSecrets, SecretsChange
@@ -27,6 +27,7 @@ from shared.auth.views import PersonProfile, ShopProfile
 from shared.auth.weak_secrets import require_strong
 from shared.config import PasswordSettings
 from shared.db.engine import SessionMaker
+from shared.db.reads import Reads
 from shared.db.retries import in_transaction
 from shared.models import Account, Merchant, Owner, RevokedToken, User
 from shared.spelling import opaque
@@ -147,6 +148,7 @@ async def sign_in(
     code: str | None,
     address: str,
     device_cookie: str,
+    reads: Reads,
     sessionmaker: SessionMaker,
     hasher: Hasher,
     throttle: SignInThrottle,
@@ -159,10 +161,8 @@ async def sign_in(
     sent: a device that is known is not slowed down by what others do. The platform's own user needs `code` as well: see
     SecondFactorCheck for what it raises then.
     """
-    statement = select(Owner.id, Owner.password_hash, Owner.is_system).where(Owner.kind == kind, Owner.email == email)
-    row = (await in_transaction(sessionmaker, lambda session: session.execute(statement))).one_or_none()
-    owner_id: UUID | None = None if row is None else row.id
-    password_hash: str | None = None if row is None else row.password_hash
+    found = await find_credentials(reads, kind=kind, email=email)
+    owner_id = None if found is None else found.owner_id
     device_id = None if owner_id is None else devices.known(owner_id, device_cookie)
     if owner_id is None or device_id is None:
         asker, attempt = Asker.stranger(email, address), throttle.by_stranger(email, address)
@@ -170,20 +170,17 @@ async def sign_in(
         asker, attempt = Asker.owner(owner_id, address), throttle.by_device(device_id)
     with RefusalsAudited(owner_id=owner_id, address=address):
         check = PasswordCheck(hasher, throttle, asker, attempt)
-        form = await check.matching_form(password, password_hash)
-        if form is None:
+        form = await check.matching_form(password, None if found is None else found.password_hash)
+        if form is None or found is None:
             raise BadCredentials
-        assert owner_id is not None
-        assert password_hash is not None
         if form == opaque(password):
-            await _raise_if_replaced(sessionmaker, owner_id, password_hash)
+            await _raise_if_replaced(sessionmaker, found.owner_id, found.password_hash)
         else:
-            await _hash_again(sessionmaker, owner_id, password_hash, form, check)
-        assert row is not None
-        if row.is_system:
-            await second_factor.require(owner_id, code)
-    record(Kind.SIGN_IN_SUCCEEDED, owner_id=owner_id, address=address)
-    return owner_id
+            await _hash_again(sessionmaker, found.owner_id, found.password_hash, form, check)
+        if found.is_system:
+            await second_factor.require(found.owner_id, code)
+    record(Kind.SIGN_IN_SUCCEEDED, owner_id=found.owner_id, address=address)
+    return found.owner_id
 
 
 async def sign_out(sessionmaker: SessionMaker, *, identity: Identity, address: str) -> None:

@@ -1,7 +1,8 @@
-"""The queries of this flow: the own profile of a person or a shop."""
+"""The queries of this flow: what a sign-in compares, and the own profile of a person or a shop."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -15,6 +16,7 @@ from shared.db.reads import Source, fetch
 from shared.ledger.accounts import SPENDABLE_KINDS
 from shared.models import Account, Merchant, Owner, User
 
+_CREDENTIALS = "SELECT id, password_hash, is_system FROM owners WHERE kind = $1 AND email = $2"
 _SHOP = """
     SELECT shop.id, owner.email, shop.business_name, shop.category, account.handle, shop.timezone
     FROM merchants shop
@@ -22,6 +24,20 @@ _SHOP = """
     JOIN accounts account ON account.owner_id = shop.id AND account.kind = 'merchant'
     WHERE shop.id = $1
 """
+
+
+class Credentials(NamedTuple):
+    """What a sign-in with an owner's email is compared with."""
+
+    owner_id: UUID
+    password_hash: str
+    is_system: bool
+
+
+async def find_credentials(source: Source, *, kind: str, email: str) -> Credentials | None:
+    """Those of the owner with this email. None: there is no such owner."""
+    rows = await fetch(source, _CREDENTIALS, kind, email)
+    return Credentials(*rows[0]) if rows else None
 
 
 async def get_person_profile(session: AsyncSession, owner_id: UUID) -> PersonProfile:

@@ -39,6 +39,7 @@ async def authenticate(resources: Resources, body: LoginIn, visitor: Visitor, co
         code=code,
         address=visitor.address,
         device_cookie=visitor.device_cookie,
+        reads=resources.reads,
         sessionmaker=resources.sessionmaker,
         hasher=resources.hasher,
         throttle=resources.throttle,
