@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("system")]
 
 BANK_ADDRESS, OTHER_ADDRESS = "127.0.0.5", "127.0.0.6"
 FORGED_SECRET = "whsec_bm90IHRoZSBiYW5rJ3Mgc2VjcmV0LCBub3QgYXQgYWxs"
-RETRIES = 3
+RETRIES = 10
 HEADER_SECONDS, BODY_SECONDS = 1, 2
 KEYED = {"Idempotency-Key": "a-key-0123456789"}
 

@@ -176,7 +176,7 @@ def test_networks_that_break_a_rule_are_told_which(was: str, becomes: str, probl
         ("max_size", "", "the size of a request's body"),
         ("unhealthy_request_count 2000", "", "the requests of one replica"),
         ("max_conns_per_host 2000", "", "the connections to one replica"),
-        ("lb_retries 3", "", "how often a request is sent again"),
+        ("lb_retries 10", "", "how often a request is sent again"),
         ("request_buffers", "", "what is kept of a body to send it again"),
         ("health_uri /readyz", "health_uri /healthz", "traffic to replicas that are ready"),
         ("user_app_1:8000 user_app_2:8000", "user_app_1:8000", "it must send to every replica of user_app"),
