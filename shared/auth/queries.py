@@ -26,7 +26,7 @@ _SHOP = """
 """
 
 
-class Credentials(NamedTuple):
+class StoredCredentials(NamedTuple):
     """What a sign-in with an owner's email is compared with."""
 
     owner_id: UUID
@@ -34,10 +34,10 @@ class Credentials(NamedTuple):
     is_system: bool
 
 
-async def find_credentials(source: Source, *, kind: str, email: str) -> Credentials | None:
+async def find_credentials(source: Source, *, kind: str, email: str) -> StoredCredentials | None:
     """Those of the owner with this email. None: there is no such owner."""
     rows = await fetch(source, _CREDENTIALS, kind, email)
-    return Credentials(*rows[0]) if rows else None
+    return StoredCredentials(*rows[0]) if rows else None
 
 
 async def get_person_profile(session: AsyncSession, owner_id: UUID) -> PersonProfile:

@@ -1,7 +1,7 @@
 """A refusal of one request too many (429) is sent a moment late.
 
 A refusal costs us CPU, too, and a caller may ask again at once, on many connections. With the delay, each connection
-gets one refusal per delay. A caller who waits as long as `Retry-After` says does not notice it.
+gets one refusal per delay. A caller who waits as long as `Retry-After` says hardly notices it.
 """
 
 from __future__ import annotations
