@@ -230,9 +230,14 @@ class StoredAnswer(JSONResponse):
         self.raw_headers = [*_REPLAYED, length, _JSON] if answer.is_replayed else [length, _JSON]
 
 
-def respond(answer: Answer, of: str) -> JSONResponse:
-    """The response of a stored answer. `of` is what its id is called in logs, such as `transfer_id`."""
+def note_made(answer: Answer, of: str) -> None:
+    """Let the log lines of this request name what it made. `of` is what its id is called there: `transfer_id`."""
     made = answer.body.get("id")
     if made is not None:
         note(**{of: str(made)})
+
+
+def respond(answer: Answer, of: str) -> JSONResponse:
+    """The response of a stored answer, noted as `note_made` says."""
+    note_made(answer, of)
     return StoredAnswer(answer)

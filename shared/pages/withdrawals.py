@@ -240,7 +240,8 @@ async def _request(resources: Resources, caller: Identity, form: Form) -> Answer
             limits=resources.settings.limits,
             max_unfinished=resources.settings.quotas.unfinished_withdrawals,
             requires_verified_email=resources.settings.requires_verified_email,
-        )
+        ),
+        of="withdrawal_id",
     )
 
 

@@ -68,6 +68,7 @@ async def refund_payment(
             note=typed.note,
             sessionmaker=resources.sessionmaker,
             marks=resources.marks,
-        )
+        ),
+        of="transfer_id",
     )
     return remind_of_pin(see_other(f"{PATH}/{transaction_id}?refunded=1"), resources.settings, typed.pin)

@@ -94,7 +94,8 @@ async def add_money(
             clients=banks.clients,
             marks=resources.marks,
             settings=settings,
-        )
+        ),
+        of="on_ramp_id",
     )
     response = see_other(await _next_path(resources, caller, answer))
     if (wanted := own_path(form.value("next"))) != "/":

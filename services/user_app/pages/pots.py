@@ -101,7 +101,8 @@ async def move(form: SubmittedAction, caller: Caller, check_pin: PinCheck, resou
             marks=resources.marks,
             limits=resources.settings.limits,
             quotas=resources.quotas,
-        )
+        ),
+        of="transfer_id",
     )
     return remind_of_pin(see_other(f"/transfers/{answer.body['id']}"), resources.settings, typed.pin)
 

@@ -163,7 +163,8 @@ async def _pay(form: Form, caller: Identity, check_pin: PinCheck, resources: Res
             marks=resources.marks,
             limits=resources.settings.limits,
             quotas=resources.quotas,
-        )
+        ),
+        of="transfer_id",
     )
     return remind_of_pin(see_other(f"/transfers/{answer.body['id']}"), resources.settings, typed.pin)
 

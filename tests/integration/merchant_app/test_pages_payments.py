@@ -7,6 +7,7 @@ import asyncio
 import httpx
 import pytest
 
+from tests.support.access_lines import access_lines, line_of
 from tests.support.apps import PIN, RunningApp, Signed
 from tests.support.browsing import Browser, Page
 
@@ -83,6 +84,14 @@ async def test_a_payment_is_refunded_in_parts_and_never_beyond(asha: Signed, sho
     assert "Refunded in full" in (await _refund(browser, path)).text
     assert "Nothing is left to refund" in (await browser.open(f"{path}/refund")).text
     assert ((await asha.wallet())["balance"], (await shop.wallet())["balance"]) == (1000_00, 0)
+
+
+async def test_the_log_line_of_a_refund_names_its_transfer(asha: Signed, shop: Signed, browser: Browser) -> None:
+    path = await _paid(asha, shop, 200_00)
+    with access_lines() as lines:
+        await _refund(browser, path, amount="50")
+    (refund, _) = (await shop.get("/transactions")).json()["items"]
+    assert line_of(lines, "POST", "/transactions/{transaction_id}/refund")["transfer_id"] == refund["id"]
 
 
 async def test_reload_and_clicks_at_the_same_moment_refund_once(asha: Signed, shop: Signed, browser: Browser) -> None:
