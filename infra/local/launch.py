@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from pathlib import Path
 
 from infra.local import postgres, redis
 from infra.local.environment import process_environment
@@ -20,6 +21,9 @@ PAUSE_SECONDS = 0.5
 
 NICENESS = {"smtp": 10, "withdraw_worker": 10}
 """Mail may wait while every core is busy with requests. A niced process still gets what the others leave."""
+
+AUTOGROUP = Path("/proc/self/autogroup")
+"""The niceness of this process's session, where Linux shares the CPU between sessions."""
 
 _CELERY = ["-m", "celery", "-A", "services.withdraw_worker.app:celery_app"]
 _WORKER = ["--pool", "threads", "--concurrency", "8", "--without-gossip", "--without-mingle"]
@@ -71,6 +75,17 @@ def pause_after_short_life(layout: Layout, process: str) -> None:
         time.sleep(PAUSE_SECONDS)
 
 
+def step_back(niceness: int) -> None:
+    """Let the other processes go first on a busy core.
+
+    Where Linux shares the CPU between sessions, a niceness counts within one only, and the session has its own
+    (sched(7), "The autogroup feature").
+    """
+    os.nice(niceness)
+    if niceness and AUTOGROUP.exists():
+        AUTOGROUP.write_text(f"{niceness}")
+
+
 def main(process: str) -> None:
     """Prepare and execute the process's program; returns only by raising."""
     layout = Layout.from_environment()
@@ -81,7 +96,7 @@ def main(process: str) -> None:
     note_pid(layout, process)
     os.chdir(CHECKOUT)
     give_up_privileges(way)
-    os.nice(NICENESS.get(process, 0))
+    step_back(NICENESS.get(process, 0))
     arguments = command(process, layout)
     os.execve(arguments[0], arguments, environment)  # noqa: S606 - our own command line, no shell
 

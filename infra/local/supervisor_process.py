@@ -27,6 +27,14 @@ class _FrequentPoller(Poller):  # type: ignore[misc]  # the package has no types
         return super().poll(min(timeout, LOOK_SECONDS))
 
 
+class _OwnSessions(ServerOptions):  # type: ignore[misc]  # the package has no types
+    """Starts each process in a session of its own, between which Linux shares the CPU."""
+
+    def setpgrp(self) -> None:
+        """In the new process: a session is a process group, too."""
+        os.setsid()
+
+
 def end_with(parent: int) -> None:
     """Let the kernel send us SIGTERM when the process that started us ends, even if it is killed."""
     if not sys.platform.startswith("linux"):
@@ -39,7 +47,7 @@ def end_with(parent: int) -> None:
 
 def main(configuration: str) -> None:
     """Supervise until asked to stop, then stop the tiers in order."""
-    options = ServerOptions()
+    options = _OwnSessions()
     options.realize(["--nodaemon", "--configuration", configuration], doc=__doc__)
     options.first = True
     options.test = False

@@ -18,6 +18,7 @@ from infra.cli.main import app
 from infra.healthcheck import problem_of
 from infra.local.environment import local_secrets
 from infra.local.errors import AlreadyRunning, PasswordRefused
+from infra.local.launch import AUTOGROUP, NICENESS
 from infra.local.layout import CHECKOUT, PROCESSES, Layout
 from infra.local.leftovers import find
 from infra.local.ports import is_free
@@ -134,6 +135,11 @@ def test_each_process_of_a_service_is_small_when_idle(stack: Stack) -> None:
 def test_mail_gives_way_to_requests(stack: Stack) -> None:
     niceness = {name: psutil.Process(stack.pid(name)).nice() for name in ("user_app", "smtp", "withdraw_worker")}
     assert niceness["smtp"] == niceness["withdraw_worker"] == niceness["user_app"] + 10
+    sessions = {name: os.getsid(stack.pid(name)) for name in niceness}
+    assert sessions == {name: stack.pid(name) for name in niceness}
+    if AUTOGROUP.exists():
+        shared_out = Path(f"/proc/{sessions['withdraw_worker']}/autogroup").read_text(encoding="ascii")
+        assert shared_out.split()[-1] == f"{NICENESS['withdraw_worker']}"
 
 
 def test_the_worker_shows_how_late_mail_is(stack: Stack) -> None:
