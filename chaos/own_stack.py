@@ -178,6 +178,7 @@ def _settings(port_base: int, slow: float) -> dict[str, str]:
         "BATUA_BCRYPT_ROUNDS": "4",
         "BATUA_RATE_LIMITS__ENABLED": "false",
         "BATUA_QUOTAS__BULK_PER_MINUTE": "1000000",
+        "BATUA_QUOTAS__WITHDRAWALS_PER_TEN_SECONDS": "1000000",
         "BATUA_PIN_TOKEN_LIFETIME_SECONDS": "86400",
         "BATUA_WELCOME_BALANCE_PAISE": f"{WELCOME_PAISE}",
         "BATUA_WITHDRAWALS__RETRY_BASE_SECONDS": "0.2",

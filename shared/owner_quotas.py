@@ -24,6 +24,8 @@ class OwnerQuotas(BaseModel):
     """Very small transfers to others in a day. Each is a line in the recipient's statement and in a mail."""
     small_transfer_below_paise: int = Field(default=100, ge=0)
     """A transfer of less is a very small one."""
+    withdrawals_per_ten_seconds: int = Field(default=5, ge=1)
+    """Withdrawals asked for in ten seconds. Each is work for the worker, the bank and the owner's open pages."""
     open_pots: int = Field(default=20, ge=1, le=200)
     """Pots that are open at once."""
     unfinished_withdrawals: int = Field(default=100, ge=1)

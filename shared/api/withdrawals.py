@@ -32,6 +32,7 @@ from shared.http.withdrawals import (
     shown_withdrawal,
 )
 from shared.ledger.errors import AccountClosed, AccountFrozen, InsufficientFunds, LimitExceeded
+from shared.quotas.errors import TooFrequentWithdrawals
 from shared.withdrawals import commands, queries
 from shared.withdrawals.errors import AlreadySent, TooManyQueued, WithdrawalInvalid, WithdrawalNotFound
 
@@ -78,6 +79,7 @@ class WithdrawalIn(Body):
             AccountFrozen,
             WithdrawalInvalid,
             TooManyQueued,
+            TooFrequentWithdrawals,
             *KEY_ERRORS,
             *PIN_ERRORS,
         ),
@@ -107,6 +109,7 @@ async def withdraw(
         number_keys=resources.number_keys,
         limits=resources.settings.limits,
         max_unfinished=resources.settings.quotas.unfinished_withdrawals,
+        quota=resources.quotas.withdrawals,
         requires_verified_email=resources.settings.requires_verified_email,
     )
     afterwards.add_task(hint, caller.owner_id)

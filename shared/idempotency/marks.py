@@ -26,20 +26,22 @@ class Marks:
         self._quota = quota
         self._in_flight: dict[KeyName, Claim] = {}
 
-    async def run(self, claim: Claim, work: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def run(self, claim: Claim, work: Callable[[], Awaitable[Answer]], *, quota: Quota | None = None) -> Answer:
         """Run `work` under the mark of its key, which is freed in any case. `work` claims the key in Postgres.
+
+        `quota` bounds an owner's new requests of this kind.
 
         A copy of a request in flight gets the first answer if Postgres has one, else RequestInFlight, or
         IdempotencyKeyReused if its body differs. So does a request that `work` rejects: a copy in another process may
         have finished it since `work` found the key taken, or the recipient may be gone since it was finished. So does
-        any request of an owner who has used up the quota of new keys: TooManyKeys, if it is a new one.
+        any request of an owner who has used up the quota of new keys, or `quota`: its error, if it is a new one.
         """
         marked = self._in_flight.get(claim.name)
         if marked is not None:
             return await self._finished(claim, _error_of_copy(claim, marked))
         self._in_flight[claim.name] = claim
         try:
-            return await self._within_quota(claim, work)
+            return await _within_quotas([each for each in (self._quota, quota) if each is not None], claim, work)
         except (IdempotencyKeyReused, Unavailable):
             raise
         except BatuaError as error:
@@ -47,21 +49,22 @@ class Marks:
         finally:
             del self._in_flight[claim.name]
 
-    async def _within_quota(self, claim: Claim, work: Callable[[], Awaitable[Answer]]) -> Answer:
-        if self._quota is None:
-            return await work()
-        self._quota.require_room(claim.owner_id)
-        answer = await work()
-        if not answer.is_replayed:
-            self._quota.count(claim.owner_id)
-        return answer
-
     async def _finished(self, claim: Claim, otherwise: BatuaError) -> Answer:
         """The first answer of the request, as Postgres has it. Raises `otherwise` if there is none."""
         known = await in_transaction(self._lookup_sessionmaker, lambda session: store.find(session, claim))
         if known is None:
             raise otherwise
         return known
+
+
+async def _within_quotas(quotas: list[Quota], claim: Claim, work: Callable[[], Awaitable[Answer]]) -> Answer:
+    for quota in quotas:
+        quota.require_room(claim.owner_id)
+    answer = await work()
+    if not answer.is_replayed:
+        for quota in quotas:
+            quota.count(claim.owner_id)
+    return answer
 
 
 def _error_of_copy(claim: Claim, marked: Claim) -> BatuaError:

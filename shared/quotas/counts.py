@@ -16,6 +16,7 @@ from shared.audit.trail import trail
 from shared.errors import BatuaError
 
 DAY_SECONDS = 24 * 3600
+TEN_SECONDS = 10
 MINUTE_SECONDS = 60
 MAX_COUNTED = 100_000
 SHARED_FROM = 10

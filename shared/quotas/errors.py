@@ -41,6 +41,13 @@ class TooManySmallTransfers(_QuotaUsedUp):
     title = "Too many very small transfers to others today; send one larger amount, or try again tomorrow"
 
 
+class TooFrequentWithdrawals(_QuotaUsedUp):
+    """A withdrawal is the dearest request that one owner makes: it costs calls to a bank as well."""
+
+    code = "too_frequent_withdrawals"
+    title = "Too many withdrawals in a few seconds; try again in ten"
+
+
 class TooManySearches(_QuotaUsedUp):
     """Each search shows people to the one who asks: one who asks for all would know them all."""
 

@@ -6,8 +6,14 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from shared.owner_quotas import OwnerQuotas
-from shared.quotas.counts import DAY_SECONDS, MINUTE_SECONDS, Counts, Quota
-from shared.quotas.errors import TooManyBulkRequests, TooManyKeys, TooManySearches, TooManySmallTransfers
+from shared.quotas.counts import DAY_SECONDS, MINUTE_SECONDS, TEN_SECONDS, Counts, Quota
+from shared.quotas.errors import (
+    TooFrequentWithdrawals,
+    TooManyBulkRequests,
+    TooManyKeys,
+    TooManySearches,
+    TooManySmallTransfers,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +25,7 @@ class Quotas:
     bulk_per_day: Quota
     searches_per_minute: Quota
     searches_per_day: Quota
+    withdrawals: Quota
     small_transfers: Quota
     small_below: int
     """A transfer of fewer paise is a small one."""
@@ -35,6 +42,9 @@ class Quotas:
             ),
             searches_per_day=Quota(
                 counts, "search-day", settings.people_searches_per_day, DAY_SECONDS, TooManySearches
+            ),
+            withdrawals=Quota(
+                counts, "withdrawal", settings.withdrawals_per_ten_seconds, TEN_SECONDS, TooFrequentWithdrawals
             ),
             small_transfers=Quota(
                 counts, "small", settings.small_transfers_per_day, DAY_SECONDS, TooManySmallTransfers

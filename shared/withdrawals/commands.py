@@ -31,6 +31,7 @@ from shared.ledger.post import post_one
 from shared.ledger.rules import PlaceHold, ReleaseHold
 from shared.models import Withdrawal
 from shared.models.withdrawal import WithdrawalStatus
+from shared.quotas.counts import Quota
 from shared.spelling import composed
 from shared.withdrawals import queries, rows, settlement, timeline
 from shared.withdrawals.errors import (
@@ -63,14 +64,16 @@ async def request(
     number_keys: NumberKeys,
     limits: MovementLimits,
     max_unfinished: int,
+    quota: Quota | None = None,
     requires_verified_email: bool,
 ) -> Answer:
     """Hold `amount` and put a withdrawal into the owner's queue. Answers the withdrawal.
 
     The caller has checked the PIN. The key, the hold and the row commit together; a repeated key gets the first answer.
+    `quota` bounds how often the owner may ask.
 
-    Raises WithdrawalInvalid, InsufficientFunds, LimitExceeded, TooManyQueued, AccountClosed, AccountFrozen,
-    EmailUnverified, IdempotencyKeyReused, RequestInFlight: nothing is held.
+    Raises WithdrawalInvalid, InsufficientFunds, LimitExceeded, TooManyQueued, TooFrequentWithdrawals, AccountClosed,
+    AccountFrozen, EmailUnverified, IdempotencyKeyReused, RequestInFlight: nothing is held.
     """
     claim = _claim(
         keyed_request,
@@ -104,7 +107,7 @@ async def request(
             requires_verified_email=requires_verified_email,
         )
 
-    return await marks.run(claim, lambda: in_transaction(sessionmaker, work))
+    return await marks.run(claim, lambda: in_transaction(sessionmaker, work), quota=quota)
 
 
 async def cancel(session: AsyncSession, *, owner_id: UUID, withdrawal_id: UUID) -> WithdrawalDetail:

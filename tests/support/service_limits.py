@@ -16,4 +16,5 @@ def service_limits() -> dict[str, str]:
         "BATUA_WEBHOOK_BODY_SECONDS": 10,
         "BATUA_WEBHOOK_COMMIT_SECONDS": 30,
     }
-    return {name: f"{deadline(allowed):.2f}" for name, allowed in seconds.items()}
+    limits = {name: f"{deadline(allowed):.2f}" for name, allowed in seconds.items()}
+    return limits | {"BATUA_QUOTAS__WITHDRAWALS_PER_TEN_SECONDS": "10000"}

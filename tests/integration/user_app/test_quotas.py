@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
+from shared import clock
 from shared.owner_quotas import OwnerQuotas
 from tests.support.apps import PIN, RunningApp, Signed, problem, running, user_app_settings
 from tests.support.waiting import until_far_from_midnight
@@ -16,6 +19,7 @@ QUOTAS = OwnerQuotas(
     bulk_per_day=3,
     small_transfers_per_day=4,
     open_pots=1,
+    withdrawals_per_ten_seconds=2,
     people_searches_per_minute=2,
     people_searches_per_day=3,
 )
@@ -75,6 +79,29 @@ async def test_bulk_requests_are_bounded(asha: Signed, ravi: Signed) -> None:
     assert 1 <= int(refused.headers["Retry-After"]) <= 24 * 3600
     again = await asha.post("/transfers/bulk", key="payday", items=items, pin=PIN)
     assert again.json() == first.json()
+
+
+async def test_withdrawals_are_bounded_and_a_repeat_is_still_answered(asha: Signed) -> None:
+    withdrawal: dict[str, Any] = {
+        "bank": "hdfc",
+        "account_number": "50100012345678",
+        "ifsc": "HDFC0000001",
+        "account_holder": "Asha Rao",
+        "amount": 1_00,
+        "pin": PIN,
+    }
+    moment = clock.now()
+    with clock.reading(lambda: moment):  # a period does not end halfway
+        first = await asha.post("/withdrawals", key="first", **withdrawal)
+        assert (await asha.post("/withdrawals", **withdrawal)).status_code == first.status_code == 202
+        refused = await asha.post("/withdrawals", **withdrawal)
+        assert problem(refused, 429, "too_frequent_withdrawals")["limit"] == 2
+        assert 1 <= int(refused.headers["Retry-After"]) <= 10
+        again = await asha.post("/withdrawals", key="first", **withdrawal)
+        assert (again.json()["id"], again.headers["Idempotent-Replayed"]) == (first.json()["id"], "true")
+        assert (await asha.wallet())["held"] == 2_00
+    with clock.reading(lambda: moment + timedelta(seconds=10)):
+        assert (await asha.post("/withdrawals", **withdrawal)).status_code == 202
 
 
 async def test_searches_for_people_are_bounded_on_the_page_too(asha: Signed) -> None:
