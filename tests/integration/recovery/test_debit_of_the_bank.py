@@ -1,0 +1,97 @@
+"""A debit that the bank made by itself, such as a fee: what it stops, and how the runbook has it booked."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+from typer.testing import Result
+
+from infra.local.layout import CHECKOUT
+from shared.banks.table import BANKS
+from shared.ledger import system_accounts
+from shared.models import Account, ReconciliationFinding
+from tests.integration.operators.conftest import run_batua
+from tests.integration.recovery.test_command import banks_at
+from tests.support.simulated_bank import Running
+from tests.support.withdrawal_world import PATIENT, World, owner_of
+
+Batua = Callable[..., Awaitable[Result]]
+FEE = "fee-of-November"
+SOON_SENT = PATIENT.model_copy(update={"not_found_grace_seconds": 0.1})
+"""A payout that waited in the queue is asked about twice before it is sent; not half a minute apart here."""
+_STEP = re.compile(r"^\d\. `batua ([^`]+)`", re.MULTILINE)
+
+
+@pytest.fixture
+def batua(
+    world_alone: World,
+    running_bank: Running,
+    fresh_database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Batua:
+    """The command, as the schema's owner runs it."""
+    banks_at(monkeypatch, dict.fromkeys(BANKS, running_bank.url))
+    return lambda *arguments: run_batua(fresh_database_url, tmp_path, *arguments)
+
+
+def steps(at: str) -> list[list[str]]:
+    """The commands of the runbook's numbered list."""
+    page = (CHECKOUT / "docs" / "runbooks" / "books-differ.md").read_text(encoding="utf-8")
+    found = _STEP.findall(page)
+    assert found
+    return [step.replace("<code>", "hdfc").replace("<at>", at).split() for step in found]
+
+
+async def findings(world: World) -> list[tuple[str, str, datetime | None]]:
+    async with world.sessionmaker() as session:
+        rows = await session.scalars(select(ReconciliationFinding))
+        return [(row.kind, row.reference, row.resolved_at) for row in rows]
+
+
+async def test_it_is_found_and_stops_nothing_until_a_proof_asks_the_bank(world_alone: World, batua: Batua) -> None:
+    wallet = await world_alone.person()
+    assert world_alone.bank.pay(FEE, 7_00).status_code == 200
+    assert (await batua("reconcile", "--bank", "hdfc", "--grace-seconds", "0")).exit_code == 1
+    assert await findings(world_alone) == [("missing_here", FEE, None)]
+    before = await world_alone.ask(wallet)
+    await world_alone.work_until_status([before], "succeeded")
+
+    failed = await batua("prove", "--json")
+    assert failed.exit_code == 1, failed.output
+    assert [broken["rule"] for broken in json.loads(failed.stdout)["broken"]] == [
+        "hdfc: our settlement account equals the bank's book, line by line",
+        "hdfc: the balance at the bank is ours",
+    ]
+    assert (await batua("prove", "--no-bank")).exit_code == 0
+    assert "No payout leaves" in (await batua("withdrawals", "list-review")).output
+    await world_alone.ask(wallet)
+    assert await world_alone.engine.advance(owner_of(wallet)) == 0
+
+
+@pytest.mark.parametrize("timings", [SOON_SENT], ids=["soon sent"])
+async def test_the_steps_of_the_runbook_book_it_once_and_let_payouts_leave(world_alone: World, batua: Batua) -> None:
+    wallet = await world_alone.person()
+    assert world_alone.bank.pay(FEE, 7_00).status_code == 200
+    (line,) = world_alone.bank.paid_out(FEE)
+    await batua("reconcile", "--bank", "hdfc", "--grace-seconds", "0")
+    assert (await batua("prove")).exit_code == 1
+    asked = await world_alone.ask(wallet)
+
+    for step in steps(line["at"]):
+        ran = await batua(*step)
+        assert ran.exit_code == 0, (step, ran.output)
+    async with world_alone.sessionmaker() as session:
+        suspense = await session.get_one(Account, system_accounts.SUSPENSE)
+    assert suspense.balance == -7_00
+    ((kind, reference, resolved_at),) = await findings(world_alone)
+    assert (kind, reference) == ("missing_here", FEE)
+    assert resolved_at is not None
+    await world_alone.work_until_status([asked], "succeeded")
+    assert (await batua("prove")).exit_code == 0
