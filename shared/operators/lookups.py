@@ -6,16 +6,19 @@ Nothing here is a secret: no hash, no token, and account numbers are masked. Amo
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared import spans
 from shared.audit.queries import find as find_events
 from shared.audit.queries import owners_named
 from shared.banks.account_numbers import masked
 from shared.banks.table import BANKS
+from shared.ids import smallest_id
 from shared.ledger.parties import holders
 from shared.models import (
     Account,
@@ -44,17 +47,18 @@ Found = dict[str, Any]
 _ById = Callable[[AsyncSession, UUID], Coroutine[Any, Any, Found | None]]
 
 
-async def find(session: AsyncSession, name: str) -> list[Found]:
+async def find(session: AsyncSession, name: str, *, since: datetime | None = None) -> list[Found]:
     """Everything of this name: a wallet id, an email, any id of ours, a UTR or a bank's reference, a bank's id of a
-    notice, or the id of a request. A UTR and a request id are looked for in whole tables."""
+    notice, or the id of a request. No index has UTRs, references and request ids: without `since` they are
+    looked for in whole tables."""
     try:
         asked = UUID(name)
     except ValueError:
-        return [*await _owners(session, await owners_named(session, name)), *await _of_text(session, name)]
+        return [*await _owners(session, await owners_named(session, name)), *await _of_text(session, name, since)]
     by_id: tuple[_ById, ...] = (withdrawal, on_ramp, transfer, delivery, action, _account)
     looked_up = [await look_up(session, asked) for look_up in by_id]
     found = [each for each in looked_up if each is not None]
-    return [*await _owners(session, [asked]), *found, *await _of_text(session, name)]
+    return [*await _owners(session, [asked]), *found, *await _of_text(session, name, since)]
 
 
 async def withdrawals(
@@ -88,6 +92,7 @@ async def withdrawal(session: AsyncSession, withdrawal_id: UUID) -> Found | None
         "next_attempt_at": found.next_attempt_at,
         "transfer_id": found.transfer_id,
         "reversal_transfer_id": found.reversal_transfer_id,
+        "trace_id": spans.trace_of(found.traceparent),
         "timeline": [
             {"at": each.at, "status": each.status, "kind": each.kind, **each.facts}
             for each in await session.scalars(events.order_by(WithdrawalEvent.seq.desc()).limit(MAX_LISTED))
@@ -108,6 +113,7 @@ async def on_ramp(session: AsyncSession, on_ramp_id: UUID) -> Found | None:
         "expires_at": found.expires_at,
         "cancel_requested_at": found.cancel_requested_at,
         "is_contradicted": found.is_contradicted,
+        "trace_id": spans.trace_of(found.traceparent),
         "notices": [_delivery(each) for each in await _newest(session, notices, WebhookDelivery.id)],
     }
 
@@ -227,16 +233,18 @@ async def _owner(session: AsyncSession, row: Found) -> Found:
     }
 
 
-async def _of_text(session: AsyncSession, name: str) -> list[Found]:
-    paid = await session.scalars(select(Withdrawal.id).where(Withdrawal.utr == name).limit(NEWEST))
-    received = await session.scalars(select(OnRamp.id).where(OnRamp.bank_reference == name).limit(NEWEST))
+async def _of_text(session: AsyncSession, name: str, since: datetime | None) -> list[Found]:
+    first = UUID(int=0) if since is None else smallest_id(since)
+    paid = select(Withdrawal.id).where(Withdrawal.utr == name, Withdrawal.id >= first).limit(NEWEST)
+    received = select(OnRamp.id).where(OnRamp.bank_reference == name, OnRamp.id >= first).limit(NEWEST)
     delivered = select(WebhookDelivery).where(WebhookDelivery.bank.in_(BANKS), WebhookDelivery.webhook_id == name)
-    requested = select(AuditEvent).where(AuditEvent.request_id == name).order_by(AuditEvent.id).limit(MAX_LISTED)
+    requested = select(AuditEvent).where(AuditEvent.request_id == name, AuditEvent.id >= first)
+    events = await session.scalars(requested.order_by(AuditEvent.id).limit(MAX_LISTED))
     found = [
-        *[await withdrawal(session, each) for each in paid.all()],
-        *[await on_ramp(session, each) for each in received.all()],
+        *[await withdrawal(session, each) for each in (await session.scalars(paid)).all()],
+        *[await on_ramp(session, each) for each in (await session.scalars(received)).all()],
         *[_delivery(each) for each in await session.scalars(delivered)],
-        *[{"type": "event", **event_shown(each)} for each in await session.scalars(requested)],
+        *[{"type": "event", **event_shown(each)} for each in events],
     ]
     return [each for each in found if each is not None]
 
