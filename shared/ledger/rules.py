@@ -238,11 +238,14 @@ class Deciding:
         """The `id()` of each object that is a copy: hashing a UUID takes longer than all the rest of a look-up."""
         self.holds = dict(books.holds)
         self.originals = dict(books.originals)
+        self._transfers: list[Transfer] = []
+        """Those that were accepted so far: a later command may reverse one."""
 
     @property
     def books(self) -> Books:
         """The books after the commands that were decided so far."""
-        return Books(self._accounts, self.holds, self.originals)
+        accepted = {transfer.id: _original(transfer) for transfer in self._transfers}
+        return Books(self._accounts, self.holds, accepted | self.originals)
 
     @property
     def changed(self) -> list[AccountState]:
@@ -288,6 +291,7 @@ class Deciding:
         credit.add_entry(transfer.amount)
         if counted is not None and transfer.limit is not None:
             self._own(self._accounts[counted.id]).count_sent(transfer.amount, transfer.limit.limits.day.date)
+        self._transfers.append(transfer)
         return Posted(command, (_line(debit, transfer, "DEBIT"), _line(credit, transfer, "CREDIT")), self._at)
 
     def _place(self, command: PlaceHold) -> Posted:
@@ -354,7 +358,7 @@ class Deciding:
     def _reversible(self, transfer: Transfer) -> OriginalState | None:
         if transfer.reverses is None:
             return None
-        original = self.originals.get(transfer.reverses)
+        original = self.originals.get(transfer.reverses) or self._accepted(transfer.reverses)
         if original is None:
             raise OriginalNotFound
         if (original.debit_account_id, original.credit_account_id) != (
@@ -366,6 +370,14 @@ class Deciding:
         if transfer.amount > remaining:
             raise ReversalExceedsOriginal(remaining=remaining)
         return original
+
+    def _accepted(self, transfer_id: UUID) -> OriginalState | None:
+        """The transfer, if it was accepted before and not reversed yet. A search, because a reversal is rare."""
+        return next((_original(each) for each in self._transfers if each.id == transfer_id), None)
+
+
+def _original(transfer: Transfer) -> OriginalState:
+    return OriginalState(transfer.id, transfer.debit_account_id, transfer.credit_account_id, transfer.amount)
 
 
 def _line(account: AccountState, transfer: Transfer, direction: Direction) -> EntryLine:

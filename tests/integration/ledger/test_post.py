@@ -111,6 +111,17 @@ async def test_a_refund_is_checked_against_what_was_refunded_before(sessionmaker
     assert await balances(sessionmaker, buyer) == (1000, 0)
 
 
+async def test_a_payment_and_its_refunds_may_be_posted_in_one_batch(sessionmaker: SessionMaker) -> None:
+    async with sessionmaker.begin() as session:
+        buyer, shop = await create_user(session, balance=1000), await create_merchant(session, balance=0)
+    payment = Transfer(new_id(), "payment", buyer.id, shop.id, 300)
+    refunds = [Transfer(new_id(), "refund", shop.id, buyer.id, 200, reverses=payment.id) for _ in range(2)]
+    async with sessionmaker.begin() as session:
+        outcomes = await post(session, [payment, *refunds])
+    assert [type(outcome) for outcome in outcomes] == [Posted, Posted, Rejected]
+    assert (await balances(sessionmaker, buyer), await balances(sessionmaker, shop)) == ((900, 0), (100, 0))
+
+
 async def test_a_batch_of_any_size_takes_the_same_number_of_statements(
     sessionmaker: SessionMaker, engine: AsyncEngine
 ) -> None:

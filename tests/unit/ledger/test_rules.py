@@ -146,6 +146,25 @@ def test_reversals_never_add_up_to_more_than_the_original(wanted: list[int]) -> 
     assert sum(command.amount for command in posted if isinstance(command, Transfer)) <= 150
 
 
+def test_a_transfer_can_be_reversed_right_after_it_and_never_before() -> None:
+    paid = Transfer(UUID(int=1), "payment", A, B, 100)
+    refunds = [Transfer(UUID(int=number), "refund", B, A, 60, reverses=paid.id) for number in (2, 3, 4)]
+    outcomes, books = decide(opening_books(), [refunds[0], paid, refunds[1], refunds[2]])
+    assert [type(outcome) for outcome in outcomes] == [Rejected, Posted, Posted, Rejected]
+    codes = [outcome.error.code for outcome in outcomes if isinstance(outcome, Rejected)]
+    assert codes == ["original_not_found", "reversal_exceeds_original"]
+    assert (books.accounts[A].balance, books.accounts[B].balance) == (260, 240)
+
+
+def test_a_transfer_that_was_rejected_cannot_be_reversed() -> None:
+    too_much = Transfer(UUID(int=1), "payment", A, B, 301)
+    outcomes, _ = decide(opening_books(), [too_much, Transfer(UUID(int=2), "refund", B, A, 1, reverses=too_much.id)])
+    assert [outcome.error.code for outcome in outcomes if isinstance(outcome, Rejected)] == [
+        "insufficient_funds",
+        "original_not_found",
+    ]
+
+
 @given(commands())
 def test_no_wallet_counts_more_in_a_day_than_its_limit(sequence: list[Command]) -> None:
     outcomes, after = decide(books_with_original(), sequence)
