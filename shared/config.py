@@ -39,7 +39,6 @@ class Settings(BaseSettings):
         extra="ignore",
         frozen=True,
         hide_input_in_errors=True,
-        use_attribute_docstrings=True,
     )
 
     env: Literal["local", "production"] = "local"
@@ -229,7 +228,7 @@ class PasswordSettings(Settings):
 class RateLimits(BaseModel):
     """Throttling of sign-ins and sign-ups. The PIN lockout is separate and cannot be turned off."""
 
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True)
 
     enabled: bool = True
     """`false` turns throttling off; production refuses that."""
@@ -289,7 +288,7 @@ class WithdrawalTimings(BaseModel):
     moments.
     """
 
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True)
 
     slots_per_bank: int = Field(default=64, ge=1, le=MAX_SLOTS)
     """How many calls to one bank a worker makes at once. Each bank has its own: a slow one takes no others."""
@@ -326,7 +325,7 @@ class WithdrawalSettings(Settings):
 class OnRampTimings(BaseModel):
     """When a pending on-ramp is asked about at the bank."""
 
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True)
 
     enquire_after_seconds: float = Field(default=600, gt=0)
     """A pending on-ramp is asked about at this age; each later pause is as long as the on-ramp is old."""
@@ -351,7 +350,7 @@ class OnRampSettings(Settings):
 class MovementLimits(BaseModel):
     """How much one owner may send to others and withdraw, and the platform may give: at once, in a day. In paise."""
 
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True)
 
     transfer_per_movement_paise: int = Field(default=MAX_MOVEMENT_PAISE, ge=1)
     """The largest single transfer to others."""

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class OwnerQuotas(BaseModel):
     """How much one owner may do, so that one cannot fill what all use. Days are those of the Indian calendar."""
 
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True)
 
     keys_per_day: int = Field(default=20_000, ge=1)
     """New idempotency keys in a day. Each is kept for a week with its answer."""

@@ -20,6 +20,7 @@ from infra.cli.encrypt_account_numbers import EncryptionSettings
 from infra.cli.migrate import MigrationSettings
 from infra.cli.seed import SeedSettings
 from infra.cli.users import SystemUserSettings
+from infra.documentation.descriptions import descriptions
 from services.bank_webhook.settings import BankWebhookSettings
 from services.dummy_bank.settings import BankSimulatorSettings
 from services.merchant_app.settings import MerchantAppSettings
@@ -88,7 +89,7 @@ def settings_of(owner: type[BaseSettings]) -> tuple[Setting, ...]:
     """The settings that `owner` adds to those of its bases. Raises NoDescription."""
     prefix = owner.model_config.get("env_prefix") or ""
     own = [name for name in owner.__annotations__ if name in owner.model_fields]
-    return tuple(setting for name in own for setting in _settings(owner.model_fields[name], f"{prefix}{name}"))
+    return tuple(setting for name in own for setting in _settings(owner, name, f"{prefix}{name}"))
 
 
 def _group(owner: type[BaseSettings]) -> Group:
@@ -109,20 +110,22 @@ def _owners() -> list[type[BaseSettings]]:
     return sorted(owners, key=lambda owner: order.index(owner) if owner in order else len(order))
 
 
-def _settings(described: FieldInfo, name: str, default: object = PydanticUndefined) -> Iterator[Setting]:
+def _settings(owner: type[BaseModel], field: str, name: str, default: object = PydanticUndefined) -> Iterator[Setting]:
+    described = owner.model_fields[field]
     if isinstance(described.annotation, type) and issubclass(described.annotation, BaseModel):
         values = described.default
-        for inner, inner_field in described.annotation.model_fields.items():
-            yield from _settings(inner_field, f"{name}__{inner}", getattr(values, inner))
+        for inner in described.annotation.model_fields:
+            yield from _settings(described.annotation, inner, f"{name}__{inner}", getattr(values, inner))
         return
-    if not described.description:
+    meaning = described.description or descriptions(owner).get(field)
+    if not meaning:
         raise NoDescription(name.upper())
     given = described.default if default is PydanticUndefined else default
     yield Setting(
         variable=name.upper(),
         kind=_kind(described, name),
         default=None if described.is_required() else _text(given),
-        meaning=" ".join(described.description.split()),
+        meaning=" ".join(meaning.split()),
         is_secret=_is_secret(described.annotation),
     )
 

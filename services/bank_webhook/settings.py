@@ -22,12 +22,12 @@ _PREFIX = "bank_"
 class Sender(BaseModel):
     """One bank as a caller: what it signs with and where it calls from."""
 
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True)
 
-    webhook_secrets: SecretList
-    """Secrets that {bank} signs notices with (`whsec_` + base64), newest first; each of them verifies."""
-    webhook_networks: NetworkList
-    """Networks that {bank} calls from, comma-separated."""
+    webhook_secrets: SecretList = Field(
+        description="Secrets that {bank} signs notices with (`whsec_` + base64), newest first; each of them verifies."
+    )
+    webhook_networks: NetworkList = Field(description="Networks that {bank} calls from, comma-separated.")
 
 
 @for_each_bank(Sender, prefix=_PREFIX)

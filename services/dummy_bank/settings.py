@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from shared.banks.per_bank import for_each_bank, values_of
@@ -16,14 +16,11 @@ from shared.secret_files import secret_files
 
 
 class _Access(BaseModel):
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-    api_key: SecretStr
-    """The key that callers of {bank}'s API must send."""
-    webhook_secret: SecretStr
-    """The secret that {bank} signs its notices with: `whsec_` + base64."""
-    webhook_url: str
-    """Where {bank} sends its notices."""
+    api_key: SecretStr = Field(description="The key that callers of {bank}'s API must send.")
+    webhook_secret: SecretStr = Field(
+        description="The secret that {bank} signs its notices with: `whsec_` + base64.",
+    )
+    webhook_url: str = Field(description="Where {bank} sends its notices.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +44,6 @@ class SimulatedBankSettings(BaseSettings):
         extra="ignore",
         frozen=True,
         hide_input_in_errors=True,
-        use_attribute_docstrings=True,
     )
 
     @classmethod

@@ -17,7 +17,8 @@ _Settings = TypeVar("_Settings", bound=BaseSettings)
 def for_each_bank(template: type[BaseModel], *, prefix: str = "") -> Callable[[type[_Settings]], type[_Settings]]:
     """Class decorator: add the fields of `template` once per bank, each as `<prefix><code>_<field>`.
 
-    `{bank}` in a field's description becomes the bank's name.
+    `{bank}` in a field's description becomes the bank's name. The template gives descriptions with `Field`: no text can
+    be below the fields that it adds to a settings class.
     """
 
     def add_fields(settings: type[_Settings]) -> type[_Settings]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, Field, SecretStr
 
 from shared.banks.per_bank import for_each_bank, values_of
 from shared.banks.table import BANKS
@@ -16,14 +16,11 @@ _PREFIX = "bank_"
 
 
 class _Reach(BaseModel):
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-    url: str
-    """Base address of {bank}'s API; the paths begin with `/api`."""
-    api_key: SecretStr
-    """Our key at {bank}, sent as `X-Api-Key`."""
-    pages_url: str = ""
-    """Base address at which browsers find {bank}'s pages, when it differs from the API's."""
+    url: str = Field(description="Base address of {bank}'s API; the paths begin with `/api`.")
+    api_key: SecretStr = Field(description="Our key at {bank}, sent as `X-Api-Key`.")
+    pages_url: str = Field(
+        default="", description="Base address at which browsers find {bank}'s pages, when it differs from the API's."
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from itertools import chain
 from xml.etree import ElementTree
 
 import pytest
+from pydantic import BaseModel
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from infra.documentation.__main__ import out_of_date
 from infra.documentation.configuration import configuration_page
 from infra.documentation.picture import architecture_picture
-from infra.documentation.settings import NoDescription, settings_of
+from infra.documentation.settings import READERS, NoDescription, settings_of
 from infra.local.layout import CHECKOUT
 
 _VARIABLE = re.compile(r"\b(?:BATUA|DUMMY_BANK)_[A-Z][A-Z_]*[A-Z]\b")
@@ -57,7 +59,7 @@ def test_every_variable_that_the_checkout_names_is_documented() -> None:
 class Undescribed(BaseSettings):
     """Has a field that says nothing."""
 
-    model_config = SettingsConfigDict(env_prefix="BATUA_", use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(env_prefix="BATUA_")
 
     depth: int = 3
 
@@ -65,3 +67,10 @@ class Undescribed(BaseSettings):
 def test_a_setting_without_a_description_is_refused() -> None:
     with pytest.raises(NoDescription, match=Undescribed.model_config["env_prefix"] + "DEPTH"):
         settings_of(Undescribed)
+
+
+def test_no_process_reads_its_own_source_at_its_start() -> None:
+    read = {base for kind in chain(*READERS.values()) for base in kind.__mro__ if issubclass(base, BaseSettings)}
+    nested = {field.annotation for kind in read for field in kind.model_fields.values()}
+    models = read | {each for each in nested if isinstance(each, type) and issubclass(each, BaseModel)}
+    assert [each for each in models if each.model_config.get("use_attribute_docstrings")] == []
