@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from shared import clock
 from shared.owner_quotas import OwnerQuotas
 from tests.support.apps import PIN, RunningApp, Signed, problem, running, user_app_settings
+from tests.support.browsing import Browser
 from tests.support.waiting import until_far_from_midnight
 
 QUOTAS = OwnerQuotas(
@@ -23,6 +24,15 @@ QUOTAS = OwnerQuotas(
     people_searches_per_minute=2,
     people_searches_per_day=3,
 )
+
+WITHDRAWAL: dict[str, Any] = {
+    "bank": "hdfc",
+    "account_number": "50100012345678",
+    "ifsc": "HDFC0000001",
+    "account_holder": "Asha Rao",
+    "amount": 1_00,
+    "pin": PIN,
+}
 
 
 @pytest.fixture
@@ -82,26 +92,34 @@ async def test_bulk_requests_are_bounded(asha: Signed, ravi: Signed) -> None:
 
 
 async def test_withdrawals_are_bounded_and_a_repeat_is_still_answered(asha: Signed) -> None:
-    withdrawal: dict[str, Any] = {
-        "bank": "hdfc",
-        "account_number": "50100012345678",
-        "ifsc": "HDFC0000001",
-        "account_holder": "Asha Rao",
-        "amount": 1_00,
-        "pin": PIN,
-    }
     moment = clock.now()
     with clock.reading(lambda: moment):  # a period does not end halfway
-        first = await asha.post("/withdrawals", key="first", **withdrawal)
-        assert (await asha.post("/withdrawals", **withdrawal)).status_code == first.status_code == 202
-        refused = await asha.post("/withdrawals", **withdrawal)
+        first = await asha.post("/withdrawals", key="first", **WITHDRAWAL)
+        assert (await asha.post("/withdrawals", **WITHDRAWAL)).status_code == first.status_code == 202
+        refused = await asha.post("/withdrawals", **WITHDRAWAL)
         assert problem(refused, 429, "too_frequent_withdrawals")["limit"] == 2
         assert 1 <= int(refused.headers["Retry-After"]) <= 10
-        again = await asha.post("/withdrawals", key="first", **withdrawal)
+        again = await asha.post("/withdrawals", key="first", **WITHDRAWAL)
         assert (again.json()["id"], again.headers["Idempotent-Replayed"]) == (first.json()["id"], "true")
         assert (await asha.wallet())["held"] == 2_00
     with clock.reading(lambda: moment + timedelta(seconds=10)):
-        assert (await asha.post("/withdrawals", **withdrawal)).status_code == 202
+        assert (await asha.post("/withdrawals", **WITHDRAWAL)).status_code == 202
+
+
+async def test_the_page_of_one_withdrawal_too_many_says_so_and_keeps_what_was_typed(asha: Signed) -> None:
+    browser, moment = Browser(asha), clock.now()
+    typed = {name: WITHDRAWAL[name] for name in ("bank", "account_number", "ifsc", "account_holder")}
+    typed |= {"account_number_again": typed["account_number"], "again": "", "amount": "1"}
+    with clock.reading(lambda: moment):
+        for number in range(3):
+            form = (await browser.open("/withdraw")).form("/withdraw")
+            review = (await browser.submit(form, **typed)).form("/withdraw/review")
+            answer = await browser.submit(review, pin=PIN)
+            assert ("Too many withdrawals in a few seconds" in answer.text) == (number == 2)
+    assert (await asha.wallet())["held"] == 2_00
+    with clock.reading(lambda: moment + timedelta(seconds=10)):
+        await browser.submit(answer.form("/withdraw/review"), pin=PIN)
+    assert (await asha.wallet())["held"] == 3_00
 
 
 async def test_searches_for_people_are_bounded_on_the_page_too(asha: Signed) -> None:
