@@ -37,6 +37,7 @@ from shared.ledger.statement_totals import StatementTotals, read_totals
 from shared.live import feed
 from shared.live.feed import Cursor, Feed
 from shared.operators import lookups
+from shared.pages.formatting import on
 from shared.proof.archive import KEPT_FOR, archive
 from shared.proof.seals import seal
 from tests.support.apps import (
@@ -217,12 +218,40 @@ async def test_a_receipt_lacks_the_balance_and_the_payment_can_be_refunded(scene
 
 async def test_pages_say_so(scene: Scene) -> None:
     browser = Browser(scene.asha)
+    day = on(scene.until)
     page = await browser.open("/activity")
-    assert "are archived. The balance after them was ₹970.00." in page.text
-    searched = await browser.open("/activity?kind=payment")
-    assert "No newer transaction matches" in searched.text
-    assert "No match" not in searched.text
+    assert f"Transactions until {day} are archived. The balance after them was ₹970.00." in page.text
+    searched = await browser.open("/activity?q=Ravi")
+    assert f"Transactions until {day} are archived and not searched." in searched.text
+    unmatched = await browser.open("/activity?kind=payment")
+    assert f"No match since {day} Older transactions are archived and not searched." in unmatched.text
+    assert "The balance after them" not in searched.text + unmatched.text
+    older = await browser.open(f"/activity?cursor={cursor_of(LINES_AWAY)}")
+    assert f"No older transactions Transactions until {day} are archived. The balance" in older.text
     assert (await browser.open(f"/transfers/{scene.payment}")).status == httpx.codes.OK
+
+
+async def test_whose_transactions_are_all_archived_is_not_greeted_as_a_newcomer(scene: Scene, tmp_path: Path) -> None:
+    newcomer = await scene.app.person("Meera")
+    assert "Your wallet is ready" in (await Browser(newcomer).open("/")).text
+    assert "Your wallet is ready" not in (await Browser(scene.asha).open("/")).text
+    async with scene.sessionmaker.begin() as session:  # Asha's own line of today goes behind the opening balance, too
+        await session.execute(text("SET LOCAL session_replication_role = replica"))
+        for table in ("entries", "transfers"):
+            await session.execute(text(f"UPDATE {table} SET created_at = :at"), {"at": scene.until})
+    with clock.reading(lambda: scene.until + timedelta(hours=2)):
+        async with scene.sessionmaker.begin() as session:
+            assert await seal(session) is not None
+    assert await archive_all(scene.sessionmaker, tmp_path) == 1
+    home = (await Browser(scene.asha).open("/")).text
+    assert "No recent transactions Your older transactions are archived." in home
+    assert "Your wallet is ready" not in home
+    activity = (await Browser(scene.asha).open("/activity")).text
+    assert f"No transaction since {on(scene.until)} Older transactions are archived." in activity
+    assert "The balance after them was ₹965.00." in activity
+    dashboard = (await Browser(scene.shop).open("/")).text
+    assert "No recent payment" in dashboard
+    assert "No payment yet" not in dashboard
 
 
 async def test_a_shops_figures_stay(scene: Scene) -> None:
