@@ -31,7 +31,18 @@ _COMMANDS = (
     "encrypt_account_numbers",
     "audit",
 )
-_GROUPS = ("archive", "withdrawals", "webhooks", "proposals", "operators", "keys", "users", "backup", "recovery")
+_GROUPS = (
+    "archive",
+    "withdrawals",
+    "webhooks",
+    "suspense",
+    "proposals",
+    "operators",
+    "keys",
+    "users",
+    "backup",
+    "recovery",
+)
 # What a command needs beyond its own module. The container image has no server to start, no sample people, and none of
 # Postgres's own programs.
 _NEEDS = {

@@ -6,6 +6,8 @@ from enum import StrEnum
 
 MANY_GUESSES = 100
 MANY_DEEDS = 1_000
+RECOVERY_SETTLE = "recovery settle"
+"""`what` of the command that settles what a bank did: its facts say why money was parked in suspense."""
 
 
 class Kind(StrEnum):

@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
+from shared.audit.kinds import RECOVERY_SETTLE
 from shared.audit.writing import add_command
 from shared.banks.client import BankClient
 from shared.banks.errors import BankFailed, Refused
@@ -224,19 +225,19 @@ class Settling:
             return self._done(lines, Result.LEFT, f"its payout is {answer.status}")
         amount = lines[0].bank_amount or 0
         if answer.amount not in (None, amount):
-            return await self._park(lines, f"its payout has {answer.amount} paise")
+            return await self._park(lines, f"its payout has {answer.amount} paise", answer)
         try:
             verdict, owner_id = await in_transaction(
                 self.sessionmaker, lambda session: self._book_payout(session, our_id, answer, fact, lines)
             )
         except (InsufficientFunds, AccountFrozen) as error:
             why = f"has {error.available} paise" if isinstance(error, InsufficientFunds) else "is frozen"
-            return await self._park(lines, f"its owner {answer.user_ref} {why}")
+            return await self._park(lines, f"its owner {answer.user_ref} {why}", answer)
         if verdict in _RESULT_OF_PAYOUT:
             return self._done(lines, _RESULT_OF_PAYOUT[verdict], owner_id=owner_id)
         if verdict is None:
-            return await self._park(lines, "it was parked before, or the bank names no owner who is known here")
-        return await self._park(lines, f"its withdrawal says otherwise ({verdict})")
+            return await self._park(lines, "it was parked before, or the bank names no owner who is known here", answer)
+        return await self._park(lines, f"its withdrawal says otherwise ({verdict})", answer)
 
     async def _book_payout(
         self,
@@ -268,8 +269,11 @@ class Settling:
             self._audit(session, lines, Result.DEBITED, owner_id)
         return verdict, owner_id
 
-    async def _park(self, lines: Sequence[Difference], reason: str) -> Settled:
-        """Book money that left from suspense, once. What came in is parked by reconciliation, when all is settled."""
+    async def _park(self, lines: Sequence[Difference], reason: str, answer: PayoutAnswer | None = None) -> Settled:
+        """Book money that left from suspense, once. What came in is parked by reconciliation, when all is settled.
+
+        The transfer keeps whose payout it was, if the bank's `answer` names an owner: the platform has a claim on them.
+        """
         left = [line for line in lines if line.kind == "missing_here"]
 
         async def park(session: AsyncSession) -> Result:
@@ -278,9 +282,11 @@ class Settling:
                 # The worker books it when the bank has said so. Booked from suspense too, it would be booked twice.
                 return Result.ASKED_LATER
             if left and not await self._is_parked(session, left[0].reference):
+                payer = None if answer is None else await find_payer(session, answer)
+                owner_id = None if payer is None else payer.owner_id
                 for line in left:
-                    await post_one(session, _from_suspense(self.bank, line))
-                self._audit(session, left, Result.PARKED, None)
+                    await post_one(session, _from_suspense(self.bank, line, owner_id))
+                self._audit(session, left, Result.PARKED, owner_id, reason=reason)
             return Result.PARKED
 
         return self._done(lines, await in_transaction(self.sessionmaker, park), reason)
@@ -290,15 +296,19 @@ class Settling:
         accounts = {"suspense": system_accounts.SUSPENSE, "settlement": system_accounts.SETTLEMENT[self.bank]}
         return bool(await session.scalar(_IS_PARKED, accounts | {"reference": reference}))
 
-    def _audit(self, session: AsyncSession, lines: Sequence[Difference], what: Result, owner: object) -> None:
+    def _audit(
+        self, session: AsyncSession, lines: Sequence[Difference], what: Result, owner: object, **more: str
+    ) -> None:
         facts = {
             "bank": self.bank,
             "reference": lines[0].reference,
             "amount": lines[0].bank_amount,
             "result": what,
             "owner_id": None if owner is None else str(owner),
+            **more,
         }
-        add_command(session, what="recovery settle", operator=self.operator, facts=facts)
+        owner_id = None if owner is None else UUID(str(owner))
+        add_command(session, what=RECOVERY_SETTLE, operator=self.operator, facts=facts, owner_id=owner_id)
 
     def _done(
         self, lines: Sequence[Difference], result: Result, reason: str = "", owner_id: UUID | None = None
@@ -317,7 +327,7 @@ def _fact_of(answer: PayoutAnswer) -> Paid | PayoutReversed | None:
             return None
 
 
-def _from_suspense(bank: str, line: Difference) -> Transfer:
+def _from_suspense(bank: str, line: Difference, owner_id: UUID | None) -> Transfer:
     # The note is the bank's reference: the comparison of the books finds the line by it.
     return Transfer(
         new_id(),
@@ -326,4 +336,5 @@ def _from_suspense(bank: str, line: Difference) -> Transfer:
         system_accounts.SETTLEMENT[bank],
         line.bank_amount or 0,
         note=line.reference,
+        initiated_by=owner_id,
     )

@@ -27,6 +27,7 @@ ANSWERS = [
     (("withdrawals", "list"), "withdrawals"),
     (("withdrawals", "list-review"), "payouts_wait"),
     (("webhooks", "list"), "deliveries"),
+    (("suspense", "list"), "items"),
     (("proposals", "list", "--all"), "proposals"),
     (("operators", "list"), "operators"),
 ]
