@@ -59,14 +59,16 @@ _THEN = {
 }
 _OF_BANK = "Agree with the bank that it signs with the new one. "
 Which = Annotated[str, typer.Argument(metavar="WHICH", help=f"One of {', '.join(_VARIABLES)}.")]
-EnvFile = Annotated[
-    Path | None,
-    typer.Option("--file", help="Change these KEY=value lines, and print no secret.", dir_okay=False),
+ReadFile = Annotated[
+    Path | None, typer.Option("--file", help="Read these KEY=value lines, not the environment.", dir_okay=False)
+]
+ChangedFile = Annotated[
+    Path | None, typer.Option("--file", help="Change these KEY=value lines, and print no secret.", dir_okay=False)
 ]
 
 
 @app.command("list")
-def list_keys(file: EnvFile = None, as_json: AsJson = False) -> None:
+def list_keys(file: ReadFile = None, as_json: AsJson = False) -> None:
     """Say how many entries each list has, never what they are; of account numbers also how many rows each wrote."""
     load_local_environment()
     values = _values(file)
@@ -83,7 +85,7 @@ def list_keys(file: EnvFile = None, as_json: AsJson = False) -> None:
 def rotate(
     which: Which,
     step: Annotated[Step, typer.Argument(help="`add` a new one, `use` it, `drop` the old one: in this order.")],
-    file: EnvFile = None,
+    file: ChangedFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Take one step of replacing a secret, and say what comes next. Without --file it prints the list's new value."""
