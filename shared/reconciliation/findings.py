@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import text
@@ -18,9 +18,16 @@ from shared.reconciliation.comparison import Difference
 _LOCK = 0x2EC0
 """The lock under which one run per bank writes at a time."""
 
-# A line in the range belongs to a flow that began earlier, and so does the bank's line.
+RECOVERED_BEFORE = timedelta(days=1)
+"""A recovery looks at what the bank booked so long before the restored moment: clocks differ, notices come late."""
+
+# A line in the range belongs to a flow that began earlier, and so does the bank's line. What a recovery wrote in the
+# range, the bank booked at any time since the moment to which the database was restored.
 _EARLIEST = text("""
-    SELECT least(min(o.created_at), min(w.created_at), min(back.created_at))
+    SELECT least(min(o.created_at), min(w.created_at), min(back.created_at), (
+        SELECT min(restored_to) - CAST(:recovered_before AS interval) FROM recoveries
+        WHERE finished_at IS NULL OR finished_at >= :since
+    ))
     FROM entries e
     LEFT JOIN on_ramps o ON o.transfer_id = e.transfer_id
     LEFT JOIN withdrawals w ON w.transfer_id = e.transfer_id
@@ -59,7 +66,11 @@ async def lock(session: AsyncSession, bank: str) -> None:
 
 async def earliest_begin(session: AsyncSession, bank: str, since: datetime) -> datetime:
     """The start of the oldest flow whose entries are newer than `since`; `since` when there is none."""
-    values = {"settlement": system_accounts.SETTLEMENT[bank], "since": since}
+    values = {
+        "settlement": system_accounts.SETTLEMENT[bank],
+        "since": since,
+        "recovered_before": RECOVERED_BEFORE,
+    }
     earliest: datetime | None = await session.scalar(_EARLIEST, values)
     return earliest or since
 

@@ -40,8 +40,8 @@ from shared.reconciliation.reconcile import LOOKBACK, reconcile_bank
 from shared.withdrawals.facts import Paid, PayoutReversed
 from shared.withdrawals.lost import find_payer, is_asked_about_first, settle_paid, write_again
 
-MARGIN = timedelta(days=1)
-"""What the bank booked so long before the restored moment is looked at too: clocks differ, and notices come late."""
+MARGIN = findings.RECOVERED_BEFORE
+"""So long before the restored moment, and beyond now, a line of the bank is looked at."""
 READ_BACK = MARGIN + LOOKBACK
 """Lines are read from this long before that moment, so that both books' lines of a reference are compared."""
 

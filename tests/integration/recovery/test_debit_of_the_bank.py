@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from contextlib import closing
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,11 +15,15 @@ from sqlalchemy import select
 from typer.testing import Result
 
 from infra.local.layout import CHECKOUT
+from services.dummy_bank import book
+from shared import clock
 from shared.banks.table import BANKS
+from shared.clock import rfc3339
 from shared.ledger import system_accounts
 from shared.models import Account, ReconciliationFinding
 from tests.integration.operators.conftest import run_batua
 from tests.integration.recovery.test_command import banks_at
+from tests.support.deadlines import deadline
 from tests.support.simulated_bank import Running
 from tests.support.withdrawal_world import PATIENT, World, owner_of
 
@@ -95,3 +101,19 @@ async def test_the_steps_of_the_runbook_book_it_once_and_let_payouts_leave(world
     assert resolved_at is not None
     await world_alone.work_until_status([asked], "succeeded")
     assert (await batua("prove")).exit_code == 0
+
+
+async def test_one_that_is_booked_weeks_later_is_no_difference_the_night_after(
+    world_alone: World, batua: Batua, tmp_path: Path
+) -> None:
+    await world_alone.person()
+    at = clock.now() - timedelta(days=20)
+    with closing(sqlite3.connect(tmp_path / "bank.sqlite", timeout=deadline())) as bank, bank:
+        bank.row_factory = sqlite3.Row
+        book.post(bank, "hdfc", book.NODAL, book.OUTSIDE, amount=7_00, at=at, reference=FEE, utr="N000000000007")
+    for step in steps(rfc3339(at))[1:]:
+        ran = await batua(*step)
+        assert ran.exit_code == 0, (step, ran.output)
+    night = await batua("reconcile", "--bank", "hdfc", "--grace-seconds", "0")
+    assert night.exit_code == 0, night.output
+    assert await findings(world_alone) == []
