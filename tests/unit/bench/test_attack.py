@@ -37,6 +37,6 @@ def test_a_machine_that_does_other_work_is_not_judged() -> None:
 
 def test_an_attack_is_compared_with_the_peace_before_all_of_them() -> None:
     slow_once = Finding("another", Answers(), 0, {SIGN_IN: [0.2, 0.5]}, {SIGN_IN: PEACE}, 0.0)
-    found = beside_all_peace([finding([0.2, 0.2, 1.4]), slow_once])
+    found = beside_all_peace([finding([0.2, 1.4]), slow_once])
     assert [each.peace for each in found] == [{SIGN_IN: [*PEACE, 0.2, 0.5]}] * 2
     assert not misses(found)
