@@ -1,8 +1,7 @@
 """`make attack`: what a stranger's sign-in and payments take while one attacker does the worst, beside peace.
 
 Starts a stack of its own on loopback, attacks it in each way for some seconds, and proves the books. The stranger is
-measured in peace right before each attack, and then during it. An attack is compared with the peace before all of them:
-now and then a request is slow without an attack, and ten seconds say little of how slow.
+measured in peace right before each attack, and then during it.
 
 Exits non-zero when the stranger is refused, when an attack leaves much in Redis, when the books are not right, or when
 the goal is missed: of each kind of request, the median during the attack is at most three times the median in peace,
@@ -22,9 +21,9 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http import HTTPStatus
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
@@ -90,8 +89,7 @@ def main() -> int:
         try:
             wait_until_all_listen(stack.pid("user_app"), processes_of(stack))
             stranger = Stranger(stack.url("user_app"))
-            attacks = [attack for attack in ATTACKS if chosen.only in attack.name]
-            findings = beside_all_peace([attacked(stack, stranger, attack, console) for attack in attacks])
+            findings = [attacked(stack, stranger, attack, console) for attack in ATTACKS if chosen.only in attack.name]
             stranger.close()
             proof = asyncio.run(proven(stack))
         finally:
@@ -221,13 +219,6 @@ def redis_set(stack: Stack, attack: Attack) -> Iterator[Redis]:
 def _after(seconds: float) -> Callable[[], bool]:
     ends_at = time.monotonic() + seconds
     return lambda: time.monotonic() >= ends_at
-
-
-def beside_all_peace(findings: Sequence[Finding]) -> list[Finding]:
-    """The same, each beside the peace before all of the attacks."""
-    kinds = findings[0].peace if findings else ()
-    peace = {kind: [seconds for each in findings for seconds in each.peace[kind]] for kind in kinds}
-    return [replace(each, peace=peace) for each in findings]
 
 
 def ratios(finding: Finding, kind: str) -> tuple[float, float]:

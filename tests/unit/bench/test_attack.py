@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.attack.__main__ import QUIET, Finding, beside_all_peace, misses
+from bench.attack.__main__ import QUIET, Finding, misses
 from bench.attack.attacks import Answers
 from bench.attack.stranger import SIGN_IN
 
@@ -33,10 +33,3 @@ def test_the_median_and_the_slowest_are_at_most_three_times_those_in_peace(
 def test_a_machine_that_does_other_work_is_not_judged() -> None:
     assert not misses([finding([9.0], others=QUIET + 0.01)])
     assert misses([finding([9.0], others=QUIET)])
-
-
-def test_an_attack_is_compared_with_the_peace_before_all_of_them() -> None:
-    slow_once = Finding("another", Answers(), 0, {SIGN_IN: [0.2, 0.5]}, {SIGN_IN: PEACE}, 0.0)
-    found = beside_all_peace([finding([0.2, 1.4]), slow_once])
-    assert [each.peace for each in found] == [{SIGN_IN: [*PEACE, 0.2, 0.5]}] * 2
-    assert not misses(found)
