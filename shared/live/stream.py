@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import random
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
@@ -28,11 +27,6 @@ SEND_SECONDS = 10.0
 PAUSE_SECONDS = 0.1
 """Between two readings, times the streams that the owner has open in this process: so an owner costs ten readings a
 second at most, however many streams there are."""
-READING_PARTS = 20
-"""A pause is at least so many times as long as the reading before it, again times the streams: so an owner of whom much
-is to be read costs about a twentieth of this process."""
-MAX_PAUSE_SECONDS = 2.0
-"""The next event comes that late at most, also after a reading that waited for the database."""
 HEADERS: Mapping[str, str] = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 _HEARTBEAT = b": still here\n\n"
@@ -104,7 +98,6 @@ async def chunks(
     yield _retry_after(RETRY_MILLISECONDS)
     while not listener.is_closing:
         listener.woken.clear()
-        began = time.monotonic()
         try:
             if not await _is_still_signed_in(resources, token):
                 return
@@ -115,20 +108,13 @@ async def chunks(
                 raise
             _logger.warning("events cannot be read: %s", type(error).__name__)
             events, has_more = [], False
-        chunk = b"".join(encode(event, body_of(event)) for event in events) if events else _HEARTBEAT
-        reading_seconds = time.monotonic() - began
-        yield chunk
-        await asyncio.sleep(pause_seconds(reading_seconds, hub.count_of(listener)))
+        yield b"".join(encode(event, body_of(event)) for event in events) if events else _HEARTBEAT
+        await asyncio.sleep(PAUSE_SECONDS * hub.count_of(listener))
         if not has_more:
             left_seconds = (identity.expires_at - clock.now()).total_seconds()
             await listener.wait(max(0.0, min(HEARTBEAT_SECONDS, left_seconds)))
     # Not all at once: the streams of a process that stops are opened again at those that go on.
     yield _retry_after(random.randint(RETRY_MILLISECONDS // 10, RETRY_MILLISECONDS))  # noqa: S311 - no secret
-
-
-def pause_seconds(reading_seconds: float, streams: int) -> float:
-    """Until the next reading for one of an owner's `streams` in this process, after one that took so long."""
-    return min(MAX_PAUSE_SECONDS, streams * max(PAUSE_SECONDS, READING_PARTS * reading_seconds))
 
 
 def _retry_after(milliseconds: int) -> bytes:

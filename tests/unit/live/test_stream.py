@@ -9,7 +9,7 @@ import pytest
 from starlette.types import Message
 
 from shared.live import stream
-from shared.live.stream import MAX_PAUSE_SECONDS, PAUSE_SECONDS, EventStream, pause_seconds
+from shared.live.stream import EventStream
 from tests.support.deadlines import deadline
 
 
@@ -80,19 +80,3 @@ async def test_the_response_ends_with_its_source_and_raises_its_error() -> None:
     with pytest.raises(ValueError, match="a defect"):
         await EventStream(broken(), closing)({}, never, send)
     assert closing.times == 2
-
-
-@pytest.mark.parametrize(
-    ("reading_seconds", "streams", "share"),
-    [(0.001, 1, 0.01), (0.005, 1, 0.05), (0.010, 1, 0.05), (0.010, 8, 0.05), (0.001, 8, 0.01)],
-)
-def test_the_streams_of_an_owner_read_for_a_twentieth_of_the_time(
-    reading_seconds: float, streams: int, share: float
-) -> None:
-    pause = pause_seconds(reading_seconds, streams)
-    assert pause >= PAUSE_SECONDS * streams
-    assert streams * reading_seconds / pause <= share + 1e-9
-
-
-def test_a_reading_that_waited_for_the_database_delays_the_next_event_little() -> None:
-    assert pause_seconds(10.0, 8) == MAX_PAUSE_SECONDS
