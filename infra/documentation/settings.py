@@ -50,6 +50,8 @@ READERS: Mapping[str, tuple[type[BaseSettings], ...]] = {
 }
 
 _WORD = re.compile(r"([A-Z])")
+_PER_SECONDS = re.compile(r"_per_\w+_seconds$")
+"""A number of other things, in so many seconds."""
 _UNITS = {"_seconds": "seconds", "_paise": "paise"}
 _PLAIN_NAMES = {int: "integer", float: "number", bool: "true or false", str: "text", Path: "path"}
 
@@ -131,7 +133,8 @@ def _settings(owner: type[BaseModel], field: str, name: str, default: object = P
 
 
 def _kind(described: FieldInfo, name: str) -> str:
-    unit = next((unit for suffix, unit in _UNITS.items() if name.lower().endswith(suffix)), None)
+    units = {} if _PER_SECONDS.search(name.lower()) else _UNITS
+    unit = next((unit for suffix, unit in units.items() if name.lower().endswith(suffix)), None)
     parts = [_type_name(described.annotation), unit, _bounds(described.metadata)]
     return ", ".join(part for part in parts if part)
 

@@ -44,7 +44,11 @@ class Quotas:
                 counts, "search-day", settings.people_searches_per_day, DAY_SECONDS, TooManySearches
             ),
             withdrawals=Quota(
-                counts, "withdrawal", settings.withdrawals_per_ten_seconds, TEN_SECONDS, TooFrequentWithdrawals
+                counts,
+                "withdrawal-ten-seconds",
+                settings.withdrawals_per_ten_seconds,
+                TEN_SECONDS,
+                TooFrequentWithdrawals,
             ),
             small_transfers=Quota(
                 counts, "small", settings.small_transfers_per_day, DAY_SECONDS, TooManySmallTransfers
