@@ -6,7 +6,7 @@ in Postgres alone, which also decides between copies in different processes (see
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from shared.db.engine import SessionMaker
 from shared.db.retries import in_transaction
@@ -57,14 +57,19 @@ class Marks:
         return known
 
 
-async def _within_quotas(quotas: list[Quota], claim: Claim, work: Callable[[], Awaitable[Answer]]) -> Answer:
-    for quota in quotas:
-        quota.require_room(claim.owner_id)
-    answer = await work()
-    if not answer.is_replayed:
+async def _within_quotas(quotas: Iterable[Quota], claim: Claim, work: Callable[[], Awaitable[Answer]]) -> Answer:
+    taken: list[tuple[Quota, int]] = []
+    is_new = False
+    try:
         for quota in quotas:
-            quota.count(claim.owner_id)
-    return answer
+            taken.append((quota, quota.take(claim.owner_id)))  # noqa: PERF401 - if the second raises, the first is known
+        answer = await work()
+        is_new = not answer.is_replayed
+        return answer
+    finally:
+        if not is_new:
+            for quota, period in taken:
+                quota.give_back(claim.owner_id, period)
 
 
 def _error_of_copy(claim: Claim, marked: Claim) -> BatuaError:

@@ -57,8 +57,8 @@ class Counts:
         count = self._counts.get(name)
         return 0 if count is None or count.period != _period(seconds)[0] else count.own + count.others
 
-    def add(self, name: Name, seconds: int, amount: int, limit: int) -> None:
-        """Count `amount` more. Others need to know when it is at least a tenth of the `limit`."""
+    def add(self, name: Name, seconds: int, amount: int, limit: int) -> int:
+        """Count `amount` more. Answers the period. Others need to know when it is at least a tenth of the `limit`."""
         period = _period(seconds)[0]
         count = self._counts.pop(name, None)
         if count is None or count.period != period:
@@ -71,6 +71,13 @@ class Counts:
             oldest = next(iter(self._counts))
             del self._counts[oldest]
             self._to_share.pop(oldest, None)
+        return period
+
+    def take_back(self, name: Name, period: int, amount: int) -> None:
+        """Count `amount` less, if `period` still runs."""
+        count = self._counts.get(name)
+        if count is not None and count.period == period:
+            count.own -= amount
 
     @property
     def has_news(self) -> bool:
@@ -112,6 +119,18 @@ class Quota:
     def count(self, owner_id: UUID, amount: int = 1) -> None:
         """Count what was done."""
         self.counts.add((self.name, owner_id), self.seconds, amount, self.limit)
+
+    def take(self, owner_id: UUID) -> int:
+        """Count one before it is done, so that requests at the same time do not pass the limit together.
+
+        Answers the period, for `give_back`. Raises the quota's error.
+        """
+        self.require_room(owner_id)
+        return self.counts.add((self.name, owner_id), self.seconds, 1, self.limit)
+
+    def give_back(self, owner_id: UUID, period: int) -> None:
+        """What was taken in this period has come to nothing."""
+        self.counts.take_back((self.name, owner_id), period, 1)
 
 
 def _period(seconds: int) -> tuple[int, int]:

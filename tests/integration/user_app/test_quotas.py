@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -104,6 +105,16 @@ async def test_withdrawals_are_bounded_and_a_repeat_is_still_answered(asha: Sign
         assert (await asha.wallet())["held"] == 2_00
     with clock.reading(lambda: moment + timedelta(seconds=10)):
         assert (await asha.post("/withdrawals", **WITHDRAWAL)).status_code == 202
+
+
+async def test_withdrawals_at_the_same_time_do_not_pass_the_quota_together(asha: Signed) -> None:
+    moment = clock.now()
+    with clock.reading(lambda: moment):
+        short = WITHDRAWAL | {"amount": 5_000_00}
+        problem(await asha.post("/withdrawals", **short), 402, "insufficient_funds")  # gives its place back
+        answers = await asyncio.gather(*(asha.post("/withdrawals", **WITHDRAWAL) for _ in range(6)))
+        assert sorted(answer.status_code for answer in answers) == [202, 202, 429, 429, 429, 429]
+        assert (await asha.wallet())["held"] == 2_00
 
 
 async def test_the_page_of_one_withdrawal_too_many_says_so_and_keeps_what_was_typed(asha: Signed) -> None:
