@@ -8,11 +8,13 @@ import gc
 import os
 import shutil
 import signal
+import ssl
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from statistics import fmean
 from typing import Any, TextIO
@@ -21,7 +23,8 @@ import asyncpg
 import hypothesis
 import pytest
 import pytest_timeout
-from httpx._config import DEFAULT_TIMEOUT_CONFIG
+from httpx._config import DEFAULT_TIMEOUT_CONFIG, create_ssl_context
+from httpx._transports import default
 from redis.asyncio import Redis
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -84,6 +87,7 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[SLOWNESS] = f"{fmean(measure() for _ in range(5)):.2f}"
         os.environ.update(service_limits())
     _let_http_wait()
+    _read_authorities_once()
     only_pure = all("tests/unit" in argument for argument in config.args)
     if is_worker or only_pure or REDIS in os.environ:
         return
@@ -126,6 +130,18 @@ def _let_http_wait() -> None:
     """Requests of httpx that name no timeout wait as long as this machine needs, instead of for five seconds."""
     for part in ("connect", "read", "write", "pool"):
         setattr(DEFAULT_TIMEOUT_CONFIG, part, deadline())
+
+
+def _read_authorities_once() -> None:
+    """Clients of httpx that name no authorities share what they verify with: to read it costs each 17 ms of CPU."""
+    shared = cache(lambda _files, trust_env: create_ssl_context(trust_env=trust_env))
+
+    def created(verify: Any = True, cert: Any = None, trust_env: bool = True) -> ssl.SSLContext:
+        if verify is not True or cert is not None:
+            return create_ssl_context(verify, cert, trust_env)
+        return shared((os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")), trust_env)
+
+    setattr(default, "create_ssl_context", created)  # noqa: B010 - mypy knows no other way
 
 
 async def _keep_off_the_disk() -> None:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from infra.demo.actors import NO_TLS
 from shared.banks.client import BankClient
 from shared.banks.connections import Connections
 from shared.banks.errors import NotSent
@@ -57,7 +58,7 @@ async def server() -> AsyncIterator[Server]:
 @asynccontextmanager
 async def client(server: Server, *, wait_seconds: float = 60, most: int = MOST) -> AsyncIterator[httpx.AsyncClient]:
     timeout = httpx.Timeout(deadline(), pool=wait_seconds)
-    connections = Connections(most, httpx.create_ssl_context(trust_env=False))
+    connections = Connections(most, NO_TLS)
     async with httpx.AsyncClient(base_url=server.url, transport=connections, timeout=timeout) as opened:
         yield opened
 
