@@ -29,7 +29,7 @@ IS_NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/nu
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
 	if "$$name" $(IS_NEW_ENOUGH); then echo "$$name"; break; fi; done)
 # Measured on Debian 12, x86-64, Python 3.11: with all packages, and after `make demo`.
-COST := 230 MB to download, 700 MB on disk, 1 to 3 minutes
+COST := 230 MB to download, 800 MB on disk, 1 to 3 minutes
 
 # A virtual environment or a Python path of the caller must not change what runs here.
 unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
