@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 FAILED = 1
 NOT_KNOWN = 2
-"""`batua prove` and `batua reconcile` could not compare: a bank or the database is away, or a file cannot be read."""
-_NOT_KNOWN_COMMANDS = ("prove", "reconcile", "status")
+"""They could not compare: a bank or the database is away, or a file cannot be read."""
+_NOT_KNOWN_COMMANDS = ("prove", "reconcile", "recovery", "status")
 _DATABASE = "BATUA_DATABASE_URL"
 
 S = TypeVar("S", bound="Settings")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
@@ -87,10 +87,10 @@ def settle_command(
     It may be repeated, and interrupted: what is settled is seen in the books.
     """
     if dry_run:
-        found = _run(_look())
+        found = _run(_look)
         show({"lacking": found}, _lacking(found), as_json=as_json)
         return
-    reports = _run(_settle(limit, park_unanswered))
+    reports = _run(lambda: _settle(limit, park_unanswered))
     if not as_json:
         _show_settled(reports)
     show({"banks": [dataclasses.asdict(report) for report in reports]}, map(_counted, reports), as_json=as_json)
@@ -118,7 +118,7 @@ async def _look() -> Lacking:
 @app.command("finish")
 def finish_command(as_json: AsJson = False) -> None:
     """Let payouts leave again, if every line of the banks is settled, parked or under way. Exit codes as for settle."""
-    left, moment = _run(_finish())
+    left, moment = _run(_finish)
     if left:
         raise exit_with(
             f"Not finished: {', '.join(left[:5])} are neither settled nor parked. Run batua recovery settle."
@@ -164,10 +164,10 @@ async def _settlings(sessionmaker: SessionMaker) -> AsyncIterator[list[Settling]
             await client.aclose()
 
 
-def _run(work: Coroutine[Any, Any, T]) -> T:
+def _run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     load_local_environment()
     try:
-        return asyncio.run(work)
+        return asyncio.run(work())
     except (BankFailed, Refused) as error:
         sentence = f"No statement from {error.bank}: {error.reason}. What was settled before that stays settled."
         raise exit_with(f"{sentence} Payouts are still held back: run the command again.", NOT_KNOWN) from None

@@ -18,6 +18,7 @@ COMMANDS = (
     ("reconcile", "--bank", "hdfc"),
     ("seed",),
     ("status",),
+    ("recovery", "settle"),
     ("find", "asha@batua"),
     ("freeze", "asha@batua", "--reason", "lost phone"),
     ("withdrawals", "list-review"),
@@ -25,7 +26,7 @@ COMMANDS = (
     ("proposals", "list"),
     ("users", "create-system", "--email", "ops@example.com", "--password", "correct horse", "--pin", "4812"),
 )
-NOT_KNOWN = ("prove", "reconcile", "status")
+NOT_KNOWN = ("prove", "reconcile", "recovery", "status")
 BANKS = {f"BATUA_BANK_{bank}_{what}": "http://127.0.0.1:9" for bank in ("HDFC", "AXIS") for what in ("URL", "API_KEY")}
 
 
