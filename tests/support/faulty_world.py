@@ -62,7 +62,7 @@ async def faulty_world(
     sessionmaker: SessionMaker, database_url: str, redis_url: str, bank_url: str
 ) -> AsyncIterator[World]:
     """Connections of the pools are made within the block, and so are those that take the place of a lost one."""
-    quotas = OwnerQuotas(bulk_per_minute=1000)
+    quotas = OwnerQuotas(bulk_per_minute=1000, withdrawals_per_ten_seconds=1000)
     webhook_app = create_webhook(BankWebhookSettings(**webhook_values(database_url)))
     with faulty_engines("user_app", "merchant_app", "bank_webhook") as faults:
         async with (
