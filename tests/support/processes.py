@@ -92,7 +92,11 @@ class Processes:
         """A client whose one connection leads to this process, for as long as it is kept alive."""
         for _ in range(TRIES):
             client = httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=deadline(), **options)
-            answer = await client.get("/healthz")
+            try:
+                answer = await client.get("/healthz")
+            except httpx.TransportError:  # it led to a process that has just been killed
+                await client.aclose()
+                continue
             own_port = answer.extensions["network_stream"].get_extra_info("client_addr")[1]
             if _is_connected(pid, own_port):
                 try:
