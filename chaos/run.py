@@ -196,10 +196,18 @@ class Run:
         await asyncio.gather(*(callers[request.caller].find_out(request) for request in doubtful))
 
     async def _until_nothing_is_under_way(self, connection: asyncpg.Connection, until: float) -> list[str]:
-        """Wait until everything has ended. Returns what has not by then."""
+        """Wait until everything has ended. Returns what has not by then.
+
+        A caller who asks again after healing may begin what was asked for long before. It has as long from then.
+        """
         last: list[str] = []
-        while found := [*await unfinished_rows(connection), *self._banks.unfinished()]:
-            if time.monotonic() > until:
+        while True:
+            rows = await unfinished_rows(connection)
+            found = [*rows, *self._banks.unfinished()]
+            if not found:
+                break
+            youngest_seconds = min(rows.values(), default=STUCK_SECONDS * self._slowness)
+            if time.monotonic() > until and youngest_seconds >= STUCK_SECONDS * self._slowness:
                 return found
             last = found
             await asyncio.sleep(POLL_SECONDS)

@@ -15,14 +15,16 @@ from shared.banks.table import BANKS
 Item = Mapping[str, Any]
 
 _UNFINISHED = """
-    SELECT 'on-ramp ' || id || ' ' || status AS what FROM on_ramps WHERE status = 'pending'
-    UNION ALL
-    SELECT 'withdrawal ' || id || ' ' || status FROM withdrawals
-    WHERE status NOT IN ('succeeded', 'failed', 'cancelled', 'reversed')
-    UNION ALL
-    SELECT 'hold ' || h.id || ' of ' || h.amount FROM holds h WHERE h.status = 'active'
-    UNION ALL
-    SELECT 'key ' || key || ' without an answer' FROM idempotency_keys WHERE status IS NULL
+    SELECT what, extract(epoch FROM now() - began_at)::float8 AS age_seconds FROM (
+        SELECT 'on-ramp ' || id || ' ' || status AS what, created_at AS began_at FROM on_ramps WHERE status = 'pending'
+        UNION ALL
+        SELECT 'withdrawal ' || id || ' ' || status, created_at FROM withdrawals
+        WHERE status NOT IN ('succeeded', 'failed', 'cancelled', 'reversed')
+        UNION ALL
+        SELECT 'hold ' || id || ' of ' || amount, created_at FROM holds WHERE status = 'active'
+        UNION ALL
+        SELECT 'key ' || key || ' without an answer', created_at FROM idempotency_keys WHERE status IS NULL
+    ) AS unfinished
 """
 _SYSTEM = "SELECT id, kind, balance FROM accounts WHERE owner_id IS NULL"
 _TOTALS = "SELECT (SELECT sum(balance) FROM accounts)::bigint AS paise, (SELECT count(*) FROM owners) AS owners"
@@ -63,9 +65,9 @@ class Truth:
     welcome: int = 0
 
 
-async def unfinished_rows(connection: asyncpg.Connection) -> list[str]:
-    """What the platform has still to do."""
-    return [row["what"] for row in await connection.fetch(_UNFINISHED)]
+async def unfinished_rows(connection: asyncpg.Connection) -> dict[str, float]:
+    """What the platform has still to do, and how many seconds ago each began."""
+    return {row["what"]: row["age_seconds"] for row in await connection.fetch(_UNFINISHED)}
 
 
 async def waiting_mails(connection: asyncpg.Connection) -> int:
