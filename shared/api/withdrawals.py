@@ -109,7 +109,7 @@ async def withdraw(
         number_keys=resources.number_keys,
         limits=resources.settings.limits,
         max_unfinished=resources.settings.quotas.unfinished_withdrawals,
-        quota=resources.quotas.withdrawals,
+        quotas=resources.quotas.withdrawals,
         requires_verified_email=resources.settings.requires_verified_email,
     )
     afterwards.add_task(hint, caller.owner_id)

@@ -23,25 +23,25 @@ class Marks:
 
     def __init__(self, lookup_sessionmaker: SessionMaker, quota: Quota | None = None) -> None:
         self._lookup_sessionmaker = lookup_sessionmaker
-        self._quota = quota
+        self._quotas = () if quota is None else (quota,)
         self._in_flight: dict[KeyName, Claim] = {}
 
-    async def run(self, claim: Claim, work: Callable[[], Awaitable[Answer]], *, quota: Quota | None = None) -> Answer:
+    async def run(self, claim: Claim, work: Callable[[], Awaitable[Answer]], *, quotas: Iterable[Quota] = ()) -> Answer:
         """Run `work` under the mark of its key, which is freed in any case. `work` claims the key in Postgres.
 
-        `quota` bounds an owner's new requests of this kind.
+        `quotas` bound an owner's new requests of this kind.
 
         A copy of a request in flight gets the first answer if Postgres has one, else RequestInFlight, or
         IdempotencyKeyReused if its body differs. So does a request that `work` rejects: a copy in another process may
         have finished it since `work` found the key taken, or the recipient may be gone since it was finished. So does
-        any request of an owner who has used up the quota of new keys, or `quota`: its error, if it is a new one.
+        any new request of an owner who has used up the quota of new keys, or one of `quotas`: it gets its error.
         """
         marked = self._in_flight.get(claim.name)
         if marked is not None:
             return await self._finished(claim, _error_of_copy(claim, marked))
         self._in_flight[claim.name] = claim
         try:
-            return await _within_quotas([each for each in (self._quota, quota) if each is not None], claim, work)
+            return await _within_quotas([*self._quotas, *quotas], claim, work)
         except (IdempotencyKeyReused, Unavailable):
             raise
         except BatuaError as error:

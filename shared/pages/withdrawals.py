@@ -239,7 +239,7 @@ async def _request(resources: Resources, caller: Identity, form: Form) -> Answer
             number_keys=resources.number_keys,
             limits=resources.settings.limits,
             max_unfinished=resources.settings.quotas.unfinished_withdrawals,
-            quota=resources.quotas.withdrawals,
+            quotas=resources.quotas.withdrawals,
             requires_verified_email=resources.settings.requires_verified_email,
         ),
         of="withdrawal_id",

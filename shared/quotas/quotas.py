@@ -25,7 +25,7 @@ class Quotas:
     bulk_per_day: Quota
     searches_per_minute: Quota
     searches_per_day: Quota
-    withdrawals: Quota
+    withdrawals_per_ten_seconds: Quota
     small_transfers: Quota
     small_below: int
     """A transfer of fewer paise is a small one."""
@@ -43,7 +43,7 @@ class Quotas:
             searches_per_day=Quota(
                 counts, "search-day", settings.people_searches_per_day, DAY_SECONDS, TooManySearches
             ),
-            withdrawals=Quota(
+            withdrawals_per_ten_seconds=Quota(
                 counts,
                 "withdrawal-ten-seconds",
                 settings.withdrawals_per_ten_seconds,
@@ -56,15 +56,15 @@ class Quotas:
             small_below=settings.small_transfer_below_paise,
         )
 
-    def require_bulk(self, owner_id: UUID) -> None:
-        """Raises TooManyBulkRequests."""
-        self.bulk_per_minute.require_room(owner_id)
-        self.bulk_per_day.require_room(owner_id)
+    @property
+    def withdrawals(self) -> tuple[Quota, ...]:
+        """Those of a request for a withdrawal."""
+        return (self.withdrawals_per_ten_seconds,)
 
-    def count_bulk(self, owner_id: UUID) -> None:
-        """Count one bulk request."""
-        self.bulk_per_minute.count(owner_id)
-        self.bulk_per_day.count(owner_id)
+    @property
+    def bulk(self) -> tuple[Quota, ...]:
+        """Those of a bulk request."""
+        return (self.bulk_per_minute, self.bulk_per_day)
 
     def take_search(self, owner_id: UUID) -> None:
         """Count a search for people, if there is room for it. Raises TooManySearches."""

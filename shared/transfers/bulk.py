@@ -84,18 +84,16 @@ async def send_many(
         return planned
 
     async def work() -> Answer:
-        quotas.require_bulk(request.owner_id)
         planned = await in_transaction(read_sessionmaker, plan)  # it holds no connection while the money moves
         planned, small = _within_quota(planned, request.owner_id, quotas)
         conclude = partial(_conclude, request, planned, all_or_nothing)
         commands = [each[0] for each in planned if not isinstance(each, BatuaError)]
         answer = await group_commit.post_together(Together(claim, commands, conclude))
         if not answer.is_replayed:
-            quotas.count_bulk(request.owner_id)
             quotas.small_transfers.count(request.owner_id, small)
         return answer
 
-    return await marks.run(claim, work)
+    return await marks.run(claim, work, quotas=quotas.bulk)
 
 
 async def _plan(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -64,13 +65,13 @@ async def request(
     number_keys: NumberKeys,
     limits: MovementLimits,
     max_unfinished: int,
-    quota: Quota | None = None,
+    quotas: Iterable[Quota] = (),
     requires_verified_email: bool,
 ) -> Answer:
     """Hold `amount` and put a withdrawal into the owner's queue. Answers the withdrawal.
 
     The caller has checked the PIN. The key, the hold and the row commit together; a repeated key gets the first answer.
-    `quota` bounds how often the owner may ask.
+    `quotas` bound how often the owner may ask.
 
     Raises WithdrawalInvalid, InsufficientFunds, LimitExceeded, TooManyQueued, TooFrequentWithdrawals, AccountClosed,
     AccountFrozen, EmailUnverified, IdempotencyKeyReused, RequestInFlight: nothing is held.
@@ -107,7 +108,7 @@ async def request(
             requires_verified_email=requires_verified_email,
         )
 
-    return await marks.run(claim, lambda: in_transaction(sessionmaker, work), quota=quota)
+    return await marks.run(claim, lambda: in_transaction(sessionmaker, work), quotas=quotas)
 
 
 async def cancel(session: AsyncSession, *, owner_id: UUID, withdrawal_id: UUID) -> WithdrawalDetail:

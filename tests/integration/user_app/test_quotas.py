@@ -133,6 +133,14 @@ async def test_the_page_of_one_withdrawal_too_many_says_so_and_keeps_what_was_ty
     assert (await asha.wallet())["held"] == 3_00
 
 
+async def test_bulk_requests_at_the_same_time_do_not_pass_the_quota_together(asha: Signed, ravi: Signed) -> None:
+    items = [{"to": ravi.wallet_id, "amount": 1_00}]
+    asked = (asha.post("/transfers/bulk", items=items, pin=PIN) for _ in range(4))
+    answers = await asyncio.gather(*asked)
+    assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 429]
+    assert (await ravi.wallet())["balance"] == 1_000_00 + 3_00
+
+
 async def test_searches_for_people_are_bounded_on_the_page_too(asha: Signed) -> None:
     for _ in range(2):
         assert (await asha.get("/users", filter="ravi")).status_code == 200
