@@ -206,7 +206,7 @@ class Settling:
             await findings.lock(session, self.bank)
             outcome = await settle_approved(session, self.bank, our_id, state)
             if outcome.verdict is Verdict.SETTLED:
-                self._audit(session, lines, Result.CREDITED, state.user_id)
+                self._audit(session, lines, Result.CREDITED, UUID(state.user_id))
             return outcome
 
         try:
@@ -297,17 +297,16 @@ class Settling:
         return bool(await session.scalar(_IS_PARKED, accounts | {"reference": reference}))
 
     def _audit(
-        self, session: AsyncSession, lines: Sequence[Difference], what: Result, owner: object, **more: str
+        self, session: AsyncSession, lines: Sequence[Difference], what: Result, owner_id: UUID | None, **more: str
     ) -> None:
         facts = {
             "bank": self.bank,
             "reference": lines[0].reference,
             "amount": lines[0].bank_amount,
             "result": what,
-            "owner_id": None if owner is None else str(owner),
+            "owner_id": None if owner_id is None else str(owner_id),
             **more,
         }
-        owner_id = None if owner is None else UUID(str(owner))
         add_command(session, what=RECOVERY_SETTLE, operator=self.operator, facts=facts, owner_id=owner_id)
 
     def _done(
