@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 from infra.local import postgres, redis
@@ -26,7 +25,7 @@ NICENESS = {"smtp": 10, "withdraw_worker": 10}
 AUTOGROUP = Path("/proc/self/autogroup")
 """The niceness of this process's session, where Linux shares the CPU between sessions."""
 AUTOGROUP_TRIES, AUTOGROUP_PAUSE_SECONDS = 5, 0.15
-"""Linux lets one process of the machine in 0.1 s set it, unless it is root's; some containers let none."""
+"""Linux lets one process of the machine in 0.1 s set it, unless it is root's. Elsewhere there may be no such file."""
 
 _CELERY = ["-m", "celery", "-A", "services.withdraw_worker.app:celery_app"]
 _WORKER = ["--pool", "threads", "--concurrency", "8", "--without-gossip", "--without-mingle"]
@@ -85,11 +84,17 @@ def step_back(niceness: int) -> None:
     (sched(7), "The autogroup feature").
     """
     os.nice(niceness)
-    for _ in range(AUTOGROUP_TRIES if niceness and AUTOGROUP.exists() else 0):
-        with suppress(OSError):
+    if not niceness:
+        return
+    for _ in range(AUTOGROUP_TRIES):
+        try:
             AUTOGROUP.write_text(f"{niceness}")
+        except BlockingIOError:
+            time.sleep(AUTOGROUP_PAUSE_SECONDS)
+        except OSError:
             return
-        time.sleep(AUTOGROUP_PAUSE_SECONDS)
+        else:
+            return
 
 
 def main(process: str) -> None:
