@@ -200,14 +200,14 @@ class Run:
 
         A caller who asks again after healing may begin what was asked for long before. It has as long from then.
         """
+        allowed_seconds = STUCK_SECONDS * self._slowness
         last: list[str] = []
         while True:
             rows = await unfinished_rows(connection)
             found = [*rows, *self._banks.unfinished()]
             if not found:
                 break
-            youngest_seconds = min(rows.values(), default=STUCK_SECONDS * self._slowness)
-            if time.monotonic() > until and youngest_seconds >= STUCK_SECONDS * self._slowness:
+            if time.monotonic() > until and all(age_seconds >= allowed_seconds for age_seconds in rows.values()):
                 return found
             last = found
             await asyncio.sleep(POLL_SECONDS)
