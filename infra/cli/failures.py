@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FAILED = 1
 NOT_KNOWN = 2
-"""They could not compare: a bank or the database is away, or a file cannot be read."""
+"""`batua prove` and others could not compare: a bank or the database is away, or a file cannot be read."""
 _NOT_KNOWN_COMMANDS = ("prove", "reconcile", "recovery", "status")
 _DATABASE = "BATUA_DATABASE_URL"
 

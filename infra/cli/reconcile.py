@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.cli.audit import record_command
+from infra.cli.banks import require_known
 from infra.cli.failures import FAILED, NOT_KNOWN, exit_with, read_settings
 from infra.cli.output import AsJson, show
 from infra.local.environment import load_local_environment
@@ -40,8 +41,7 @@ def reconcile(
     as_json: AsJson = False,
 ) -> None:
     """Compare the bank's statement with our on-ramps and payouts. Exit 0: equal; 1: they differ; 2: not known."""
-    if bank not in BANKS:
-        raise typer.BadParameter(f"--bank is {' or '.join(BANKS)}")
+    require_known(bank)
     load_local_environment()
     end = until.replace(tzinfo=UTC) if until else now()
     start = since.replace(tzinfo=UTC) if since else end - USUAL_RANGE

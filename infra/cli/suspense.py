@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from infra.cli.banks import require_known
 from infra.cli.database import in_transaction
 from infra.cli.output import AsJson, moment, show
 from shared.banks.table import BANKS
@@ -31,8 +32,8 @@ def list_suspense(
     as_json: AsJson = False,
 ) -> None:
     """List what lies in suspense, reference by reference, the oldest first. CREDIT came in to us, DEBIT left."""
-    if bank is not None and bank not in BANKS:
-        raise typer.BadParameter(f"--bank is {' or '.join(BANKS)}")
+    if bank is not None:
+        require_known(bank)
     found = in_transaction(lambda session: suspense.suspense(session, bank=bank, limit=limit), name=NAME)
     answer = dataclasses.asdict(found) | {"balance": found.came_in - found.left}
     show(answer, _lines(found), as_json=as_json)

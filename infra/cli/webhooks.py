@@ -8,6 +8,7 @@ from uuid import UUID
 import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from infra.cli.banks import require_known
 from infra.cli.database import in_transaction
 from infra.cli.failures import exit_with
 from infra.cli.freeze import Reason
@@ -32,8 +33,8 @@ def list_deliveries(
     as_json: AsJson = False,
 ) -> None:
     """List authentic deliveries, the newest first."""
-    if bank is not None and bank not in BANKS:
-        raise typer.BadParameter(f"--bank is {' or '.join(BANKS)}")
+    if bank is not None:
+        require_known(bank)
 
     async def work(session: AsyncSession) -> list[dict[str, Any]]:
         return await lookups.deliveries(session, verdict=verdict, bank=bank, limit=limit)
