@@ -15,6 +15,14 @@ import httpx
 from tests.support.apps import Signed
 
 _ORIGIN = {"Accept": "text/html", "Sec-Fetch-Site": "same-origin"}
+ACCOUNT = {
+    "bank": "hdfc",
+    "account_number": "123456781234",
+    "account_number_again": "123456781234",
+    "ifsc": "HDFC0000001",
+    "account_holder": "Asha Rao",
+}
+"""The account that a person types into the form of a withdrawal."""
 
 
 @dataclass

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -34,7 +31,7 @@ from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
 from shared.ids import smallest_id
 from shared.models import AuditEvent, EmailConfirmation, OutboxMessage
 from shared.owner_quotas import OwnerQuotas
-from shared.runtime.logs import JsonFormatter
+from tests.support.access_lines import access_lines
 from tests.support.auth_people import PASSWORD, bearing, log_in, running, sign_up
 from tests.support.bank_settings import bank_values
 from tests.support.number_keys import NUMBER_KEY
@@ -73,20 +70,6 @@ async def users(fresh_database_url: str, redis_url: str, redis: Redis) -> AsyncI
         yield client
 
 
-@contextmanager
-def access_lines(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[dict[str, Any]]]]:
-    """The lines of requests in the block, as a service writes them: with what was noted of each."""
-    caplog.clear()
-    caplog.handler.setFormatter(JsonFormatter())
-
-    def lines() -> list[dict[str, Any]]:
-        read = [json.loads(line) for line in caplog.text.splitlines()]
-        return [line for line in read if line["logger"] == "batua.access"]
-
-    with caplog.at_level(logging.INFO, logger="batua.access"):
-        yield lines
-
-
 async def written(sessionmaker: SessionMaker) -> list[AuditEvent]:
     await write_due(sessionmaker, trail, everything=True)
     async with sessionmaker() as session:
@@ -94,7 +77,7 @@ async def written(sessionmaker: SessionMaker) -> list[AuditEvent]:
 
 
 async def test_signing_in_and_changing_secrets_leaves_lines_without_a_secret(
-    users: httpx.AsyncClient, fresh_sessionmaker: SessionMaker, caplog: pytest.LogCaptureFixture
+    users: httpx.AsyncClient, fresh_sessionmaker: SessionMaker
 ) -> None:
     signed_up = await sign_up(users)
     email, owner_id = signed_up["user"]["email"], signed_up["user"]["id"]
@@ -105,9 +88,9 @@ async def test_signing_in_and_changing_secrets_leaves_lines_without_a_secret(
     await users.post("/auth/pin", json={"pin": "9058"}, headers=bearing(token))
     change = {"current_password": PASSWORD, "new_pin": "7391", "new_password": "another long password 7"}
     assert (await users.patch("/users/me", json=change, headers=bearing(token))).status_code == 200
-    with access_lines(caplog) as lines:
+    with access_lines() as lines:
         assert (await users.post("/auth/logout", headers=bearing(token))).status_code == 204
-    assert [line["owner_id"] for line in lines()] == [owner_id]
+    assert [line["owner_id"] for line in lines] == [owner_id]
 
     events = await written(fresh_sessionmaker)
     told = {(event.kind, event.what, None if event.owner_id is None else str(event.owner_id)) for event in events}
@@ -188,13 +171,13 @@ async def test_a_quota_that_was_hit_says_from_where(users: httpx.AsyncClient, fr
     assert all(event.request_id for event in hit)
 
 
-async def test_a_payment_is_logged_with_its_owner(users: httpx.AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_payment_is_logged_with_its_owner(users: httpx.AsyncClient) -> None:
     asha, bob = await sign_up(users), await sign_up(users)
     headers = {**bearing(asha["token"]), "Idempotency-Key": "one"}
     body = {"to": bob["user"]["wallet_id"], "amount": 100, "pin": "4812"}
-    with access_lines(caplog) as lines:
+    with access_lines() as lines:
         await users.post("/transfers", json=body, headers=headers)
-    assert [line["owner_id"] for line in lines()] == [asha["user"]["id"]]
+    assert [line["owner_id"] for line in lines] == [asha["user"]["id"]]
 
 
 async def test_a_database_that_is_away_keeps_no_one_out_and_loses_nothing(

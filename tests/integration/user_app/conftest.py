@@ -12,6 +12,7 @@ from shared.banks.table import BANKS
 from tests.support.apps import RunningApp, Signed, running, user_app_settings
 from tests.support.bank_settings import BANK_API_KEY
 from tests.support.banks_alone import banks_alone
+from tests.support.browsing import Browser
 
 
 @pytest.fixture(scope="module")
@@ -35,3 +36,9 @@ async def banked_app(database_url: str, redis_url: str, redis: Redis, bank_url: 
 async def meera(banked_app: RunningApp) -> Signed:
     """Has nothing, and an app with banks."""
     return await banked_app.person("Meera")
+
+
+@pytest.fixture
+def browser(asha: Signed) -> Browser:
+    """Of Asha, as the module has her."""
+    return Browser(asha)

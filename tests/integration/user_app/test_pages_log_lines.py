@@ -3,26 +3,11 @@
 from __future__ import annotations
 
 import httpx
-import pytest
 
 from tests.support.access_lines import access_lines, line_of
 from tests.support.apps import PIN, RunningApp, Signed
-from tests.support.browsing import Browser
+from tests.support.browsing import ACCOUNT, Browser
 from tests.support.on_ramps import newest_on_ramp
-
-ACCOUNT = {
-    "bank": "hdfc",
-    "account_number": "123456781234",
-    "account_number_again": "123456781234",
-    "ifsc": "HDFC0000001",
-    "account_holder": "Asha Rao",
-}
-
-
-@pytest.fixture
-def browser(asha: Signed) -> Browser:
-    """Asha's, who has ₹1,000."""
-    return Browser(asha)
 
 
 def _id_in(answer: httpx.Response) -> str:

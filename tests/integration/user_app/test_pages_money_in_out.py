@@ -43,12 +43,6 @@ def at_home(meera: Signed) -> Browser:
     return Browser(meera)
 
 
-@pytest.fixture
-def browser(asha: Signed) -> Browser:
-    """Asha's, who has ₹1,000 and an app without banks."""
-    return Browser(asha)
-
-
 async def _misbehave(bank_url: str, **faults: Any) -> None:
     async with httpx.AsyncClient(trust_env=False, headers={"X-Api-Key": BANK_API_KEY}) as client:
         (await client.put(f"{bank_url}/hdfc/api/faults", json=faults)).raise_for_status()

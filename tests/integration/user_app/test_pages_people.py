@@ -15,22 +15,8 @@ from shared.pages.formatting import MINUS
 from shared.payment_codes import draw_inline, payment_uri
 from tests.support.apps import PASSWORD, PIN, RunningApp, Signed
 from tests.support.bank_notices import payment_notice
-from tests.support.browsing import Browser, Page
+from tests.support.browsing import ACCOUNT, Browser, Page
 from tests.support.on_ramps import newest_on_ramp
-
-ACCOUNT = {
-    "bank": "hdfc",
-    "account_number": "123456781234",
-    "account_number_again": "123456781234",
-    "ifsc": "HDFC0000001",
-    "account_holder": "Asha Rao",
-}
-
-
-@pytest.fixture
-def browser(asha: Signed) -> Browser:
-    """Asha's, who has ₹1,000."""
-    return Browser(asha)
 
 
 def links_to(page: Page, path: str) -> list[str]:

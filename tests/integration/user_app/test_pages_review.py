@@ -24,12 +24,6 @@ ACCOUNT = {
 }
 
 
-@pytest.fixture
-def browser(asha: Signed) -> Browser:
-    """Asha's, who has paid no one yet."""
-    return Browser(asha)
-
-
 async def _review(browser: Browser, friend: Signed, **typed: str) -> Page:
     form = (await browser.open(f"/send?to={friend.wallet_id}")).form("/send")
     return await browser.submit(form, **typed)
