@@ -41,9 +41,10 @@ from shared.ids import new_token
 from shared.migrations import runner
 from shared.serving.cores import available_cores
 from tests.support.deadlines import SLOWNESS, deadline
+from tests.support.groups import is_last_of_its_group, keep_modules_together
 from tests.support.pooler import pooler_before, through
 from tests.support.service_limits import service_limits
-from tests.support.shared_stacks import end_shared_stacks, is_last_of_its_group
+from tests.support.shared_stacks import end_shared_stacks
 
 POSTGRES = "BATUA_TESTS_POSTGRES"
 """Superuser's URL of the server the tests clone databases on; set once by the controlling process."""
@@ -118,6 +119,12 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """What takes an hour runs where it is named."""
     is_named = any(DEEP.name in argument for argument in config.args)
     return True if collection_path == DEEP and not is_named else None
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist looks which tests belong together
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """After the conftest of the browser's tests, which makes them one group."""
+    keep_modules_together(items)
 
 
 def _listen_to_interrupts() -> None:

@@ -31,13 +31,3 @@ def end_shared_stacks() -> None:
     while _running:
         _, stack = _running.popitem()
         stack.stop()
-
-
-def is_last_of_its_group(item: pytest.Item, following: pytest.Item | None) -> bool:
-    """Whether the next test of this process, if any, is of another group, or of none."""
-    return following is None or _group(following) != _group(item)
-
-
-def _group(item: pytest.Item) -> str | None:
-    mark = item.get_closest_marker("xdist_group")
-    return None if mark is None else str(mark.args[0])

@@ -1,4 +1,4 @@
-"""What runs the tests keeps those of one group in one worker, so that each whole stack is started once."""
+"""What runs the tests keeps those of one group in one worker, so that what they share is started once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.shared_stacks import is_last_of_its_group
+from tests.support.groups import group_of, is_last_of_its_group
 
 
 @pytest.mark.xdist_group("together")
@@ -24,3 +24,16 @@ def test_what_a_group_shares_is_there_until_its_last_test(request: pytest.Fixtur
     assert is_last_of_its_group(here, without_a_group)
     assert is_last_of_its_group(here, None)
     assert not is_last_of_its_group(without_a_group, without_a_group)
+
+
+@pytest.fixture(scope="module")
+def started() -> str:
+    return "once"
+
+
+def test_tests_that_share_a_fixture_of_their_module_are_a_group(started: str, request: pytest.FixtureRequest) -> None:
+    assert group_of(request.node) == "unit/test_groups"
+
+
+def test_other_tests_are_of_no_group(request: pytest.FixtureRequest) -> None:
+    assert group_of(request.node) is None
