@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 import pytest
 
-from shared.config import DatabaseEngine, DatabaseSettings
+from shared.config import DatabaseSettings
 from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
 from shared.db.locks import lock, lock_named, try_lock
-from shared.migrations import runner
 from tests.support.deadlines import deadline
+from tests.support.own_databases import migrated_database
 from tests.support.waiting import until_a_lock_is_awaited
 
 NUMBER, OTHER = 4_711, -(2**63)
 
 
-@pytest.fixture(params=["postgres", "distributed"])
-async def sessions(request: pytest.FixtureRequest, empty_database_url: str) -> AsyncIterator[SessionMaker]:
-    """Sessions on a database whose schema was made for that engine."""
-    kind: DatabaseEngine = request.param
-    await asyncio.to_thread(runner.upgrade, empty_database_url, engine=kind)
-    engine = create_engine(DatabaseSettings(database_url=empty_database_url), application_name="tests")
+@pytest.fixture(scope="module", params=["postgres", "distributed"])
+def locking_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A database whose schema was made for that engine. The tests of the module share it, and end what they hold."""
+    with migrated_database(engine=request.param) as url:
+        yield url
+
+
+@pytest.fixture
+async def sessions(locking_url: str) -> AsyncIterator[SessionMaker]:
+    """Sessions on it."""
+    engine = create_engine(DatabaseSettings(database_url=locking_url), application_name="tests")
     yield create_sessionmaker(engine)
     await engine.dispose()
 
@@ -63,8 +68,8 @@ async def test_names_exclude_each_other_within_their_room(sessions: SessionMaker
             await waiting
 
 
-async def test_who_dies_holds_nothing(sessions: SessionMaker, empty_database_url: str) -> None:
-    dying = await asyncpg.connect(empty_database_url)
+async def test_who_dies_holds_nothing(sessions: SessionMaker, locking_url: str) -> None:
+    dying = await asyncpg.connect(locking_url)
     await dying.execute("BEGIN")
     assert await dying.fetchval("SELECT try_lock_number($1)", NUMBER)
     async with sessions() as other:

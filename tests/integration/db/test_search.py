@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import unicodedata
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 
 import asyncpg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy.engine import make_url
 
-from shared.ids import new_id, new_token
+from shared.ids import new_id
 from shared.migrations import runner
-from tests.conftest import POSTGRES
+from tests.support.own_databases import migrated_database
 
 LOCALES = {
     "C": "LOCALE_PROVIDER libc LOCALE 'C'",
@@ -51,24 +50,21 @@ DIFFERENT = [
 ]
 
 
+@pytest.fixture(scope="module")
+def database_urls() -> Iterator[list[str]]:
+    """A migrated database of each locale. The tests of the module share them and change nothing there."""
+    with ExitStack() as stack:
+        made = (migrated_database(f"TEMPLATE template0 ENCODING 'UTF8' {locale}") for locale in LOCALES.values())
+        yield [stack.enter_context(each) for each in made]
+
+
 @pytest.fixture
-async def databases() -> AsyncIterator[list[asyncpg.Connection]]:
-    """A migrated database of each locale."""
-    administrator = await asyncpg.connect(os.environ[POSTGRES])
-    names: list[str] = []
-    connections: list[asyncpg.Connection] = []
-    for locale in LOCALES.values():
-        names.append(f"locale_{new_token(6).lower()}")
-        await administrator.execute(f"""CREATE DATABASE "{names[-1]}" TEMPLATE template0 ENCODING 'UTF8' {locale}""")
-        url = make_url(os.environ[POSTGRES]).set(database=names[-1]).render_as_string(hide_password=False)
-        await asyncio.to_thread(runner.upgrade, url)
-        connections.append(await asyncpg.connect(url))
+async def databases(database_urls: list[str]) -> AsyncIterator[list[asyncpg.Connection]]:
+    """A connection to each of them."""
+    connections = [await asyncpg.connect(url) for url in database_urls]
     yield connections
     for connection in connections:
         await connection.close()
-    for name in names:
-        await administrator.execute(f'DROP DATABASE "{name}"')
-    await administrator.close()
 
 
 async def folded(connection: asyncpg.Connection, texts: list[str]) -> list[str]:
