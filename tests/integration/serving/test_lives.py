@@ -1,15 +1,30 @@
-"""Processes that share a port are killed, stopped and started again."""
+"""Processes that share a port are killed, stopped and started again.
+
+Of whichever service: the webhook's start in half of the time that others take.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.support.processes import START_SECONDS, Processes, requests_counted
+from services.bank_webhook.settings import BankWebhookSettings
+from tests.support.bank_notices import webhook_values
+from tests.support.processes import START_SECONDS, Processes, requests_counted, running_processes
 from tests.support.waiting import eventually, eventually_async
+
+
+@pytest.fixture
+def mortal(database_url: str, tmp_path: Path) -> Iterator[Processes]:
+    """Two processes of one test's own, to be hurt and stopped."""
+    settings = BankWebhookSettings(**webhook_values(database_url))
+    with running_processes("bank_webhook", settings, tmp_path / "bank_webhook.log") as service:
+        yield service
 
 
 async def test_a_killed_process_is_replaced_and_its_counts_go_on(mortal: Processes) -> None:
