@@ -15,11 +15,13 @@ from shared.ledger.parties import HOLDER_COLUMNS, Holder
 from shared.transfers.errors import TransferNotFound
 from shared.transfers.views import Ends, Receipt
 
-# An entry that is archived takes its `balance_after` along; the rest of a receipt is the transfer's.
+# An entry that is archived takes its `balance_after` along; the rest of a receipt is the transfer's. Who initiated an
+# adjustment is whom it is about: that owner did not make it, and reads it only as a party.
 _DEBIT = HOLDER_COLUMNS.format(account="debit")
 _CREDIT = HOLDER_COLUMNS.format(account="credit")
 _ASK = f"""
-    SELECT asked.place, transfer.initiated_by, transfer.id, transfer.kind, transfer.amount, transfer.currency,
+    SELECT asked.place, CASE WHEN transfer.kind <> 'adjustment' THEN transfer.initiated_by END AS initiated_by,
+           transfer.id, transfer.kind, transfer.amount, transfer.currency,
            transfer.note, transfer.created_at, {_DEBIT}, {_CREDIT},
            transfer.debit_account_id, debited.balance_after, transfer.credit_account_id, credited.balance_after
     FROM unnest(CAST({{ids}} AS uuid[])) WITH ORDINALITY AS asked (id, place)
