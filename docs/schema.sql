@@ -31,6 +31,18 @@ CREATE FUNCTION public.check_on_ramp() RETURNS trigger
         RETURN NULL;
     END $$;
 
+CREATE FUNCTION public.check_parked_debit() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    BEGIN
+        IF public.ends_parked_debit((NEW.arguments ->> 'transfer_id')::uuid) IS NOT TRUE THEN
+            RAISE EXCEPTION 'action % says % of a parked debit, and no transfer does so', NEW.id, NEW.action
+                USING ERRCODE = 'check_violation';
+        END IF;
+        RETURN NULL;
+    END $$;
+
 CREATE FUNCTION public.check_transfer() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -38,7 +50,9 @@ CREATE FUNCTION public.check_transfer() RETURNS trigger
     AS $$
     BEGIN
         IF pg_has_role(session_user, current_user, 'MEMBER') THEN RETURN NULL; END IF;
-        IF NEW.reverses IS NOT NULL THEN
+        IF NEW.kind = 'adjustment' AND session_user <> 'withdraw_worker' THEN
+            PERFORM WHERE public.ends_parked_debit(NEW.id);
+        ELSIF NEW.reverses IS NOT NULL THEN
             PERFORM FROM public.transfers AS original
             WHERE original.id = NEW.reverses AND original.currency = NEW.currency
               AND original.debit_account_id = NEW.credit_account_id
@@ -148,6 +162,37 @@ CREATE FUNCTION public.digest_number(said text) RETURNS numeric
              + ('x' || substr(hex, 16, 15))::bit(60)::bigint
         FROM (SELECT encode(sha256(convert_to(said, 'UTF8')), 'hex') AS hex) AS hashed
     $$;
+
+CREATE FUNCTION public.ends_parked_debit(moved_id uuid) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    BEGIN
+        RETURN EXISTS (
+            SELECT FROM public.transfers AS moved
+            JOIN public.accounts AS payer ON payer.id = moved.debit_account_id
+            JOIN public.operator_actions AS done ON done.done_in = pg_current_xact_id()::text
+            JOIN public.transfers AS parked ON parked.id = done.subject_id
+            JOIN public.accounts AS suspense ON suspense.id = parked.debit_account_id AND suspense.kind = 'suspense'
+            JOIN public.accounts AS bank ON bank.id = parked.credit_account_id AND bank.kind = 'bank_settlement'
+            WHERE moved.id = moved_id AND moved.id::text = done.arguments ->> 'transfer_id'
+              AND moved.kind = 'adjustment' AND moved.credit_account_id = suspense.id
+              AND moved.initiated_by IS NULL AND moved.reverses IS NULL
+              AND parked.kind = 'adjustment' AND parked.reverses IS NULL
+              AND moved.amount = parked.amount AND moved.currency = parked.currency
+              AND moved.note IS NOT DISTINCT FROM parked.note
+              AND done.arguments ->> 'amount' = parked.amount::text AND done.arguments ->> 'bank' = bank.name
+              AND done.arguments ->> 'reference' = coalesce(parked.note, parked.id::text)
+              AND CASE done.action
+                  WHEN 'collect' THEN payer.kind IN ('wallet', 'merchant')
+                      AND done.arguments ->> 'account_id' = payer.id::text
+                      AND done.arguments ->> 'owner_id' = payer.owner_id::text
+                      AND done.arguments ->> 'wallet_id' = payer.handle
+                      AND payer.owner_id = coalesce(parked.initiated_by, payer.owner_id)
+                  WHEN 'book_fee' THEN payer.kind = 'fees' AND parked.initiated_by IS NULL
+              END
+        );
+    END $$;
 
 CREATE FUNCTION public.guard_operator() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -379,7 +424,7 @@ CREATE FUNCTION public.post_to_ledger(ids uuid[], amounts bigint[], debited uuid
             WHEN 'merchant_app' THEN ARRAY['p2p', 'payment', 'refund']
             WHEN 'bank_webhook' THEN ARRAY['onramp', 'payout', 'payout_reversal']
             WHEN 'withdraw_worker' THEN ARRAY['onramp', 'payout', 'payout_reversal', 'adjustment']
-            ELSE CASE WHEN public.is_operator() THEN ARRAY['onramp', 'payout', 'payout_reversal'] ELSE ARRAY[]::text[] END END;
+            ELSE CASE WHEN public.is_operator() THEN ARRAY['onramp', 'payout', 'payout_reversal', 'adjustment'] ELSE ARRAY[]::text[] END END;
         ended uuid[] := released || array_remove(captured, NULL);
         held_on uuid[];
         held_changes bigint[];
@@ -469,13 +514,16 @@ CREATE FUNCTION public.post_to_ledger(ids uuid[], amounts bigint[], debited uuid
                 WHEN side.kind = 'refund' THEN account.kind = 'merchant' AND account.owner_id = side.initiator
                 WHEN side.kind = 'payout' THEN account.kind IN ('wallet', 'merchant')
                 WHEN side.kind IN ('onramp', 'payout_reversal') THEN account.kind = 'bank_settlement'
-                WHEN side.kind = 'adjustment' THEN account.kind IN ('bank_settlement', 'suspense')
+                WHEN side.kind = 'adjustment' THEN CASE session_user WHEN 'withdraw_worker'
+                    THEN account.kind IN ('bank_settlement', 'suspense')
+                    ELSE account.kind IN ('wallet', 'merchant', 'fees') END
                 ELSE account.kind = 'funding' END
             ELSE CASE
                 WHEN side.kind = 'p2p' THEN account.kind IN ('wallet', 'pot')
                 WHEN side.kind = 'payment' THEN account.kind = 'merchant'
                 WHEN side.kind = 'payout' THEN account.kind = 'bank_settlement'
-                WHEN side.kind = 'adjustment' THEN account.kind IN ('bank_settlement', 'suspense')
+                WHEN side.kind = 'adjustment' THEN account.kind = 'suspense'
+                    OR account.kind = 'bank_settlement' AND session_user = 'withdraw_worker'
                 ELSE account.kind IN ('wallet', 'merchant', 'pot') END
         END)
         WINDOW so_far AS (PARTITION BY side.account_id ORDER BY side.number);
@@ -801,7 +849,7 @@ CREATE TABLE public.operator_actions (
     decided_at timestamp with time zone,
     done_in character varying,
     outcome character varying,
-    CONSTRAINT ck_operator_actions_action CHECK (((action)::text = ANY ((ARRAY['freeze'::character varying, 'park'::character varying, 'unfreeze'::character varying, 'resolve'::character varying, 'replay'::character varying])::text[]))),
+    CONSTRAINT ck_operator_actions_action CHECK (((action)::text = ANY ((ARRAY['freeze'::character varying, 'park'::character varying, 'unfreeze'::character varying, 'resolve'::character varying, 'replay'::character varying, 'collect'::character varying, 'book_fee'::character varying])::text[]))),
     CONSTRAINT ck_operator_actions_decided_whole CHECK ((((decision IS NULL) = (decided_by IS NULL)) AND ((decision IS NULL) = (decided_at IS NULL)))),
     CONSTRAINT ck_operator_actions_decision CHECK (((decision)::text = ANY ((ARRAY['confirmed'::character varying, 'declined'::character varying])::text[]))),
     CONSTRAINT ck_operator_actions_done_if_confirmed CHECK (((expires_at IS NULL) OR ((done_in IS NOT NULL) = (NOT ((decision)::text IS DISTINCT FROM 'confirmed'::text))))),
@@ -1221,6 +1269,8 @@ CREATE UNIQUE INDEX uq_accounts_open_pot_name ON public.accounts USING btree (ow
 
 CREATE UNIQUE INDEX uq_accounts_system ON public.accounts USING btree (kind, name) WHERE (owner_id IS NULL);
 
+CREATE UNIQUE INDEX uq_operator_actions_parked_debit ON public.operator_actions USING btree (subject_id) WHERE ((done_in IS NOT NULL) AND ((action)::text = ANY ((ARRAY['collect'::character varying, 'book_fee'::character varying])::text[])));
+
 CREATE UNIQUE INDEX uq_recoveries_one_unfinished ON public.recoveries USING btree (((finished_at IS NULL))) WHERE (finished_at IS NULL);
 
 CREATE UNIQUE INDEX uq_withdrawals_one_active_per_owner ON public.withdrawals USING btree (owner_id) WHERE ((status)::text = ANY ((ARRAY['in_flight'::character varying, 'waiting'::character varying, 'unknown'::character varying, 'needs_review'::character varying])::text[]));
@@ -1252,6 +1302,8 @@ CREATE CONSTRAINT TRIGGER check_new_withdrawal AFTER INSERT ON public.withdrawal
 CREATE CONSTRAINT TRIGGER check_on_ramp AFTER UPDATE ON public.on_ramps DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((new.transfer_id IS NOT NULL) OR (old.transfer_id IS NOT NULL))) EXECUTE FUNCTION public.check_on_ramp();
 
 CREATE CONSTRAINT TRIGGER check_on_ramp AFTER INSERT ON public.transfers DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((new.kind)::text = 'onramp'::text)) EXECUTE FUNCTION public.check_on_ramp();
+
+CREATE CONSTRAINT TRIGGER check_parked_debit AFTER UPDATE ON public.operator_actions DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((new.done_in IS NOT NULL) AND ((new.action)::text = ANY ((ARRAY['collect'::character varying, 'book_fee'::character varying])::text[])))) EXECUTE FUNCTION public.check_parked_debit();
 
 CREATE CONSTRAINT TRIGGER check_transfer AFTER INSERT ON public.transfers DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((new.reverses IS NOT NULL) OR ((new.kind)::text = ANY ((ARRAY['refund'::character varying, 'funding'::character varying, 'adjustment'::character varying])::text[])))) EXECUTE FUNCTION public.check_transfer();
 

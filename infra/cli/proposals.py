@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from shared.audit.writing import add_command
 from shared.errors import BatuaError
 from shared.models import OperatorAction
 from shared.models.operator_action import Action
+from shared.money import Money
 from shared.operators import actions, effects
 
 app = typer.Typer(name="proposals", help="What another operator has to confirm.", no_args_is_help=True)
@@ -28,6 +30,8 @@ _WORDS = {
     Action.PARK: "put withdrawal {subject} under review",
     Action.RESOLVE: "end withdrawal {subject} as {decision}",
     Action.REPLAY: "judge delivery {subject} again",
+    Action.COLLECT: "collect {amount} of {reference} at {bank} from {wallet_id}",
+    Action.BOOK_FEE: "book {amount} of {reference} as a fee of {bank}",
 }
 
 
@@ -89,7 +93,7 @@ def propose(work: Any, *, as_json: bool) -> None:
 
 def words(action: OperatorAction) -> str:
     """What it does, in a few words."""
-    return _WORDS[action.action].format(subject=action.subject_id, decision=action.arguments.get("decision"))
+    return _WORDS[action.action].format_map(defaultdict(str, _readable(action)) | {"subject": action.subject_id})
 
 
 def line(action: OperatorAction) -> str:
@@ -104,7 +108,7 @@ def details(action: OperatorAction) -> list[str]:
     said = {
         "proposal": action.id,
         "what": words(action),
-        **{name: value for name, value in action.arguments.items() if value is not None},
+        **{name.replace("_", " "): value for name, value in _readable(action).items() if value is not None},
         "reason": action.reason,
         "proposed": f"by {action.proposed_by}, {moment(action.proposed_at)}",
         "state": actions.state_of(action),
@@ -136,6 +140,11 @@ def shown(action: OperatorAction) -> dict[str, Any]:
     }
 
 
+def _readable(action: OperatorAction) -> dict[str, Any]:
+    """What the action says, with amounts in rupees."""
+    return {name: Money(value) if name == "amount" else value for name, value in action.arguments.items()}
+
+
 async def _confirm(session: AsyncSession, proposal_id: UUID) -> OperatorAction:
     action = await effects.confirm(session, proposal_id)
     _leave_line(session, "confirm", action, proposed_by=action.proposed_by, outcome=action.outcome)
@@ -153,6 +162,8 @@ def _leave_line(session: AsyncSession, verb: str, action: OperatorAction, **more
     about = {"proposal": str(action.id), "subject": str(action.subject_id)}
     facts = about | action.arguments | {"reason": action.reason} | more
     owner_id = action.subject_id if action.action is Action.UNFREEZE else None
+    if action.action is Action.COLLECT:
+        owner_id = UUID(action.arguments["owner_id"])
     add_command(session, what=f"{verb} {action.action}", operator=operator(), facts=facts, owner_id=owner_id)
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.banks.notices import PaymentNotice, PayoutNotice
 from shared.ledger import freezing
 from shared.models import Account, OperatorAction, WebhookDelivery, Withdrawal
-from shared.models.operator_action import Action
+from shared.models.operator_action import ENDED_ONCE, Action
 from shared.models.webhook_delivery import Verdict
 from shared.models.withdrawal import WithdrawalStatus
 from shared.on_ramps.settlement import settle
-from shared.operators import actions
-from shared.operators.errors import DeliveryDone, DeliveryNotFound, NotFrozen
+from shared.operators import actions, parked_debits
+from shared.operators.errors import DeliveryDone, DeliveryNotFound, NotFrozen, ParkedDebitEnded
 from shared.withdrawals import commands
 from shared.withdrawals.errors import NotUnderReview, WithdrawalNotFound
 from shared.withdrawals.facts import Paid, PayoutRefused
@@ -76,7 +77,12 @@ async def confirm(session: AsyncSession, action_id: UUID) -> OperatorAction:
 
     Raises what `actions.begin_confirmed` raises, and what carrying it out raises: then it stays open.
     """
-    action = await actions.begin_confirmed(session, action_id)
+    try:
+        action = await actions.begin_confirmed(session, action_id)
+    except IntegrityError as error:
+        if ENDED_ONCE in str(error.orig):
+            raise ParkedDebitEnded from None
+        raise
     match action.action:
         case Action.UNFREEZE:
             await freezing.unfreeze(session, action.subject_id)
@@ -86,6 +92,8 @@ async def confirm(session: AsyncSession, action_id: UUID) -> OperatorAction:
             outcome = await commands.resolve(session, withdrawal_id=action.subject_id, fact=fact)
         case Action.REPLAY:
             outcome = await _replay(session, action.subject_id)
+        case Action.COLLECT | Action.BOOK_FEE:
+            outcome = await parked_debits.end(session, action)
         case Action.FREEZE | Action.PARK:
             raise AssertionError("these are never proposed")
     return await actions.finish(session, action, outcome)

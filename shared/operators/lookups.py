@@ -140,6 +140,7 @@ async def transfer(session: AsyncSession, transfer_id: UUID) -> Found | None:
         "reversed": 0 if reversed_total is None else reversed_total.reversed,
         "withdrawal_id": await session.scalar(payout),
         "on_ramp_id": await session.scalar(select(OnRamp.id).where(OnRamp.transfer_id == transfer_id)),
+        "operators": await _actions(session, transfer_id),
         "entries": [
             {
                 "account_id": each.account_id,

@@ -1,7 +1,7 @@
 """What lies in suspense: money at a bank that no payment of ours explains, in either direction.
 
-An item is what the entries of one reference of one bank leave over. A credit that was taken back, or a payout that came
-back, leaves nothing, so the items of all references add up to the balance of the account.
+An item is what the entries of one reference of one bank leave over. A credit that was taken back, a payout that came
+back, or a debit that operators ended leaves nothing, so the items of all references add up to the account's balance.
 """
 
 from __future__ import annotations
@@ -22,27 +22,36 @@ from shared.models import Account, AuditEvent, OnRamp, Withdrawal
 from shared.money import Money
 from shared.operators.lookups import MAX_LISTED
 
-# What takes money back counts under the reference of what it takes back, whatever its own note says.
+# What takes money back or ends a debit counts under the reference of that, whatever its own note says.
 _ITEMS = text("""
     WITH line AS (
         SELECT coalesce(original.note, CAST(original.id AS text)) AS reference,
                CASE WHEN other.kind = 'bank_settlement' THEN other.name END AS bank,
                CASE e.direction WHEN 'CREDIT' THEN e.amount ELSE -e.amount END AS change,
-               e.seq, e.created_at, t.id AS transfer_id, original.initiated_by AS owner_id
+               e.seq, e.created_at, t.id AS transfer_id,
+               coalesce(original.initiated_by, CASE WHEN done.id IS NOT NULL THEN payer.owner_id END) AS owner_id,
+               done.id IS NOT NULL AS is_ended
         FROM entries e
         JOIN transfers t ON t.id = e.transfer_id
-        JOIN transfers original ON original.id = coalesce(t.reverses, t.id)
+        LEFT JOIN operator_actions done
+          ON done.done_in IS NOT NULL AND done.action IN ('collect', 'book_fee')
+         AND done.arguments ->> 'transfer_id' = CAST(t.id AS text)
+        JOIN accounts payer ON payer.id = t.debit_account_id
+        JOIN transfers original ON original.id = coalesce(done.subject_id, t.reverses, t.id)
         JOIN accounts other
-          ON other.id = CASE e.direction WHEN 'CREDIT' THEN t.debit_account_id ELSE t.credit_account_id END
+          ON other.id IN (original.debit_account_id, original.credit_account_id) AND other.id <> e.account_id
         WHERE e.account_id = :suspense
     ), item AS (
         SELECT reference, bank, CAST(sum(change) AS bigint) AS change, max(seq) AS seq, max(created_at) AS at,
                (array_agg(transfer_id ORDER BY seq DESC))[1] AS transfer_id,
-               (array_agg(owner_id ORDER BY seq DESC) FILTER (WHERE owner_id IS NOT NULL))[1] AS owner_id
-        FROM line WHERE CAST(:bank AS text) IS NULL OR bank = :bank
+               (array_agg(owner_id ORDER BY seq DESC) FILTER (WHERE owner_id IS NOT NULL))[1] AS owner_id,
+               bool_or(is_ended) AS is_ended
+        FROM line
+        WHERE (CAST(:bank AS text) IS NULL OR bank = :bank)
+          AND (CAST(:reference AS text) IS NULL OR reference = :reference)
         GROUP BY reference, bank HAVING sum(change) <> 0
     )
-    SELECT reference, bank, change, at, transfer_id, owner_id, count(*) OVER () AS items,
+    SELECT reference, bank, change, at, transfer_id, owner_id, is_ended, count(*) OVER () AS items,
            CAST(sum(greatest(change, 0)) OVER () AS bigint) AS came_in,
            CAST(sum(greatest(-change, 0)) OVER () AS bigint) AS left_us
     FROM item ORDER BY seq LIMIT :limit
@@ -51,6 +60,7 @@ _ITEMS = text("""
 _UNKNOWN_CREDIT = "no on-ramp or withdrawal has this reference"
 _UNKNOWN_DEBIT = "no withdrawal has this reference, and the bank named no owner who is known"
 _OF_AN_OWNER = "it could not be booked from its owner's account"
+_CAME_BACK = "the bank gave it back after operators had collected it, or booked it as a fee"
 _BY_HAND = "booked by hand"
 
 
@@ -121,13 +131,20 @@ class _Known:
         if (on_ramp := self.on_ramps.get(name)) is not None:
             return f"its on-ramp of {Money(on_ramp.amount)} is {on_ramp.status}"
         if not is_debit:
-            return _UNKNOWN_CREDIT
+            return _CAME_BACK if row["is_ended"] else _UNKNOWN_CREDIT
         return _UNKNOWN_DEBIT if row["owner_id"] is None else _OF_AN_OWNER
 
 
-async def suspense(session: AsyncSession, *, bank: str | None = None, limit: int) -> Suspense:
-    """What lies there, of one bank or of all, the oldest first."""
-    values = {"suspense": system_accounts.SUSPENSE, "bank": bank, "limit": min(limit, MAX_LISTED)}
+async def suspense(
+    session: AsyncSession, *, bank: str | None = None, reference: str | None = None, limit: int
+) -> Suspense:
+    """What lies there, of one bank or of all, under one reference or under all, the oldest first."""
+    values = {
+        "suspense": system_accounts.SUSPENSE,
+        "bank": bank,
+        "reference": reference,
+        "limit": min(limit, MAX_LISTED),
+    }
     rows = [dict(row) for row in (await session.execute(_ITEMS, values)).mappings()]
     if not rows:
         return Suspense([], 0, 0, 0)

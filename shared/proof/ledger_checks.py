@@ -277,7 +277,28 @@ _WITHDRAWALS = (
     ),
 )
 
+# Of a debit in suspense: the action that ended it names its one transfer. CASE, because a proposal may say anything.
 _LEDGER = (
+    Check(
+        "every debit in suspense that operators ended has its one transfer",
+        "ledger",
+        """
+        SELECT done.id AS action_id, done.action, done.subject_id AS parked_by, parked.amount AS parked,
+               moved.id AS transfer_id, moved.amount, payer.kind AS paid_by
+        FROM operator_actions done
+        LEFT JOIN transfers parked ON parked.id = done.subject_id
+        LEFT JOIN transfers moved ON moved.id = CASE
+            WHEN done.done_in IS NOT NULL AND done.action IN ('collect', 'book_fee')
+            THEN CAST(done.arguments ->> 'transfer_id' AS uuid) END
+        LEFT JOIN accounts payer ON payer.id = moved.debit_account_id
+        WHERE done.done_in IS NOT NULL AND done.action IN ('collect', 'book_fee')
+          AND (moved.kind = 'adjustment' AND moved.amount = parked.amount
+               AND moved.credit_account_id = parked.debit_account_id
+               AND (payer.kind = 'fees') = (done.action = 'book_fee')
+               AND (done.action = 'book_fee' OR CAST(payer.id AS text) = done.arguments ->> 'account_id')) IS NOT TRUE
+        ORDER BY done.id LIMIT :limit
+        """,
+    ),
     Check(
         "all balances together are zero",
         "ledger",

@@ -322,6 +322,11 @@ def forged_adjustments(world: World) -> list[Attempt]:
         Attempt("taken from suspense", [moved("adjustment", suspense, HDFC)], CHECK, UNEXPLAINED),
         Attempt("moved between banks", [moved("adjustment", HDFC, AXIS, the_note="stray")], CHECK, UNEXPLAINED),
         Attempt("adjusted for a person", [moved("adjustment", HDFC, world.alice)], CHECK, NOT_SO),
+        # what operators do, two of them, and no service
+        Attempt("collected from a person", [moved("adjustment", world.alice, suspense)], CHECK, NOT_SO),
+        Attempt("collected from a shop", [moved("adjustment", world.shop, suspense)], CHECK, NOT_SO),
+        Attempt("booked as a fee", [moved("adjustment", system_accounts.FEES, suspense)], CHECK, NOT_SO),
+        Attempt("confirmed by a service", ["UPDATE operator_actions SET decision = 'confirmed'"], NO_RIGHT, "denied"),
     ]
 
 

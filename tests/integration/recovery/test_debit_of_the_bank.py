@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from sqlalchemy import select
@@ -21,14 +22,14 @@ from shared.banks.table import BANKS
 from shared.clock import rfc3339
 from shared.ledger import system_accounts
 from shared.models import Account, ReconciliationFinding
-from tests.integration.operators.conftest import run_batua
+from tests.integration.operators.conftest import Operator, administrator, asha, ravi, run_batua  # noqa: F401 - fixtures
 from tests.integration.recovery.test_command import banks_at
 from tests.support.deadlines import deadline
 from tests.support.simulated_bank import Running
 from tests.support.withdrawal_world import PATIENT, World, owner_of
 
 Batua = Callable[..., Awaitable[Result]]
-FEE = "fee-of-November"
+FEE, OWED = "fee-of-November", "paid-out-in-October"
 SOON_SENT = PATIENT.model_copy(update={"not_found_grace_seconds": 0.1})
 """A payout that waited in the queue is asked about twice before it is sent; not half a minute apart here."""
 _STEP = re.compile(r"^\d\. `batua ([^`]+)`", re.MULTILINE)
@@ -47,12 +48,23 @@ def batua(
     return lambda *arguments: run_batua(fresh_database_url, tmp_path, *arguments)
 
 
-def steps(at: str) -> list[list[str]]:
-    """The commands of the runbook's numbered list."""
+def section(title: str, **named: str) -> list[list[str]]:
+    """The commands of the numbered lists below this title of the runbook, with these values in place of `<name>`."""
     page = (CHECKOUT / "docs" / "runbooks" / "books-differ.md").read_text(encoding="utf-8")
-    found = _STEP.findall(page)
+    (below,) = [part for part in page.split("\n## ") if part.startswith(f"{title}\n")]
+    found = [step.split() for step in _STEP.findall(below)]
     assert found
-    return [step.replace("<code>", "hdfc").replace("<at>", at).split() for step in found]
+    return [[named.get(word.strip("<>"), word) if word.startswith("<") else word for word in step] for step in found]
+
+
+def steps(at: str) -> list[list[str]]:
+    """How the schema's owner has a debit booked."""
+    return section("A debit that the bank made by itself", code="hdfc", at=at)
+
+
+async def balance(world: World, account_id: UUID) -> int:
+    async with world.sessionmaker() as session:
+        return (await session.get_one(Account, account_id)).balance
 
 
 async def findings(world: World) -> list[tuple[str, str, datetime | None]]:
@@ -101,6 +113,42 @@ async def test_the_steps_of_the_runbook_book_it_once_and_let_payouts_leave(world
     assert resolved_at is not None
     await world_alone.work_until_status([asked], "succeeded")
     assert (await batua("prove")).exit_code == 0
+
+
+@pytest.mark.xdist_group("database roles")
+async def test_two_operators_bring_suspense_to_zero_as_the_runbook_says(
+    world_alone: World,
+    batua: Batua,
+    asha: Operator,  # noqa: F811
+    ravi: Operator,  # noqa: F811
+) -> None:
+    wallet = await world_alone.person(balance=9_00)
+    assert wallet.handle is not None
+    for reference, amount in ((FEE, 7_00), (OWED, 5_00)):
+        assert world_alone.bank.pay(reference, amount).status_code == 200
+    (line,) = world_alone.bank.paid_out(FEE)
+    for step in steps(line["at"]):
+        ran = await batua(*step)
+        assert ran.exit_code == 0, (step, ran.output)
+    assert await balance(world_alone, system_accounts.SUSPENSE) == -12_00
+
+    named = {"wallet-id": wallet.handle, "how-you-know": "asked"}
+    book_fee, confirm, _, _ = section("A debit in `suspense`", reference=FEE, **named)
+    _, _, collect, _ = section("A debit in `suspense`", reference=OWED, **named)
+    for propose in (book_fee, collect):
+        proposal = (await asha.answer(*propose))["id"]
+        await ravi.answer(*[proposal if word == "<proposal>" else word for word in confirm])
+    assert await balance(world_alone, system_accounts.SUSPENSE) == 0
+    assert await balance(world_alone, system_accounts.FEES) == -7_00
+    assert await world_alone.money(wallet) == (4_00, 0)
+    assert (await batua("prove")).exit_code == 0
+    night = await batua("reconcile", "--bank", "hdfc", "--grace-seconds", "0")
+    assert night.exit_code == 0, night.output
+    settled = await batua("recovery", "begin", "--restored-to", line["at"])
+    assert settled.exit_code == 0, settled.output
+    again = json.loads((await batua("recovery", "settle", "--json")).stdout)["banks"]
+    assert [report["settled"] for report in again] == [[] for _ in BANKS]
+    assert await balance(world_alone, system_accounts.SUSPENSE) == 0
 
 
 async def test_one_that_is_booked_weeks_later_is_no_difference_the_night_after(
