@@ -87,6 +87,8 @@ def create_engine(
         connector,
         pool_size=settings.database_pool_size if pool_size is None else pool_size,
         max_overflow=0,
+        # The connection that worked last: its server process has the plans and the catalog of our statements at hand.
+        pool_use_lifo=True,
         pool_timeout=settings.database_pool_timeout_seconds,
         pool_recycle=1800,
         # Error texts are logged, and the values of a statement may be hashes or account numbers.

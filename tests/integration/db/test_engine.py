@@ -41,6 +41,21 @@ async def test_what_passes_is_told_from_a_mistake(sessionmaker: SessionMaker, st
     assert is_outage(caught.value) is is_passing
 
 
+async def test_the_connection_that_worked_last_works_next(database_url: str) -> None:
+    """Its server process has the plans at hand; after a busy moment there are others that have none."""
+    settings = DatabaseSettings(database_url=SecretStr(database_url))
+    engine = create_engine(settings, application_name="tests", pool_size=4)
+    async with engine.connect() as first, engine.connect() as second, engine.connect():
+        pids = [(await each.execute(PID)).scalar_one() for each in (first, second)]
+    assert len(set(pids)) == 2
+    found = set()
+    for _ in range(4):
+        async with engine.connect() as connection:
+            found.add((await connection.execute(PID)).scalar_one())
+    await engine.dispose()
+    assert len(found) == 1
+
+
 async def test_a_value_that_does_not_fit_is_a_mistake(sessionmaker: SessionMaker) -> None:
     async with sessionmaker() as session:
         with pytest.raises(DBAPIError) as caught:
