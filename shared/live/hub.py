@@ -47,6 +47,8 @@ class Listener:
 
     owner_id: UUID
     account_id: UUID
+    reading: asyncio.Lock
+    """Held while one of the owner's streams reads, so that many that are opened or woken at once read in turn."""
     woken: asyncio.Event = field(default_factory=asyncio.Event)
     is_closing: bool = False
 
@@ -81,7 +83,8 @@ class Hub:
         others = self._listeners.setdefault(account_id, set())
         if len(others) >= MAX_PER_OWNER:
             raise TooManyStreams(MAX_PER_OWNER)
-        listener = Listener(owner_id, account_id)
+        reading = next(iter(others)).reading if others else asyncio.Lock()
+        listener = Listener(owner_id, account_id, reading)
         others.add(listener)
         self.count += 1
         try:

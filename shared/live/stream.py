@@ -99,10 +99,11 @@ async def chunks(
     while not listener.is_closing:
         listener.woken.clear()
         try:
-            if not await _is_still_signed_in(resources, token):
-                return
-            async with hub.read_slots, resources.read_sessionmaker() as session:
-                events, has_more = await feed.read_events(session)
+            async with listener.reading, hub.read_slots:
+                if not await _is_still_signed_in(resources, token):
+                    return
+                async with resources.read_sessionmaker() as session:
+                    events, has_more = await feed.read_events(session)
         except Exception as error:
             if not is_outage(error):
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import Any, Literal
 from uuid import UUID
@@ -9,12 +10,13 @@ from uuid import UUID
 import httpx
 import pytest
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from shared.banks.notices import PaymentNotice
 from shared.db.engine import SessionMaker
 from shared.ledger.accounts import wallet_of
 from shared.live import hub, stream
+from shared.live.feed import Feed
 from shared.models import OnRamp
 from shared.on_ramps.settlement import settle
 from tests.integration.live.conftest import Served
@@ -265,6 +267,38 @@ async def test_the_streams_of_one_owner_share_the_readings(
         async with listening_to(people.url, asha.token) as second:
             await second.until("balance")
             await eventually_async(partial(told, pauses, 2), "a stream pauses for both")
+    await until_every_stream_is_closed(people)
+
+
+async def test_the_streams_of_one_owner_read_in_turn(
+    people: Served, asha: Signed, ravi: Signed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading = 0
+    together: list[int] = []
+    read_events = Feed.read_events
+
+    async def noted(self: Feed, session: AsyncSession) -> Any:
+        nonlocal reading
+        reading += 1
+        together.append(reading)
+        try:
+            await asyncio.sleep(0.05)  # long enough for the others to begin, if they may
+            return await read_events(self, session)
+        finally:
+            reading -= 1
+
+    monkeypatch.setattr(Feed, "read_events", noted)
+
+    async def until_balance(owner: Signed) -> None:
+        async with listening_to(people.url, owner.token) as page:
+            await page.until("balance")
+
+    await asyncio.gather(*(until_balance(asha) for _ in range(4)))
+    assert set(together) == {1}
+    together.clear()
+    async with asyncio.timeout(deadline()):
+        while max(together, default=0) < 2:  # another owner's need not wait for them
+            await asyncio.gather(until_balance(asha), until_balance(ravi))
     await until_every_stream_is_closed(people)
 
 
