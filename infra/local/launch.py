@@ -19,8 +19,9 @@ from infra.local.secrets import read_secrets
 SHORT_LIFE_SECONDS = 1.0
 PAUSE_SECONDS = 0.5
 
-NICENESS = {"smtp": 10, "withdraw_worker": 10}
-"""Mail may wait while every core is busy with requests. A niced process still gets what the others leave."""
+NICENESS = {"smtp": 10, "withdraw_worker": 10, "dummy_bank": 10}
+"""Mail may wait while every core is busy with requests, and a bank is a machine of its own elsewhere. A niced process
+still gets what the others leave."""
 
 AUTOGROUP = Path("/proc/self/autogroup")
 """The niceness of this process's session, where Linux shares the CPU between sessions."""
