@@ -2,7 +2,8 @@
 
 Processes that share a port share the cores out among them. Who waits for a core takes turns with others
 (`hashing_queue`), for a bounded time, and only as long as the caller stays. An owner and a network address of whom no
-hash is under way may share a core with one: that one may be a flood's, and takes a quarter of a second.
+hash is under way may share a core with one: that one may be a flood's, and takes a quarter of a second. Hashes of one
+address take half of the machine's cores at most (`address_places`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import TypeVar
 
 import bcrypt
 
+from shared.auth.address_places import AddressPlaces, Place
 from shared.auth.errors import HashingBusy
 from shared.auth.hashing_queue import OURSELVES, Asker, HashingQueue, Waiter
 from shared.callers import WhileWanted
@@ -37,6 +39,8 @@ WAIT_SECONDS = 10.0
 """For a core."""
 NEWCOMERS = 1
 """Hashes under way beyond one per core."""
+LOOK_SECONDS = 0.02
+"""Until those who wait look again whether another process has given back a place of their address."""
 NICENESS, NICENESS_OF_MANY = 5, 10
 """Of the threads: on a core that payments keep busy, a hash still gets a quarter of the time. One of an address that
 has more waiting gets a tenth there, and a quarter beside another hash."""
@@ -56,10 +60,14 @@ class Hasher:
         self._rounds = settings.bcrypt_rounds
         self._pepper = settings.pin_pepper.get_secret_value().encode()
         self._cores = max(1, (os.cpu_count() or 1) // processes)
-        self._under_way: list[Asker] = []
+        self._places = AddressPlaces.of_machine(os.cpu_count() or 1, self._pepper)
+        self._under_way: list[tuple[Asker, Place]] = []
         self._threads = _threads(self._cores + NEWCOMERS, NICENESS)
         self._threads_of_many = _threads(self._cores + NEWCOMERS, NICENESS_OF_MANY)
         self._queue = HashingQueue(MAX_WAITING, MAX_WAITING_AT_ADDRESS, MAX_WAITING_OF_OWNER)
+        self._next_look: asyncio.TimerHandle | None = None
+        self._given_back = "", 0.0
+        """The address of the last hash, and when it ended, in seconds of the event loop's clock."""
         # A well-formed hash that no password has. Comparing with it costs as much as with a real one.
         self._no_hash = (bcrypt.gensalt(self._rounds) + b"." * _DIGEST_LENGTH).decode()
 
@@ -102,7 +110,9 @@ class Hasher:
             return await core.verify_pin(pin, pin_hash)
 
     def close(self) -> None:
-        """Stop the threads."""
+        """Stop the threads, and look no more."""
+        if self._next_look is not None:
+            self._next_look.cancel()
         for threads in (self._threads, self._threads_of_many):
             threads.shutdown(wait=False, cancel_futures=True)
 
@@ -115,11 +125,11 @@ class Hasher:
         return hmac.new(self._pepper, pin.encode(), hashlib.sha256).hexdigest()
 
     async def _take_core(self, asker: Asker) -> None:
-        if self._may_begin(asker):
-            self._under_way.append(asker)
+        if self._begin(asker):
             return
         waiter: Waiter = asyncio.get_running_loop().create_future()
         self._queue.put(asker, waiter)
+        self._look_later()
         try:
             with WhileWanted():
                 async with asyncio.timeout(WAIT_SECONDS):
@@ -133,15 +143,50 @@ class Hasher:
             raise
 
     def _give_core(self, asker: Asker) -> None:
-        self._under_way.remove(asker)
-        while (next_one := self._queue.pop(self._may_begin)) is not None:
-            who, waiter = next_one
-            if not waiter.done():
-                waiter.set_result(None)
-                self._under_way.append(who)
+        self._end(asker)
+        self._given_back = asker.address, asyncio.get_running_loop().time()
+        self._serve()
 
-    def _may_begin(self, asker: Asker) -> bool:
-        under_way = self._under_way
+    def _serve(self) -> None:
+        """Let those who wait begin, in the order of their turns."""
+        while (next_one := self._queue.pop(self._begin_in_turn)) is not None:
+            who, waiter = next_one
+            if waiter.done():
+                self._end(who)
+            else:
+                waiter.set_result(None)
+        self._look_later()
+
+    def _look_later(self) -> None:
+        """While some wait, look every LOOK_SECONDS whether one may begin."""
+        if len(self._queue) and self._next_look is None:
+            self._next_look = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
+
+    def _look(self) -> None:
+        self._next_look = None
+        self._serve()
+
+    def _begin_in_turn(self, asker: Asker) -> bool:
+        """Leave a place that we have just given back to the other processes, all of which look in the meantime."""
+        address, given_back_at = self._given_back
+        is_theirs = address == asker.address and asyncio.get_running_loop().time() < given_back_at + LOOK_SECONDS
+        return not is_theirs and self._begin(asker)
+
+    def _begin(self, asker: Asker) -> bool:
+        """Take a core and a place of the address, if both are free."""
+        place = self._places.take(asker.address) if self._has_core(asker) else None
+        if place is None:
+            return False
+        self._under_way.append((asker, place))
+        return True
+
+    def _end(self, asker: Asker) -> None:
+        ended = next(each for each in self._under_way if each[0] == asker)
+        self._under_way.remove(ended)
+        ended[1].give_back()
+
+    def _has_core(self, asker: Asker) -> bool:
+        under_way = [each for each, _ in self._under_way]
         is_newcomer = not any(asker.address == each.address or asker.who == each.who for each in under_way)
         return len(under_way) < self._cores + (NEWCOMERS if is_newcomer else 0)
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 import threading
+import time
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
@@ -23,7 +24,8 @@ from shared.auth.hashing_queue import Asker
 from shared.auth.passwords import Hasher
 from shared.callers import Caller, CallerLeft
 from shared.config import PasswordSettings
-from shared.ids import new_id
+from shared.ids import new_id, new_token
+from tests.support.deadlines import deadline
 
 
 def settings(pepper: str = "a pepper") -> PasswordSettings:
@@ -228,6 +230,39 @@ async def test_one_newcomer_does_not_wait_for_the_hash_of_another(one_core: Hash
     await asyncio.gather(*tasks)
     assert len(begun) == 5
     assert not one_core.waiting
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="an address has places of the machine on Linux")
+async def test_processes_hash_in_turn_for_one_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    pepper = new_token()
+    both = [Hasher(settings(pepper), processes=2) for _ in range(2)]  # as two processes have one each
+    lock, running, most = threading.Lock(), 0, 0
+    begun: list[int] = []
+
+    def watching(password: bytes, _salt: bytes) -> bytes:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+            begun.append(int(password))
+        time.sleep(0.01)  # lets one of the other process begin, if it may
+        with lock:
+            running -= 1
+        return b"hash"
+
+    monkeypatch.setattr(bcrypt, "hashpw", watching)
+    flood = Asker.owner(new_id(), "192.0.2.1")
+    waiting = [hasher.hash_password(f"{number}", flood) for number, hasher in enumerate(both) for _ in range(10)]
+    async with asyncio.timeout(deadline()):
+        await asyncio.gather(*waiting)
+        assert most == 1
+        assert 0 in begun[:10]
+        assert 1 in begun[:10], "neither process waits until the other has no more"
+        async with both[0].core(flood), both[1].core(Asker.owner(new_id(), "192.0.2.2")):
+            pass  # another address has places of its own
+    for hasher in both:
+        hasher.close()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux")
