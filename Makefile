@@ -15,8 +15,6 @@ UV := $(BIN)/uv $(if $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/
 QUIET := $(if $(MAKE_TERMERR),,--quiet)
 TEST_PROCESSES ?= auto
 PYTEST = $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup
-# Tracing every line costs a third, so only the tests of what moves money are traced.
-MONEY_TESTS := tests/concurrency $(foreach room,banks idempotency ledger on_ramps proof reconciliation withdrawals,$(wildcard tests/unit/$(room) tests/integration/$(room)))
 COVERED := shared/ledger,shared/proof,shared/reconciliation,shared/on_ramps,shared/withdrawals
 COVERAGE_AT_LEAST := 95
 COMPOSE ?= docker compose
@@ -66,10 +64,9 @@ demo: $(INSTALLED) ## Move money through every service and check each step
 
 test: $(INSTALLED) ## Run every test, and measure the coverage of the rooms that move money
 	@rm -f .coverage .coverage.*
-	$(PYTEST) --cov --cov-branch --cov-report= $(MONEY_TESTS)
-	@echo "Branch coverage of $(COVERED), by pytest-cov over $(MONEY_TESTS):"
+	$(PYTEST) --cov --cov-branch --cov-report= tests
+	@echo "Branch coverage of $(COVERED), by pytest-cov over the tests that tests/support/tracing_of_money.py names:"
 	$(BIN)/python -m coverage report --fail-under=$(COVERAGE_AT_LEAST)
-	$(PYTEST) $(foreach folder,$(MONEY_TESTS),--ignore $(folder)) tests
 
 test-dates: $(INSTALLED) ## Run the tests at other dates: ends of months and years, a leap day, changes of offset
 	$(BIN)/python -m tests.support.dates $(DATES)

@@ -45,6 +45,7 @@ from tests.support.groups import is_last_of_its_group, keep_modules_together
 from tests.support.pooler import pooler_before, through
 from tests.support.service_limits import service_limits
 from tests.support.shared_stacks import end_shared_stacks
+from tests.support.tracing_of_money import pause_tracing, trace_once, trace_only_money
 
 POSTGRES = "BATUA_TESTS_POSTGRES"
 """Superuser's URL of the server the tests clone databases on; set once by the controlling process."""
@@ -84,7 +85,9 @@ def pytest_configure(config: pytest.Config) -> None:
     is_worker = hasattr(config, "workerinput")
     _listen_to_interrupts()
     gc.disable()  # until the tests are collected: it took a third of what that costs
-    if not is_worker:
+    if is_worker:
+        trace_once(config)
+    else:
         os.environ[SLOWNESS] = f"{fmean(measure() for _ in range(5)):.2f}"
         os.environ.update(service_limits())
     _let_http_wait()
@@ -106,6 +109,18 @@ def pytest_configure(config: pytest.Config) -> None:
         port = free_port_base() + (PROCESSES["postgres"].port_offset or 0)
         _pooler.enter_context(pooler_before(os.environ[POSTGRES], stack.layout.home / "pooler", port))
         os.environ |= {POOLER: str(port), "BATUA_DATABASE_POOLER": "transaction"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Before anything is collected."""
+    pause_tracing(session.config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> None:
+    """Before the test's fixtures."""
+    trace_only_money(item)
 
 
 @pytest.hookimpl(trylast=True)  # after the fixtures that use the stack
