@@ -34,7 +34,7 @@ unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 # Without compiled files each of nine processes would compile all of Batua at every start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install up demo test test-dates test-pooler test-deep lint docs fmt migrate prove seed bench bench-flame bench-inflow bench-scale attack chaos drill-ha screenshots lock compose-up compose-demo compose-down chart-tools clean
+.PHONY: help install up demo test test-dates test-pooler test-deep lint lint-types lint-rest docs fmt migrate prove seed bench bench-flame bench-inflow bench-scale attack chaos drill-ha screenshots lock compose-up compose-demo compose-down chart-tools clean
 
 help: ## Explain every target
 	@awk 'BEGIN {FS = ":.*## "; print "make <target>:"} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,10 +78,15 @@ test-pooler: $(INSTALLED) ## Run the races, and two minutes of chaos, through Pg
 test-deep: $(INSTALLED) ## Run the tests that take an hour or more; PART=any_sequence names one, SHARE=0.1 runs a tenth
 	$(BIN)/python -m pytest -s tests/deep$(if $(PART),/test_$(PART).py)
 
-lint: $(INSTALLED) ## Check style, types, import contracts, containers and generated documents
+lint: lint-rest lint-types ## Check style, types, import contracts, containers and generated documents
+
+# In two parts, of which `make -j2 lint` runs both at once.
+lint-types: $(INSTALLED)
+	$(BIN)/mypy
+
+lint-rest: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m infra.containers_check
 	$(BIN)/python -m infra.documentation --check
