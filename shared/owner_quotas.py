@@ -6,7 +6,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class OwnerQuotas(BaseModel):
-    """How much one owner may do, so that one cannot fill what all use. Days are those of the Indian calendar."""
+    """How much one owner may do, so that one cannot fill what all use.
+
+    What is allowed in a day, a minute or ten seconds may be done at once; then one more whenever its part of that
+    time has passed.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -25,8 +29,7 @@ class OwnerQuotas(BaseModel):
     small_transfer_below_paise: int = Field(default=100, ge=0)
     """A transfer of less is a very small one."""
     withdrawals_per_ten_seconds: int = Field(default=5, ge=1)
-    """Withdrawals asked for in ten seconds, which begin with a multiple of ten. Each is work for the worker, the bank
-    and the owner's open pages."""
+    """Withdrawals asked for in ten seconds. Each is work for the worker, the bank and the owner's open pages."""
     open_pots: int = Field(default=20, ge=1, le=200)
     """Pots that are open at once."""
     unfinished_withdrawals: int = Field(default=100, ge=1)

@@ -6,7 +6,7 @@ in Postgres alone, which also decides between copies in different processes (see
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from shared.db.engine import SessionMaker
 from shared.db.retries import in_transaction
@@ -15,7 +15,7 @@ from shared.idempotency import store
 from shared.idempotency.claims import Answer, Claim
 from shared.idempotency.errors import IdempotencyKeyReused, RequestInFlight
 from shared.idempotency.store import KeyName
-from shared.quotas.counts import Quota
+from shared.quotas.counts import Place, Quota, take_all
 
 
 class Marks:
@@ -41,35 +41,58 @@ class Marks:
             return await self._finished(claim, _error_of_copy(claim, marked))
         self._in_flight[claim.name] = claim
         try:
-            return await _within_quotas([*self._quotas, *quotas], claim, work)
+            places, used_up = take_all([*self._quotas, *quotas], claim.owner_id)
+            if used_up is not None:
+                return await self._beyond(used_up, claim)
+            return await _in_places(places, lambda: self._answer(claim, work))
+        finally:
+            del self._in_flight[claim.name]
+
+    async def _answer(self, claim: Claim, work: Callable[[], Awaitable[Answer]]) -> Answer:
+        try:
+            return await work()
         except (IdempotencyKeyReused, Unavailable):
             raise
         except BatuaError as error:
             return await self._finished(claim, error)
-        finally:
-            del self._in_flight[claim.name]
+
+    async def _beyond(self, quota: Quota, claim: Claim) -> Answer:
+        """The first answer of a request for which there is no place. Only one without an answer is a hit."""
+        known = await self._known(claim)
+        if known is None:
+            quota.audit(claim.owner_id)
+            raise quota.refusal(claim.owner_id)
+        return known
 
     async def _finished(self, claim: Claim, otherwise: BatuaError) -> Answer:
         """The first answer of the request, as Postgres has it. Raises `otherwise` if there is none."""
-        known = await in_transaction(self._lookup_sessionmaker, lambda session: store.find(session, claim))
+        known = await self._known(claim)
         if known is None:
             raise otherwise
         return known
 
+    async def _known(self, claim: Claim) -> Answer | None:
+        return await in_transaction(self._lookup_sessionmaker, lambda session: store.find(session, claim))
 
-async def _within_quotas(quotas: Iterable[Quota], claim: Claim, work: Callable[[], Awaitable[Answer]]) -> Answer:
-    taken: list[tuple[Quota, int]] = []
-    is_new = False
+
+async def _in_places(places: Sequence[Place], work: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Run `work`, which fills the places if it does something new. A refusal is work too; an outage is not the owner's,
+    and to ask again while the first request is in flight is what the owner is told to do.
+    """
+    settle = Place.give_back
     try:
-        for quota in quotas:
-            taken.append((quota, quota.take(claim.owner_id)))  # noqa: PERF401 - if the second raises, the first is known
         answer = await work()
-        is_new = not answer.is_replayed
+        if not answer.is_replayed:
+            settle = Place.keep
         return answer
+    except (RequestInFlight, Unavailable):
+        raise
+    except BatuaError:
+        settle = Place.refuse
+        raise
     finally:
-        if not is_new:
-            for quota, period in taken:
-                quota.give_back(claim.owner_id, period)
+        for place in places:
+            settle(place)
 
 
 def _error_of_copy(claim: Claim, marked: Claim) -> BatuaError:

@@ -9,14 +9,14 @@ from shared.errors import TooMany
 
 @dataclass(eq=False)
 class _QuotaUsedUp(TooMany):
-    """The owner has done this `limit` times in the current period, which ends in `retry_after` seconds."""
+    """The owner has done this `limit` times lately. There is room for one more in `retry_after` seconds."""
 
     limit: int
     retry_after: int
 
     @property
     def retry_after_seconds(self) -> int:
-        """When the period ends."""
+        """When there is room."""
         return self.retry_after
 
 
@@ -24,7 +24,7 @@ class TooManyKeys(_QuotaUsedUp):
     """Each answer is kept for days under its key, so one owner may not have any number of them."""
 
     code = "too_many_keys"
-    title = "Too many requests with an Idempotency-Key today; try again tomorrow"
+    title = "Too many requests with an Idempotency-Key in one day; try again later"
 
 
 class TooManyBulkRequests(_QuotaUsedUp):
@@ -38,14 +38,14 @@ class TooManySmallTransfers(_QuotaUsedUp):
     """A very small transfer costs its recipient a line of the statement, and us as much as a large one."""
 
     code = "too_many_small_transfers"
-    title = "Too many very small transfers to others today; send one larger amount, or try again tomorrow"
+    title = "Too many very small transfers to others in one day; send one larger amount, or try again later"
 
 
 class TooFrequentWithdrawals(_QuotaUsedUp):
     """A withdrawal is the dearest request that one owner makes: it costs calls to a bank as well."""
 
     code = "too_frequent_withdrawals"
-    title = "Too many withdrawals in a few seconds; try again in ten"
+    title = "Too many withdrawals in a few seconds; try again in a moment"
 
 
 class TooManySearches(_QuotaUsedUp):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
+from shared.errors import BatuaError
 from shared.owner_quotas import OwnerQuotas
-from shared.quotas.counts import DAY_SECONDS, MINUTE_SECONDS, TEN_SECONDS, Counts, Quota
+from shared.quotas.counts import DAY_SECONDS, MINUTE_SECONDS, TEN_SECONDS, Counts, Quota, take_all
 from shared.quotas.errors import (
     TooFrequentWithdrawals,
     TooManyBulkRequests,
@@ -18,7 +21,7 @@ from shared.quotas.errors import (
 
 @dataclass(frozen=True, slots=True)
 class Quotas:
-    """What is checked before a request of an owner is carried out, and counted after it."""
+    """What has a place before a request of an owner is carried out."""
 
     keys: Quota
     bulk_per_minute: Quota
@@ -66,9 +69,19 @@ class Quotas:
         """Those of a bulk request."""
         return (self.bulk_per_minute, self.bulk_per_day)
 
-    def take_search(self, owner_id: UUID) -> None:
-        """Count a search for people, if there is room for it. Raises TooManySearches."""
-        for quota in (self.searches_per_minute, self.searches_per_day):
-            quota.require_room(owner_id)
-        for quota in (self.searches_per_minute, self.searches_per_day):
-            quota.count(owner_id)
+    @contextmanager
+    def search(self, owner_id: UUID) -> Iterator[None]:
+        """The block searches for people. A search that is refused does not count. Raises TooManySearches."""
+        places, used_up = take_all((self.searches_per_minute, self.searches_per_day), owner_id)
+        if used_up is not None:
+            used_up.audit(owner_id)
+            raise used_up.refusal(owner_id)
+        is_refused = False
+        try:
+            yield
+        except BatuaError:
+            is_refused = True
+            raise
+        finally:
+            for place in places:
+                place.give_back() if is_refused else place.keep()

@@ -1,7 +1,8 @@
 """Tell the other processes through Redis what heavy users did here, and learn what they did there.
 
-No request waits for it. Each process writes its own count of each owner, whole and not the difference, so a count that
-was lost or damaged in Redis is there again after the next one. While Redis is away each process counts alone.
+No request waits for it. In Redis a key that expires is all there is of an owner's count: it is gone when everything
+that was counted is free again. Each process adds what it counted, and raises the key to what it knows, so a count that
+was lost in Redis is there again after the next one. While Redis is away each process counts alone.
 """
 
 from __future__ import annotations
@@ -13,35 +14,30 @@ from contextlib import asynccontextmanager, suppress
 
 from redis.asyncio import Redis
 
-from shared.ids import new_token
-from shared.quotas.counts import Counts, Share
+from shared.quotas.counts import SECOND, Counts, Share
 from shared.redis.client import REDIS_ERRORS
 
 KEY_PREFIX = "batua:counts:"
 SHARE_SECONDS = 1.0
 BATCH = 500
-MAX_PROCESSES = 256
 
 _logger = logging.getLogger(__name__)
 
-# For each key: this process's count, and the sum over all. A key of another type, or with more processes than there
-# can be, is not ours: it is written anew. A field that is no count is left out.
-_SHARE_ALL = f"""
-local sums = {{}}
-for i = 2, #ARGV, 3 do
-    local key = ARGV[i]
-    if redis.call('TYPE', key).ok ~= 'hash' or redis.call('HLEN', key) > {MAX_PROCESSES} then
-        redis.call('DEL', key)
-    end
-    redis.call('HSET', key, ARGV[1], ARGV[i + 1])
-    redis.call('EXPIRE', key, ARGV[i + 2])
-    local sum = 0
-    for _, value in ipairs(redis.call('HVALS', key)) do
-        if string.match(value, '^%d+$') and #value < 13 then sum = sum + tonumber(value) end
-    end
-    sums[#sums + 1] = sum
+_MILLISECOND = SECOND // 1000
+
+# For each key: milliseconds added, those until it is empty as far as this process knows, and the most that is believed.
+# A key that does not expire, or later than it can, is not ours: it counts as absent. What it holds is never read.
+_SHARE_ALL = """
+local all = {}
+for i = 1, #ARGV, 4 do
+    local added, known, most = tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3])
+    local left = redis.call('PTTL', ARGV[i])
+    if left < 0 or left > most then left = 0 end
+    left = math.min(math.max(left + added, known), most)
+    if left > 0 then redis.call('SET', ARGV[i], '', 'PX', left) end
+    all[#all + 1] = left
 end
-return sums
+return all
 """
 
 
@@ -51,7 +47,6 @@ class Sharing:
     def __init__(self, counts: Counts, redis: Redis) -> None:
         self._counts = counts
         self._redis = redis
-        self._process = new_token(12)
 
     async def run(self) -> None:
         """Share every SHARE_SECONDS what has changed, until cancelled. What fails is shared when it changes again."""
@@ -71,19 +66,18 @@ class Sharing:
         """Share what has changed. Raises one of REDIS_ERRORS."""
         while self._counts.has_news:
             shares = list(self._counts.shares(BATCH))
-            for share, total in zip(shares, await self._totals(shares), strict=True):
-                self._counts.learn(share, int(total))
+            for share, left in zip(shares, await self._all_together(shares), strict=True):
+                self._counts.learn(share, int(left) * _MILLISECOND)
 
-    async def _totals(self, shares: Sequence[Share]) -> Sequence[int]:
-        arguments = [part for each in shares for part in (_key_of(each), each.own, each.seconds_left)]
-        command = ("EVAL", _SHARE_ALL, 0, self._process, *arguments)
-        totals: Sequence[int] = await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]
-        return totals
-
-
-def _key_of(share: Share) -> str:
-    quota, owner_id = share.name
-    return f"{KEY_PREFIX}{quota}:{share.period}:{owner_id}"
+    async def _all_together(self, shares: Sequence[Share]) -> Sequence[int]:
+        """The milliseconds until each is empty."""
+        arguments: list[str | int] = []
+        for share in shares:
+            quota, owner_id = share.name
+            lengths = (round(length / _MILLISECOND) for length in (share.added, share.left, share.most))
+            arguments += [f"{KEY_PREFIX}{quota}:{owner_id}", *lengths]
+        lefts: Sequence[int] = await self._redis.execute_command("EVAL", _SHARE_ALL, 0, *arguments)  # type: ignore[no-untyped-call]
+        return lefts
 
 
 @asynccontextmanager

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
-from functools import partial
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -27,6 +26,7 @@ from shared.ledger.limits import SendingLimit
 from shared.ledger.parties import Holder, parties_named
 from shared.ledger.post import Conclusion, Together
 from shared.ledger.rules import Outcome, Posted, Rejected, Transfer
+from shared.quotas.counts import Place
 from shared.quotas.errors import TooManySmallTransfers
 from shared.quotas.quotas import Quotas
 from shared.transfers.errors import AnotherItemRejected, RecipientNotFound
@@ -85,12 +85,24 @@ async def send_many(
 
     async def work() -> Answer:
         planned = await in_transaction(read_sessionmaker, plan)  # it holds no connection while the money moves
-        planned, small = _within_quota(planned, request.owner_id, quotas)
-        conclude = partial(_conclude, request, planned, all_or_nothing)
+        places = _take_places(planned, request.owner_id, quotas)
+        decided: list[_Decided] = []
+
+        def conclude(outcomes: Sequence[Outcome]) -> Conclusion:
+            decided[:] = _decide(planned, all_or_nothing, outcomes)
+            return _conclude(request, decided)
+
         commands = [each[0] for each in planned if not isinstance(each, BatuaError)]
-        answer = await group_commit.post_together(Together(claim, commands, conclude))
-        if not answer.is_replayed:
-            quotas.small_transfers.count(request.owner_id, small)
+        is_new = False
+        try:
+            answer = await group_commit.post_together(Together(claim, commands, conclude))
+            is_new = not answer.is_replayed
+        finally:
+            for index, place in places.items():
+                is_sent = is_new and not isinstance(decided[index], BatuaError)
+                place.keep() if is_sent else place.give_back()
+        if is_new and any(isinstance(each, TooManySmallTransfers) for each in planned):
+            quotas.small_transfers.audit(request.owner_id)
         return answer
 
     return await marks.run(claim, work, quotas=quotas.bulk)
@@ -117,20 +129,17 @@ def _is_any_for_others(planned: Sequence[_Planned]) -> bool:
     return any(not isinstance(each, BatuaError) and not each[1].is_internal for each in planned)
 
 
-def _within_quota(planned: Sequence[_Planned], owner_id: UUID, quotas: Quotas) -> tuple[list[_Planned], int]:
-    """The same, with small transfers beyond the quota rejected; and how many small ones are left."""
-    kept: list[_Planned] = []
-    small = 0
-    for each in planned:
+def _take_places(planned: list[_Planned], owner_id: UUID, quotas: Quotas) -> dict[int, Place]:
+    """The place of each small transfer in the quota, by its index. Those beyond the quota are rejected."""
+    places: dict[int, Place] = {}
+    for index, each in enumerate(planned):
         if not isinstance(each, BatuaError) and each[0].amount < quotas.small_below and not each[1].is_internal:
-            try:
-                quotas.small_transfers.require_room(owner_id, small + 1)
-            except TooManySmallTransfers as error:
-                kept.append(error)
-                continue
-            small += 1
-        kept.append(each)
-    return kept, small
+            place = quotas.small_transfers.take(owner_id)
+            if place is None:
+                planned[index] = quotas.small_transfers.refusal(owner_id)
+            else:
+                places[index] = place
+    return places
 
 
 async def _find_parties(session: AsyncSession, owner_id: UUID, wanted: Set[str]) -> tuple[Holder, dict[str, Holder]]:
@@ -145,24 +154,13 @@ async def _find_parties(session: AsyncSession, owner_id: UUID, wanted: Set[str])
     return payer, recipients | {to: own[account_id] for to, account_id in ids.items() if account_id in own}
 
 
-def _conclude(
-    request: KeyedRequest[Sequence[BulkOutcome]],
-    planned: Sequence[_Planned],
-    all_or_nothing: bool,
-    outcomes: Sequence[Outcome],
-) -> Conclusion:
-    """The answer to the request, given the outcomes of the items whose recipient exists."""
+def _decide(planned: Sequence[_Planned], all_or_nothing: bool, outcomes: Sequence[Outcome]) -> list[_Decided]:
+    """What becomes of each item, given the outcomes of those that were posted."""
     following = iter(outcomes)
     decided = [each if isinstance(each, BatuaError) else _decided(next(following), each[1]) for each in planned]
-    is_sent = not (all_or_nothing and any(isinstance(each, BatuaError) for each in decided))
-    if not is_sent:
-        decided = [each if isinstance(each, BatuaError) else AnotherItemRejected() for each in decided]
-    sent = [each for each in decided if not isinstance(each, BatuaError)]
-    return Conclusion(
-        request.answer([_outcome(each, request.owner_id) for each in decided]),
-        [message for posted, ends in sent for message in mail_to_recipient(ends, posted)],
-        moves_money=is_sent,
-    )
+    if all_or_nothing and any(isinstance(each, BatuaError) for each in decided):
+        return [each if isinstance(each, BatuaError) else AnotherItemRejected() for each in decided]
+    return decided
 
 
 def _decided(outcome: Outcome, ends: Ends) -> _Decided:
@@ -171,3 +169,13 @@ def _decided(outcome: Outcome, ends: Ends) -> _Decided:
 
 def _outcome(decided: _Decided, reader: UUID) -> BulkOutcome:
     return decided if isinstance(decided, BatuaError) else receipt_for(*decided, reader)
+
+
+def _conclude(request: KeyedRequest[Sequence[BulkOutcome]], decided: Sequence[_Decided]) -> Conclusion:
+    """The answer to the request."""
+    sent = [each for each in decided if not isinstance(each, BatuaError)]
+    return Conclusion(
+        request.answer([_outcome(each, request.owner_id) for each in decided]),
+        [message for posted, ends in sent for message in mail_to_recipient(ends, posted)],
+        moves_money=bool(sent),
+    )

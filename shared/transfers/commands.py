@@ -59,17 +59,12 @@ async def send(
         ends = sender.ends
         if sender.is_unverified and not ends.is_internal:
             raise EmailUnverified
-        is_small = amount < quotas.small_below and not ends.is_internal
-        if is_small:
-            quotas.small_transfers.require_room(request.owner_id)
         limit = SendingLimit(sender.wallet.account_id, sending_limits(limits))
         transfer = transfer_between(ends, amount=amount, note=note, initiated_by=request.owner_id, limit=limit)
-        answer = await _post(group_commit, request, claim, transfer, ends)
-        if is_small and not answer.is_replayed:
-            quotas.small_transfers.count(request.owner_id)
-        return answer
+        return await _post(group_commit, request, claim, transfer, ends)
 
-    return await marks.run(claim, work)
+    is_small = amount < quotas.small_below and sender.is_for_another
+    return await marks.run(claim, work, quotas=(quotas.small_transfers,) if is_small else ())
 
 
 async def give_initial_funds(

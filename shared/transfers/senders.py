@@ -63,6 +63,11 @@ class Sender(NamedTuple):
             raise RecipientNotFound
         return Ends(self.source, self.recipient)
 
+    @property
+    def is_for_another(self) -> bool:
+        """Whether the recipient is known and another owner."""
+        return self.recipient is not None and self.recipient.owner_id != self.wallet.owner_id
+
 
 class _Question(NamedTuple):
     owner_id: UUID

@@ -55,13 +55,13 @@ async def search_users(
     ] = None,
 ) -> Page[PersonOut]:
     """People by name or wallet id, never by email and never the caller."""
-    resources.quotas.take_search(caller.owner_id)
     after = page.after_id()
-    found = await resources.search(
-        lambda session: find_people(
-            session, asked_by=caller.owner_id, text=text or "", limit=page.limit + 1, after=after
+    with resources.quotas.search(caller.owner_id):
+        found = await resources.search(
+            lambda session: find_people(
+                session, asked_by=caller.owner_id, text=text or "", limit=page.limit + 1, after=after
+            )
         )
-    )
     shown = found[: page.limit]
     next_cursor = cursor_of(shown[-1].id) if len(found) > page.limit else None
     items = [

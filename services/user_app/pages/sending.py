@@ -235,10 +235,10 @@ async def _find(resources: Resources, caller: Identity, text: str) -> list[Perso
     """Raises FilterTooShort, TooManySearches."""
     if not text:
         return []
-    resources.quotas.take_search(caller.owner_id)
-    return await resources.search(
-        lambda session: find_people(session, asked_by=caller.owner_id, text=text, limit=MAX_PEOPLE)
-    )
+    with resources.quotas.search(caller.owner_id):
+        return await resources.search(
+            lambda session: find_people(session, asked_by=caller.owner_id, text=text, limit=MAX_PEOPLE)
+        )
 
 
 async def _find_payee(session: AsyncSession, caller: Identity, wallet_id: str) -> Payee | None:

@@ -16,14 +16,12 @@ from shared.owner_quotas import OwnerQuotas
 from tests.support.apps import RunningApp, problem, running, user_app_settings
 from tests.support.deadlines import deadline
 from tests.support.page_requests import send_form
-from tests.support.waiting import until_far_from_midnight
 
 DELAY_SECONDS = 0.5
 
 
 @pytest.fixture
 async def user_app(database_url: str, redis_url: str, redis: Redis) -> AsyncIterator[RunningApp]:
-    until_far_from_midnight()
     settings = user_app_settings(
         database_url,
         redis_url,
