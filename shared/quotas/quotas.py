@@ -18,6 +18,10 @@ from shared.quotas.errors import (
     TooManySmallTransfers,
 )
 
+REFUSED_AS_ONE = 4
+"""So many refused requests for a withdrawal, or for many transfers, count as one: each costs a transaction, while a
+person who mistypes three times still has most of the quota."""
+
 
 @dataclass(frozen=True, slots=True)
 class Quotas:
@@ -38,7 +42,9 @@ class Quotas:
         """The quotas that these settings allow, counted in `counts`."""
         return cls(
             keys=Quota(counts, "keys", settings.keys_per_day, DAY_SECONDS, TooManyKeys),
-            bulk_per_minute=Quota(counts, "bulk-minute", settings.bulk_per_minute, MINUTE_SECONDS, TooManyBulkRequests),
+            bulk_per_minute=Quota(
+                counts, "bulk-minute", settings.bulk_per_minute, MINUTE_SECONDS, TooManyBulkRequests, REFUSED_AS_ONE
+            ),
             bulk_per_day=Quota(counts, "bulk-day", settings.bulk_per_day, DAY_SECONDS, TooManyBulkRequests),
             searches_per_minute=Quota(
                 counts, "search-minute", settings.people_searches_per_minute, MINUTE_SECONDS, TooManySearches
@@ -52,6 +58,7 @@ class Quotas:
                 settings.withdrawals_per_ten_seconds,
                 TEN_SECONDS,
                 TooFrequentWithdrawals,
+                REFUSED_AS_ONE,
             ),
             small_transfers=Quota(
                 counts, "small", settings.small_transfers_per_day, DAY_SECONDS, TooManySmallTransfers

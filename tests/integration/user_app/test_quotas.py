@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from shared import clock
 from shared.owner_quotas import OwnerQuotas
+from shared.quotas.counts import Quota
 from tests.support.apps import PIN, RunningApp, Signed, problem, running, user_app_settings
 from tests.support.browsing import Browser
 
@@ -40,6 +41,16 @@ WITHDRAWAL: dict[str, Any] = {
 def hits() -> float:
     """How many limits and quotas were hit, as the audit trail is told."""
     return REGISTRY.get_sample_value("batua_audit_events_total", {"kind": "limit_hit"}) or 0
+
+
+def room(quota: Quota, owner: Signed) -> int:
+    """How many places are free."""
+    places = []
+    while (place := quota.take(owner.id)) is not None:
+        places.append(place)
+    for place in places:
+        place.give_back()
+    return len(places)
 
 
 @pytest.fixture
@@ -111,19 +122,21 @@ async def test_small_transfers_that_are_refused_do_not_count(user_app: RunningAp
 
 async def test_a_repeat_is_no_hit_of_a_quota_that_is_used_up(asha: Signed, ravi: Signed) -> None:
     items = [{"to": ravi.wallet_id, "amount": 1}] * 4
-    first = await asha.post("/transfers/bulk", key="coins", items=items, pin=PIN)
-    withdrawn = await asha.post("/withdrawals", key="cash", **WITHDRAWAL)
-    assert (await asha.post("/withdrawals", **WITHDRAWAL)).status_code == 202
-    before = hits()
-    for _ in range(3):
-        again = await asha.post("/transfers/bulk", key="coins", items=items, pin=PIN)
-        assert (again.json(), again.headers["Idempotent-Replayed"]) == (first.json(), "true")
-        again = await asha.post("/withdrawals", key="cash", **WITHDRAWAL)
-        assert (again.json()["id"], again.headers["Idempotent-Replayed"]) == (withdrawn.json()["id"], "true")
-    assert hits() == before
-    problem(await asha.send(ravi.wallet_id, 1), 429, "too_many_small_transfers")
-    problem(await asha.post("/withdrawals", **WITHDRAWAL), 429, "too_frequent_withdrawals")
-    assert hits() == before + 2
+    moment = clock.now()
+    with clock.reading(lambda: moment):
+        first = await asha.post("/transfers/bulk", key="coins", items=items, pin=PIN)
+        withdrawn = await asha.post("/withdrawals", key="cash", **WITHDRAWAL)
+        assert (await asha.post("/withdrawals", **WITHDRAWAL)).status_code == 202
+        before = hits()
+        for _ in range(3):
+            again = await asha.post("/transfers/bulk", key="coins", items=items, pin=PIN)
+            assert (again.json(), again.headers["Idempotent-Replayed"]) == (first.json(), "true")
+            again = await asha.post("/withdrawals", key="cash", **WITHDRAWAL)
+            assert (again.json()["id"], again.headers["Idempotent-Replayed"]) == (withdrawn.json()["id"], "true")
+        assert hits() == before
+        problem(await asha.send(ravi.wallet_id, 1), 429, "too_many_small_transfers")
+        problem(await asha.post("/withdrawals", **WITHDRAWAL), 429, "too_frequent_withdrawals")
+        assert hits() == before + 2
 
 
 async def test_bulk_requests_are_bounded(asha: Signed, ravi: Signed) -> None:
@@ -160,6 +173,32 @@ async def test_no_border_lets_twice_as_many_withdrawals_pass(asha: Signed) -> No
         with clock.reading(partial(datetime.fromtimestamp, border + seconds, UTC)):
             answers = [await asha.post("/withdrawals", **WITHDRAWAL) for _ in range(2)]
             assert [answer.status_code for answer in answers] == [status] * 2
+
+
+async def test_refused_withdrawals_count_a_quarter(asha: Signed) -> None:
+    moment, short = clock.now(), WITHDRAWAL | {"amount": 5_000_00}
+    with clock.reading(lambda: moment):
+        for _ in range(3):
+            problem(await asha.post("/withdrawals", **short), 402, "insufficient_funds")
+        assert (await asha.post("/withdrawals", **WITHDRAWAL)).status_code == 202
+        refused = await asha.post("/withdrawals", **short)
+        assert problem(refused, 429, "too_frequent_withdrawals")["limit"] == 2
+        assert refused.headers["Retry-After"] == "4"
+    with clock.reading(lambda: moment + timedelta(seconds=4)):
+        problem(await asha.post("/withdrawals", **short), 402, "insufficient_funds")
+
+
+async def test_bulk_requests_that_are_refused_as_a_whole_count_a_quarter(user_app: RunningApp, asha: Signed) -> None:
+    moment, minute = clock.now(), user_app.app.state.resources.quotas.bulk_per_minute
+    with clock.reading(lambda: moment):
+        first = await asha.post("/transfers/bulk", key="payday", items=[{"to": "ravi@batua", "amount": 1_00}], pin=PIN)
+        assert first.status_code == 200
+        for amount in range(1, 17):
+            items = [{"to": "ravi@batua", "amount": amount}]
+            problem(
+                await asha.post("/transfers/bulk", key="payday", items=items, pin=PIN), 422, "idempotency_key_reused"
+            )
+        assert room(minute, asha) == OwnerQuotas().bulk_per_minute - 1 - 4
 
 
 async def test_withdrawals_at_the_same_time_do_not_pass_the_quota_together(asha: Signed) -> None:
