@@ -45,10 +45,11 @@ MARGIN = findings.RECOVERED_BEFORE
 READ_BACK = MARGIN + LOOKBACK
 """Lines are read from this long before that moment, so that both books' lines of a reference are compared."""
 
+# What takes a parked credit back is a debit of suspense under its reference, too, and parks nothing.
 _IS_PARKED = text("""
     SELECT EXISTS (
         SELECT FROM entries e JOIN transfers t ON t.id = e.transfer_id
-        WHERE e.account_id = :suspense AND e.direction = 'DEBIT' AND t.kind = 'adjustment'
+        WHERE e.account_id = :suspense AND e.direction = 'DEBIT' AND t.kind = 'adjustment' AND t.reverses IS NULL
           AND t.credit_account_id = :settlement AND t.note = :reference
     )
 """)

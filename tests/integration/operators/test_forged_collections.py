@@ -85,7 +85,7 @@ async def confirmed(
                 await connection.execute("UPDATE operator_actions SET decision = 'confirmed' WHERE id = $1", row["id"])
                 for statement, arguments in calls:
                     await connection.execute(statement, *arguments)
-        except asyncpg.CheckViolationError as error:
+        except (asyncpg.CheckViolationError, asyncpg.UniqueViolationError) as error:
             return str(error)
     return "committed"
 
@@ -168,8 +168,8 @@ async def test_a_debit_ends_once_whatever_is_confirmed(asha: Operator, ravi: Ope
     said = world.collecting()
     assert await confirmed(asha, ravi, world.of_alice, said, moved(said, world.alice.id)) == "committed"
     again = world.collecting()
-    with pytest.raises(asyncpg.UniqueViolationError, match="uq_operator_actions_parked_debit"):
-        await confirmed(asha, ravi, world.of_alice, again, moved(again, world.alice.id))
+    error = await confirmed(asha, ravi, world.of_alice, again, moved(again, world.alice.id))
+    assert "uq_operator_actions_parked_debit" in error
 
 
 async def test_an_action_that_lost_its_transfer_is_found_by_the_proof(
