@@ -55,6 +55,7 @@ async def exchange_pin(body: PinIn, caller: Caller, address: ClientAddress, reso
         pin=body.pin.get_secret_value(),
         address=address,
         sessionmaker=resources.sessionmaker,
+        reads=resources.reads,
         hasher=resources.hasher,
         settings=resources.settings,
         tokens=resources.tokens,

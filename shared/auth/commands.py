@@ -196,13 +196,14 @@ async def exchange_pin(
     pin: str,
     address: str,
     sessionmaker: SessionMaker,
+    reads: Reads,
     hasher: Hasher,
     settings: PasswordSettings,
     tokens: Tokens,
 ) -> IssuedToken:
     """A token that stands for the PIN for a few minutes. Raises PinIncorrect, PinLocked, HashingBusy."""
     pin_hash = await pins.check(
-        sessionmaker, hasher=hasher, settings=settings, owner_id=identity.owner_id, pin=pin, address=address
+        sessionmaker, reads, hasher=hasher, settings=settings, owner_id=identity.owner_id, pin=pin, address=address
     )
     return tokens.issue_pin_token(identity, pin_hash)
 

@@ -21,6 +21,7 @@ from shared.auth.passwords import Hasher
 from shared.auth.tokens import Identity, Tokens
 from shared.config import PasswordSettings
 from shared.db.engine import SessionMaker
+from shared.db.reads import Reads
 from shared.db.retries import in_transaction
 from shared.errors import BatuaError
 from shared.ids import new_id
@@ -41,10 +42,15 @@ STATE_COLUMNS = """
      ORDER BY failed_at DESC OFFSET {attempts} - 1 LIMIT 1) AS locking_failure
 """
 """The fields of a PinState, in its order, for a statement with the joins of a session's state."""
+_ASK = f"""
+    SELECT {STATE_COLUMNS.format(window_start="$2::timestamptz", attempts="$3::int")}
+    FROM (SELECT $1::uuid AS owner_id) AS asked LEFT JOIN owners AS owner ON owner.id = asked.owner_id
+"""  # noqa: S608 - constants of this file
 
 
 async def check(
     sessionmaker: SessionMaker,
+    reads: Reads,
     *,
     hasher: Hasher,
     settings: PasswordSettings,
@@ -58,35 +64,23 @@ async def check(
     """
     with RefusalsAudited(owner_id=owner_id, address=address):
         asker = Asker.owner(owner_id, address)
-        return await _check(sessionmaker, hasher, settings, owner_id=owner_id, pin=pin, asker=asker)
-
-
-async def _check(
-    sessionmaker: SessionMaker, hasher: Hasher, settings: PasswordSettings, *, owner_id: UUID, pin: str, asker: Asker
-) -> str:
-    hasher.require_room(asker)  # a flood asks Postgres nothing
-    # Before the expensive hash, and no lock is held during it.
-    await in_transaction(sessionmaker, lambda session: _raise_if_locked(session, settings, owner_id))
-    # Checked again once a core is free: of many wrong PINs at once, those that waited are not even compared.
-    async with hasher.core(asker) as core:
-        pin_hash = await in_transaction(sessionmaker, lambda session: _unlocked_hash(session, settings, owner_id))
-        if pin_hash is None:
-            raise TokenInvalid
-        if not await core.verify_pin(pin, pin_hash):
-            raise await _count_failure(sessionmaker, settings, owner_id)
-    await in_transaction(sessionmaker, lambda session: _raise_if_locked(session, settings, owner_id))
-    return pin_hash
+        hasher.require_room(asker)  # a flood asks Postgres nothing
+        # Before the expensive hash, and no lock is held during it.
+        await _unlocked_hash(reads, settings, owner_id)
+        # Checked again once a core is free: of many wrong PINs at once, those that waited are not even compared.
+        async with hasher.core(asker) as core:
+            pin_hash = await _unlocked_hash(reads, settings, owner_id)
+            if not await core.verify_pin(pin, pin_hash):
+                raise await _count_failure(sessionmaker, settings, owner_id)
+        await _unlocked_hash(reads, settings, owner_id)
+        return pin_hash
 
 
 def check_token(
     state: PinState, *, tokens: Tokens, settings: PasswordSettings, identity: Identity, pin_token: str
 ) -> None:
     """Check that the token stands for the PIN that the owner has now. Raises PinTokenInvalid, PinLocked."""
-    if state.locking_failure is not None:
-        raise _locked(settings, state.locking_failure)
-    if state.pin_hash is None:
-        raise TokenInvalid
-    tokens.verify_pin_token(pin_token, identity, state.pin_hash)
+    tokens.verify_pin_token(pin_token, identity, _unlocked(state, settings))
 
 
 def window_start(settings: PasswordSettings) -> datetime:
@@ -119,15 +113,18 @@ async def _count_failure(sessionmaker: SessionMaker, settings: PasswordSettings,
     return await in_transaction(sessionmaker, count)
 
 
-async def _unlocked_hash(session: AsyncSession, settings: PasswordSettings, owner_id: UUID) -> str | None:
-    await _raise_if_locked(session, settings, owner_id)
-    return await session.scalar(select(Owner.pin_hash).where(Owner.id == owner_id))
+async def _unlocked_hash(reads: Reads, settings: PasswordSettings, owner_id: UUID) -> str:
+    (row,) = await reads.fetch(_ASK, owner_id, window_start(settings), settings.pin_attempts)
+    return _unlocked(PinState._make(row), settings)
 
 
-async def _raise_if_locked(session: AsyncSession, settings: PasswordSettings, owner_id: UUID) -> None:
-    failures = await _recent_failures(session, settings, owner_id, clock.now())
-    if len(failures) >= settings.pin_attempts:
-        raise _locked(settings, failures[-1])
+def _unlocked(state: PinState, settings: PasswordSettings) -> str:
+    """The hash of a PIN that may be tried. Raises PinLocked, TokenInvalid."""
+    if state.locking_failure is not None:
+        raise _locked(settings, state.locking_failure)
+    if state.pin_hash is None:
+        raise TokenInvalid
+    return state.pin_hash
 
 
 def _locked(settings: PasswordSettings, locking_failure: datetime) -> PinLocked:

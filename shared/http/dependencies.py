@@ -199,6 +199,7 @@ class PinChecker:
             raise InvalidRequest.of("pin", "required, unless X-Pin-Token is sent")
         await pins.check(
             resources.sessionmaker,
+            resources.reads,
             hasher=resources.hasher,
             settings=resources.settings,
             owner_id=self.caller.owner_id,

@@ -23,6 +23,7 @@ from shared.auth.passwords import Hasher, HashingCore
 from shared.auth.sessions import Sessions
 from shared.auth.tokens import Tokens
 from shared.db.engine import SessionMaker
+from shared.db.reads import Reads
 from shared.models import Owner, PinFailure
 from tests.support.auth_people import PASSWORD, PIN, bearing, is_problem, log_in, running, sign_up
 
@@ -132,7 +133,12 @@ async def test_a_failure_is_kept_although_the_request_is_refused(
     with pytest.raises(PinIncorrect):
         async with in_a_transaction(sessionmaker):
             await pins.check(
-                sessionmaker, hasher=hasher, settings=user_settings, owner_id=UUID(answer["user"]["id"]), pin=WRONG
+                sessionmaker,
+                Reads(sessionmaker.kw["bind"]),
+                hasher=hasher,
+                settings=user_settings,
+                owner_id=UUID(answer["user"]["id"]),
+                pin=WRONG,
             )
     hasher.close()
     assert await failures_of(sessionmaker, answer) == 1

@@ -42,6 +42,7 @@ async def lock_pin(resources: Resources, caller: Identity) -> None:
         with suppress(PinIncorrect):
             await pins.check(
                 resources.sessionmaker,
+                resources.reads,
                 hasher=resources.hasher,
                 settings=settings,
                 owner_id=caller.owner_id,
