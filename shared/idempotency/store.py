@@ -89,8 +89,8 @@ _SELECT = text("""
     SELECT owner_id, key, fingerprint, CAST(field_hashes AS text), status, CAST(body AS text) FROM idempotency_keys
     WHERE (owner_id, key) IN (SELECT * FROM unnest(CAST(:owner_ids AS uuid[]), CAST(:keys AS text[])))
 """)
-# The keys that are not free. Every lock is tried: a condition on what a volatile function answers stays outside.
-_LOOK_UP = f"""
+# Every lock is tried: a condition on what a volatile function answers stays outside.
+LOOK_UP = f"""
     SELECT owner_id, key, fingerprint, field_hashes, status, body FROM (
         SELECT owner_id, key, known.fingerprint, known.field_hashes::text, known.status, known.body::text,
                {TRY_LOCK}({_LOCK_NUMBER}) AS is_locked
@@ -99,6 +99,8 @@ _LOOK_UP = f"""
     ) AS looked_up
     WHERE fingerprint IS NOT NULL OR NOT is_locked
 """  # noqa: S608 - a constant
+"""In SQL text, what `look_up` asks about the keys `$2` of the owners `$1`: the names of those that are not free, each
+with the fields of a Known."""
 _INSERT_ANSWERED = """
     INSERT INTO idempotency_keys (owner_id, key, fingerprint, field_hashes, status, body, created_at)
     SELECT owner_id, key, fingerprint, field_hashes::jsonb, status, body::json, $7::timestamptz
@@ -186,7 +188,7 @@ async def look_up(transaction: Transaction, claims: Sequence[Claim]) -> dict[Key
     if not claims:
         return {}
     names = _names(claims)
-    rows = await transaction.fetch(_LOOK_UP, names["owner_ids"], names["keys"])
+    rows = await transaction.fetch(LOOK_UP, names["owner_ids"], names["keys"])
     return {(row[0], row[1]): Known.of(*row[2:]) for row in rows}
 
 

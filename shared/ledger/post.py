@@ -238,7 +238,11 @@ async def decide_locked(
     transaction: Transaction, commands: Sequence[Command], mode: LockMode = LockMode.WAIT
 ) -> Decided:
     """Lock the accounts, and decide. The caller writes `posting`, together with rows of its own."""
-    books = await _lock(transaction, commands, mode)
+    return decide_on(await _lock(transaction, commands, mode), commands)
+
+
+def decide_on(books: Books, commands: Sequence[Command]) -> Decided:
+    """Decide on books whose accounts the caller has locked."""
     at = clock.now()
     deciding = Deciding(books, at)
     outcomes = [deciding.decide(command) for command in commands]

@@ -39,14 +39,22 @@ class LockMode(Enum):
     """Leave that account out. Other locks are waited for as IN_TIME."""
 
 
-# The columns of the three reads are the fields of the states, in their order.
+# The columns of the reads are the fields of the states, in their order.
+_STATE = """
+    id, currency, balance, held, allow_negative, seq, closed_at IS NOT NULL AS is_closed,
+    frozen_at IS NOT NULL AS is_frozen, sent_on, sent_today
+"""
 # NO KEY UPDATE does not block inserts of rows that reference the account. Locking in id order prevents deadlocks
 # between two batches.
-_LOCK_ACCOUNTS = """
-    SELECT id, currency, balance, held, allow_negative, seq, closed_at IS NOT NULL, frozen_at IS NOT NULL,
-           sent_on, sent_today
-    FROM accounts WHERE id = ANY($1::uuid[]) {condition} ORDER BY id FOR NO KEY UPDATE {unless_locked}
-"""
+_LOCK_ACCOUNTS = f"""
+    SELECT {_STATE} FROM accounts WHERE id = ANY($1::uuid[]) {{condition}}
+    ORDER BY id FOR NO KEY UPDATE {{unless_locked}}
+"""  # noqa: S608 - a constant
+LOCK_WALLET = f"""
+    SELECT {_STATE} FROM accounts WHERE owner_id = {{owner_id}} AND kind IN ('wallet', 'merchant') AND {{condition}}
+    FOR NO KEY UPDATE
+"""  # noqa: S608 - a constant
+"""In SQL text: locks the wallet of an owner until the transaction ends, and answers it as an AccountState."""
 # The subquery is evaluated once, before any row is locked, and costs no round trip of its own.
 _SET_PATIENCE = f"AND (SELECT set_config('lock_timeout', '{LOCK_SECONDS}s', true)) IS NOT NULL"
 _LOCK = {

@@ -7,29 +7,18 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from pydantic import ValidationError
-from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared import clock, spans
-from shared.audit.kinds import Kind
-from shared.audit.trail import trail
-from shared.auth import email_confirmation
-from shared.banks.account_numbers import is_account_number, is_ifsc
-from shared.banks.messages import PayoutRequest
+from shared import clock
 from shared.banks.number_keys import NumberKeys
-from shared.banks.table import BANKS
 from shared.config import MovementLimits
 from shared.db.engine import SessionMaker
 from shared.db.retries import in_transaction
-from shared.idempotency import store
 from shared.idempotency.claims import Answer, Claim
 from shared.idempotency.keyed_request import KeyedRequest
 from shared.idempotency.marks import Marks
-from shared.ids import new_id
-from shared.ledger.accounts import wallet_of
 from shared.ledger.post import post_one
-from shared.ledger.rules import PlaceHold, ReleaseHold
+from shared.ledger.rules import ReleaseHold
 from shared.models import Withdrawal
 from shared.models.withdrawal import WithdrawalStatus
 from shared.quotas.counts import Quota
@@ -40,14 +29,11 @@ from shared.withdrawals.errors import (
     BankBeingAsked,
     NotToPark,
     NotUnderReview,
-    TooManyQueued,
-    WithdrawalInvalid,
     WithdrawalNotFound,
 )
 from shared.withdrawals.events import EventFacts, EventKind
 from shared.withdrawals.facts import Paid, PayoutRefused
-from shared.withdrawals.kept_numbers import encrypt_number
-from shared.withdrawals.limits import withdrawal_limits, withdrawn_on
+from shared.withdrawals.queueing import claim_and_queue
 from shared.withdrawals.states import conclude
 from shared.withdrawals.views import WithdrawalDetail, WithdrawalView
 
@@ -87,21 +73,22 @@ async def request(
     )
 
     async def work(session: AsyncSession) -> Answer:
-        return await _claim_and_queue(
+        withdrawal = Withdrawal(
+            owner_id=keyed_request.owner_id,
+            bank=bank,
+            account_number=account_number,
+            ifsc=ifsc,
+            account_holder=composed(account_holder.strip()),
+            amount=amount,
+            status=WithdrawalStatus.QUEUED,
+            attempts=0,
+            retries=0,
+        )
+        return await claim_and_queue(
             session,
             keyed_request,
             claim,
-            withdrawal=Withdrawal(
-                owner_id=keyed_request.owner_id,
-                bank=bank,
-                account_number=account_number,
-                ifsc=ifsc,
-                account_holder=composed(account_holder.strip()),
-                amount=amount,
-                status=WithdrawalStatus.QUEUED,
-                attempts=0,
-                retries=0,
-            ),
+            withdrawal,
             number_keys=number_keys,
             limits=limits,
             max_unfinished=max_unfinished,
@@ -180,78 +167,3 @@ def _claim(
     stand_ins = (*number_keys.digests(account_number), account_number)
     current, *other_forms = (keyed_request.claim(account_number=stand_in, **others) for stand_in in stand_ins)
     return replace(current, other_forms=tuple(other_forms))
-
-
-async def _claim_and_queue(
-    session: AsyncSession,
-    keyed_request: KeyedRequest[WithdrawalView],
-    claim: Claim,
-    *,
-    withdrawal: Withdrawal,
-    number_keys: NumberKeys,
-    limits: MovementLimits,
-    max_unfinished: int,
-    requires_verified_email: bool,
-) -> Answer:
-    """Queue `withdrawal`, which has neither id nor time yet: both follow the lock on the wallet."""
-    earlier = await store.claim_one(session, claim)
-    if earlier is not None:
-        return earlier
-    if requires_verified_email:
-        await email_confirmation.require(session, withdrawal.owner_id)
-    _require_valid(withdrawal)
-    wallet = await wallet_of(session, withdrawal.owner_id)
-    hold = PlaceHold(hold_id=new_id(), account_id=wallet.id, amount=withdrawal.amount, currency=wallet.currency)
-    await post_one(session, hold)
-    # The hold has locked the wallet, so the owner's requests are counted one after the other.
-    await _require_room_in_queue(session, withdrawal.owner_id, max_unfinished)
-    today = withdrawal_limits(limits)
-    today.check(withdrawal.amount, await withdrawn_on(session, today.day, owner_id=withdrawal.owner_id))
-    # Still under the lock: ids are in the order of the queue, and the row counts on the day whose limit was checked.
-    withdrawal.id, withdrawal.created_at = new_id(), clock.now()
-    withdrawal.account_id, withdrawal.currency, withdrawal.hold_id = wallet.id, wallet.currency, hold.hold_id
-    withdrawal.traceparent = spans.traceparent()
-    encrypt_number(withdrawal, number_keys)
-    session.add(withdrawal)
-    await session.flush()
-    await timeline.append(session, withdrawal.id, status=withdrawal.status, kind=EventKind.QUEUED)
-    queued = await queries.get_withdrawal(session, owner_id=withdrawal.owner_id, withdrawal_id=withdrawal.id)
-    answer = keyed_request.answer(queued.withdrawal)
-    await store.finish(session, [(claim, answer)])
-    return answer
-
-
-async def _require_room_in_queue(session: AsyncSession, owner_id: UUID, max_unfinished: int) -> None:
-    unfinished = select(func.count()).where(
-        Withdrawal.owner_id == owner_id, Withdrawal.status.not_in(WithdrawalStatus.final())
-    )
-    if (await session.execute(unfinished)).scalar_one() >= max_unfinished:
-        trail.record(Kind.LIMIT_HIT, what="withdrawals", owner_id=owner_id)
-        raise TooManyQueued(max_unfinished)
-
-
-def _require_valid(withdrawal: Withdrawal) -> None:
-    """What cannot be sent to the bank is not accepted, so that a send cannot fail on it later."""
-    wrong: dict[str, str] = {}
-    if withdrawal.bank not in BANKS:
-        wrong["bank"] = f"must be one of {', '.join(BANKS)}"
-    if not is_account_number(withdrawal.account_number):
-        wrong["account_number"] = "must be 6 to 18 digits"
-    if not is_ifsc(withdrawal.ifsc):
-        wrong["ifsc"] = "must be four capital letters, a zero and six letters or digits, like HDFC0000001"
-    elif withdrawal.bank in BANKS and not BANKS[withdrawal.bank].has_branch(withdrawal.ifsc):
-        bank = BANKS[withdrawal.bank]
-        wrong["ifsc"] = f"must be a branch of {bank.name}: its codes begin with {bank.ifsc_prefix}0"
-    try:
-        PayoutRequest(
-            reference="new",
-            account_number=withdrawal.account_number,
-            ifsc=withdrawal.ifsc,
-            account_holder=withdrawal.account_holder,
-            amount=withdrawal.amount,
-        )
-    except ValidationError as error:
-        for problem in error.errors(include_url=False, include_context=False, include_input=False):
-            wrong.setdefault(str(problem["loc"][0]), problem["msg"])
-    if wrong:
-        raise WithdrawalInvalid(wrong)

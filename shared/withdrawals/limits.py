@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncSession
-
-from shared import clock
 from shared.calendar import CalendarDay, indian_day
 from shared.config import MovementLimits
+from shared.db.columns import sql_values
+from shared.db.reads import Source, fetch
 from shared.ledger.limits import Limits
-from shared.models import Withdrawal
 from shared.models.withdrawal import WithdrawalStatus
 
+WITHDRAWN = f"""
+    SELECT coalesce(sum(amount), 0)::bigint FROM withdrawals
+    WHERE owner_id = $1 AND created_at >= $2 AND status NOT IN {sql_values(WithdrawalStatus.money_back())}
+"""  # noqa: S608 - statuses of the model
+"""In SQL text: how much the owner `$1` has asked for since `$2` and did not get back."""
 
-def withdrawal_limits(limits: MovementLimits) -> Limits:
-    """How much an owner may withdraw today."""
-    today = indian_day(clock.now())
-    return Limits("withdrawal", limits.withdrawal_per_movement_paise, limits.withdrawal_per_day_paise, today)
+
+def withdrawal_limits(limits: MovementLimits, at: datetime) -> Limits:
+    """How much an owner may withdraw on the day of this moment."""
+    day = indian_day(at)
+    return Limits("withdrawal", limits.withdrawal_per_movement_paise, limits.withdrawal_per_day_paise, day)
 
 
-async def withdrawn_on(session: AsyncSession, day: CalendarDay, *, owner_id: UUID) -> int:
+async def withdrawn_on(source: Source, day: CalendarDay, *, owner_id: UUID) -> int:
     """How much the owner has asked for since `day` began and did not get back. Exact while the wallet is locked."""
-    statement = select(func.coalesce(func.sum(Withdrawal.amount), 0)).where(
-        Withdrawal.owner_id == owner_id,
-        Withdrawal.created_at >= day.starts_at,
-        Withdrawal.status.not_in(WithdrawalStatus.money_back()),
-    )
-    return int((await session.execute(statement)).scalar_one())
+    ((withdrawn,),) = await fetch(source, WITHDRAWN, owner_id, day.starts_at)
+    return int(withdrawn)

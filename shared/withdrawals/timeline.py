@@ -9,12 +9,14 @@ from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
 from shared.clock import rfc3339
 from shared.db.reads import Row
+from shared.db.transaction import SessionTransaction
+from shared.db.writes import Write, write_all
 from shared.models import WithdrawalEvent
 from shared.models.withdrawal import WithdrawalStatus
 from shared.withdrawals.events import EventFacts, EventKind
@@ -26,15 +28,15 @@ EVENT_COLUMNS = "event.at, event.status, event.kind, event.facts::text"
 """What a statement selects for `event_from`."""
 
 # The caller has locked the withdrawals' rows, so no other transaction takes the same numbers.
-_APPEND = text("""
+_APPEND = """
     INSERT INTO withdrawal_events (withdrawal_id, seq, status, kind, facts, at)
     SELECT new.withdrawal_id,
            coalesce((SELECT max(seq) FROM withdrawal_events AS old WHERE old.withdrawal_id = new.withdrawal_id), 0)
                + row_number() OVER (PARTITION BY new.withdrawal_id ORDER BY new.number),
-           new.status, new.kind, new.facts, :at
-    FROM unnest(CAST(:withdrawal_ids AS uuid[]), CAST(:statuses AS text[]), CAST(:kinds AS text[]),
-                CAST(:facts AS jsonb[])) WITH ORDINALITY AS new (withdrawal_id, status, kind, facts, number)
-""")
+           new.status, new.kind, new.facts::jsonb, $5::timestamptz
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[])
+         WITH ORDINALITY AS new (withdrawal_id, status, kind, facts, number)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +63,19 @@ async def append(
 
 async def append_all(session: AsyncSession, events: Sequence[NewEvent]) -> None:
     """Add the events in their order, in one statement. The caller has locked the withdrawals' rows."""
-    if not events:
-        return
-    await session.execute(
-        _APPEND,
-        {
-            "withdrawal_ids": [event.withdrawal_id for event in events],
-            "statuses": [event.status.value for event in events],
-            "kinds": [event.kind.value for event in events],
-            "facts": [json.dumps(as_json(event.facts)) for event in events],
-            "at": clock.now(),
-        },
+    await write_all(SessionTransaction(session), [rows_of(events)])
+
+
+def rows_of(events: Sequence[NewEvent]) -> Write:
+    """The events in their order, to write together with what they report."""
+    arguments = (
+        [event.withdrawal_id for event in events],
+        [event.status.value for event in events],
+        [event.kind.value for event in events],
+        [json.dumps(as_json(event.facts)) for event in events],
+        clock.now(),
     )
+    return Write(_APPEND, arguments, len(events))
 
 
 async def has_event(session: AsyncSession, withdrawal_id: UUID, kind: EventKind) -> bool:

@@ -11,6 +11,7 @@ from uuid import UUID
 from shared import spans
 from shared.banks.account_numbers import masked
 from shared.db.reads import Row
+from shared.models import Withdrawal
 from shared.models.withdrawal import WithdrawalStatus
 from shared.withdrawals.events import EventFacts, EventKind
 
@@ -144,6 +145,29 @@ def view_from(row: Row) -> WithdrawalView:
         created_at=created_at,
         finished_at=finished_at,
         trace_id=spans.trace_of(traceparent),
+    )
+
+
+def view_of(withdrawal: Withdrawal, *, position: int | None) -> WithdrawalView:
+    """The same of a row that was just made or read as a whole."""
+    return view_from(
+        (
+            withdrawal.id,
+            withdrawal.status,
+            withdrawal.bank,
+            withdrawal.account_number,
+            withdrawal.ifsc,
+            withdrawal.account_holder,
+            withdrawal.amount,
+            withdrawal.currency,
+            position,
+            withdrawal.next_attempt_at,
+            withdrawal.utr,
+            withdrawal.failure_reason,
+            withdrawal.created_at,
+            withdrawal.finished_at,
+            withdrawal.traceparent,
+        )
     )
 
 

@@ -111,7 +111,7 @@ async def test_a_key_that_is_finished_after_the_look_moves_money_once(
 
     monkeypatch.setattr(store, "look_up", look_too_early)
     # The same lock number for no two keys: the copy is not kept out by the lock, so the primary key must decide.
-    monkeypatch.setattr(store, "_LOOK_UP", store._LOOK_UP.replace(store._LOCK_NUMBER, "(random() * 1e15)::bigint"))
+    monkeypatch.setattr(store, "LOOK_UP", store.LOOK_UP.replace(store._LOCK_NUMBER, "(random() * 1e15)::bigint"))
     outcomes = await asyncio.gather(here.post(send(asha, ravi, "k2")), here.post(send(bela, ravi, "k")))
     assert [type(outcome) for outcome in outcomes] == [Replayed, Posted]
     assert looks == [2, 1, 2]

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared import clock
 from shared.http.dependencies import Caller, CurrentResources
 from shared.ledger.accounts import wallet_of
 from shared.ledger.errors import LimitName
@@ -73,7 +74,7 @@ async def get_limits(
     Transfers between the caller's accounts, refunds and money received do not count.
     """
     transfer = sending_limits(resources.settings.limits)
-    withdrawal = withdrawal_limits(resources.settings.limits)
+    withdrawal = withdrawal_limits(resources.settings.limits, clock.now())
 
     async def read(session: AsyncSession) -> tuple[Account, int]:
         wallet = await wallet_of(session, caller.owner_id)
