@@ -41,7 +41,7 @@ STORM_DATABASE = "BATUA_TESTS_STORM_DATABASE"
 PEOPLE, SHOPS = 6, 2
 STEPS = 20
 """What each of them does, one after the other."""
-FAULTS = 0.02
+FAULTS = 0.03
 """The share of statements that meet one."""
 ACCOUNT: dict[str, Any] = {
     "bank": "hdfc",
