@@ -61,7 +61,8 @@ class Node:
 
     def start(self) -> None:
         """Start Patroni, which starts Postgres."""
-        # `ip netns exec` needs root, so privileges are given up within.
+        # To enter it needs root, so privileges are given up within. Patroni is process 1 there, as in a container, and
+        # reaps the server that it stops. A server that has ended but was not reaped would seem to run on.
         command = self.place.within(wrapped(self.way, [str(programs.patroni()), str(CONFIGURATION / "patroni.yml")]))
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -71,20 +72,23 @@ class Node:
     def kill_postgres(self) -> None:
         """SIGKILL to the server's first process, which takes the others along. Patroni stays."""
         first = (self.home / "data" / "postmaster.pid").read_text(encoding="ascii").split()[0]
-        os.kill(int(first), signal.SIGKILL)
+        os.kill(next(pid for pid in self._pids() if _pid_within(pid) == first), signal.SIGKILL)
 
     def kill(self) -> None:
         """SIGKILL to everything that runs in this place, as when the machine loses power."""
-        listed = subprocess.run(
-            ["ip", "netns", "pids", self.place.namespace], capture_output=True, text=True, timeout=10, check=True
-        )
-        for pid in map(int, listed.stdout.split()):
+        for pid in self._pids():
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
         if self.process is not None:
             self.process.wait(10)
+
+    def _pids(self) -> list[int]:
+        listed = subprocess.run(
+            ["ip", "netns", "pids", self.place.namespace], capture_output=True, text=True, timeout=10, check=True
+        )
+        return [int(pid) for pid in listed.stdout.split()]
 
     def fill_disk(self) -> Path:
         """Leave no room on the node's disk; the file to remove. Raises OSError unless the disk is a small one."""
@@ -216,6 +220,15 @@ def _node(place: Place, home: Path, passwords: Mapping[str, str], cleanup: ExitS
     }
     outer = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "PATRONI_"))}
     return Node(place, home, way, outer | own)
+
+
+def _pid_within(pid: int) -> str:
+    """The process's number within its own namespace, by that number here; empty where it has ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+    return next(line.split()[-1] for line in status.splitlines() if line.startswith("NSpid:"))
 
 
 def _lag(member: Mapping[str, Any]) -> float:

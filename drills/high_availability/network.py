@@ -34,8 +34,9 @@ class Place:
         return f"batua-ha{self.number}"
 
     def within(self, command: Sequence[str]) -> list[str]:
-        """The command, run in this place."""
-        return ["ip", "netns", "exec", self.namespace, *command]
+        """The command, run in this place, where it is process 1."""
+        own_processes = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        return ["ip", "netns", "exec", self.namespace, *own_processes, *command]
 
     def cut(self) -> None:
         """Nothing passes any more, and no one is told."""
