@@ -45,6 +45,7 @@ def test_the_pooler_leads_to_where_haproxy_listens_for_the_primary() -> None:
     assert f":{PRIMARY_PORT}" in primary
     assert len(re.findall(r"^ +server ", primary, re.MULTILINE)) == NODES
     assert "on-marked-down shutdown-sessions" in primary
+    assert re.search(r"^ +retries 0$", haproxy, re.MULTILINE), "the pooler's one login would wait for a second each"
     assert pooler()["databases"]["*"].endswith(f"port={PRIMARY_PORT}")
 
 
