@@ -125,7 +125,8 @@ class Hasher:
         return hmac.new(self._pepper, pin.encode(), hashlib.sha256).hexdigest()
 
     async def _take_core(self, asker: Asker) -> None:
-        if self._begin(asker):
+        # Who is first to see a free place does not go before those of the address who wait for it, in any process.
+        if not self._queue.waiting_at(asker.address) and self._begin_in_turn(asker):
             return
         waiter: Waiter = asyncio.get_running_loop().create_future()
         self._queue.put(asker, waiter)

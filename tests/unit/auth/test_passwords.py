@@ -265,6 +265,32 @@ async def test_processes_hash_in_turn_for_one_address(monkeypatch: pytest.Monkey
         hasher.close()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="an address has places of the machine on Linux")
+@pytest.mark.parametrize("is_other_process", [False, True])
+async def test_who_asks_again_at_once_goes_after_others_of_the_address(
+    monkeypatch: pytest.MonkeyPatch, is_other_process: bool
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    pepper = new_token()
+    of_mallory, other = (Hasher(settings(pepper), processes=2) for _ in range(2))
+    begun: list[str] = []
+
+    async def hash_for(hasher: Hasher, asker: Asker, name: str) -> None:
+        async with hasher.core(asker):
+            begun.append(name)
+
+    mallory = Asker.stranger("a guess", "192.0.2.1")
+    asha = Asker.owner(new_id(), "192.0.2.1")
+    async with of_mallory.core(mallory):
+        first = asyncio.create_task(hash_for(other if is_other_process else of_mallory, asha, "asha"))
+        await asyncio.sleep(0)
+    async with asyncio.timeout(deadline()):
+        await asyncio.gather(hash_for(of_mallory, mallory, "mallory"), first)
+    assert begun == ["asha", "mallory"]
+    for hasher in (of_mallory, other):
+        hasher.close()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux")
 async def test_hashes_of_an_address_with_more_waiting_go_last(
     one_core: Hasher, monkeypatch: pytest.MonkeyPatch
@@ -299,10 +325,11 @@ async def test_payments_go_before_hashes(hasher: Hasher, monkeypatch: pytest.Mon
 
 
 async def test_a_hash_waits_for_a_bounded_time(one_core: Hasher, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passwords, "WAIT_SECONDS", 0.01)
     async with one_core.core():
-        with pytest.raises(HashingBusy):
-            await one_core.hash_password("correct horse")
+        with monkeypatch.context() as short:
+            short.setattr(passwords, "WAIT_SECONDS", 0.01)
+            with pytest.raises(HashingBusy):
+                await one_core.hash_password("correct horse")
     assert await one_core.hash_password("correct horse")
 
 
