@@ -103,8 +103,8 @@ def test_a_withdrawal_is_one_trace_from_the_request_to_the_banks_notice(
     assert send.parent_id == request.span_id
     assert request.parent_id == ""
     assert roots(spans) == {""}
-    inserts = [span for span in spans if span.name == "INSERT" and span.service == "user_app"]
-    assert any("withdrawals" in span.attributes["db.query.text"] for span in inserts)
+    writes = [span for span in spans if span.name == "WITH" and span.service == "user_app"]
+    assert any("post_to_ledger" in span.attributes["db.query.text"] for span in writes)
 
     notice = the_one(spans, "notice success")
     assert notice.service == "bank_webhook"
