@@ -23,6 +23,7 @@ from shared.ids import new_token
 from tests.support.bank_settings import NOWHERE, bank_values
 from tests.support.factories import fund
 from tests.support.number_keys import NUMBER_KEY
+from tests.support.peppers import PEPPER
 
 PIN = "4711"
 PASSWORD = "correct horse"
@@ -51,7 +52,7 @@ def _common(database_url: str, redis_url: str) -> dict[str, Any]:
         "database_url": SecretStr(database_url),
         "redis_url": SecretStr(redis_url),
         "token_keys": [SecretStr("newest-key-0123456789")],
-        "pin_pepper": SecretStr("a pepper 0123456789"),
+        "pin_pepper": SecretStr(PEPPER),
         "account_number_keys": [SecretStr(NUMBER_KEY)],
         "bcrypt_rounds": 4,
         "refusal_delay_seconds": 0,

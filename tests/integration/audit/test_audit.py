@@ -35,6 +35,7 @@ from tests.support.access_lines import access_lines
 from tests.support.auth_people import PASSWORD, bearing, log_in, running, sign_up
 from tests.support.bank_settings import bank_values
 from tests.support.number_keys import NUMBER_KEY
+from tests.support.peppers import PEPPER
 
 # Roles are of the whole server: two tests must not make them at the same time.
 pytestmark = pytest.mark.xdist_group("database roles")
@@ -55,7 +56,7 @@ async def users(fresh_database_url: str, redis_url: str, redis: Redis) -> AsyncI
         database_url=SecretStr(fresh_database_url),
         redis_url=SecretStr(redis_url),
         token_keys=[SecretStr("newest-key-0123456789")],
-        pin_pepper=SecretStr("a pepper 0123456789"),
+        pin_pepper=SecretStr(PEPPER),
         account_number_keys=[SecretStr(NUMBER_KEY)],
         bcrypt_rounds=4,
         refusal_delay_seconds=0,

@@ -14,6 +14,7 @@ from services.user_app.settings import UserAppSettings
 from tests.support.auth_people import running
 from tests.support.bank_settings import bank_values
 from tests.support.number_keys import NUMBER_KEY
+from tests.support.peppers import PEPPER
 
 OLD_KEY, NEW_KEY = SecretStr("oldest-key-0123456789"), SecretStr("newest-key-0123456789")
 
@@ -24,7 +25,7 @@ def user_settings(database_url: str, redis_url: str) -> UserAppSettings:
         database_url=SecretStr(database_url),
         redis_url=SecretStr(redis_url),
         token_keys=[NEW_KEY, OLD_KEY],
-        pin_pepper=SecretStr("a pepper 0123456789"),
+        pin_pepper=SecretStr(PEPPER),
         account_number_keys=[SecretStr(NUMBER_KEY)],
         bcrypt_rounds=4,
         refusal_delay_seconds=0,
@@ -39,7 +40,7 @@ def merchant_settings(database_url: str, redis_url: str) -> MerchantAppSettings:
         database_url=SecretStr(database_url),
         redis_url=SecretStr(redis_url),
         token_keys=[NEW_KEY],
-        pin_pepper=SecretStr("a pepper 0123456789"),
+        pin_pepper=SecretStr(PEPPER),
         account_number_keys=[SecretStr(NUMBER_KEY)],
         bcrypt_rounds=4,
         refusal_delay_seconds=0,

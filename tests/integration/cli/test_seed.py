@@ -34,6 +34,7 @@ from shared.models import Account, Entry, OutboxMessage, Owner, Transfer
 from shared.proof.prove import prove
 from tests.support.apps import API, running, user_app_settings
 from tests.support.number_keys import NUMBER_KEY
+from tests.support.peppers import PEPPER
 from tests.support.simulated_bank import KEYS, WEBHOOK_SECRET, run_app
 
 Run = Callable[..., Result]
@@ -51,7 +52,7 @@ def evening() -> Iterator[datetime]:
 def run(fresh_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("BATUA_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("BATUA_DATABASE_URL", fresh_database_url)
-    monkeypatch.setenv("BATUA_PIN_PEPPER", "a pepper 0123456789")
+    monkeypatch.setenv("BATUA_PIN_PEPPER", PEPPER)
     monkeypatch.setenv("BATUA_ACCOUNT_NUMBER_KEYS", NUMBER_KEY)
     monkeypatch.setenv("BATUA_BCRYPT_ROUNDS", "4")
     monkeypatch.setenv("COLUMNS", "200")

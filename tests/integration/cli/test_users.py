@@ -17,6 +17,7 @@ from infra.cli.users import app
 from shared.auth import recovery_codes
 from shared.ids import new_token
 from tests.support.apps import API, PASSWORD, PIN, Signed, problem, running, user_app_settings
+from tests.support.peppers import PEPPER
 
 RUNNER = CliRunner()
 
@@ -27,7 +28,7 @@ def environment(database_url: str, tmp_path: Path) -> dict[str, str]:
     return {
         "BATUA_HOME": str(tmp_path),
         "BATUA_DATABASE_URL": database_url,
-        "BATUA_PIN_PEPPER": "a pepper 0123456789",
+        "BATUA_PIN_PEPPER": PEPPER,
         "BATUA_BCRYPT_ROUNDS": "4",
     }
 

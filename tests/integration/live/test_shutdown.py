@@ -16,6 +16,7 @@ from tests.support.apps import PASSWORD, PIN
 from tests.support.deadlines import deadline
 from tests.support.events import listening_to
 from tests.support.number_keys import NUMBER_KEY
+from tests.support.peppers import PEPPER
 from tests.support.serving import listening
 
 CHECKOUT = Path(__file__).parents[3]
@@ -33,7 +34,7 @@ async def test_open_streams_end_at_once_when_the_server_stops(
         "BATUA_DATABASE_URL": database_url,
         "BATUA_REDIS_URL": redis_url,
         "BATUA_TOKEN_KEYS": "newest-key-0123456789",
-        "BATUA_PIN_PEPPER": "a pepper 0123456789",
+        "BATUA_PIN_PEPPER": PEPPER,
         "BATUA_ACCOUNT_NUMBER_KEYS": NUMBER_KEY,
         "BATUA_MERCHANT_APP_URL": "https://shops.batua.example",
         "BATUA_BCRYPT_ROUNDS": "4",

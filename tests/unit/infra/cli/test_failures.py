@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 from infra.cli.main import app
 from tests.support.number_keys import NUMBER_KEY
+from tests.support.peppers import PEPPER
 
 Run = Callable[..., Result]
 COMMANDS = (
@@ -36,7 +37,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     for name in ("BATUA_DATABASE_URL", "BATUA_PORT_BASE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("BATUA_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("BATUA_PIN_PEPPER", "a pepper 0123456789")
+    monkeypatch.setenv("BATUA_PIN_PEPPER", PEPPER)
     monkeypatch.setenv("BATUA_ACCOUNT_NUMBER_KEYS", NUMBER_KEY)
 
     def batua(*arguments: str, **environment: str) -> Result:
