@@ -126,7 +126,7 @@ class Hasher:
 
     async def _take_core(self, asker: Asker) -> None:
         # Who is first to see a free place does not go before those of the address who wait for it, in any process.
-        if not self._queue.waiting_at(asker.address) and self._begin_in_turn(asker):
+        if not self._queue.waiting_at(asker.address) and self._begin(asker, set()):
             return
         waiter: Waiter = asyncio.get_running_loop().create_future()
         self._queue.put(asker, waiter)
@@ -150,7 +150,8 @@ class Hasher:
 
     def _serve(self) -> None:
         """Let those who wait begin, in the order of their turns."""
-        while (next_one := self._queue.pop(self._begin_in_turn)) is not None:
+        full: set[str] = set()
+        while (next_one := self._queue.pop(lambda asker: self._begin(asker, full))) is not None:
             who, waiter = next_one
             if waiter.done():
                 self._end(who)
@@ -167,16 +168,19 @@ class Hasher:
         self._next_look = None
         self._serve()
 
-    def _begin_in_turn(self, asker: Asker) -> bool:
-        """Leave a place that we have just given back to the other processes, all of which look in the meantime."""
+    def _begin(self, asker: Asker, full: set[str]) -> bool:
+        """Take a core and a place of the address, if both are free.
+
+        A place that we have just given back is left to the other processes, all of which look in the meantime. An
+        address that has none joins `full`: to look for one takes system calls, and many may wait there.
+        """
         address, given_back_at = self._given_back
         is_theirs = address == asker.address and asyncio.get_running_loop().time() < given_back_at + LOOK_SECONDS
-        return not is_theirs and self._begin(asker)
-
-    def _begin(self, asker: Asker) -> bool:
-        """Take a core and a place of the address, if both are free."""
-        place = self._places.take(asker.address) if self._has_core(asker) else None
+        if is_theirs or asker.address in full or not self._has_core(asker):
+            return False
+        place = self._places.take(asker.address)
         if place is None:
+            full.add(asker.address)
             return False
         self._under_way.append((asker, place))
         return True

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from shared.auth import passwords
+from shared.auth.address_places import AddressPlaces, Place
 from shared.auth.errors import HashingBusy
 from shared.auth.hashing_queue import Asker
 from shared.auth.passwords import Hasher
@@ -289,6 +290,34 @@ async def test_who_asks_again_at_once_goes_after_others_of_the_address(
     assert begun == ["asha", "mallory"]
     for hasher in (of_mallory, other):
         hasher.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="an address has places of the machine on Linux")
+async def test_many_who_wait_at_one_address_ask_for_its_place_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(passwords, "LOOK_SECONDS", 3600.0)  # a look only when a hash ends
+    pepper = new_token()
+    hasher, other = (Hasher(settings(pepper)) for _ in range(2))
+    asked: list[str] = []
+    take = AddressPlaces.take
+
+    def counting(places: AddressPlaces, address: str) -> Place | None:
+        asked.append(address)
+        return take(places, address)
+
+    async with other.core(Asker.stranger("a guess", "192.0.2.1")):
+        guesses = [Asker.stranger(f"guess {number}", "192.0.2.1") for number in range(20)]
+        waiting = [asyncio.create_task(hasher.hash_password("a guess", guess)) for guess in guesses]
+        await asyncio.sleep(0)
+        monkeypatch.setattr(AddressPlaces, "take", counting)
+        async with hasher.core(Asker.owner(new_id(), "192.0.2.2")):
+            pass
+    assert asked == ["192.0.2.2", "192.0.2.1"]
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    for each in (hasher, other):
+        each.close()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux")
