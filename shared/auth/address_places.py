@@ -29,7 +29,8 @@ class Place:
 
 
 class AddressPlaces:
-    """`most` places for each address, shared by all processes of the machine that have the same `key`.
+    """`most` places for each address, shared by all processes of the machine that have the same `key`; those of a
+    container share its own, as its network namespace has names of its own.
 
     The names show no address, and without the key no name can be taken beforehand.
     """
