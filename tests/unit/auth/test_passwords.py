@@ -27,9 +27,10 @@ from shared.callers import Caller, CallerLeft
 from shared.config import PasswordSettings
 from shared.ids import new_id, new_token
 from tests.support.deadlines import deadline
+from tests.support.peppers import PEPPER
 
 
-def settings(pepper: str = "a pepper") -> PasswordSettings:
+def settings(pepper: str = PEPPER) -> PasswordSettings:
     return PasswordSettings(pin_pepper=SecretStr(pepper), bcrypt_rounds=4)
 
 
