@@ -111,8 +111,9 @@ async def test_a_dead_connection_is_noticed_and_the_question_asked_again(
         return [pid for _ in questions]
 
     desk = Gather(engine, who)
-    pid = await desk.ask(None, OWNER)
     async with sessionmaker() as session:
+        await session.connection()  # one that the desk does not get
+        pid = await desk.ask(None, OWNER)
         await session.execute(text("SELECT pg_terminate_backend(:pid, 10000)"), {"pid": pid})
     assert await desk.ask(None, OWNER) != pid
 
