@@ -145,6 +145,8 @@ class Load:
 class Page:
     """A page that hears of payments. It connects again where it was when a stream ends, as a browser does."""
 
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    """It hears of what comes after its first event, which says how things stand."""
     received: list[str] = field(default_factory=list)
     last_words: list[str] = field(default_factory=list)
     """What each stream that ended said last."""
@@ -156,6 +158,8 @@ class Page:
             async with listening_to(url, token, **({"last_event_id": last_id} if last_id else {})) as stream:
                 while (heard := await stream.next()) is not None:
                     word, last_id = str(heard.data), heard.id or last_id
+                    if heard.id:
+                        self.begun.set()
                     if heard.name == "transaction":
                         self.received.append(heard.data["id"])
             self.last_words.append(word)
@@ -176,6 +180,7 @@ async def test_replicas_are_replaced_in_turn_and_no_request_fails(
             wallet = await create_user(session)
             waiting = iter([await create_on_ramp(session, wallet, amount=100) for _ in range(NOTICES)])
         listening = asyncio.create_task(page.listen(urls["user_app"], ravi.token))
+        await asyncio.wait_for(page.begun.wait(), deadline(60))
         paying = [asyncio.create_task(load.pay(asha, ravi.wallet_id)) for asha in payers]
         others = [load.keep_shop(shop), load.notify(bank, waiting), load.notify(bank, waiting)]
         beside = [asyncio.create_task(each) for each in others]
