@@ -10,6 +10,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
@@ -18,6 +19,9 @@ from unittest import mock
 
 import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
+
+_is_own_work: ContextVar[bool] = ContextVar("_is_own_work", default=False)
+"""Whether a service does this by itself, such as writing its audit: tasks inherit it from what started the service."""
 
 
 class Fault(Enum):
@@ -38,7 +42,10 @@ class Fault(Enum):
 
 @dataclass
 class Faults:
-    """Says what befalls each statement. `seen` are the statements since `begin`, BEGIN and COMMIT among them."""
+    """Says what befalls each statement. `seen` are the statements since `begin`, BEGIN and COMMIT among them.
+
+    What a service does by itself meanwhile is not among them: it would shift the others' numbers.
+    """
 
     seen: list[str] = field(default_factory=list)
     made: int = 0
@@ -52,9 +59,10 @@ class Faults:
         """Count from here. The statement with the number `at` (from 0) meets this fault."""
         self.seen, self.made, self._at, self._fault, self._dice = [], 0, at, fault, None
         self._is_on = True
+        _is_own_work.set(False)
 
     def begin_storm(self, dice: random.Random, share: float) -> None:
-        """From here, this share of all statements meets a fault of any kind."""
+        """From here, this share of all statements meets a fault of any kind, also of what a service does by itself."""
         self.begin()
         self._dice, self._share = dice, share
 
@@ -64,7 +72,7 @@ class Faults:
 
     def next(self, query: str) -> Fault | None:
         """What befalls the statement that is about to be sent."""
-        if not self._is_on:
+        if not self._is_on or (_is_own_work.get() and self._dice is None):
             return None
         found = self._fault if len(self.seen) == self._at else None
         if self._dice is not None and self._dice.random() < self._share:
@@ -145,6 +153,7 @@ class FaultyStatement:
 def faulty_engines(*services: str) -> Iterator[Faults]:
     """Connections that these services make within the block meet the faults of the answer. Those of tests do not."""
     faults = Faults()
+    _is_own_work.set(True)
     kind = type("FaultyConnectionOfTest", (FaultyConnection,), {"faults": faults})
     connect = asyncpg.connect
 

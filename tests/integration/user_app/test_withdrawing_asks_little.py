@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from shared.audit import writing
 from tests.support.apps import PIN, Signed, running, user_app_settings
 from tests.support.database_faults import Faults, faulty_engines
 
@@ -22,11 +21,8 @@ WITHDRAWAL: dict[str, Any] = {
 
 
 @pytest.fixture
-async def counted(
-    database_url: str, redis_url: str, redis: Redis, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[tuple[Signed, Faults]]:
+async def counted(database_url: str, redis_url: str, redis: Redis) -> AsyncIterator[tuple[Signed, Faults]]:
     """A person, and what counts the statements of the app, which meet no fault."""
-    monkeypatch.setattr(writing, "WRITE_SECONDS", 3600)  # the audit trail is written beside requests
     with faulty_engines("user_app") as statements:
         async with running(user_app_settings(database_url, redis_url)) as app:
             yield await app.person(balance=1_000_00), statements
