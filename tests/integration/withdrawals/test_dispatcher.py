@@ -18,9 +18,10 @@ from sqlalchemy import select, text
 from bench.payouts import create_people, fill_queue
 from shared.models import Withdrawal
 from shared.proof.prove import prove
-from shared.withdrawals.bank_calls import Outcome
+from shared.withdrawals.bank_calls import BankCall, Outcome
 from shared.withdrawals.dispatcher import LEASES_PER_SLOT, Dispatcher
 from shared.withdrawals.engine import Claimed
+from shared.withdrawals.facts import Fact
 from tests.support.deadlines import deadline
 from tests.support.waiting import eventually_async
 from tests.support.withdrawal_world import PATIENT, Engine, World, owner_of
@@ -89,36 +90,68 @@ def most_at_once(calls: Sequence[dict[str, Any]]) -> int:
     return max(accumulate(step for _, step in steps))
 
 
-def mean_at_once(calls: Sequence[dict[str, Any]]) -> float:
-    """While more is waiting: from the first call until the last one begins."""
-    first, last = min(began for began, _ in spans(calls)), max(began for began, _ in spans(calls))
-    return sum(min(ended, last) - began for began, ended in spans(calls)) / (last - first)
-
-
 @pytest.mark.slow
-async def test_six_hundred_withdrawals_of_sixty_people_keep_every_slot_busy(world: World) -> None:
-    slots = 32
-    engine = replace(world.engine, timings=PATIENT.model_copy(update={"slots_per_bank": slots}))
+async def test_withdrawals_of_sixty_people_keep_every_slot_busy(world: World) -> None:
+    """The bank holds the first wave, so every slot is seen to be used. After that, calls end when the test lets them:
+    some at a time, and each time all slots are taken again. One of the first wave is held until all others are paid.
+    """
+
+    class Held(Engine):
+        async def make(self, call: BankCall) -> Fact:
+            begun.append(call)
+            may_end = may_first_end if len(begun) == 1 else may_another_end
+            fact = await Engine.make(self, call)
+            await may_end.acquire()
+            return fact
+
+    async def until_all_slots_are_taken(ended: int) -> None:
+        async def are_taken() -> bool:
+            return len(begun) == ended + slots
+
+        await eventually_async(are_taken, f"the slots of {ended} calls that ended are filled, while others are held")
+
+    async def all_others_are_paid() -> bool:
+        return await statuses(world) == {"succeeded": payouts - each, "in_flight": 1, "queued": each - 1}
+
+    slots, each = 32, 4
     people = await create_people(world.sessionmaker, 60, balance=1_000_00)
-    paid = 0
-    for latency_seconds in (0.3, 1.5):  # a machine that is busy with other work may start too few of the shorter calls
-        world.bank.faults(latency_ms=int(deadline(latency_seconds) * 1000), idempotency=False)
-        references = await fill_queue(world.sessionmaker, people, 600)
-        paid += len(references)
-        async with working(engine):
-            await until_all_succeed(world, paid, seconds=90)
-        calls = [call for call in world.bank.items("calls") if call["reference"] in references]
-        assert Counter(call["reference"] for call in calls) == dict.fromkeys(references, 1)
-        assert most_at_once(calls) == slots
-        for owner, _ in people:
-            own = sorted(spans([call for call in calls if call["user_ref"] == str(owner)]))
-            assert all(ended <= began for (_, ended), (began, _) in pairwise(own)), "one at a time for each owner"
-        debits = Counter(line["reference"] for line in world.bank.items("statement") if line["reference"] in references)
-        assert debits == dict.fromkeys(references, 1)
-        if mean_at_once(calls) > slots / 2:
-            break
-    assert mean_at_once(calls) > slots / 2
+    payouts = each * len(people)
+    references = await fill_queue(world.sessionmaker, people, payouts)
+    begun: list[BankCall] = []
+    may_first_end, may_another_end = asyncio.Semaphore(0), asyncio.Semaphore(0)
+    # Nothing but the end of a call makes it look for more.
+    patient = {"slots_per_bank": slots, "lease_seconds": deadline(200), "sweep_seconds": deadline(200)}
+    world.bank.faults(hold_at="before_work", idempotency=False)
+    async with working(of_kind(Held, replace(world.engine, timings=PATIENT.model_copy(update=patient)))):
+        try:
+            await eventually_async(lambda: at_the_bank(world, slots), "every slot is taken")
+            world.bank.faults(idempotency=False)
+            ended = 0
+            for count in (1, 2, slots // 2, slots - 1, 1):
+                _let(may_another_end, count)
+                ended += count
+                await until_all_slots_are_taken(ended)
+            _let(may_another_end, payouts)
+            what = "all are paid but those of the person whose call is held"
+            await eventually_async(all_others_are_paid, what, seconds=60)
+        finally:
+            _let(may_another_end, payouts)
+            _let(may_first_end, 1)
+        await until_all_succeed(world, payouts)
+    calls = [call for call in world.bank.items("calls") if call["reference"] in references]
+    assert Counter(call["reference"] for call in calls) == dict.fromkeys(references, 1)
+    assert most_at_once(calls) == slots
+    for owner, _ in people:
+        own = sorted(spans([call for call in calls if call["user_ref"] == str(owner)]))
+        assert all(ended <= began for (_, ended), (began, _) in pairwise(own)), "one at a time for each owner"
+    debits = Counter(line["reference"] for line in world.bank.items("statement") if line["reference"] in references)
+    assert debits == dict.fromkeys(references, 1)
     assert (await prove(world.sessionmaker)).ok
+
+
+def _let(calls_end: asyncio.Semaphore, count: int) -> None:
+    for _ in range(count):
+        calls_end.release()
 
 
 async def test_without_a_hint_an_idle_worker_finds_what_is_due_by_itself(world: World) -> None:
