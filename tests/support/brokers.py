@@ -19,6 +19,9 @@ from tests.support.waiting import eventually
 MASTER_NAME = "batua"
 PASSWORD = "for-tests-only-0123456789"
 START_SECONDS = 60
+NODE_STARTS = 5
+PORT_IS_TAKEN = ("could not bind to distribution port", "dist_port_already_used", "nodistribution", "eaddrinuse")
+"""What a node of RabbitMQ says when it dies of a port, its own or its port mapper's, that another process has taken."""
 
 
 class Broker(Protocol):
@@ -97,12 +100,25 @@ class RabbitMQ:
 
     def __init__(self, started: Programs, directory: Path) -> None:
         self._started = started
-        self._port, distribution, mapper = free_ports(3)
         self._program = _rabbitmq_server()
-        started.start(
-            "epmd", [needed_program("epmd", "rabbitmq-server"), "-port", str(mapper), "-address", "127.0.0.1"]
-        )
         (directory / "enabled_plugins").write_text("[].\n", encoding="ascii")
+        for number in range(1, NODE_STARTS + 1):
+            self._choose_ports(directory, number)
+            try:
+                self.recover()
+                break
+            except AssertionError as error:
+                # A port that was free when it was chosen may be another process's by the time the node binds it.
+                if number == NODE_STARTS or not any(sign in str(error) for sign in PORT_IS_TAKEN):
+                    raise
+        self.url = f"amqp://guest:guest@127.0.0.1:{self._port}//"
+
+    def _choose_ports(self, directory: Path, number: int) -> None:
+        """Start a port mapper, and say where the next node is. What each node says is in a log of its own."""
+        self._port, distribution, mapper = free_ports(3)
+        self._log = f"rabbitmq-{number}"
+        mapping = [needed_program("epmd", "rabbitmq-server"), "-port", str(mapper), "-address", "127.0.0.1"]
+        self._started.start(f"epmd-{number}", mapping)
         self._environment = os.environ | {
             "HOME": str(directory),
             "ERL_EPMD_PORT": str(mapper),
@@ -121,19 +137,17 @@ class RabbitMQ:
             # One scheduler that sleeps when it has nothing to do, so that others get their share of this machine.
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 +sbwt none",
         }
-        self.url = f"amqp://guest:guest@127.0.0.1:{self._port}//"
-        self.recover()
 
     def fail(self) -> None:
         self._started.kill(self._node)
 
     def recover(self) -> None:
-        self._node = self._started.start("rabbitmq", [self._program], self._environment)
+        self._node = self._started.start(self._log, [self._program], self._environment)
         eventually(self._answers, "RabbitMQ answers", seconds=2 * START_SECONDS)
 
     def _answers(self) -> bool:
         """Whether it speaks AMQP: it names its version to who greets it."""
-        assert self._node.poll() is None, self._started.log("rabbitmq")
+        assert self._node.poll() is None, self._started.log(self._log)
         try:
             with socket.create_connection(("127.0.0.1", self._port), timeout=deadline()) as connection:
                 connection.sendall(b"AMQP\x00\x00\x09\x01")
