@@ -12,6 +12,7 @@ A, B = UUID(int=1), UUID(int=2)
 
 @dataclass(eq=False)
 class Waiting:
+    accounts: tuple[UUID, ...] = (A,)
     behind: UUID | None = None
     is_over: bool = False
 
@@ -47,6 +48,28 @@ def test_one_that_waits_for_another_account_by_now_moves_there() -> None:
     assert aside.next_turn(10) == [second]
     assert aside.next_turn(10) == [first]
     assert len(aside) == 2
+
+
+def test_those_behind_it_that_touch_the_other_account_come_with_it() -> None:
+    aside: SetAside[Waiting] = SetAside()
+    first, second, stays, third = (Waiting(accounts) for accounts in [(A, B), (A, B), (A,), (B, A)])
+    for each in (first, second, stays, third):
+        aside.add(each, A)
+    aside.add(second, B)
+    assert aside.next_turn(10) == [first, stays]
+    assert aside.next_turn(10) == [second, third]
+    assert len(aside) == 4
+
+
+def test_one_that_moves_away_and_back_waits_once() -> None:
+    aside: SetAside[Waiting] = SetAside()
+    first, second = Waiting((A, B)), Waiting((A, B))
+    aside.add(first, A)
+    aside.add(second, A)
+    aside.add(first, B)
+    aside.add(second, A)
+    assert aside.all(10) == [first, second]
+    assert (first.behind, second.behind, len(aside)) == (B, A, 2)
 
 
 def test_what_is_over_leaves_and_an_empty_queue_is_gone() -> None:
