@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
@@ -30,17 +30,20 @@ from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
 from shared.errors import BatuaError
 from shared.money import Money
 from shared.recovery import commands
+from shared.recovery.lacking import Lacking
 from shared.recovery.settling import BankReport, Settling
 
 app = typer.Typer(name="recovery", help="Catch up with the banks after a restore.", no_args_is_help=True)
 
 NAME = "batua-recovery"
 T = TypeVar("T")
-Lacking = dict[str, dict[str, list[dict[str, Any]]]]
+Found = dict[str, dict[str, list[dict[str, Any]]]]
 """By bank and reference, the lines that our book lacks: direction, and amount in paise."""
 
 BANK_TIMEOUT_SECONDS = 10.0
 STATEMENT_SECONDS = 60.0
+SHOWN = 20
+"""References that `finish` names."""
 _MOMENT = ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S.%fZ", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"]
 
 
@@ -94,7 +97,7 @@ def settle_command(
     if not as_json:
         _show_settled(reports)
     show({"banks": [dataclasses.asdict(report) for report in reports]}, map(_counted, reports), as_json=as_json)
-    if any(report.left or report.more for report in reports):
+    if any(report.left or report.more or report.differing for report in reports):
         raise typer.Exit(FAILED)
 
 
@@ -103,14 +106,14 @@ async def _settle(limit: int, park_unanswered: bool) -> list[BankReport]:
         return [await settling.settle(limit, park_unanswered=park_unanswered) for settling in settlings]
 
 
-async def _look() -> Lacking:
+async def _look() -> Found:
     async with _database() as sessionmaker, _settlings(sessionmaker) as settlings:
-        found: Lacking = {}
+        found: Found = {}
         for settling in settlings:
-            lacking, _ = await settling.look()
+            read = await settling.look()
             found[settling.bank] = {
-                reference: [{"direction": line.direction, "amount": line.bank_amount or 0} for line in lines]
-                for reference, lines in lacking.items()
+                reference: [{"direction": line.direction, "amount": line.bank_amount or 0} for line in lacking.lines]
+                for reference, lacking in read.lacking.items()
             }
         return found
 
@@ -120,20 +123,34 @@ def finish_command(as_json: AsJson = False) -> None:
     """Let payouts leave again, if every line of the banks is settled, parked or under way. Exit codes as for settle."""
     left, moment = _run(_finish)
     if left:
-        raise exit_with(
-            f"Not finished: {', '.join(left[:5])} are neither settled nor parked. Run batua recovery settle."
-        )
+        raise exit_with("\n".join(_why_not_finished(left)))
     told = f"The recovery to {rfc3339(moment)} is finished: payouts leave again."
     show({"restored_to": moment}, [told], as_json=as_json)
 
 
-async def _finish() -> tuple[list[str], datetime]:
+def _why_not_finished(left: Sequence[Lacking]) -> Iterator[str]:
+    """What stands in the way, and what to do about it."""
+    yield f"Not finished: {len(left)} references are neither settled nor parked. Payouts are still held back."
+    for lacking in left[:SHOWN]:
+        for line in lacking.lines:
+            ours = "" if line.our_amount is None else f", and our book has {Money(line.our_amount)}"
+            yield f"{lacking.bank}  {lacking.reference}  {line.direction} {Money(line.bank_amount or 0)}{ours}"
+    if any(line.kind != "amount_differs" for lacking in left for line in lacking.lines):
+        yield "Run batua recovery settle."
+    if any(line.kind == "amount_differs" for lacking in left for line in lacking.lines):
+        yield (
+            "Where the amounts differ, the bank has to take its line back and book the right one. Then run "
+            "batua recovery settle: see docs/runbooks/books-differ.md."
+        )
+
+
+async def _finish() -> tuple[list[Lacking], datetime]:
     async with _database() as sessionmaker, _settlings(sessionmaker) as settlings:
-        left = [reference for settling in settlings for reference in await settling.unsettled()]
+        left = [lacking for settling in settlings for lacking in await settling.unsettled()]
         async with sessionmaker.begin() as session:
             if left:
                 return left, (await commands.unfinished(session)).restored_to
-            recovery = await commands.finish(session, left)
+            recovery = await commands.finish(session, [])
             facts = {"restored_to": rfc3339(recovery.restored_to)}
             add_command(session, what="recovery finish", operator=operator(), facts=facts)
         return left, recovery.restored_to
@@ -175,7 +192,7 @@ def _run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         raise exit_with(str(error)) from None
 
 
-def _lacking(found: Lacking) -> Iterator[str]:
+def _lacking(found: Found) -> Iterator[str]:
     for bank, lacking in found.items():
         for reference, lines in lacking.items():
             said = ", ".join(f"{line['direction']} {Money(line['amount'])}" for line in lines)

@@ -6,13 +6,13 @@ it when we opened the session or sent the payout; it is never guessed. What the 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -21,7 +21,7 @@ from shared.audit.kinds import RECOVERY_SETTLE
 from shared.audit.writing import add_command
 from shared.banks.client import BankClient
 from shared.banks.errors import BankFailed, Refused
-from shared.banks.messages import PayoutAnswer, SessionState, StatementItem
+from shared.banks.messages import PayoutAnswer, SessionState
 from shared.banks.statements import whole_statement
 from shared.db.engine import SessionMaker
 from shared.db.retries import in_transaction
@@ -32,27 +32,17 @@ from shared.ledger.post import post_one
 from shared.ledger.rules import Transfer
 from shared.models.webhook_delivery import Verdict
 from shared.on_ramps.lost import settle_approved
-from shared.on_ramps.settlement import PaymentOutcome
 from shared.reconciliation import findings
-from shared.reconciliation.bank_book import our_lines, parked_credits, under_way
-from shared.reconciliation.comparison import GIVEN_BACK, Comparison, Difference, Expected, OurLine, compare
+from shared.reconciliation.bank_book import parked_credits
+from shared.reconciliation.comparison import Difference
 from shared.reconciliation.reconcile import LOOKBACK, reconcile_bank
+from shared.recovery.lacking import Books, Lacking, Read, read, read_anew
 from shared.withdrawals.facts import Paid, PayoutReversed
-from shared.withdrawals.lost import find_payer, is_asked_about_first, settle_paid, write_again
+from shared.withdrawals.lost import find_payer, settle_paid, write_again
 
+ALREADY_BOOKED = "our book has its payout already"
 MARGIN = findings.RECOVERED_BEFORE
 """So long before the restored moment, and beyond now, a line of the bank is looked at."""
-READ_BACK = MARGIN + LOOKBACK
-"""Lines are read from this long before that moment, so that both books' lines of a reference are compared."""
-
-# What takes a parked credit back is a debit of suspense under its reference, too, and parks nothing.
-_IS_PARKED = text("""
-    SELECT EXISTS (
-        SELECT FROM entries e JOIN transfers t ON t.id = e.transfer_id
-        WHERE e.account_id = :suspense AND e.direction = 'DEBIT' AND t.kind = 'adjustment' AND t.reverses IS NULL
-          AND t.credit_account_id = :settlement AND t.note = :reference
-    )
-""")
 
 
 class Result(StrEnum):
@@ -67,16 +57,18 @@ class Result(StrEnum):
     """The bank does not say whose it is, the database does not know the owner, or the owner has too little."""
     ASKED_LATER = "asked about before it is sent"
     """The withdrawal is in the queue, and the bank gave no answer: the worker asks again before it sends anything."""
+    DIFFERS = "amount differs"
+    """Both books have a line, with other amounts: nothing is booked until the bank has corrected its own."""
     LEFT = "left"
     """The bank gave no answer, or is still at work: settle again later."""
 
 
-_RESULT_OF_PAYOUT = {Verdict.SETTLED: Result.DEBITED, Verdict.DUPLICATE: Result.KNOWN}
-
-
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """One reference: what the statement has under it (paise, DEBIT is money that left), what was done, and why."""
+    """A line of the statement (paise, DEBIT is money that left), what was done, and why.
+
+    A payout that came back is one, and so is what was known already of a reference.
+    """
 
     bank: str
     reference: str
@@ -102,6 +94,11 @@ class BankReport:
         """References that are to be settled again."""
         return [one.reference for one in self.settled if one.result is Result.LEFT]
 
+    @property
+    def differing(self) -> list[str]:
+        """References that the bank has to correct."""
+        return [one.reference for one in self.settled if one.result is Result.DIFFERS]
+
 
 @dataclass(frozen=True, slots=True)
 class Settling:
@@ -113,34 +110,32 @@ class Settling:
     restored_to: datetime
     operator: str
 
-    async def look(self) -> tuple[dict[str, list[Difference]], int]:
-        """The bank's lines since the restored moment that our book lacks, by reference; and how many are under way.
+    async def look(self) -> Read:
+        """The bank's lines since the restored moment that our book lacks. Raises what `BankClient.statement` raises."""
+        return await self._read(in_queue=False)
 
-        Raises what `BankClient.statement` raises.
-        """
-        return await self._look(settles_queue=True)
-
-    async def _look(self, *, settles_queue: bool) -> tuple[dict[str, list[Difference]], int]:
-        compared = await self._compare(await self._statement(), settles_queue=settles_queue)
-        lacking: dict[str, list[Difference]] = {}
-        for difference in sorted(compared.differences, key=lambda found: found.at):
-            if difference.bank_amount is not None and difference.at >= self.restored_to - MARGIN:
-                lacking.setdefault(difference.reference, []).append(difference)
-        return lacking, sum(line.reason != GIVEN_BACK for line in compared.explained)
-
-    async def unsettled(self) -> list[str]:
-        """References of lines that our book lacks, that are not parked and that no worker will ask about.
+    async def unsettled(self) -> list[Lacking]:
+        """References with lines that our book lacks, that are not parked and that no worker will ask about.
 
         Raises what `BankClient.statement` does.
         """
-        lacking, _ = await self._look(settles_queue=False)
+        found = await self._read(in_queue=True)
         in_suspense = await in_transaction(self.sessionmaker, lambda session: parked_credits(session, self.bank))
-        parked = {line.reference for line in in_suspense}
-        return [
-            reference
-            for reference, lines in lacking.items()
-            if reference not in parked or any(line.kind != "unmatched_credit" for line in lines)
-        ]
+        parked = Counter((line.reference, line.amount) for line in in_suspense)
+        return [lacking for lacking in found.lacking.values() if not _is_parked(lacking.lines, parked)]
+
+    async def _read(self, *, in_queue: bool) -> Read:
+        since = self.restored_to - MARGIN
+        async with self.sessionmaker() as session:
+            earliest = await findings.earliest_begin(session, self.bank, since)
+        # What another recovery has booked since, the bank booked long before: both books are read from then on.
+        read_from = min(since, earliest) - LOOKBACK
+        # Beyond now: the bank's clock, or this machine's, may be wrong, and what is not read would never be settled.
+        items = await whole_statement(self.client, read_from, clock.now() + MARGIN)
+        return await in_transaction(
+            self.sessionmaker,
+            lambda session: read(session, self.bank, items, since=since, read_from=read_from, in_queue=in_queue),
+        )
 
     async def settle(self, limit: int, *, park_unanswered: bool = False) -> BankReport:
         """Settle at most `limit` references, the longest waiting first, each in a transaction of its own.
@@ -149,18 +144,18 @@ class Settling:
         the repeat reports KNOWN. At the end, unmatched credits are parked. With `park_unanswered`, so is what the bank
         gives no answer about.
         """
-        lacking, is_under_way = await self.look()
-        due = sorted(lacking, key=lambda reference: lacking[reference][0].at)
-        report = BankReport(self.bank, more=max(0, len(due) - limit), under_way=is_under_way)
-        for reference in due[:limit]:
+        found = await self.look()
+        due = sorted(found.lacking.values(), key=lambda lacking: lacking.lines[0].at)
+        report = BankReport(self.bank, more=max(0, len(due) - limit), under_way=found.under_way)
+        for lacking in due[:limit]:
             try:
-                report.settled.append(await self._settle(reference, lacking[reference]))
+                report.settled += await self._settle(lacking)
             except (BankFailed, Refused) as error:
                 reason = f"no answer: {error.reason}"
                 if park_unanswered:
-                    report.settled.append(await self._park(lacking[reference], reason))
+                    report.settled += await self._park(lacking, reason)
                 else:
-                    report.settled.append(self._done(lacking[reference], Result.LEFT, reason))
+                    report.settled.append(self._done(lacking.lines[0], Result.LEFT, reason))
         if not report.left and not report.more:
             await reconcile_bank(
                 self.sessionmaker,
@@ -172,149 +167,181 @@ class Settling:
             )
         return report
 
-    async def _statement(self) -> list[StatementItem]:
-        # Beyond now: the bank's clock, or this machine's, may be wrong, and what is not read would never be settled.
-        return await whole_statement(self.client, self.restored_to - READ_BACK, clock.now() + MARGIN)
-
-    async def _compare(self, items: Sequence[StatementItem], *, settles_queue: bool) -> Comparison:
-        async def read(session: AsyncSession) -> tuple[Sequence[OurLine], Sequence[Expected]]:
-            ours = await our_lines(session, self.bank, since=self.restored_to - READ_BACK)
-            return ours, await under_way(session, self.bank, in_queue=not settles_queue)
-
-        ours, expected = await in_transaction(self.sessionmaker, read)
-        return compare(items, [line for line in ours if not line.is_parked], expected=expected)
-
-    async def _settle(self, reference: str, lines: Sequence[Difference]) -> Settled:
-        try:
-            our_id = UUID(reference)
-        except ValueError:
-            return await self._park(lines, "not a reference of ours")
+    async def _settle(self, lacking: Lacking) -> list[Settled]:
+        if lacking.our_id is None:
+            return await self._park(lacking, "not a reference of ours")
         # The first line tells what it began as: money that came in was an on-ramp, money that left a payout. A credit
         # alone may also be a payout of before that came back since.
-        session = await self.client.session_of(reference) if lines[0].direction == "CREDIT" else None
-        if session is not None:
-            return await self._credit(our_id, session, lines)
-        answer = await self.client.enquire(reference)
+        first = lacking.lines[0]
+        state = await self.client.session_of(lacking.reference) if first.direction == "CREDIT" else None
+        if state is not None:
+            return await self._credit(lacking.our_id, state, lacking)
+        answer = await self.client.enquire(lacking.reference)
         if answer is None:
-            return await self._park(lines, "the bank knows neither a session nor a payout of this reference")
-        return await self._debit(our_id, answer, lines)
+            return await self._park(lacking, "the bank knows no payout of this reference")
+        return await self._debit(answer, lacking)
 
-    async def _credit(self, our_id: UUID, state: SessionState, lines: Sequence[Difference]) -> Settled:
-        if state.status != "approved" or state.amount != lines[0].bank_amount:
-            return await self._park(lines, f"its session is {state.status}, with {state.amount} paise")
+    async def _credit(self, our_id: UUID, state: SessionState, lacking: Lacking) -> list[Settled]:
+        if state.status != "approved" or state.amount != lacking.lines[0].bank_amount:
+            return await self._park(lacking, f"its session is {state.status}, with {state.amount} paise")
 
-        async def credit(session: AsyncSession) -> PaymentOutcome:
-            await findings.lock(session, self.bank)
+        async def credit(session: AsyncSession) -> list[Settled]:
+            books = await read_anew(session, lacking)
+            if books.differs is not None or not books.lines:
+                return await self._book_from_suspense(session, lacking, books, "")
             outcome = await settle_approved(session, self.bank, our_id, state)
-            if outcome.verdict is Verdict.SETTLED:
-                self._audit(session, lines, Result.CREDITED, UUID(state.user_id))
-            return outcome
+            if outcome.verdict is not Verdict.SETTLED:
+                has_it = outcome.verdict is Verdict.DUPLICATE
+                reason = (
+                    "its on-ramp is credited already" if has_it else f"its owner is not known here ({outcome.verdict})"
+                )
+                return await self._book_from_suspense(session, lacking, books, reason)
+            owner_id = UUID(state.user_id)
+            self._audit(session, books.lines[0], Result.CREDITED, owner_id)
+            done = self._done(books.lines[0], Result.CREDITED, owner_id=owner_id)
+            return [done, *await self._book_rest(session, lacking, "its on-ramp is credited")]
 
         try:
-            outcome = await in_transaction(self.sessionmaker, credit)
+            return await in_transaction(self.sessionmaker, credit)
         except IntegrityError:
-            return await self._park(lines, "the bank gave its token twice")
-        if outcome.verdict is Verdict.SETTLED:
-            return self._done(lines, Result.CREDITED, owner_id=UUID(state.user_id))
-        if outcome.verdict is Verdict.DUPLICATE:
-            return self._done(lines, Result.KNOWN)
-        return await self._park(lines, f"its owner is not known here ({outcome.verdict})")
+            return await self._park(lacking, "the bank gave its token twice")
 
-    async def _debit(self, our_id: UUID, answer: PayoutAnswer, lines: Sequence[Difference]) -> Settled:
+    async def _debit(self, answer: PayoutAnswer, lacking: Lacking) -> list[Settled]:
         fact = _fact_of(answer)
+        if answer.status == "FAILED":
+            # The bank contradicts itself. No owner is named: by its word, it has paid no one.
+            return await self._park(lacking, "its payout failed, says the bank")
         if fact is None:
-            return self._done(lines, Result.LEFT, f"its payout is {answer.status}")
-        amount = lines[0].bank_amount or 0
-        if answer.amount not in (None, amount):
-            return await self._park(lines, f"its payout has {answer.amount} paise", answer)
+            return [self._done(lacking.lines[0], Result.LEFT, f"its payout is {answer.status}")]
         try:
-            verdict, owner_id = await in_transaction(
-                self.sessionmaker, lambda session: self._book_payout(session, our_id, answer, fact, lines)
+            return await in_transaction(
+                self.sessionmaker, lambda session: self._book_payout(session, answer, fact, lacking)
             )
         except (InsufficientFunds, AccountFrozen) as error:
             why = f"has {error.available} paise" if isinstance(error, InsufficientFunds) else "is frozen"
-            return await self._park(lines, f"its owner {answer.user_ref} {why}", answer)
-        if verdict in _RESULT_OF_PAYOUT:
-            return self._done(lines, _RESULT_OF_PAYOUT[verdict], owner_id=owner_id)
-        if verdict is None:
-            return await self._park(lines, "it was parked before, or the bank names no owner who is known here", answer)
-        return await self._park(lines, f"its withdrawal says otherwise ({verdict})", answer)
+            return await self._park(lacking, f"its owner {answer.user_ref} {why}", answer)
 
     async def _book_payout(
         self,
         session: AsyncSession,
-        our_id: UUID,
         answer: PayoutAnswer,
         fact: Paid | PayoutReversed,
-        lines: Sequence[Difference],
-    ) -> tuple[Verdict | None, UUID | None]:
-        """What follows for the withdrawal, and its owner if it is written again. None: there is none, and no owner."""
-        await findings.lock(session, self.bank)
-        if await self._is_parked(session, lines[0].reference):
-            return None, None  # by an earlier run, or by one at the same time: our book has the line already
-        verdict = await settle_paid(session, our_id, fact)
-        payer = await find_payer(session, answer) if verdict is None else None
-        if payer is not None:
-            await write_again(
-                session,
-                bank=self.bank,
-                withdrawal_id=our_id,
-                payer=payer,
-                amount=lines[0].bank_amount or 0,
-                answer=answer,
-                fact=fact,
-            )
-            verdict = Verdict.SETTLED
-        owner_id = None if payer is None else payer.owner_id
-        if verdict is Verdict.SETTLED:
-            self._audit(session, lines, Result.DEBITED, owner_id)
-        return verdict, owner_id
+        lacking: Lacking,
+    ) -> list[Settled]:
+        """Book the one debit of the payout from its owner, or its return to them, and all else from suspense."""
+        books = await read_anew(session, lacking)
+        if books.differs is not None or not books.lines:
+            return await self._book_from_suspense(session, lacking, books, "")
+        line = _line_of_payout(books, answer)
+        if line is None:
+            reason = ALREADY_BOOKED if books.has_debit else f"its payout has {answer.amount} paise"
+            return await self._book_from_suspense(session, lacking, books, reason, answer)
+        why_not, owner_id = await self._book_from_owner(session, answer, fact, books, line)
+        if why_not is not None:
+            return await self._book_from_suspense(session, lacking, books, why_not, answer)
+        self._audit(session, line, Result.DEBITED, owner_id)
+        done = self._done(line, Result.DEBITED, owner_id=owner_id)
+        return [done, *await self._book_rest(session, lacking, ALREADY_BOOKED, answer)]
 
-    async def _park(self, lines: Sequence[Difference], reason: str, answer: PayoutAnswer | None = None) -> Settled:
-        """Book money that left from suspense, once. What came in is parked by reconciliation, when all is settled.
+    async def _book_from_owner(
+        self,
+        session: AsyncSession,
+        answer: PayoutAnswer,
+        fact: Paid | PayoutReversed,
+        books: Books,
+        line: Difference,
+    ) -> tuple[str | None, UUID | None]:
+        """Do what follows for the withdrawal. Answers why not, and its owner if it is written again."""
+        if books.is_parked:
+            return "it was parked before", None
+        withdrawal, our_id = books.withdrawal, UUID(line.reference)
+        if withdrawal is not None:
+            if (withdrawal.bank, withdrawal.amount) != (self.bank, line.bank_amount):
+                return f"its withdrawal is of {withdrawal.amount} paise at {withdrawal.bank}", None
+            verdict = await settle_paid(session, our_id, fact)
+            return (None if verdict is Verdict.SETTLED else f"its withdrawal says otherwise ({verdict})"), None
+        payer = await find_payer(session, answer)
+        if payer is None:
+            return "the bank names no owner who is known here", None
+        await write_again(
+            session,
+            bank=self.bank,
+            withdrawal_id=our_id,
+            payer=payer,
+            amount=line.bank_amount or 0,
+            answer=answer,
+            fact=fact,
+        )
+        return None, payer.owner_id
+
+    async def _park(self, lacking: Lacking, reason: str, answer: PayoutAnswer | None = None) -> list[Settled]:
+        async def park(session: AsyncSession) -> list[Settled]:
+            return await self._book_from_suspense(session, lacking, await read_anew(session, lacking), reason, answer)
+
+        return await in_transaction(self.sessionmaker, park)
+
+    async def _book_rest(
+        self, session: AsyncSession, lacking: Lacking, reason: str, answer: PayoutAnswer | None = None
+    ) -> list[Settled]:
+        """Book from suspense what the bank has beyond what was booked in this transaction."""
+        await session.flush()
+        books = await read_anew(session, lacking)
+        return await self._book_from_suspense(session, lacking, books, reason, answer) if books.lines else []
+
+    async def _book_from_suspense(
+        self, session: AsyncSession, lacking: Lacking, books: Books, reason: str, answer: PayoutAnswer | None = None
+    ) -> list[Settled]:
+        """Book money that left from suspense. What came in is parked by reconciliation, when all is settled.
 
         The transfer keeps whose payout it was, if the bank's `answer` names an owner: the platform has a claim on them.
         """
-        left = [line for line in lines if line.kind == "missing_here"]
+        if (differs := books.differs) is not None:
+            reason = f"our book has {differs.our_amount} paise: the bank has to correct its line"
+            return [self._done(differs, Result.DIFFERS, reason)]
+        if not books.lines:  # booked by another run, or by one that was cut off
+            known = Result.PARKED if books.is_parked else Result.KNOWN
+            return [self._done(lacking.lines[0], known, "booked before")]
+        # The worker books it when the bank has said so. Booked from suspense too, it would be booked twice.
+        settled = [self._done(line, Result.ASKED_LATER, reason) for line in books.asked_later]
+        payer = None if answer is None or not books.missing else await find_payer(session, answer)
+        owner_id = None if payer is None else payer.owner_id
+        for line in books.missing:
+            await post_one(session, _from_suspense(self.bank, line, owner_id))
+            self._audit(session, line, Result.PARKED, owner_id, reason=reason)
+        parked = [line for line in books.unexplained if line.direction == "DEBIT"] or books.unexplained
+        return settled + [self._done(line, Result.PARKED, reason, owner_id) for line in parked]
 
-        async def park(session: AsyncSession) -> Result:
-            await findings.lock(session, self.bank)
-            if left and await is_asked_about_first(session, left[0].reference, amount=left[0].bank_amount or 0):
-                # The worker books it when the bank has said so. Booked from suspense too, it would be booked twice.
-                return Result.ASKED_LATER
-            if left and not await self._is_parked(session, left[0].reference):
-                payer = None if answer is None else await find_payer(session, answer)
-                owner_id = None if payer is None else payer.owner_id
-                for line in left:
-                    await post_one(session, _from_suspense(self.bank, line, owner_id))
-                self._audit(session, left, Result.PARKED, owner_id, reason=reason)
-            return Result.PARKED
-
-        return self._done(lines, await in_transaction(self.sessionmaker, park), reason)
-
-    async def _is_parked(self, session: AsyncSession, reference: str) -> bool:
-        """Whether money that left under this reference is booked from suspense."""
-        accounts = {"suspense": system_accounts.SUSPENSE, "settlement": system_accounts.SETTLEMENT[self.bank]}
-        return bool(await session.scalar(_IS_PARKED, accounts | {"reference": reference}))
-
-    def _audit(
-        self, session: AsyncSession, lines: Sequence[Difference], what: Result, owner_id: UUID | None, **more: str
-    ) -> None:
+    def _audit(self, session: AsyncSession, line: Difference, what: Result, owner_id: UUID | None, **more: str) -> None:
         facts = {
             "bank": self.bank,
-            "reference": lines[0].reference,
-            "amount": lines[0].bank_amount,
+            "reference": line.reference,
+            "amount": line.bank_amount,
             "result": what,
             "owner_id": None if owner_id is None else str(owner_id),
             **more,
         }
         add_command(session, what=RECOVERY_SETTLE, operator=self.operator, facts=facts, owner_id=owner_id)
 
-    def _done(
-        self, lines: Sequence[Difference], result: Result, reason: str = "", owner_id: UUID | None = None
-    ) -> Settled:
-        first = lines[0]
-        return Settled(self.bank, first.reference, first.direction, first.bank_amount or 0, result, reason, owner_id)
+    def _done(self, line: Difference, result: Result, reason: str = "", owner_id: UUID | None = None) -> Settled:
+        return Settled(self.bank, line.reference, line.direction, line.bank_amount or 0, result, reason, owner_id)
+
+
+def _is_parked(lines: Sequence[Difference], parked: Counter[tuple[str, int]]) -> bool:
+    """Whether each of these lines is a credit that suspense has, one for one."""
+    wanted = Counter((line.reference, line.bank_amount or 0) for line in lines)
+    return all(line.kind == "unmatched_credit" for line in lines) and wanted <= parked
+
+
+def _line_of_payout(books: Books, answer: PayoutAnswer) -> Difference | None:
+    """What our book lacks of the payout itself: the debit, of which it has none, or the credit by which it came back.
+
+    A second debit is never the payout's: an owner asked to be paid once.
+    """
+    direction = "CREDIT" if books.has_debit else "DEBIT"
+    for line in books.lines:
+        if line.direction == direction and answer.amount in (None, line.bank_amount):
+            return line
+    return None
 
 
 def _fact_of(answer: PayoutAnswer) -> Paid | PayoutReversed | None:

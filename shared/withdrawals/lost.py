@@ -55,20 +55,6 @@ async def settle_paid(session: AsyncSession, withdrawal_id: UUID, fact: Paid | P
     return await settlement.settle(session, withdrawal, fact)
 
 
-async def is_asked_about_first(session: AsyncSession, reference: str, *, amount: int) -> bool:
-    """Whether it is a withdrawal of `amount` paise in the queue, about which the bank is asked before it is sent."""
-    try:
-        withdrawal = await rows.lock(session, UUID(reference))
-    except ValueError:
-        return False
-    return (
-        withdrawal is not None
-        and withdrawal.status is WithdrawalStatus.QUEUED
-        and withdrawal.ask_bank_first
-        and withdrawal.amount == amount
-    )
-
-
 async def find_payer(session: AsyncSession, answer: PayoutAnswer) -> Account | None:
     """The account of the owner whom we named to the bank, if the bank repeats that and the database knows the owner."""
     try:
