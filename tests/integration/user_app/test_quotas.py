@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from shared import clock
 from shared.owner_quotas import OwnerQuotas
+from shared.quotas import sharing
 from shared.quotas.counts import Quota
 from tests.support.apps import PIN, RunningApp, Signed, problem, running, user_app_settings
 from tests.support.browsing import Browser
@@ -54,7 +55,11 @@ def room(quota: Quota, owner: Signed) -> int:
 
 
 @pytest.fixture
-async def user_app(database_url: str, redis_url: str, redis: Redis) -> AsyncIterator[RunningApp]:
+async def user_app(
+    database_url: str, redis_url: str, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[RunningApp]:
+    """It shares no counts: Redis lets them expire by a clock of its own, which a test does not set."""
+    monkeypatch.setattr(sharing, "SHARE_SECONDS", 3600)
     async with running(user_app_settings(database_url, redis_url, quotas=QUOTAS)) as app:
         yield app
 
