@@ -149,7 +149,7 @@ class RabbitMQ:
         """Whether it speaks AMQP: it names its version to who greets it."""
         assert self._node.poll() is None, self._started.log(self._log)
         try:
-            with socket.create_connection(("127.0.0.1", self._port), timeout=deadline()) as connection:
+            with socket.create_connection(("127.0.0.1", self._port), timeout=deadline(2)) as connection:
                 connection.sendall(b"AMQP\x00\x00\x09\x01")
                 return bool(connection.recv(8))
         except OSError:
