@@ -14,6 +14,8 @@ from shared.ids import new_token
 
 TIMEOUT_SECONDS = 15.0
 PIN = "4812"
+_SHORTEST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 0.5
+"""What has not come for seconds is asked for less often: each question takes CPU from what it waits for."""
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Has no certificates: on one machine all calls are plain HTTP, and loading some takes longer than a call."""
 
@@ -46,10 +48,11 @@ def expect(condition: bool, what: str) -> None:
 
 def wait_for(ask: Callable[[], _T], is_right: Callable[[_T], bool], what: str, *, seconds: float) -> _T:
     """Ask until the answer is right. Raises CheckFailed with the last answer after `seconds`."""
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
     while not is_right(answer := ask()):
-        expect(time.monotonic() < deadline, f"{what} (after {seconds:.0f} s: {answer})")
-        time.sleep(0.1)
+        waited = time.monotonic() - began
+        expect(waited < seconds, f"{what} (after {seconds:.0f} s: {answer})")
+        time.sleep(min(max(_SHORTEST_PAUSE_SECONDS, waited / 10), _LONGEST_PAUSE_SECONDS))
     return answer
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from infra.documentation.settings import Group, Setting, groups
+from infra.local.launch import GIVE_WAY, NICENESS
 from infra.local.layout import DEFAULT_PORT_BASE
 from infra.local.stack import READY_SECONDS
 
@@ -37,6 +38,12 @@ LOCAL = Group(
             "",
             f"How long the local stack waits for each process to answer, and half of what it allows the migrations. "
             f"Not set: {READY_SECONDS:g} s on an idle server of 2024, and longer on one that is slower or busy.",
+        ),
+        Setting(
+            GIVE_WAY,
+            "`1` or `0`",
+            "1",
+            f"Whether {', '.join(NICENESS)} of the local stack give way to requests on a busy machine.",
         ),
         *(
             Setting(

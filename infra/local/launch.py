@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from infra.local import postgres, redis
@@ -22,6 +23,8 @@ PAUSE_SECONDS = 0.5
 NICENESS = {"smtp": 10, "withdraw_worker": 10, "dummy_bank": 10}
 """Mail may wait while every core is busy with requests, and a bank is a machine of its own elsewhere. A niced process
 still gets what the others leave."""
+
+GIVE_WAY = "BATUA_GIVE_WAY"
 
 AUTOGROUP = Path("/proc/self/autogroup")
 """The niceness of this process's session, where Linux shares the CPU between sessions."""
@@ -78,6 +81,11 @@ def pause_after_short_life(layout: Layout, process: str) -> None:
         time.sleep(PAUSE_SECONDS)
 
 
+def niceness_of(process: str, environment: Mapping[str, str]) -> int:
+    """How far this process steps back: nowhere, where all of them are as urgent."""
+    return 0 if environment.get(GIVE_WAY) == "0" else NICENESS.get(process, 0)
+
+
 def step_back(niceness: int) -> None:
     """Let the other processes go first on a busy core.
 
@@ -108,7 +116,7 @@ def main(process: str) -> None:
     note_pid(layout, process)
     os.chdir(CHECKOUT)
     give_up_privileges(way)
-    step_back(NICENESS.get(process, 0))
+    step_back(niceness_of(process, os.environ))
     arguments = command(process, layout)
     os.execve(arguments[0], arguments, environment)  # noqa: S606 - our own command line, no shell
 

@@ -26,6 +26,7 @@ SLOW = service_limits() | {"BATUA_READY_SECONDS": f"{deadline(60):.0f}", "BATUA_
 FAST = SLOW | {
     "BATUA_BCRYPT_ROUNDS": "4",
     "BATUA_RATE_LIMITS__ENABLED": "false",
+    "BATUA_GIVE_WAY": "0",  # tests wait for the worker and for the bank, while other tests take what they leave
     "BATUA_WELCOME_BALANCE_PAISE": str(1000_00),
     "BATUA_WITHDRAWALS__BANK_TIMEOUT_SECONDS": f"{deadline(1):.2f}",
     "BATUA_WITHDRAWALS__LEASE_SECONDS": f"{deadline(3):.2f}",

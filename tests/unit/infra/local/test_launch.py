@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.launch import command, note_pid, pause_after_short_life
+from infra.local.launch import NICENESS, command, niceness_of, note_pid, pause_after_short_life
 from infra.local.layout import PROCESSES, Layout
 
 
@@ -41,3 +41,8 @@ def test_only_a_process_that_died_at_once_waits_before_the_next_try(
     monkeypatch.setattr("infra.local.launch.time.sleep", pauses_taken.append)
     pause_after_short_life(layout, "smtp")
     assert bool(pauses_taken) is pauses
+
+
+@pytest.mark.parametrize(("environment", "gives_way"), [({}, True), ({"BATUA_GIVE_WAY": "0"}, False)])
+def test_mail_and_banks_give_way_to_requests_unless_told_not_to(environment: dict[str, str], gives_way: bool) -> None:
+    assert {name for name in PROCESSES if niceness_of(name, environment)} == (NICENESS.keys() if gives_way else set())
