@@ -56,7 +56,8 @@ POOLER = "BATUA_TESTS_POOLER"
 """Any value: tests reach their databases through a PgBouncer. The controlling process makes it the pooler's port."""
 ENGINE = "BATUA_TESTS_ENGINE"
 """What BATUA_DATABASE_ENGINE is of a server that was there before: `python -m infra.engines` sets both."""
-TEMPLATE = "batua_template"
+TEMPLATE = "BATUA_TESTS_TEMPLATE"
+"""The migrated database that tests clone, where it is not the one of all the others on that server."""
 DEEP = Path(__file__).parent / "deep"
 PORT_OFFSETS = [process.port_offset for process in PROCESSES.values() if process.port_offset is not None]
 PORT_OFFSETS += METRICS_PORT_OFFSETS.values()
@@ -274,9 +275,10 @@ async def _clone(name: str) -> str:
     try:
         # One worker makes the template, the others wait for it.
         await administrator.execute("SELECT pg_advisory_lock(1)")
-        if not await administrator.fetchval("SELECT count(*) FROM pg_database WHERE datname = $1", TEMPLATE):
-            await _make_template(administrator)
-        await administrator.execute(f'CREATE DATABASE "{name}" TEMPLATE {TEMPLATE}')
+        template = os.environ.get(TEMPLATE, "batua_template")
+        if not await administrator.fetchval("SELECT count(*) FROM pg_database WHERE datname = $1", template):
+            await _make_template(administrator, template)
+        await administrator.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         await administrator.execute("SELECT pg_advisory_unlock(1)")
     finally:
         await administrator.close()
@@ -287,11 +289,11 @@ def _engine() -> DatabaseEngine:
     return "distributed" if os.environ.get(ENGINE) == "distributed" else "postgres"
 
 
-async def _make_template(administrator: asyncpg.Connection) -> None:
-
-    await administrator.execute("CREATE DATABASE batua_template_being_made")
-    await asyncio.to_thread(runner.upgrade, _on("batua_template_being_made"))
-    await administrator.execute(f"ALTER DATABASE batua_template_being_made RENAME TO {TEMPLATE}")
+async def _make_template(administrator: asyncpg.Connection, name: str) -> None:
+    being_made = f"{name}_being_made"
+    await administrator.execute(f'CREATE DATABASE "{being_made}"')
+    await asyncio.to_thread(runner.upgrade, _on(being_made))
+    await administrator.execute(f'ALTER DATABASE "{being_made}" RENAME TO "{name}"')
 
 
 async def _drop(name: str) -> None:

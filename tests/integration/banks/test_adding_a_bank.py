@@ -12,8 +12,13 @@ from pathlib import Path
 import pytest
 
 from infra.local.layout import CHECKOUT
+from shared.ids import new_token
+from tests.conftest import ENGINE, POSTGRES, TEMPLATE
 from tests.support.deadlines import SLOWNESS, deadline
 
+HALF_WRITTEN = shutil.ignore_patterns("*.pyc.*")
+"""What another process compiles at this moment: it may be gone before it is copied."""
+KEPT = {POSTGRES, ENGINE, SLOWNESS}
 ADAPTER = '''
 """Kotak's notices: a flat object that says what kind it is, amounts in paise."""
 
@@ -104,8 +109,8 @@ WHAT_A_BANK_MUST_PASS = (
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """The checkout with a third bank in it."""
-    for folder in ("services", "shared", "infra", "tests"):
-        shutil.copytree(CHECKOUT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in ("services", "shared", "infra", "tests"):  # with what is compiled: to do that again takes seconds
+        shutil.copytree(CHECKOUT / folder, tmp_path / folder, ignore=HALF_WRITTEN)
     shutil.copy(CHECKOUT / "pyproject.toml", tmp_path)
     (tmp_path / "shared/banks/kotak.py").write_text(ADAPTER, encoding="utf-8")
     table = tmp_path / "shared/banks/table.py"
@@ -121,8 +126,9 @@ def copy(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_an_adapter_a_line_and_a_migration_are_all_it_takes(copy: Path) -> None:
-    # Servers of its own: those of this run know the migrations of the checkout.
-    outer = {name: value for name, value in os.environ.items() if not name.startswith("BATUA_") or name == SLOWNESS}
+    # On the Postgres of this run, with a template of its own: that of this run has the checkout's migrations.
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("BATUA_") or name in KEPT}
+    outer = kept | {TEMPLATE: f"batua_template_{new_token(4).lower()}"}
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-n", "0", "-v", "-p", "no:cacheprovider", *WHAT_A_BANK_MUST_PASS],
         cwd=copy,
