@@ -92,7 +92,10 @@ def listens(layout: Layout, process: str) -> bool:
 
 def is_ready(layout: Layout, process: str) -> bool:
     """Whether the process runs and answers; one without a port only has to run."""
-    if find(layout, process) is None:
+    port, has_health = layout.port(process), PROCESSES[process].has_health
+    # This is asked again and again while a service starts. To connect costs least; to find processes takes a look at
+    # all of the machine.
+    if (has_health and port is not None and not accepts(port)) or find(layout, process) is None:
         return False
     if process == "postgres":
         return postgres.accepts_connections(layout)
@@ -100,9 +103,8 @@ def is_ready(layout: Layout, process: str) -> bool:
         return redis.answers(layout)
     if PROCESSES[process].shares_port and not _all_listen(layout, process):
         return False
-    if PROCESSES[process].has_health:
+    if has_health:
         return _is_healthy(f"{layout.url(process)}/healthz")
-    port = layout.port(process)
     return port is None or accepts(port)
 
 
