@@ -39,6 +39,7 @@ class Settings(BaseSettings):
         extra="ignore",
         frozen=True,
         hide_input_in_errors=True,
+        defer_build=True,  # a process builds the one class that it reads, not each of its bases
     )
 
     env: Literal["local", "production"] = "local"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shared.lean_start.webhook  # noqa: F401 - before anything else loads the libraries
+
+# isort: split
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 

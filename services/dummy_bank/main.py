@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shared.lean_start.simulator  # noqa: F401 - before anything else loads the libraries
+
+# isort: split
 import asyncio
 import signal
 import threading

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shared.lean_start.worker  # noqa: F401 - before anything else loads the libraries
+
+# isort: split
 import logging
 from contextlib import ExitStack
 from threading import Event

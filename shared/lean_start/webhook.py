@@ -1,0 +1,8 @@
+"""For the bank webhook."""
+
+from __future__ import annotations
+
+from shared.lean_start import load, without_old_pydantic
+
+without_old_pydantic()
+load("fastapi")
