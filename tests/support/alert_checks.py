@@ -14,23 +14,14 @@ from infra.demo.actors import SimulatedBank
 from infra.local import postgres
 from infra.local.layout import CHECKOUT
 from infra.local.secrets import read_secrets
-from infra.local.stack import Stack
 from tests.support.alert_drills import DRILLS
 from tests.support.console import commands, run
 from tests.support.deadlines import deadline
+from tests.support.observed_stack import observed_stack
 from tests.support.prometheus import RUNBOOKS, Alert, alerts, program, prometheus_of
 from tests.support.scraped_world import World, withdraw
 from tests.support.waiting import eventually
-from tests.support.whole_stack import FAST
 
-SETTINGS = FAST | {
-    "BATUA_MEASURE_SECONDS": "1",
-    "BATUA_MEASURE_BALANCES_SECONDS": "1",
-    "BATUA_BCRYPT_ROUNDS": "8",
-    "BATUA_DATABASE_POOL_SIZE": "4",
-    "BATUA_WITHDRAWALS__BANK_TIMEOUT_SECONDS": f"{deadline(4):.2f}",
-    "BATUA_WITHDRAWALS__LEASE_SECONDS": f"{deadline(8):.2f}",
-}
 ALERTS = {alert.name: alert for alert in alerts()}
 OF_A_SLOW_MACHINE = {"LedgerSlow", "BankSlow", "TasksStopped", "RequestsFail", "HashQueueLong", "WithdrawalsWait"}
 """They may be right where the machine that runs the tests is far too slow."""
@@ -42,11 +33,8 @@ def world(tmp_path_factory: pytest.TempPathFactory, free_port_base: Callable[[],
     """A stack that Prometheus scrapes every second, with a bit of everything behind it."""
     program("prometheus")
     directory = tmp_path_factory.mktemp("alerts")
-    base = free_port_base()
-    with (
-        Stack(tmp_path_factory.mktemp("scraped"), base, SETTINGS) as stack,
-        prometheus_of(stack, directory, base + 90) as prometheus,
-    ):
+    stack = observed_stack(tmp_path_factory, free_port_base)
+    with prometheus_of(stack, directory, stack.layout.port_base + 90) as prometheus:
         api_key = read_secrets(stack.layout.secrets_file)["BATUA_BANK_HDFC_API_KEY"]
         bank = SimulatedBank(f"{stack.url('dummy_bank')}/hdfc", api_key)
         made = World(stack, prometheus, bank, directory, free_port_base)

@@ -12,7 +12,7 @@ from tests.support.alert_drills import DRILLS
 from tests.support.scraped_world import World
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("alerts")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("observed")]
 
 SHORT = [name for name, each in DRILLS.items() if not each.is_long]
 

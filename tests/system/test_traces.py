@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,36 +13,26 @@ import pytest
 from infra.demo.actors import PIN, Holder, SimulatedBank
 from infra.local.stack import Stack
 from shared.spans import Context
-from tests.support.collector import Collector, Span, collecting
+from tests.support.collector import Collector, Span
 from tests.support.deadlines import deadline
+from tests.support.observed_stack import collector, observed_stack
 from tests.support.scraped_world import holding, withdraw
 from tests.support.waiting import eventually
-from tests.support.whole_stack import FAST, bank, person  # noqa: F401 - fixtures
+from tests.support.whole_stack import bank, person  # noqa: F401 - fixtures
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("traces")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("observed")]
 
 STRANGERS = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
-@pytest.fixture(scope="module")
-def collector() -> Iterator[Collector]:
-    with collecting() as made:
-        yield made
+@pytest.fixture(name="collector")
+def collector_fixture() -> Collector:
+    return collector()
 
 
 @pytest.fixture(scope="module")
-def stack(
-    collector: Collector, tmp_path_factory: pytest.TempPathFactory, free_port_base: Callable[[], int]
-) -> Iterator[Stack]:
-    """A whole stack that records every trace."""
-    settings = FAST | {
-        "BATUA_TRACES_URL": collector.url,
-        "BATUA_TRACES_RATIO": "1",
-        "OTEL_BSP_SCHEDULE_DELAY": "200",  # milliseconds until spans are sent
-        "BATUA_PROCESSES": "1",  # no trace depends on how many share a port
-    }
-    with Stack(tmp_path_factory.mktemp("traced"), free_port_base(), settings) as running:
-        yield running
+def stack(tmp_path_factory: pytest.TempPathFactory, free_port_base: Callable[[], int]) -> Stack:
+    return observed_stack(tmp_path_factory, free_port_base)
 
 
 def the_one(spans: list[Span], name: str, **values: str) -> Span:
@@ -188,8 +178,10 @@ def test_a_batch_of_the_ledger_belongs_to_one_request_and_names_the_others(
     def pay(payer: Holder) -> None:
         payer.post("/transfers", {"to": payee.wallet_id, "amount": 1_00, "pin": PIN}, expect_status=201)
 
+    earlier = len(collector.spans)
+
     def batches() -> list[Span]:
-        return [span for span in list(collector.spans) if span.name == "ledger batch" and span.links]
+        return [span for span in collector.spans[earlier:] if span.name == "ledger batch" and span.links]
 
     def waiting() -> int:
         port = stack.environment("user_app")["BATUA_METRICS_PORT"]
