@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from infra.local.stack import Stack
 from infra.screenshots.chromium import NAMES, find_chromium, launch
+from tests.support.browser.pages_to_visit import Scene
 from tests.support.browser.visits import DESKTOP, PHONE, Screen, Visits
 from tests.support.shared_stacks import shared_stack
 from tests.support.whole_stack import FAST, asha, bank, person, prove, shop  # noqa: F401 - fixtures
@@ -47,14 +48,14 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory, free_port_base: Callable[[], int]) -> Stack:
     """A whole running stack."""
     return shared_stack("browser", SETTINGS, tmp_path_factory, free_port_base)
 
 
-# A module at a time: while Playwright is there an event loop runs in this thread, and other modules bring their own.
-@pytest.fixture(scope="module")
+# For these tests only: while Playwright is there an event loop runs in this thread, and other tests bring their own.
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     """The system's browser; without one these tests are left out, except where they must not be."""
     executable = find_chromium()
@@ -67,6 +68,14 @@ def chromium() -> Iterator[Browser]:
         browser = launch(playwright, executable)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="package")
+def scene(stack: Stack) -> Iterator[Scene]:
+    """Something on every page; tests only look at it, or add payments of others to it."""
+    scene = Scene(stack)
+    yield scene
+    scene.close()
 
 
 @pytest.fixture(params=[PHONE, DESKTOP], ids=["phone", "desktop"])

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Request, expect
 
 from infra.demo.actors import PIN
-from infra.local.stack import Stack
 from tests.support.browser.barriers import find_barriers_everywhere
 from tests.support.browser.pages_to_visit import SPOTS, Scene, Spot
 from tests.support.browser.steps import fill_in_payment, shows_heading
@@ -18,13 +16,6 @@ from tests.support.browser.visits import DESKTOP, PHONE, Screen, Visits
 MOST_BYTES = 60_000
 EVERY_SCREEN = (PHONE, *(Screen(width=w, height=h) for w, h in ((320, 640), (360, 740), (640, 400))), DESKTOP)
 _ONE_OF_EACH = Counter(document=1, stylesheet=1, script=1)
-
-
-@pytest.fixture(scope="module")
-def scene(stack: Stack) -> Iterator[Scene]:
-    scene = Scene(stack)
-    yield scene
-    scene.close()
 
 
 @pytest.fixture(params=SPOTS, ids=str)

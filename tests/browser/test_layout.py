@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import combinations, product
 
 import pytest
 from playwright.sync_api import FloatRect, Locator, Page, ViewportSize, expect
 
 from infra.demo.actors import Holder
-from infra.local.stack import Stack
 from tests.support.browser.pages_to_visit import Scene, Spot
 from tests.support.browser.steps import fill_in_payment, pay
 from tests.support.browser.visits import DESKTOP, PHONE, App, Visits
@@ -32,13 +30,6 @@ _TEXT_BOXES = """(nav) => [...nav.querySelectorAll("a span")].map((label) => {
   const { x, y, width, height } = range.getBoundingClientRect();
   return { x, y, width, height };
 })"""
-
-
-@pytest.fixture(scope="module")
-def scene(stack: Stack) -> Iterator[Scene]:
-    scene = Scene(stack)
-    yield scene
-    scene.close()
 
 
 def size(screen: ViewportSize) -> str:

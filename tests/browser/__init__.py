@@ -1,0 +1,1 @@
+"""A package, so that fixtures may last for all of its tests and no longer."""
