@@ -18,6 +18,7 @@ from shared.auth.sessions import SignedIn
 from shared.calendar import INDIA
 from shared.pages import formatting, static_files
 from shared.pages.amount_words import amount_in_words
+from shared.pages.compiled import CompiledTemplates
 from shared.pages.paths import EMAIL
 from shared.pages.site import Shell
 from shared.pages.typed_amounts import MAX_TYPED_AMOUNT, meant_amount, typed_in_words
@@ -57,6 +58,7 @@ def environment_of(templates: Path) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
+        bytecode_cache=CompiledTemplates(),
     )
     for function in (
         formatting.rupees,
