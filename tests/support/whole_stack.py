@@ -23,10 +23,11 @@ from tests.support.shared_stacks import shared_stack
 actors.TIMEOUT_SECONDS = deadline(actors.TIMEOUT_SECONDS)
 SLOW = service_limits() | {"BATUA_READY_SECONDS": f"{deadline(60):.0f}", "BATUA_PROCESSES": "2"}
 """The processes of a stack wait as long for each other as this machine needs. Two share each port, on any machine."""
-FAST = SLOW | {
+URGENT = SLOW | {"BATUA_GIVE_WAY": "0"}
+"""Tests wait for the worker and for the bank, too, while other tests take all that those leave."""
+FAST = URGENT | {
     "BATUA_BCRYPT_ROUNDS": "4",
     "BATUA_RATE_LIMITS__ENABLED": "false",
-    "BATUA_GIVE_WAY": "0",  # tests wait for the worker and for the bank, while other tests take what they leave
     "BATUA_WELCOME_BALANCE_PAISE": str(1000_00),
     "BATUA_WITHDRAWALS__BANK_TIMEOUT_SECONDS": f"{deadline(1):.2f}",
     "BATUA_WITHDRAWALS__LEASE_SECONDS": f"{deadline(3):.2f}",
@@ -40,7 +41,7 @@ FAST = SLOW | {
 @pytest.fixture(scope="module")
 def battered_stack(tmp_path_factory: pytest.TempPathFactory, free_port_base: Callable[[], int]) -> Stack:
     """A whole stack for those who kill its processes, and for the fuzzer, who sets faults as it comes."""
-    settings = SLOW | {"BATUA_BCRYPT_ROUNDS": "4", "BATUA_RATE_LIMITS__ENABLED": "false"}
+    settings = URGENT | {"BATUA_BCRYPT_ROUNDS": "4", "BATUA_RATE_LIMITS__ENABLED": "false"}
     return shared_stack("battered", settings, tmp_path_factory, free_port_base)
 
 
