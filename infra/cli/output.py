@@ -11,6 +11,7 @@ from uuid import UUID
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from shared.clock import rfc3339
 from shared.money import Money
@@ -30,6 +31,11 @@ def show(answer: Mapping[str, Any], lines: Iterable[str], *, as_json: bool) -> N
         return
     for line in lines:
         typer.echo(line)
+
+
+def reference_column() -> Column:
+    """Of a table: a reference has to be copied, so a narrow terminal folds it at worst, and cuts nothing off."""
+    return Column("reference", overflow="fold", min_width=36)
 
 
 def bars(console: Console, *, description_width: int = 0) -> Progress:

@@ -14,7 +14,7 @@ from rich.table import Table
 from infra.cli.audit import record_command
 from infra.cli.banks import require_known
 from infra.cli.failures import FAILED, NOT_KNOWN, exit_with, read_settings
-from infra.cli.output import AsJson, show
+from infra.cli.output import AsJson, reference_column, show
 from infra.local.environment import load_local_environment
 from shared.banks.client import BankClient
 from shared.banks.errors import BankFailed, Refused
@@ -78,7 +78,7 @@ async def _reconcile(bank: str, since: datetime, until: datetime, grace: timedel
 def _show(report: Report) -> None:
     console = Console()
     if report.differences:
-        table = Table("kind", "reference", "direction", "ours", "bank's", "at")
+        table = Table("kind", reference_column(), "direction", "ours", "bank's", "at")
         for found in report.differences:
             amounts = ["" if paise is None else str(Money(paise)) for paise in (found.our_amount, found.bank_amount)]
             table.add_row(found.kind, found.reference, found.direction, *amounts, f"{found.at:%Y-%m-%d %H:%M:%S}")

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from infra.cli.audit import operator
 from infra.cli.database import in_transaction
 from infra.cli.failures import FAILED, NOT_KNOWN, exit_with, read_settings
-from infra.cli.output import AsJson, show
+from infra.cli.output import AsJson, reference_column, show
 from infra.local.environment import load_local_environment
 from shared import clock
 from shared.audit.writing import add_command
@@ -201,7 +201,7 @@ def _lacking(found: Found) -> Iterator[str]:
 
 
 def _show_settled(reports: list[BankReport]) -> None:
-    table = Table("bank", "reference", "direction", "amount", "result", "owner or reason")
+    table = Table("bank", reference_column(), "direction", "amount", "result", "owner or reason")
     for report in reports:
         for one in report.settled:
             why = one.reason or (str(one.owner_id) if one.owner_id else "")

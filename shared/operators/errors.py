@@ -93,9 +93,9 @@ class ParkedDebitNotFound(NotFound):
 
 @dataclass(eq=False)
 class ParkedDebitsAlike(Conflict):
-    """Several debits have this reference. `transfers` are the ids of what parked them."""
+    """Several debits have this reference. `debits` are the ids of what parked them, the banks, and paise."""
 
-    transfers: Sequence[str]
+    debits: Sequence[tuple[str, str, int]]
 
     code = "parked_debits_alike"
     title = "Several debits in suspense have this reference"
@@ -103,7 +103,8 @@ class ParkedDebitsAlike(Conflict):
     @property
     def detail(self) -> str:
         """How to name one of them."""
-        return f"{self.title}: name one of them by its transfer, {' or '.join(self.transfers)}."
+        named = " or ".join(f"{transfer} ({Money(amount)} of {bank})" for transfer, bank, amount in self.debits)
+        return f"{self.title}: name one of them by its transfer, {named}."
 
 
 @dataclass(eq=False)

@@ -162,7 +162,7 @@ async def _open_debit(session: AsyncSession, name: str, bank: str | None) -> Par
     if not still_open:
         raise ParkedDebitEnded(found[-1].ended_by, found[-1].ended_in)
     if len(still_open) > 1:
-        raise ParkedDebitsAlike([str(debit.transfer_id) for debit in still_open])
+        raise ParkedDebitsAlike([(str(debit.transfer_id), debit.bank, debit.amount) for debit in still_open])
     (debit,) = still_open
     lacks = max(0, -await _left_over(session, debit))
     if lacks < debit.amount:

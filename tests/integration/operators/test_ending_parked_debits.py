@@ -284,7 +284,7 @@ async def test_a_debit_is_named_so_that_it_is_the_only_one(
     one, two = [await parked(fresh_sessionmaker, alice, amount) for amount in (10_00, 20_00)]
     await left(fresh_sessionmaker, REFERENCE, 5_00, bank="axis", initiated_by=alice.owner_id)
     words = await refused(asha, "suspense", "collect", REFERENCE, "--bank", "hdfc", *REASON)
-    assert f"name one of them by its transfer, {one} or {two}." in words
+    assert f"name one of them by its transfer, {one} (₹10.00 of hdfc) or {two} (₹20.00 of hdfc)." in words
     for name in ((two,), (REFERENCE, "--bank", "axis"), (REFERENCE, "--bank", "hdfc")):
         proposal = await proposed(asha, "suspense", "collect", *name, *REASON)
         await ravi.answer("proposals", "confirm", proposal, "--yes")
