@@ -6,6 +6,7 @@ import shared.lean_start.simulator  # noqa: F401 - before anything else loads th
 
 # isort: split
 import asyncio
+import gc
 import signal
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -89,3 +90,6 @@ def _draining_on_signals(draining: asyncio.Event) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+gc.enable()  # all is imported; shared.lean_start.simulator turned it off

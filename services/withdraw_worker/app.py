@@ -5,6 +5,7 @@ from __future__ import annotations
 import shared.lean_start.worker  # noqa: F401 - before anything else loads the libraries
 
 # isort: split
+import gc
 import logging
 from contextlib import ExitStack
 from threading import Event
@@ -87,3 +88,6 @@ def _stop_beginning(**_: Any) -> None:
 def _close(**_: Any) -> None:
     _at_the_end.close()
     _runner.close()
+
+
+gc.enable()  # all is imported; shared.lean_start.worker turned it off

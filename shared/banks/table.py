@@ -1,16 +1,20 @@
 """The banks that Batua works with: one line each. Everything that depends on a bank asks this table.
 
 To add a bank, write its adapter, add its line here and open its settlement account in a migration; the steps are in
-CONTRIBUTING.md.
+CONTRIBUTING.md. Many read this table for codes and names alone, such as what starts each process of the local stack, so
+it loads no adapter before one is used, and no pydantic.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
 from uuid import UUID
 
-from shared.banks import axis, hdfc
-from shared.banks.notices import Adapter, Notice
+if TYPE_CHECKING:
+    from shared.banks.notices import Adapter, Notice
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +27,11 @@ class Bank:
     """The account that mirrors our money at this bank. A migration opens it."""
     ifsc_prefix: str
     """The first four letters of the bank's IFSC codes and of its UTRs."""
-    adapter: Adapter
-    """How the bank writes its notices."""
+
+    @property
+    def adapter(self) -> Adapter:
+        """How the bank writes its notices: the module that is named like its code."""
+        return _adapter(self.code)
 
     def has_branch(self, ifsc: str) -> bool:
         """Whether the IFSC names a branch of this bank."""
@@ -39,11 +46,16 @@ class Bank:
         return self.adapter.decode(self.code, body)
 
 
+@cache
+def _adapter(code: str) -> Adapter:
+    return cast("Adapter", import_module(f"shared.banks.{code}"))
+
+
 BANKS = {
     bank.code: bank
     for bank in (
-        Bank("hdfc", "HDFC Bank", UUID("00000000-0000-7000-8000-000000000011"), "HDFC", hdfc),
-        Bank("axis", "Axis Bank", UUID("00000000-0000-7000-8000-000000000012"), "UTIB", axis),
+        Bank("hdfc", "HDFC Bank", UUID("00000000-0000-7000-8000-000000000011"), "HDFC"),
+        Bank("axis", "Axis Bank", UUID("00000000-0000-7000-8000-000000000012"), "UTIB"),
     )
 }
 """Every bank by its code, in the order in which people see them."""

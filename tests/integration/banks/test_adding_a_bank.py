@@ -75,7 +75,7 @@ def decode(bank: str, body: bytes) -> Notice:
         )
     return PayoutNotice(bank, message.outcome, message.payout, message.number, message.paise, message.text)
 '''
-LINE = '        Bank("kotak", "Kotak Bank", UUID("00000000-0000-7000-8000-000000000013"), "KKBK", kotak),\n'
+LINE = '        Bank("kotak", "Kotak Bank", UUID("00000000-0000-7000-8000-000000000013"), "KKBK"),\n'
 MIGRATION = '''
 """Open the settlement account of Kotak Bank."""
 
@@ -114,8 +114,9 @@ def copy(tmp_path: Path) -> Path:
     shutil.copy(CHECKOUT / "pyproject.toml", tmp_path)
     (tmp_path / "shared/banks/kotak.py").write_text(ADAPTER, encoding="utf-8")
     table = tmp_path / "shared/banks/table.py"
-    text = table.read_text(encoding="utf-8").replace("import axis, hdfc", "import axis, hdfc, kotak")
-    text, lines = re.subn(r"(^ +Bank\(\"axis\".*\n)", r"\1" + LINE, text, flags=re.MULTILINE)
+    text, lines = re.subn(
+        r"(^ +Bank\(\"axis\".*\n)", r"\1" + LINE, table.read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
     assert lines == 1
     table.write_text(text, encoding="utf-8")
     versions = tmp_path / "shared/migrations/versions"

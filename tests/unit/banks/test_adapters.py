@@ -11,8 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.banks.notices import NoticeUnreadable, PaymentNotice, PayoutNotice
+from shared.banks import axis, hdfc
+from shared.banks.notices import Adapter, NoticeUnreadable, PaymentNotice, PayoutNotice
 from shared.banks.table import BANKS
+
+ADAPTERS: tuple[Adapter, ...] = (hdfc, axis)
+"""The table loads them by name; here their types are checked."""
 
 identifiers = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=128)
 amounts = st.integers(1, 10**14 - 1)
@@ -43,6 +47,10 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=10,
 )
+
+
+def test_each_bank_has_the_adapter_of_its_name() -> None:
+    assert tuple(bank.adapter for bank in BANKS.values()) == ADAPTERS
 
 
 @given(notices)

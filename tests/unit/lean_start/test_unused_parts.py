@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from collections.abc import Mapping
 
 import pytest
+
+from infra.documentation.openapi import _PLACEHOLDERS
 
 IN_NO_SERVICE = {"opentelemetry.sdk.metrics", "pydantic.v1", "pygments", "rich", "yaml"}
 UNUSED = {
@@ -16,27 +20,34 @@ UNUSED = {
 }
 
 
+def loaded_by(program: str, environment: Mapping[str, str] | None = None) -> set[str]:
+    """What a fresh interpreter has loaded after this program. It looks for garbage again, if it had stopped."""
+    asked = "import gc, sys; assert gc.isenabled(); print(*[name for name, module in sys.modules.items() if module])"
+    command = [sys.executable, "-c", f"{program}\n{asked}"]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    return set(run.stdout.split())
+
+
 @pytest.mark.parametrize("service", UNUSED)
 def test_a_service_loads_nothing_large_that_it_does_not_use(service: str) -> None:
-    program = f"import sys, services.{service}.main; print(*[name for name, module in sys.modules.items() if module])"
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    loaded = set(run.stdout.split())
+    loaded = loaded_by(f"import services.{service}.main")
     assert f"services.{service}.main" in loaded
     assert loaded & UNUSED[service] == set()
 
 
 def test_the_worker_loads_nothing_large_that_it_does_not_use() -> None:
-    """Its libraries as its application loads them, without the settings that the application itself reads."""
-    program = """
-import sys
-import shared.lean_start.worker
-import services.withdraw_worker.resources, services.withdraw_worker.tasks, services.withdraw_worker.schedule
-print(*sys.modules)
-"""
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    loaded = set(run.stdout.split())
+    settings = {**_PLACEHOLDERS, "BATUA_SMTP_HOST": "localhost", "BATUA_SMTP_PORT": "25"}
+    loaded = loaded_by("import services.withdraw_worker.app", os.environ | settings)
     assert "services.withdraw_worker.resources" in loaded
-    assert loaded & {"PIL", "fastapi", "opentelemetry.sdk.metrics", "psutil", "pygments", "rich", "typer"} == set()
+    unused = {"PIL", "fastapi", "opentelemetry.sdk.metrics", "psutil", "pygments", "rich", "shared.pages", "typer"}
+    assert loaded & unused == set()
+
+
+def test_what_starts_each_local_process_loads_nothing_large() -> None:
+    """It runs before each process of the local stack, at each of its starts."""
+    loaded = loaded_by("import infra.local.launch")
+    assert "shared.banks.table" in loaded
+    assert loaded & {"asyncio", "email", "pydantic", "pydantic_core", "sqlalchemy"} == set()
 
 
 def test_what_was_left_out_can_be_loaded_later() -> None:
