@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -14,10 +15,19 @@ from infra.documentation.openapi import SERVICES, openapi_documents
 Document = dict[str, Any]
 
 
+@cache  # to make one costs as much as twenty of these tests
+def text_of(service: str) -> str:
+    return openapi_documents()[f"openapi/{service}.json"]()
+
+
+def document_of(service: str) -> Document:
+    document: Document = json.loads(text_of(service))
+    return document
+
+
 @pytest.fixture(params=SERVICES)
 def document(request: pytest.FixtureRequest) -> Document:
-    made: Document = json.loads(openapi_documents()[f"openapi/{request.param}.json"]())
-    return made
+    return document_of(request.param)
 
 
 def operations(document: Document) -> Iterator[tuple[str, Document]]:
@@ -71,7 +81,7 @@ def test_amounts_say_that_they_are_paise(document: Document) -> None:
 
 
 def test_an_idempotency_key_is_required_where_it_is_taken() -> None:
-    document = json.loads(openapi_documents()["openapi/user_app.json"]())
+    document = document_of("user_app")
     keyed = {
         name: parameter["required"]
         for name, operation in operations(document)

