@@ -199,6 +199,7 @@ async def _keep_off_the_disk() -> None:
     """
     administrator = await asyncpg.connect(os.environ[POSTGRES])
     await administrator.execute("ALTER SYSTEM SET fsync = off")
+    await administrator.execute("ALTER SYSTEM SET full_page_writes = off")
     await administrator.execute("SELECT pg_reload_conf()")
     await administrator.close()
 
@@ -278,7 +279,8 @@ async def _clone(name: str) -> str:
         template = os.environ.get(TEMPLATE, "batua_template")
         if not await administrator.fetchval("SELECT count(*) FROM pg_database WHERE datname = $1", template):
             await _make_template(administrator, template)
-        await administrator.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        # By default each page goes through the log as well, which takes three times the CPU.
+        await administrator.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
         await administrator.execute("SELECT pg_advisory_unlock(1)")
     finally:
         await administrator.close()
