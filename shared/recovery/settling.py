@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
@@ -40,7 +40,7 @@ from shared.recovery.lacking import Books, Lacking, Read, read, read_anew
 from shared.withdrawals.facts import Paid, PayoutReversed
 from shared.withdrawals.lost import find_payer, settle_paid, write_again
 
-ALREADY_BOOKED = "our book has its payout already"
+ALREADY_BOOKED = "our book has a debit under it already"
 MARGIN = findings.RECOVERED_BEFORE
 """So long before the restored moment, and beyond now, a line of the bank is looked at."""
 
@@ -156,7 +156,9 @@ class Settling:
                     report.settled += await self._park(lacking, reason)
                 else:
                     report.settled.append(self._done(lacking.lines[0], Result.LEFT, reason))
-        if not report.left and not report.more:
+        if report.left or report.more:
+            report.settled = await self._without_unparked(report.settled)
+        else:
             await reconcile_bank(
                 self.sessionmaker,
                 self.client,
@@ -166,6 +168,22 @@ class Settling:
                 grace=timedelta(0),
             )
         return report
+
+    async def _without_unparked(self, settled: Sequence[Settled]) -> list[Settled]:
+        """What came in is parked only once nothing is left: until then, it is left too."""
+        in_suspense = await in_transaction(self.sessionmaker, lambda session: parked_credits(session, self.bank))
+        parked = Counter((line.reference, line.amount) for line in in_suspense)
+        said: list[Settled] = []
+        for one in settled:
+            name = (one.reference, one.amount)
+            if one.result is not Result.PARKED or one.direction == "DEBIT":
+                said.append(one)
+            elif parked[name] > 0:
+                parked[name] -= 1
+                said.append(one)
+            else:
+                said.append(replace(one, result=Result.LEFT, reason=f"parked when nothing else is left: {one.reason}"))
+        return said
 
     async def _settle(self, lacking: Lacking) -> list[Settled]:
         if lacking.our_id is None:

@@ -164,6 +164,17 @@ async def test_what_comes_in_again_under_a_paid_on_ramp_is_parked(disaster: Disa
     assert await is_finished(disaster)
 
 
+async def test_what_came_in_is_not_said_to_be_parked_before_it_is(disaster: Disaster) -> None:  # noqa: F811
+    first = disaster.paid_in(STRANGER, ONE)
+    disaster.paid_out(STRANGER, OTHER)
+    report = await disaster.settling.settle(1)
+    assert (said(report), report.left, report.more) == ([("CREDIT", ONE, Result.LEFT)], [str(first)], 1)
+    assert await disaster.suspense() == 0
+    assert said(await disaster.settle()) == [("CREDIT", ONE, Result.PARKED), ("DEBIT", OTHER, Result.PARKED)]
+    disaster.paid_out(STRANGER, OTHER)
+    assert said(await disaster.settling.settle(1)) == [("CREDIT", ONE, Result.PARKED)]
+
+
 async def test_another_amount_than_ours_waits_until_the_bank_has_corrected_its_line(
     disaster: Disaster,  # noqa: F811
     post: Post,
