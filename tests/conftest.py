@@ -13,7 +13,6 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -21,7 +20,6 @@ from statistics import fmean
 from typing import Any, TextIO
 
 import asyncpg
-import fastapi.routing
 import hypothesis
 import pytest
 import pytest_timeout
@@ -95,7 +93,6 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.update(service_limits())
     _let_http_wait()
     _read_authorities_once()
-    _include_routes_once()
     only_pure = all("tests/unit" in argument for argument in config.args)
     if is_worker or only_pure or REDIS in os.environ:
         return
@@ -168,28 +165,6 @@ def _read_authorities_once() -> None:
         return shared((os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")), trust_env)
 
     setattr(default, "create_ssl_context", created)  # noqa: B010 - mypy knows no other way
-
-
-def _include_routes_once() -> None:
-    """Applications share what FastAPI makes of routes that they include alike: it costs each a third of a second.
-
-    What is shared knows no application, so `dependency_overrides` of one would have no effect; no test has any.
-    """
-    include = fastapi.routing._EffectiveRouteContext.from_api_route
-    included: dict[int, list[tuple[Any, Any]]] = {}
-
-    def include_once(*, original_route: Any, include_context: Any) -> Any:
-        alike = replace(include_context, dependency_overrides_provider=None)
-        known = included.setdefault(id(original_route), [])
-        for (_, methods, context), made in known:
-            if methods == original_route.methods and context == alike:
-                return made
-        made = include(original_route=original_route, include_context=alike)
-        # The route itself is kept, so that its id stays its own.
-        known.append(((original_route, set(original_route.methods), alike), made))
-        return made
-
-    setattr(fastapi.routing._EffectiveRouteContext, "from_api_route", include_once)  # noqa: B010 - as above
 
 
 async def _keep_off_the_disk() -> None:
