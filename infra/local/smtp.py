@@ -29,11 +29,11 @@ class Mailbox:
     # aiosmtpd calls it by this name, with these arguments.
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
         """Store one message. After the answer 250 it is in the directory, and the sender need not keep it."""
-        name = f"{new_id()}.eml"
-        partial = self._directory / f".{name}"
+        file = self._directory / f"{new_id()}.eml"
+        partial = file.with_suffix(".partial")
         partial.write_bytes(envelope.original_content or b"")
-        partial.rename(self._directory / name)
-        _log.info("filed %s for %s", name, ", ".join(envelope.rcpt_tos))
+        partial.rename(file)
+        _log.info("filed %s for %s", file.name, ", ".join(envelope.rcpt_tos))
         return "250 Message accepted for delivery"
 
 
