@@ -56,7 +56,7 @@ class CompiledTemplates(BytecodeCache):
         target = Path(bucket.key)
         with suppress(OSError):
             target.parent.mkdir(exist_ok=True)
-            partial = target.with_suffix(f".{os.getpid()}")  # of this process: several start at once
+            partial = target.with_name(f"{target.name}.{os.getpid()}")  # of this process: several start at once
             try:
                 partial.write_bytes(bucket.checksum.encode() + marshal.dumps(bucket.code))
                 partial.replace(target)

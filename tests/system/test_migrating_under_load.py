@@ -28,7 +28,7 @@ from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("system")]
 
-HALF_WRITTEN = shutil.ignore_patterns("*.pyc.*")
+HALF_WRITTEN = shutil.ignore_patterns("*.pyc.*", "*.compiled.*")
 """What another process compiles at this moment: it may be gone before it is copied."""
 SENDERS = 6
 AMOUNT = 1_00
