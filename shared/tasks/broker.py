@@ -120,6 +120,17 @@ class BoundedTransport(kombu_redis.Transport):  # type: ignore[misc]
 
     Channel = _Channel
 
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+        """Begin to take messages. A broker that refuses this is asked again by a new connection: this one is closed.
+
+        Kombu asks for a lock here, which a full broker refuses, and Celery forgets the connection then, open as it is.
+        """
+        try:
+            super().register_with_event_loop(connection, loop)
+        except BaseException:
+            self.close_connection(connection)
+            raise
+
 
 class _SentinelChannel(_Channel, kombu_redis.SentinelChannel):  # type: ignore[misc]
     """The same, at the server that Sentinels call the master now."""
@@ -139,7 +150,7 @@ class _SentinelChannel(_Channel, kombu_redis.SentinelChannel):  # type: ignore[m
         return manager.master_for(self.master_name).connection_pool  # type: ignore[no-untyped-call]
 
 
-class BoundedSentinelTransport(kombu_redis.SentinelTransport):  # type: ignore[misc]
+class BoundedSentinelTransport(BoundedTransport, kombu_redis.SentinelTransport):  # type: ignore[misc]
     """Kombu's transport for Redis behind Sentinel, with these channels."""
 
     Channel = _SentinelChannel

@@ -10,6 +10,7 @@ from redis import Redis
 from infra.demo.actors import PIN, Holder, SimulatedBank, wait_for
 from infra.local.stack import Stack
 from tests.support.deadlines import deadline
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("system")
 
@@ -99,7 +100,14 @@ def test_a_broker_that_refuses_writes_ends_no_worker(
     redis.config_set("maxmemory", 1)  # before it connects
     stack.start_process("withdraw_worker")
     until_paid(asha, withdraw(asha))
-    assert "Unrecoverable" not in stack.layout.log_file("withdraw_worker").read_text(encoding="utf-8")
+
+    def log() -> str:
+        return stack.layout.log_file("withdraw_worker").read_text(encoding="utf-8")
+
+    tried = log().count("Cannot connect to")
+    eventually(lambda: log().count("Cannot connect to") >= tried + 10, "the worker has tried to connect ten times")
+    assert "Unrecoverable" not in log()
+    assert sum(client["cmd"] == "set" for client in redis.client_list()) < 5, "each attempt closes its connections"
     prove()
 
 
