@@ -258,11 +258,13 @@ def replication_lags(world: World) -> Iterator[None]:
 def redis_nearly_full(world: World) -> Iterator[None]:
     redis: Redis = Redis.from_url(world.stack.environment()["BATUA_REDIS_URL"])
     before = str(redis.config_get("maxmemory")["maxmemory"])
+    redis.setrange("drill", 32 * 1024 * 1024, b"x")  # beside it, what connections take and give back is little
     redis.config_set("maxmemory", int(redis.info("memory")["used_memory"] * 1.03))
     try:
         yield
     finally:
         redis.config_set("maxmemory", before)
+        redis.delete("drill")
         redis.close()
 
 
