@@ -13,6 +13,7 @@ from queue import Empty
 from typing import Any
 
 from kombu.transport import redis as kombu_redis
+from kombu.utils.eventio import poll
 from kombu.utils.json import dumps
 from redis import exceptions
 from redis.sentinel import Sentinel
@@ -115,10 +116,39 @@ class _Channel(kombu_redis.Channel):  # type: ignore[misc]
             return True
 
 
+class _Poller(kombu_redis.MultiChannelPoller):  # type: ignore[misc]
+    """Waits for messages. It has a file descriptor from the first wait on, and none where another poller waits for it.
+
+    Kombu makes one for each connection and never closes it. A sender waits for no message, and a worker does so with
+    the poller of its loop; while the broker is away, each attempt to connect kept one until Python looked for garbage.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.poller.close()
+        self._poller: Any = None
+
+    @property
+    def poller(self) -> Any:
+        """What waits."""
+        if self._poller is None:
+            self._poller = poll()
+        return self._poller
+
+    @poller.setter
+    def poller(self, value: Any) -> None:
+        self._poller = value
+
+
 class BoundedTransport(kombu_redis.Transport):  # type: ignore[misc]
     """Kombu's transport for Redis, with these channels."""
 
     Channel = _Channel
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.cycle.poller.close()
+        self.cycle: Any = _Poller()
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
         """Begin to take messages. A broker that refuses this is asked again by a new connection: this one is closed.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import socket
@@ -10,6 +11,7 @@ from base64 import b64decode
 from collections.abc import Iterator
 from typing import Any
 
+import psutil
 import pytest
 from redis.asyncio import Redis
 
@@ -62,6 +64,22 @@ async def test_a_redis_that_is_gone_is_tried_once_and_raises_nothing(
     assert not hints.send(new_id())
     warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) <= 1
+
+
+def test_a_redis_that_is_gone_costs_no_file_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hints_module, "COOL_DOWN_SECONDS", 0.0)
+    hints = Hints("redis://127.0.0.1:1/0")
+    gc.collect()
+    gc.disable()  # as in a process where it comes seldom
+    try:
+        hints.send(new_id())
+        before = psutil.Process().num_fds()
+        for _ in range(5):
+            assert not hints.send(new_id())
+        assert psutil.Process().num_fds() == before
+    finally:
+        gc.enable()
+    hints.close()
 
 
 async def test_a_redis_that_never_answers_is_not_waited_for(silent_redis: str) -> None:
