@@ -139,11 +139,16 @@ class SimulatedBank:
 
     def send_again(self, token: str) -> dict[str, Any]:
         """Send the notice about this netbanking session again; returns the delivery with our answer."""
-        (notice,) = [each for each in self.get("/api/notices")["items"] if each["notice"].get("token") == token]
-        self._http.post(f"{self._base_url}/api/notices/{notice['message_id']}/resend").raise_for_status()
+        notice = self.send_now(token)
         (notice,) = [each for each in self.get("/api/notices")["items"] if each["message_id"] == notice["message_id"]]
         delivery: dict[str, Any] = notice["deliveries"][-1]
         return delivery
+
+    def send_now(self, token: str) -> dict[str, Any]:
+        """Have the notice about this netbanking session sent, whether it was before or waits; returns it as it was."""
+        (notice,) = [each for each in self.get("/api/notices")["items"] if each["notice"].get("token") == token]
+        self._http.post(f"{self._base_url}/api/notices/{notice['message_id']}/resend").raise_for_status()
+        return notice
 
     def calls_for(self, references: set[str]) -> list[dict[str, Any]]:
         """The payout calls the bank took for these references, oldest first."""
