@@ -146,7 +146,8 @@ class SimulatedBank:
 
     def send_now(self, token: str) -> dict[str, Any]:
         """Have the notice about this netbanking session sent, whether it was before or waits; returns it as it was."""
-        (notice,) = [each for each in self.get("/api/notices")["items"] if each["notice"].get("token") == token]
+        notices: list[dict[str, Any]] = self.get("/api/notices")["items"]
+        (notice,) = [each for each in notices if each["notice"].get("token") == token]
         self._http.post(f"{self._base_url}/api/notices/{notice['message_id']}/resend").raise_for_status()
         return notice
 

@@ -21,7 +21,11 @@ from tests.support.service_limits import service_limits
 from tests.support.shared_stacks import shared_stack
 
 actors.TIMEOUT_SECONDS = deadline(actors.TIMEOUT_SECONDS)
-SLOW = service_limits() | {"BATUA_READY_SECONDS": f"{deadline(60):.0f}", "BATUA_PROCESSES": "2"}
+SLOW = service_limits() | {
+    "BATUA_READY_SECONDS": f"{deadline(60):.0f}",
+    "BATUA_PROCESSES": "2",
+    "DUMMY_BANK_WEBHOOK_TIMEOUT_SECONDS": f"{deadline(5):.2f}",
+}
 """The processes of a stack wait as long for each other as this machine needs. Two share each port, on any machine."""
 URGENT = SLOW | {"BATUA_GIVE_WAY": "0"}
 """Tests wait for the worker and for the bank, too, while other tests take all that those leave."""

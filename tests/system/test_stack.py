@@ -42,6 +42,12 @@ def all_ports(layout: Layout) -> list[int]:
     return [port for process in PROCESSES if (port := layout.port(process)) is not None]
 
 
+def goes_on(stack: Stack, *processes: str) -> None:
+    """All of them answer. Each look waits for a second or two only, which a busy machine may take."""
+    for process in processes:
+        eventually(lambda process=process: stack.is_ready(process), f"{process} answers")  # type: ignore[misc]
+
+
 class CommandLine:
     """`batua up` as a person starts it."""
 
@@ -191,9 +197,12 @@ def test_ps_says_so_where_nothing_runs(stack: Stack, tmp_path: Path) -> None:
 
 
 def test_logs_shows_the_logs_of_the_processes_that_are_named(stack: Stack) -> None:
-    one = batua(stack.environment(), "logs", "user_app", "--lines", "1")
-    assert one.exit_code == 0
-    assert one.stdout == stack.layout.log_file("user_app").read_text().splitlines()[-1] + "\n"
+    def the_last_line_is_shown() -> bool:  # another one may be written between the two looks
+        one = batua(stack.environment(), "logs", "user_app", "--lines", "1")
+        assert one.exit_code == 0
+        return one.stdout == stack.layout.log_file("user_app").read_text().splitlines()[-1] + "\n"
+
+    eventually(the_last_line_is_shown, "the last line of the log is shown, and nothing else")
 
     def all_have_written() -> bool:
         every = batua(stack.environment(), "logs", "--lines", "1")
@@ -232,13 +241,13 @@ def test_a_stopped_process_stays_stopped_until_it_is_started(stack: Stack) -> No
     assert not stack.is_ready("merchant_app")
     assert stack.states()["merchant_app"].state == "STOPPED"
     stack.start_process("merchant_app")
-    assert stack.is_ready("merchant_app")
+    goes_on(stack, "merchant_app")
 
 
 def test_a_second_stack_in_the_same_home_is_refused(stack: Stack, free_port_base: FreePortBase) -> None:
     with pytest.raises(AlreadyRunning):
         Stack(stack.layout.home, free_port_base()).start({"redis"})
-    assert stack.is_ready("redis")
+    goes_on(stack, "redis")
 
 
 def test_of_two_stacks_that_start_at_one_moment_on_one_port_base_one_is_up_and_sigterm_stops_only_it(
@@ -271,7 +280,7 @@ def test_of_two_stacks_that_start_at_one_moment_on_one_port_base_one_is_up_and_s
     ):
         assert shown in banner
     assert command.output().endswith("=\nBatua has stopped.\n"), "the logs go to files, not to the terminal"
-    assert all(stack.is_ready(name) for name in PROCESSES), "the stack beside it goes on"
+    goes_on(stack, *PROCESSES)  # the stack beside it
 
 
 def test_a_start_succeeds_after_the_process_that_started_the_last_stack_was_killed(
@@ -292,7 +301,7 @@ def test_a_start_succeeds_after_the_process_that_started_the_last_stack_was_kill
     second = Stack(tmp_path, base)
     second.start({"postgres", "smtp"})
     try:
-        assert second.is_ready("postgres")
+        goes_on(second, "postgres")
     finally:
         second.stop()
 
@@ -333,7 +342,7 @@ def test_a_port_in_use_is_one_clear_line_and_nothing_is_left_running(command_lin
     assert f"port {stack.layout.port('postgres')}" in lines[0]
     assert f"(pid {stack.pid('postgres')})" in lines[0]
     assert not [name for name in PROCESSES if find(command.layout, name)]
-    assert stack.is_ready("postgres")
+    goes_on(stack, "postgres")
 
 
 def test_a_server_that_refuses_our_password_is_one_clear_sentence(tmp_path: Path, free_port_base: FreePortBase) -> None:
@@ -362,8 +371,7 @@ def test_given_servers_are_used_and_none_of_our_own_is_started(
     try:
         running = {name for name, state in guest.states().items() if state.state == "RUNNING"}
         assert running == {"user_app"}
-        assert guest.is_ready("user_app")
+        goes_on(guest, "user_app")
     finally:
         guest.stop()
-    assert stack.is_ready("postgres")
-    assert stack.is_ready("redis")
+    goes_on(stack, "postgres", "redis")

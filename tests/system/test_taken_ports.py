@@ -9,6 +9,7 @@ import pytest
 
 from infra.local.ports import PortInUse
 from infra.local.stack import Stack
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -23,6 +24,6 @@ def test_a_port_that_another_stack_took_while_this_one_started_is_named_as_taken
         monkeypatch.setattr("infra.local.stack.require_free_ports", lambda *_: None)
         with pytest.raises(PortInUse, match=f"port {base + 32}, which postgres needs, is already in use"):
             Stack(tmp_path / "other", base).start({"postgres"})
-        assert first.is_ready("postgres")
+        eventually(lambda: first.is_ready("postgres"), "the first one answers")
     finally:
         first.stop()

@@ -46,6 +46,17 @@ def roots(spans: list[Span]) -> set[str]:
     return {span.parent_id for span in spans} - {span.span_id for span in spans}
 
 
+def whole_trace(collector: Collector, trace_id: str, wanted: set[str]) -> list[Span]:
+    """Its spans, once those with these names are exported, and each one's parent. More may follow."""
+
+    def whole() -> list[Span] | None:
+        found = collector.of(trace_id)
+        return found if wanted <= {span.name for span in found} and roots(found) == {""} else None
+
+    # A span ends, and is exported, after the ones below it.
+    return eventually(whole, f"{wanted} and every span's parent are exported", seconds=60)
+
+
 def linked_root(collector: Collector, notice: Span) -> Span | None:
     """The call of the bank that a notice came with: it ends, and is exported, after the notice is settled."""
     found = [span for link in notice.links for span in collector.of(link) if span.parent_id == ""]
@@ -53,10 +64,15 @@ def linked_root(collector: Collector, notice: Span) -> Span | None:
     return found[0] if found else None
 
 
-def lines_of(stack: Stack, process: str, trace_id: str) -> list[dict[str, Any]]:
-    """Of a process's log, those of a trace."""
-    lines = stack.layout.log_file(process).read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines if trace_id in line and line.startswith("{")]
+def lines_of(stack: Stack, process: str, trace_id: str, **values: str) -> list[dict[str, Any]]:
+    """Of a process's log, those of a trace that hold these values, once there is one: the supervisor writes the log."""
+
+    def found() -> list[dict[str, Any]]:
+        *lines, _unfinished = stack.layout.log_file(process).read_text(encoding="utf-8").split("\n")
+        of_trace = [json.loads(line) for line in lines if trace_id in line and line.startswith("{")]
+        return [line for line in of_trace if values.items() <= line.items()]
+
+    return eventually(found, f"{process} logs a line of the trace with {values}", seconds=60)
 
 
 def test_a_withdrawal_is_one_trace_from_the_request_to_the_banks_notice(
@@ -75,10 +91,7 @@ def test_a_withdrawal_is_one_trace_from_the_request_to_the_banks_notice(
 
     trace_id = eventually(ended, "the bank's notice has ended it", seconds=60)["trace_id"]
     wanted = {"POST /api/v1/withdrawals", "payout send", "bank pay", "record outcomes", "notice success"}
-    eventually(lambda: wanted <= {span.name for span in collector.of(trace_id)}, f"{wanted} are exported", seconds=60)
-    # A span ends, and is exported, after the ones below it.
-    eventually(lambda: roots(collector.of(trace_id)) == {""}, "every span's parent is exported", seconds=60)
-    spans = collector.of(trace_id)
+    spans = whole_trace(collector, trace_id, wanted)
 
     # Where the bank's answer came too late, there is an earlier call: the last one is the one that was answered.
     said = Context.read(bank.calls_for({withdrawal_id})[-1]["traceparent"])
@@ -92,7 +105,6 @@ def test_a_withdrawal_is_one_trace_from_the_request_to_the_banks_notice(
     assert request.attributes["http.response.status_code"] == 202
     assert send.parent_id == request.span_id
     assert request.parent_id == ""
-    assert roots(spans) == {""}
     writes = [span for span in spans if span.name == "WITH" and span.service == "user_app"]
     assert any("post_to_ledger" in span.attributes["db.query.text"] for span in writes)
 
@@ -102,9 +114,9 @@ def test_a_withdrawal_is_one_trace_from_the_request_to_the_banks_notice(
     assert webhook.name == "POST /webhooks/{bank}"
 
     owner_id = asha.profile["id"]
-    access = [line for line in lines_of(stack, "user_app", trace_id) if line["logger"] == "batua.access"]
+    access = lines_of(stack, "user_app", trace_id, logger="batua.access")
     assert [(line["owner_id"], line["withdrawal_id"]) for line in access] == [(owner_id, withdrawal_id)]
-    assert any(line.get("withdrawal_id") == withdrawal_id for line in lines_of(stack, "withdraw_worker", trace_id))
+    assert lines_of(stack, "withdraw_worker", trace_id, withdrawal_id=withdrawal_id)
     assert "50100012345678" not in str(collector.spans), "an account number is in no span"
 
 
@@ -125,10 +137,9 @@ def test_an_on_ramp_is_one_trace_from_the_request_to_the_banks_notice(
     trace_id = eventually(ended, "the bank's notice has ended it", seconds=60)["trace_id"]
     assert trace_id == started["trace_id"]
     wanted = {"POST /api/v1/on-ramps", "bank open_session", "notice success"}
-    eventually(lambda: wanted <= {span.name for span in collector.of(trace_id)}, f"{wanted} are exported", seconds=60)
-    eventually(lambda: roots(collector.of(trace_id)) == {""}, "every span's parent is exported", seconds=60)
+    spans = whole_trace(collector, trace_id, wanted)
 
-    request, call, notice = (the_one(collector.of(trace_id), name) for name in sorted(wanted))
+    request, call, notice = (the_one(spans, name) for name in sorted(wanted))
     assert (request.service, call.service, notice.service) == ("user_app", "user_app", "bank_webhook")
     assert request.attributes["batua.on_ramp_id"] == notice.attributes["batua.on_ramp_id"] == started["id"]
     assert (notice.parent_id, notice.attributes["batua.verdict"]) == (request.span_id, "settled")
