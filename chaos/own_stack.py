@@ -30,7 +30,8 @@ WELCOME_PAISE = 5000_00
 SESSION_SECONDS = 20
 READY_SECONDS = 300
 """A busy machine may take minutes to start what a quiet one starts in seconds."""
-BASES = range(20000, 30000, 100)
+BASES = range(30000, 31000, 100)
+"""Tests keep those from 20000 to 30000 for stacks that they are about to start."""
 BROKER_OFFSET = 1
 """The broker's ports begin this much above the stack's."""
 BROKER_SECONDS = 10.0

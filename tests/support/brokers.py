@@ -13,7 +13,8 @@ from redis.exceptions import RedisError
 
 from tests.support.deadlines import deadline
 from tests.support.needed import leave_out, needed_program
-from tests.support.programs import Programs, free_ports
+from tests.support.ports import free_ports
+from tests.support.programs import Programs
 from tests.support.waiting import eventually
 
 MASTER_NAME = "batua"

@@ -7,12 +7,12 @@ import io
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.deadlines import deadline
 from tests.support.needed import needed_program
-from tests.support.serving import listening
+from tests.support.ports import free_ports
 from tests.support.waiting import eventually
 
 CHECK_MILLISECONDS = 200
@@ -44,9 +44,8 @@ class LoadBalancer:
 def balancing(replicas: Mapping[str, Sequence[int]], directory: Path) -> Iterator[LoadBalancer]:
     """A proxy with a port of its own for each service, before replicas on these ports of this machine."""
     program = needed_program("haproxy", "haproxy")
-    with ExitStack() as reserved:
-        bound = [reserved.enter_context(listening()).getsockname()[1] for _ in range(len(replicas) + 1)]
-    ports, admin_port = dict(zip(replicas, bound, strict=False)), bound[-1]
+    admin_port, *bound = free_ports(len(replicas) + 1)
+    ports = dict(zip(replicas, bound, strict=True))
     configuration = directory / "haproxy.cfg"
     configuration.write_text(_configuration(replicas, ports, admin_port), encoding="ascii")
     with (directory / "haproxy.log").open("wb") as log:

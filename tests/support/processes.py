@@ -17,7 +17,7 @@ import psutil
 from pydantic import BaseModel, SecretStr
 
 from tests.support.deadlines import deadline
-from tests.support.serving import listening
+from tests.support.ports import free_ports
 from tests.support.waiting import eventually
 
 CHECKOUT = Path(__file__).parents[2]
@@ -159,8 +159,7 @@ def running_processes(name: str, settings: BaseModel, log: Path, *, count: int =
 @contextmanager
 def launched_processes(name: str, settings: BaseModel, log: Path, *, count: int = 2) -> Iterator[Processes]:
     """The same, not waited for: several services start together."""
-    with listening() as bound, listening() as other:
-        port, metrics_port = bound.getsockname()[1], other.getsockname()[1]
+    port, metrics_port = free_ports(2)
     environment = os.environ | as_environment(settings)
     service = Processes(name, port=port, metrics_port=metrics_port, count=count, environment=environment, log=log)
     try:

@@ -6,10 +6,8 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-
-from tests.support.serving import listening
 
 
 class Programs:
@@ -61,9 +59,3 @@ def programs(directory: Path) -> Iterator[Programs]:
         yield started
     finally:
         started.kill_all()
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of the loopback that were free a moment ago."""
-    with ExitStack() as stack:
-        return [stack.enter_context(listening()).getsockname()[1] for _ in range(count)]

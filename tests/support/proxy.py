@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import ssl
 import subprocess
 import sys
@@ -19,6 +18,7 @@ import httpx
 from infra.local.layout import CHECKOUT
 from infra.private_certificates import make_certificates
 from tests.support.deadlines import deadline
+from tests.support.ports import free_ports
 from tests.support.waiting import eventually
 
 CADDYFILE = CHECKOUT / "infra" / "proxy" / "Caddyfile"
@@ -71,15 +71,6 @@ def proxy_before(
     finally:
         process.terminate()
         process.wait(deadline(30))
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports on which no one listens now."""
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(each.getsockname()[1]) for each in held]
-    for each in held:
-        each.close()
-    return ports
 
 
 def _is_up(port: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -20,7 +21,10 @@ NEEDED = ("postgres", "redis", "user_app")
 
 
 @pytest.mark.slow
-def test_transfers_are_measured_beside_their_references_and_the_books_are_right() -> None:
+def test_transfers_are_measured_beside_their_references_and_the_books_are_right(
+    free_port_base: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BATUA_PORT_BASE", f"{free_port_base()}")  # no other test's, whose stack may not listen yet
     said: list[str] = []
     with running_bench(said.append, people=PEOPLE, payments=PAYMENTS, settings=SLOW, processes=NEEDED) as bench:
         rounds, extra = Rounds(bench, seconds=1, say=said.append), phases.Extra()

@@ -24,8 +24,9 @@ from shared.banks.signatures import sign
 from shared.banks.table import BANKS
 from shared.ids import new_token
 from tests.support.deadlines import deadline
+from tests.support.ports import free_ports
 from tests.support.processes import Processes
-from tests.support.proxy import APPS, CADDY, Proxy, StandIn, free_ports, proxy_before, stand_in
+from tests.support.proxy import APPS, CADDY, Proxy, StandIn, proxy_before, stand_in
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("system")]

@@ -19,7 +19,7 @@ from shared.models import Account, Entry, OnRamp
 from tests.support.bank_notices import SignedRequest, create_on_ramp, payment_notice, signed, webhook_values
 from tests.support.deadlines import deadline
 from tests.support.factories import create_user
-from tests.support.serving import listening
+from tests.support.ports import free_ports
 from tests.support.waiting import eventually_async, until_a_lock_is_awaited
 
 ROOT = Path(__file__).parents[3]
@@ -54,9 +54,8 @@ class Replica:
 
 @pytest.fixture
 def port() -> int:
-    """A port that was free a moment ago."""
-    with listening() as bound:
-        found: int = bound.getsockname()[1]
+    """One that no other test is given."""
+    (found,) = free_ports(1)
     return found
 
 

@@ -17,7 +17,7 @@ from tests.support.deadlines import deadline
 from tests.support.events import listening_to
 from tests.support.number_keys import NUMBER_KEY
 from tests.support.peppers import PEPPER
-from tests.support.serving import listening
+from tests.support.ports import free_ports
 
 CHECKOUT = Path(__file__).parents[3]
 GRACE_SECONDS = 3600
@@ -28,8 +28,7 @@ GRACE_SECONDS = 3600
 async def test_open_streams_end_at_once_when_the_server_stops(
     database_url: str, redis_url: str, number: signal.Signals
 ) -> None:
-    with listening() as bound:
-        port = bound.getsockname()[1]
+    (port,) = free_ports(1)
     environment = os.environ | {
         "BATUA_DATABASE_URL": database_url,
         "BATUA_REDIS_URL": redis_url,

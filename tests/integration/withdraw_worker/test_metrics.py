@@ -22,12 +22,12 @@ from tests.support.deadlines import deadline
 from tests.support.factories import create_user
 from tests.support.mailbox import Mailbox, listening
 from tests.support.number_keys import NUMBER_KEY
+from tests.support.ports import free_ports
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    (found,) = free_ports(1)
+    return found
 
 
 def settings(port: int) -> WorkerSettings:

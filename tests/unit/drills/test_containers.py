@@ -19,7 +19,7 @@ from infra.local.layout import CHECKOUT
 from infra.local.privileges import find_way, own_directory, wrapped
 from tests.support.deadlines import deadline
 from tests.support.needed import needed_program
-from tests.support.programs import free_ports
+from tests.support.ports import free_ports
 from tests.support.waiting import eventually
 
 SSL_REQUEST = struct.pack("!II", 8, 80877103)
