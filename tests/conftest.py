@@ -40,7 +40,7 @@ from shared.db.engine import SessionMaker, create_engine, create_sessionmaker
 from shared.ids import new_token
 from shared.migrations import runner
 from shared.serving.cores import available_cores
-from tests.support.deadlines import SLOWNESS, deadline
+from tests.support.deadlines import SLOWNESS, deadline, patience
 from tests.support.groups import is_last_of_its_group, keep_modules_together
 from tests.support.pooler import pooler_before, through
 from tests.support.service_limits import service_limits
@@ -72,7 +72,7 @@ _pooler = ExitStack()
 @pytest.hookimpl(tryfirst=True)
 def pytest_timeout_set_timer(item: pytest.Item, settings: pytest_timeout.Settings) -> Any:
     """Stretch what each test may take in all, whether by the configuration or by a mark."""
-    stretched = settings._replace(timeout=deadline(settings.timeout))
+    stretched = settings._replace(timeout=patience(settings.timeout))
     return pytest_timeout.pytest_timeout_set_timer(item, stretched)
 
 

@@ -21,6 +21,7 @@ MEASURED_FOR_SECONDS = 10.0
 
 _measured_at = float("-inf")
 _slowness = 1.0
+_most = 1.0
 
 
 def deadline(seconds: float = ENOUGH_SECONDS) -> float:
@@ -28,10 +29,19 @@ def deadline(seconds: float = ENOUGH_SECONDS) -> float:
     return seconds * slowness()
 
 
+def patience(seconds: float = ENOUGH_SECONDS) -> float:
+    """For what a test waits for: stretched by the most that this process has found, never less than `deadline()`.
+
+    What is waited for may take as long as a limit that was set while the machine was slower, or stood still.
+    """
+    return max(deadline(seconds), seconds * _most)
+
+
 def slowness() -> float:
     """How many times slower than the reference machine this one is now, 1 at least."""
-    global _measured_at, _slowness  # noqa: PLW0603 - one measurement serves the whole process
+    global _measured_at, _slowness, _most  # noqa: PLW0603 - one measurement serves the whole process
     if time.monotonic() - _measured_at > MEASURED_FOR_SECONDS:
         _slowness = max(measure(), float(os.environ.get(SLOWNESS, "1")))
+        _most = max(_most, _slowness)
         _measured_at = time.monotonic()
     return _slowness

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from shared import clock
 from shared.db.engine import SessionMaker
-from tests.support.deadlines import ENOUGH_SECONDS, deadline
+from tests.support.deadlines import ENOUGH_SECONDS, patience
 
 T = TypeVar("T")
 PAUSE_SECONDS = 0.01
@@ -25,7 +25,7 @@ def eventually(
     ask: Callable[[], T | None], what: str = "what the test waits for", seconds: float = ENOUGH_SECONDS
 ) -> T:
     """The first true answer. AssertionError if none came within these seconds of the reference machine."""
-    began, allowed = time.monotonic(), deadline(seconds)
+    began, allowed = time.monotonic(), patience(seconds)
     while not (answer := ask()):
         waited = time.monotonic() - began
         assert waited < allowed, f"not in time: {what}"
@@ -37,7 +37,7 @@ async def eventually_async(
     ask: Callable[[], Awaitable[T | None]], what: str = "what the test waits for", seconds: float = ENOUGH_SECONDS
 ) -> T:
     """The same for a question that is awaited."""
-    began, allowed = time.monotonic(), deadline(seconds)
+    began, allowed = time.monotonic(), patience(seconds)
     while not (answer := await ask()):
         waited = time.monotonic() - began
         assert waited < allowed, f"not in time: {what}"
