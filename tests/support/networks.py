@@ -57,14 +57,17 @@ class Wire:
         if self.is_cut:
             writer.transport.abort()
             return
-        there, onward = await asyncio.open_connection(self.target_host, self.target_port)
-        self._writers |= {writer, onward}
+        ends = {writer}
+        self._writers |= ends  # from now on: a cut may come while the other end is being called
         try:
+            there, onward = await asyncio.open_connection(self.target_host, self.target_port)
+            ends.add(onward)
+            self._writers |= ends
             await asyncio.gather(_pump(reader, onward), _pump(there, writer, self._may_answer, self._may_end))
         finally:
-            self._writers -= {writer, onward}
-            writer.transport.abort()
-            onward.transport.abort()
+            self._writers -= ends
+            for end in ends:
+                end.transport.abort()
 
 
 @asynccontextmanager
