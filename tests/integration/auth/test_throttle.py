@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -16,15 +15,14 @@ import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from infra.local.layout import Layout
-from infra.local.redis import answers, server_command
 from services.merchant_app.settings import MerchantAppSettings
 from services.user_app.settings import UserAppSettings
 from shared.config import RateLimits
 from shared.redis.cool_down import CoolDown
 from tests.support.auth_people import bearing, is_problem, log_in, new_email, running, sign_up
 from tests.support.deadlines import deadline
-from tests.support.waiting import eventually, eventually_async
+from tests.support.redis_servers import RedisServer, redis_server_at
+from tests.support.waiting import eventually_async
 
 STRICT = RateLimits(login_per_email="3/15minutes", login_per_address="8/15minutes")
 FEW_SIGN_UPS = RateLimits(sign_ups_per_address="3/hour")
@@ -187,40 +185,17 @@ async def test_a_known_device_has_a_count_of_its_own(user_settings: UserAppSetti
         assert await codes(client, email, ["correct horse"]) == [200]
 
 
-class RedisServer:
-    """A Redis of the test's own, to be stopped and started again."""
-
-    def __init__(self, layout: Layout) -> None:
-        self.layout = layout
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        command = server_command(self.layout)
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        eventually(lambda: answers(self.layout), "Redis answers")
-
-    def stop(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
-
-
 @pytest.fixture
 def redis_server(tmp_path: Path, free_port_base: Callable[[], int]) -> Iterator[RedisServer]:
-    layout = Layout(tmp_path, free_port_base())
-    layout.run.mkdir(parents=True, exist_ok=True)
-    server = RedisServer(layout)
-    yield server
-    server.stop()
+    with redis_server_at(tmp_path, free_port_base()) as server:
+        yield server
 
 
 async def test_sign_in_goes_on_while_redis_dies_and_comes_back(
     user_settings: UserAppSettings, redis_server: RedisServer
 ) -> None:
     redis_server.start()
-    url = SecretStr(f"redis://127.0.0.1:{redis_server.layout.port('redis')}/0")
-    async with strict(user_settings, redis_url=url) as client:
+    async with strict(user_settings, redis_url=SecretStr(redis_server.url)) as client:
         email = (await sign_up(client))["user"]["email"]
         assert await codes(client, email, [WRONG, "correct horse"]) == [401, 200]
         redis_server.stop()
@@ -240,7 +215,7 @@ async def test_failures_are_counted_although_redis_only_answers_reads(
 ) -> None:
     monkeypatch.setattr(CoolDown, "is_over", True)  # as between attempts that are a second apart
     redis_server.start()
-    url = f"redis://127.0.0.1:{redis_server.layout.port('redis')}/0"
+    url = redis_server.url
     async with strict(user_settings, redis_url=SecretStr(url)) as client, Redis.from_url(url) as redis:
         email = (await sign_up(client))["user"]["email"]
         await redis.execute_command(*how)  # type: ignore[no-untyped-call]

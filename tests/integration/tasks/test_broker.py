@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from shared.tasks.application import create_celery
 from shared.tasks.hints import Hints
 from shared.tasks.names import ADVANCE_WITHDRAWALS, QUEUE
 from tests.support.deadlines import deadline
+from tests.support.redis_servers import redis_server_at
 
 UNACKED, INDEX = "unacked", "unacked_index"
 _WORDS = ["body", "headers", "properties", "delivery_tag", "delivery_info", "body_encoding", "base64", "exchange"]
@@ -96,12 +98,14 @@ def test_messages_that_no_worker_takes_stay_few_and_expire(
     assert 0 < server.ttl(QUEUE) <= broker.QUEUE_KEPT_SECONDS
 
 
-def test_a_full_broker_refuses_a_hint_and_raises_nothing(server: Redis, hints: Hints) -> None:
-    before = str(server.config_get("maxmemory")["maxmemory"])
-    server.config_set("maxmemory", 1)
-    try:
-        with pytest.raises(RedisError):
-            server.set("x", "y")
+def test_a_full_broker_refuses_a_hint_and_raises_nothing(tmp_path: Path, free_port_base: Callable[[], int]) -> None:
+    with redis_server_at(tmp_path, free_port_base()) as own:
+        own.start()
+        hints = Hints(own.url, timeout_seconds=deadline())
+        assert hints.send(new_id())
+        with Redis.from_url(own.url) as server:
+            server.config_set("maxmemory", 1)
+            with pytest.raises(RedisError):
+                server.set("x", "y")
         assert not hints.send(new_id())
-    finally:
-        server.config_set("maxmemory", before)
+        hints.close()
