@@ -71,7 +71,7 @@ class Processes:
 
     def listening_pids(self) -> list[int]:
         """Those of them that accept connections."""
-        return [pid for pid in self.pids() if _listens(pid, self.port)]
+        return [pid for pid in self.pids() if listens(pid, self.port)]
 
     def started(self) -> Processes:
         """Wait until all of them accept connections."""
@@ -121,7 +121,8 @@ class Processes:
         self.process.wait()
 
 
-def _listens(pid: int, port: int) -> bool:
+def listens(pid: int, port: int) -> bool:
+    """Whether the process accepts connections on this port."""
     return any(each.status == psutil.CONN_LISTEN and each.laddr[1] == port for each in _connections(pid))
 
 
