@@ -33,9 +33,7 @@ def webhook_settings(**changes: Any) -> BankWebhookSettings:
 
 @pytest.fixture(scope="module")
 def webhook_url() -> Iterator[str]:
-    settings = webhook_settings(
-        bank_hdfc_webhook_secrets=f"{HDFC_SECRET},{OLDER_SECRET}", webhook_body_seconds=deadline(1)
-    )
+    settings = webhook_settings(bank_hdfc_webhook_secrets=f"{HDFC_SECRET},{OLDER_SECRET}")
     with serving(create_app(settings)) as url:
         yield url
 
@@ -134,9 +132,10 @@ async def test_a_length_that_promises_too_much_is_refused_unread(webhook_url: st
     assert b" 413 " in await raw_exchange(webhook_url, head)
 
 
-async def test_a_body_that_does_not_come_is_not_waited_for_for_ever(webhook_url: str) -> None:
+async def test_a_body_that_does_not_come_is_not_waited_for_for_ever() -> None:
     head = b"POST /webhooks/hdfc HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{}"
-    assert b" 408 " in await raw_exchange(webhook_url, head, until_closed=True)
+    with serving(create_app(webhook_settings(webhook_body_seconds=deadline(1)))) as url:
+        assert b" 408 " in await raw_exchange(url, head, until_closed=True)
 
 
 @pytest.mark.parametrize(
