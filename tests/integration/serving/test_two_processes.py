@@ -59,7 +59,9 @@ async def test_every_process_answers_the_sum_of_what_all_have_counted(two: Proce
 async def test_every_process_answers_what_each_of_them_takes(two: Processes, both: Both) -> None:
     answered = await metrics_of(two)
     for name in ("process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"):
-        assert set(re.findall(name + r'{pid="(\d+)"} [1-9]', answered)) == {str(pid) for pid in two.pids()}, name
+        told = {pid: float(number) for pid, number in re.findall(name + r'{pid="(\d+)"} (\S+)', answered)}
+        assert told.keys() == {str(pid) for pid in two.pids()}, name
+        assert min(told.values()) > 0, told
     assert (await both[0].get("/metrics")).status_code == 404, "not on the port that everyone reaches"
     assert set(re.findall(r'"pid": (\d+)', two.log())) >= {str(pid) for pid in two.pids()}
 
