@@ -20,6 +20,8 @@ from tests.support.waiting import eventually
 MASTER_NAME = "batua"
 PASSWORD = "for-tests-only-0123456789"
 START_SECONDS = 60
+PATIENCE_SECONDS = deadline(0.5)
+"""How long Sentinel waits for a master."""
 NODE_STARTS = 5
 PORT_IS_TAKEN = ("could not bind to distribution port", "dist_port_already_used", "nodistribution", "eaddrinuse")
 """What a node of RabbitMQ says when it dies of a port, its own or its port mapper's, that another process has taken."""
@@ -62,13 +64,18 @@ class RedisBehindSentinel:
     def recover(self) -> None:
         eventually(lambda: self.master_port() != self._first, "the second Redis is the master", seconds=START_SECONDS)
 
+    def wait_before_failover(self, seconds: float) -> None:
+        """How long Sentinel does not hear of a master before it makes another server the master."""
+        with Redis(port=self._sentinel, socket_timeout=deadline()) as sentinel:
+            sentinel.sentinel_set(MASTER_NAME, "down-after-milliseconds", int(seconds * 1000))
+
     def master_port(self) -> int:
         """The port of the server that Sentinel calls the master."""
         with Redis(port=self._sentinel, socket_timeout=deadline()) as sentinel:
             return int(sentinel.sentinel_get_master_addr_by_name(MASTER_NAME)[1])
 
     def _configuration(self, master_port: int) -> str:
-        patience = int(deadline(0.5) * 1000)
+        patience = int(PATIENCE_SECONDS * 1000)
         return "\n".join(
             [
                 f"port {self._sentinel}",

@@ -30,7 +30,7 @@ from shared.tasks.application import create_celery
 from shared.tasks.hints import Hints
 from shared.tasks.names import PURGE_TOKENS
 from tests.support.bank_settings import SAME_KEY, simulator_values
-from tests.support.brokers import Broker, RabbitMQ, RedisBehindSentinel
+from tests.support.brokers import PATIENCE_SECONDS, Broker, RabbitMQ, RedisBehindSentinel
 from tests.support.celery_processes import WORKER, worker_environment
 from tests.support.deadlines import deadline
 from tests.support.programs import Programs, programs
@@ -168,9 +168,11 @@ async def test_wake_ups_and_counts_follow_the_master(started: Programs, tmp_path
         await eventually_async(lambda: listening.get_message(timeout=1), "a wake-up")
         await listening.aclose()  # type: ignore[no-untyped-call]
 
+        await asyncio.to_thread(behind.wait_before_failover, 3600.0)
         await asyncio.to_thread(behind.fail)
         with pytest.raises(REDIS_ERRORS):
             await redis.set("count", 2)
+        await asyncio.to_thread(behind.wait_before_failover, PATIENCE_SECONDS)
         await asyncio.to_thread(behind.recover)
 
         async def is_written() -> bool:
