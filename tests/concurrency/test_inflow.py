@@ -22,9 +22,13 @@ from shared.models import Account, InflowWatermark
 from shared.proof.prove import prove
 from tests.support.deadlines import deadline
 from tests.support.factories import create_merchant
+from tests.support.waiting import eventually_async
 
 PAYMENTS = 120
 PAYERS = 4
+
+Seen = tuple[int, int, int]
+"""What a report said, between the balances before and after it."""
 
 
 async def pay(sessionmaker: SessionMaker, shop: UUID, number: int) -> None:
@@ -42,17 +46,14 @@ async def keep_rolling_up(sessionmaker: SessionMaker, shop: UUID, stop: asyncio.
     return rolled_up
 
 
-async def keep_reading(sessionmaker: SessionMaker, shop: UUID, stop: asyncio.Event) -> list[tuple[int, int, int]]:
-    """What a report said, and the balance before and after it."""
+async def keep_reading(sessionmaker: SessionMaker, shop: UUID, seen: list[Seen], stop: asyncio.Event) -> None:
     day = [datetime.now(UTC) + timedelta(days=offset) for offset in (-1, 1)]
-    seen = []
     while not stop.is_set():
         before = await balance(sessionmaker, shop)
         async with sessionmaker() as session:
             (inflow,) = await inflow_between(session, shop, day)
         assert inflow.amount == inflow.count * 100
         seen.append((before, inflow.amount, await balance(sessionmaker, shop)))
-    return seen
 
 
 async def balance(sessionmaker: SessionMaker, account_id: UUID) -> int:
@@ -68,11 +69,18 @@ async def test_reports_stay_true_while_payments_come_in_and_two_processes_roll_t
         shop = (await create_merchant(session)).id
     stop = asyncio.Event()
     rolling_up = [asyncio.create_task(keep_rolling_up(fresh_sessionmaker, shop, stop)) for _ in range(2)]
-    reading = asyncio.create_task(keep_reading(fresh_sessionmaker, shop, stop))
-    await asyncio.gather(*[pay(fresh_sessionmaker, shop, PAYMENTS // PAYERS) for _ in range(PAYERS)])
+    seen: list[Seen] = []
+    reading = asyncio.create_task(keep_reading(fresh_sessionmaker, shop, seen, stop))
+
+    async def two_were_read() -> bool:
+        return len(seen) > 1 or reading.done()
+
+    for _ in range(2):
+        await asyncio.gather(*[pay(fresh_sessionmaker, shop, PAYMENTS // PAYERS // 2) for _ in range(PAYERS)])
+        await eventually_async(two_were_read, "two reports were read")  # before the other half comes in
     stop.set()
     rolled_up = sum(await asyncio.gather(*rolling_up))
-    seen = await reading
+    await reading
 
     assert len(seen) > 1
     assert all(before <= amount <= after for before, amount, after in seen), seen

@@ -135,8 +135,9 @@ async def test_what_is_set_aside_takes_turns_with_bulk_requests(
             for payer in payers
         ]
         await asyncio.wait(tasks[1:], return_when=asyncio.FIRST_COMPLETED)
+    while_locked = len(ended)  # more than one, where the end of the lock takes its time
     await asyncio.gather(*tasks)
-    assert ended.index("set aside") <= 3, ended
+    assert ended.index("set aside") <= while_locked + 2, ended
 
 
 async def test_bulk_requests_leave_time_to_single_transfers_that_wait(
