@@ -9,7 +9,7 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -49,6 +49,10 @@ class RegularTask:
     task: str
     schedule: BaseSchedule
     options: Mapping[str, Any]
+
+    def options_at(self, counted_from: datetime) -> dict[str, Any]:
+        """Those of a sending: its message goes stale so long after it was due, however long a busy broker takes it."""
+        return {**self.options, "expires": counted_from + timedelta(seconds=self.options["expires"])}
 
 
 class LeasedScheduler(Scheduler):
@@ -134,7 +138,7 @@ class LeasedScheduler(Scheduler):
 
     async def _send(self, sessionmaker: SessionMaker, task: RegularTask, last: datetime) -> bool:
         now = clock.now()
-        send = partial(self._send_task, task)
+        send = partial(self._send_task, task, now)
         if not await sendings.send_once(sessionmaker, self._holder, task.name, send, last=last, now=now):
             self._counted_from = None
             return False
@@ -142,8 +146,8 @@ class LeasedScheduler(Scheduler):
         self._counted_from[task.name] = now
         return True
 
-    def _send_task(self, task: RegularTask) -> None:
+    def _send_task(self, task: RegularTask, now: datetime) -> None:
         try:
-            self.app.send_task(task.task, **task.options)
+            self.app.send_task(task.task, **task.options_at(now))
         except Exception as error:  # anything that the broker or its driver raises
             raise NotSent(f"{task.name}: {type(error).__name__}") from error

@@ -58,7 +58,7 @@ def patient(fresh_database_url: str, redis_url: str) -> Mapping[str, str]:
 
 
 async def sent_at(redis: Redis, task: str, period_seconds: float) -> list[datetime]:
-    """When each message of this task was sent, oldest first: it expires a period later."""
+    """From when each message of this task counts, oldest first: it expires a period later."""
     messages: list[Any] = [json.loads(each) for each in await redis.lrange(QUEUE, 0, -1)]
     expiries = [each["headers"]["expires"] for each in messages if each["headers"]["task"] == task]
     lasts = timedelta(seconds=max(period_seconds, SHORTEST_EXPIRY_SECONDS))

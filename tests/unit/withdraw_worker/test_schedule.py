@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from celery.schedules import crontab
 
 from services.withdraw_worker.resources import open_resources
 from services.withdraw_worker.schedule import beat_schedule
+from services.withdraw_worker.scheduler import RegularTask
 from services.withdraw_worker.settings import WorkerSettings
 from services.withdraw_worker.tasks import register
+from shared import clock
 from shared.banks.table import BANKS
 from shared.tasks.application import create_celery
 from shared.tasks.runner import Runner
@@ -31,6 +35,13 @@ def test_a_request_is_stale_before_a_handful_of_newer_ones_are_there() -> None:
         expires = entry["options"]["expires"]
         if not isinstance(entry["schedule"], crontab):
             assert expires <= max(entry["schedule"], 5), name
+
+
+def test_a_request_goes_stale_a_period_after_it_was_due_however_late_it_is_sent() -> None:
+    mail = beat_schedule(SETTINGS)["mail"]
+    task = RegularTask("mail", mail["task"], crontab(), mail["options"])
+    due = clock.now() - timedelta(seconds=2)
+    assert task.options_at(due) == {"expires": due + timedelta(seconds=5)}
 
 
 def test_everything_on_the_schedule_is_registered_with_the_worker() -> None:
