@@ -15,7 +15,7 @@ from shared.banks.client import MAX_ANSWER_BYTES, BankClient, which_are_up
 from shared.banks.errors import MayHaveBeenSent, NotSent, Refused
 from shared.banks.messages import SESSION_NOT_FOUND, TRANSFER_NOT_FOUND, PayoutRequest, SessionRequest
 from shared.banks.settings import BankEndpoint
-from tests.support.deadlines import deadline
+from tests.support.deadlines import ENOUGH_SECONDS, deadline
 
 Script = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 
@@ -65,7 +65,9 @@ async def drip(_: bytes, writer: asyncio.StreamWriter) -> None:
 
 
 @asynccontextmanager
-async def bank_that(script: Script, seen: list[bytes] | None = None) -> AsyncIterator[BankClient]:
+async def bank_that(
+    script: Script, seen: list[bytes] | None = None, *, timeout_seconds: float = ENOUGH_SECONDS
+) -> AsyncIterator[BankClient]:
     """A client of a server that reads one request per connection and then follows the script."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -83,7 +85,7 @@ async def bank_that(script: Script, seen: list[bytes] | None = None) -> AsyncIte
 
     server = await asyncio.start_server(handle, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    client = client_at(f"http://127.0.0.1:{port}/hdfc")
+    client = client_at(f"http://127.0.0.1:{port}/hdfc", timeout_seconds)
     try:
         yield client
     finally:
@@ -91,7 +93,7 @@ async def bank_that(script: Script, seen: list[bytes] | None = None) -> AsyncIte
         server.close()
 
 
-def client_at(url: str, timeout_seconds: float = 1) -> BankClient:
+def client_at(url: str, timeout_seconds: float = ENOUGH_SECONDS) -> BankClient:
     bank = BankEndpoint(code="hdfc", name="HDFC Bank", url=url, api_key=SecretStr("k3y"))
     return BankClient(bank, deadline(timeout_seconds))
 
@@ -114,7 +116,7 @@ async def test_a_refused_connection_was_certainly_not_sent() -> None:
 
 
 async def test_an_unknown_host_name_means_certainly_not_sent() -> None:
-    client = client_at("http://bank.invalid", timeout_seconds=20)
+    client = client_at("http://bank.invalid")
     with pytest.raises(NotSent):
         await client.pay(PAYOUT)
     await client.aclose()
@@ -128,7 +130,7 @@ async def test_no_connection_free_in_time_was_certainly_not_sent(monkeypatch: py
         arrived.set()
         await hang(body, writer)
 
-    async with bank_that(say_so_and_hang) as client:
+    async with bank_that(say_so_and_hang, timeout_seconds=1) as client:
         first = asyncio.create_task(client.pay(PAYOUT))
         await arrived.wait()
         with pytest.raises(NotSent):
@@ -152,7 +154,7 @@ async def test_a_bank_that_says_it_is_down_did_nothing() -> None:
 
 @pytest.mark.parametrize("script", [hang, hang_up, hang_up_halfway, talk_nonsense, drip])
 async def test_anything_that_breaks_after_sending_may_have_been_done(script: Script) -> None:
-    async with bank_that(script) as client:
+    async with bank_that(script, timeout_seconds=1) as client:
         with pytest.raises(MayHaveBeenSent):
             async with asyncio.timeout(deadline()):
                 await client.pay(PAYOUT)
@@ -267,7 +269,7 @@ async def test_a_statement_comes_whole_or_not_at_all() -> None:
 
 
 async def test_a_ping_says_up_or_not_and_never_raises() -> None:
-    async with bank_that(answering(200, {"status": "up"})) as up, bank_that(hang) as hanging:
+    async with bank_that(answering(200, {"status": "up"})) as up, bank_that(hang, timeout_seconds=1) as hanging:
         gone = client_at("http://127.0.0.1:1")
         assert await which_are_up({"a": up, "b": hanging, "c": gone}) == {"a": True, "b": False, "c": False}
         await gone.aclose()
