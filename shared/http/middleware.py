@@ -27,6 +27,7 @@ from shared.http.client_address import is_in, network_of_request, peer_of
 from shared.http.errors import InternalError, ServiceUnavailable
 from shared.http.exchange import EXTENSION, Exchange
 from shared.http.forwarded import peer_address
+from shared.http.outage_log import OutageLog
 from shared.http.security_headers import RawHeader, SecurityHeaders
 from shared.http.shortcuts import Shortcuts
 from shared.http.slowed_refusals import ONE_TOO_MANY, SlowedRefusals
@@ -69,6 +70,7 @@ class RequestMiddleware:
         self._shortcuts = shortcuts
         self._slowed_refusals = slowed_refusals
         self._trusted_proxies = trusted_proxies
+        self._outages = OutageLog()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -125,7 +127,7 @@ class RequestMiddleware:
         except Exception as error:
             outage = is_outage(error)
             if outage:
-                _logger.warning("unavailable: %s", type(error).__name__, exc_info=error)
+                self._outages.write(error)
             else:
                 _logger.error("request failed", exc_info=error)
             if status is not None:  # the response has begun: the connection breaks

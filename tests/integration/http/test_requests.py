@@ -15,6 +15,7 @@ from prometheus_client import generate_latest
 from pydantic import SecretStr
 from sqlalchemy import text
 
+from shared.http import outage_log
 from shared.http.application import BODY_LIMIT_BYTES
 from shared.http.dependencies import CurrentResources, IdempotencyKey
 from shared.http.fields import Body, Name, Paise
@@ -236,6 +237,21 @@ async def test_a_database_that_is_away_is_a_503(settings: AccountSettings) -> No
         assert ready.status_code == 503
         assert ready.json() == {"status": "failed", "checks": {"postgres": "failed", "redis": "ok"}}
         assert (await client.get("/healthz")).json() == {"status": "ok"}
+
+
+async def test_an_outage_writes_where_it_failed_once_and_not_for_each_request(
+    settings: AccountSettings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = settings.model_copy(update={"database_url": SecretStr("postgresql://postgres@127.0.0.1:1/none")})
+    async with running(away, make_router()) as client:
+        for _ in range(3):
+            await client.get("/database")
+        monkeypatch.setattr(outage_log, "TRACEBACK_SECONDS", 0.0)
+        later = outage_log.OutageLog()
+        later.write(ConnectionRefusedError())
+        later.write(ConnectionRefusedError())
+    lines = [record for record in caplog.records if record.getMessage().startswith("unavailable: ")]
+    assert [line.exc_info is not None for line in lines] == [True, False, False, True, True]
 
 
 async def test_a_service_is_ready_without_redis(settings: AccountSettings) -> None:
