@@ -22,7 +22,7 @@ from playwright.sync_api import (
 
 from infra.demo.actors import Holder
 from infra.local.stack import Stack
-from tests.support.deadlines import deadline
+from tests.support.deadlines import deadline, patience
 
 Screen = ViewportSize
 PHONE = Screen(width=390, height=844)
@@ -34,8 +34,6 @@ APPS: tuple[App, ...] = ("user_app", "merchant_app", "dummy_bank")
 _GIVEN_UP = "net::ERR_ABORTED"
 """Leaving a page ends what it was still loading or listening to."""
 _REFUSED_PAGE = "Failed to load resource: the server responded with a status of 4"
-
-expect.set_options(timeout=deadline() * 1000)
 
 
 @dataclass
@@ -88,6 +86,7 @@ class Visits:
     """Each visitor has a browser profile of their own. Close at the end."""
 
     def __init__(self, chromium: Browser, stack: Stack) -> None:
+        expect.set_options(timeout=patience() * 1000)  # of all pages: as long as the machine needs now
         self._chromium = chromium
         self._stack = stack
         self._contexts: list[BrowserContext] = []
@@ -111,7 +110,7 @@ class Visits:
             locale="en-IN",
             timezone_id="Asia/Kolkata",
         )
-        context.set_default_timeout(deadline() * 1000)
+        context.set_default_timeout(patience() * 1000)
         if by is not None:
             context.add_cookies([{"name": "session", "value": by.token, "url": self._stack.url(app)}])
         self._contexts.append(context)
