@@ -131,7 +131,8 @@ def test_a_timeout_comes_after_the_work_and_the_call_ends_when_the_caller_leaves
 
 
 def test_latency_is_at_least_the_fixed_part_and_the_payout_is_under_way_meanwhile(hdfc: BankClient) -> None:
-    hdfc.faults(latency_ms=400, latency_tail_ms=100)
+    latency_ms = round(deadline(1) * 1000)
+    hdfc.faults(latency_ms=latency_ms, latency_tail_ms=100)
     with ThreadPoolExecutor(1) as pool:
         paying = pool.submit(hdfc.pay)
         eventually(lambda: hdfc.items("calls"))
@@ -140,7 +141,7 @@ def test_latency_is_at_least_the_fixed_part_and_the_payout_is_under_way_meanwhil
         assert paying.result().json()["status"] == "SUCCESS"
     [call] = CallLog.model_validate_json(hdfc.http.get("/api/calls").content).items
     assert call.ended_at is not None
-    assert call.ended_at - call.started_at >= timedelta(milliseconds=400)
+    assert call.ended_at - call.started_at >= timedelta(milliseconds=latency_ms)
 
 
 def test_calls_for_different_people_overlap(hdfc: BankClient) -> None:
@@ -155,7 +156,7 @@ def test_calls_for_different_people_overlap(hdfc: BankClient) -> None:
 
 
 def test_an_asynchronous_payout_is_told_later(bank: BankClient, platform: Platform) -> None:
-    bank.faults(async_rate=1, async_delay_ms=300)
+    bank.faults(async_rate=1, async_delay_ms=round(deadline(1) * 1000))
     answer = bank.pay()
     assert (answer.status_code, answer.json()["status"]) == (202, "PROCESSING")
     assert bank.items("statement") == []

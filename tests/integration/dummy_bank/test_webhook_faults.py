@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
+from services.dummy_bank import notice_queue
 from shared.banks.notices import PaymentNotice
 from tests.support.deadlines import deadline
 from tests.support.simulated_bank import BankClient, Heard, Platform
@@ -41,7 +44,10 @@ def test_a_delayed_notice_comes_later(hdfc: BankClient, platform: Platform) -> N
     assert time.monotonic() - began > 0.4
 
 
-def test_a_reordered_notice_is_overtaken_by_the_next(hdfc: BankClient, platform: Platform) -> None:
+def test_a_reordered_notice_is_overtaken_by_the_next(
+    hdfc: BankClient, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notice_queue, "OVERTAKEN_SECONDS", deadline(60))
     hdfc.faults(webhook_reorder_rate=1)
     first = deliver_one(hdfc, "onramp-1")
     hdfc.faults()
@@ -115,10 +121,12 @@ def test_a_notice_that_is_never_accepted_is_given_up(hdfc: BankClient, platform:
 def test_a_bank_that_is_down_sends_nothing_until_it_is_back(
     hdfc: BankClient, axis: BankClient, platform: Platform
 ) -> None:
+    tokens = [bank.open_session() for bank in (hdfc, axis)]
     for bank in (hdfc, axis):
-        bank.faults(webhook_delay_ms=round(deadline(0.5) * 1000))
-        deliver_one(bank)
-    hdfc.faults(down=True)
+        bank.faults(webhook_delay_ms=round(deadline(1) * 1000))
+    assert hdfc.decide(tokens[0]).status_code == 303
+    hdfc.faults(down=True)  # at once: a second is little on a busy machine
+    assert axis.decide(tokens[1]).status_code == 303
     eventually(lambda: platform.heard)  # of Axis, whose notice falls due after the one of HDFC
     assert [heard.bank for heard in platform.heard] == ["axis"]
     hdfc.faults()

@@ -108,6 +108,7 @@ def test_runs_end_within_so_many_seconds_and_what_was_begun_goes_on() -> None:
 
 def test_a_run_that_takes_too_long_while_the_worker_stops_is_still_too_long() -> None:
     runner = Runner(Opened().open)
+    runner.run(lambda _: asyncio.sleep(0), timeout_seconds=deadline())  # so that its loop runs, and all is open
     started = threading.Event()
 
     async def work(_: object) -> None:
@@ -115,7 +116,7 @@ def test_a_run_that_takes_too_long_while_the_worker_stops_is_still_too_long() ->
         await asyncio.Event().wait()
 
     with ThreadPoolExecutor(1) as thread:
-        run = thread.submit(runner.run, work, timeout_seconds=0.2)
+        run = thread.submit(runner.run, work, timeout_seconds=deadline(0.5))
         assert started.wait(deadline())
         runner.end_within(deadline(3600))
         assert isinstance(run.exception(deadline()), TimeoutError)
