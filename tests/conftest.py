@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from statistics import fmean
+from statistics import median
 from typing import Any, TextIO
 
 import asyncpg
@@ -89,7 +89,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if is_worker:
         trace_once(config)
     else:
-        os.environ[SLOWNESS] = f"{fmean(measure() for _ in range(5)):.2f}"
+        os.environ[SLOWNESS] = f"{median(measure() for _ in range(5)):.2f}"
         os.environ.update(service_limits())
     _let_http_wait()
     _read_authorities_once()

@@ -19,6 +19,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     monkeypatch.setattr(deadlines, "measure", lambda: found.pop(0) if len(found) > 1 else found[0])
     monkeypatch.setattr(deadlines, "_measured_at", float("-inf"))
     monkeypatch.setattr(deadlines, "MEASURED_FOR_SECONDS", 0.0)
+    monkeypatch.setattr(deadlines, "_slowness", 1.0)
     monkeypatch.setattr(deadlines, "_most", 1.0)
     monkeypatch.delenv(deadlines.SLOWNESS)
     return found
@@ -34,14 +35,19 @@ def test_a_machine_four_times_slower_waits_four_times_as_long(measured: list[flo
 
 
 def test_load_that_comes_and_goes_is_measured_anew(measured: list[float]) -> None:
-    measured[:] = [1.0, 5.0, 1.0]
+    measured[:] = [1.0, 5.0, 5.0, 1.0]
     assert [deadlines.deadline(1) for _ in range(3)] == [1, 5, 1]
+
+
+def test_a_machine_that_stood_still_while_it_was_measured_is_measured_again(measured: list[float]) -> None:
+    measured[:] = [1.5, 50.0, 2.0]
+    assert [deadlines.deadline(1) for _ in range(2)] == [1.5, 2]
 
 
 def test_what_a_test_waits_for_may_take_as_long_as_a_limit_that_was_set_while_the_machine_stood_still(
     measured: list[float],
 ) -> None:
-    measured[:] = [30.0, 1.0]
+    measured[:] = [30.0, 30.0, 1.0]
     limit = deadlines.deadline(10)
     assert deadlines.deadline(60) < limit
     assert deadlines.patience(60) > limit
