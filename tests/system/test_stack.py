@@ -31,6 +31,7 @@ from tests.support.whole_stack import SLOW
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.xdist_group("battered")]
 
 READY_SECONDS = deadline(60)
+MOST_NICENESS = 19
 
 
 @pytest.fixture(name="stack")
@@ -323,7 +324,8 @@ def assert_mail_gives_way(layout: Layout) -> None:
 
     def gives_way() -> bool:  # a process without a port counts as ready before it has stepped back
         niceness = {name: psutil.Process(pid).nice() for name, pid in pids.items()}
-        return niceness["smtp"] == niceness["withdraw_worker"] == niceness["user_app"] + 10
+        stepped_back = min(niceness["user_app"] + 10, MOST_NICENESS)  # the tests themselves may have stepped back
+        return niceness["smtp"] == niceness["withdraw_worker"] == stepped_back
 
     def its_session_does() -> bool:
         shared_out = Path(f"/proc/{pids['withdraw_worker']}/autogroup").read_text(encoding="ascii")
