@@ -51,7 +51,15 @@ def read_url(database_url: str, standby: Standby) -> SecretStr:
 
 
 @pytest.fixture
-async def user_app(database_url: str, redis_url: str, redis: Redis, read_url: SecretStr) -> AsyncIterator[RunningApp]:
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look at the replica ends when it is answered: one that is given up leaves all reads to the primary."""
+    monkeypatch.setattr("shared.db.replica.LOOK_TIMEOUT_SECONDS", deadline())
+
+
+@pytest.fixture
+async def user_app(
+    database_url: str, redis_url: str, redis: Redis, read_url: SecretStr, patient: None
+) -> AsyncIterator[RunningApp]:
     """With a replica, however far behind."""
     settings = user_app_settings(database_url, redis_url, read_database_url=read_url, read_lag_seconds=FAR_SECONDS)
     async with running(settings) as app:
@@ -61,7 +69,7 @@ async def user_app(database_url: str, redis_url: str, redis: Redis, read_url: Se
 
 @pytest.fixture
 async def merchant_app(
-    database_url: str, redis_url: str, redis: Redis, read_url: SecretStr
+    database_url: str, redis_url: str, redis: Redis, read_url: SecretStr, patient: None
 ) -> AsyncIterator[RunningApp]:
     settings = merchant_app_settings(database_url, redis_url, read_database_url=read_url, read_lag_seconds=FAR_SECONDS)
     async with running(settings) as app:
