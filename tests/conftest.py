@@ -329,7 +329,8 @@ def sessionmaker(engine: AsyncEngine) -> SessionMaker:
 @pytest.fixture
 async def fresh_sessionmaker(fresh_database_url: str) -> AsyncIterator[SessionMaker]:
     """Sessions on a database of this test's own."""
-    engine = create_engine(DatabaseSettings(database_url=fresh_database_url), application_name="tests")
+    settings = DatabaseSettings(database_url=fresh_database_url, database_pool_timeout_seconds=deadline(30))
+    engine = create_engine(settings, application_name="tests")
     yield create_sessionmaker(engine)
     await engine.dispose()
 

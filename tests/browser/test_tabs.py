@@ -10,7 +10,7 @@ from playwright.sync_api import BrowserContext, Page, Request, expect
 from infra.demo.actors import Holder
 from tests.support.browser.steps import pay
 from tests.support.browser.visits import DESKTOP, Visits
-from tests.support.deadlines import deadline
+from tests.support.deadlines import patience
 from tests.support.waiting import until_far_from_midnight
 
 MANY = 10
@@ -46,7 +46,7 @@ class Streams:
 
 
 def wait_until(page: Page, holds: Callable[[], bool]) -> None:
-    ends_at = time.monotonic() + deadline()
+    ends_at = time.monotonic() + patience()
     while not holds():
         assert time.monotonic() < ends_at
         page.wait_for_timeout(50)

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from infra.local.stack import Stack
 from tests.support.browser.barriers import find_barriers_everywhere
 from tests.support.browser.visits import Visits
-from tests.support.deadlines import deadline
+from tests.support.deadlines import patience
 
 BARRED = """<html lang="en"><title>Barred</title><style>
 @media (max-width: 330px) { div { width: 600px } }
@@ -52,7 +52,7 @@ def test_a_good_page_has_no_problems(unwatched: Visits, page: Page) -> None:
 )
 def test_a_problem_is_heard(unwatched: Visits, page: Page, script: str, problem: str) -> None:
     page.evaluate(f"() => {{ {script} }}")
-    ends_at = time.monotonic() + deadline()
+    ends_at = time.monotonic() + patience()
     while not any(problem in each for each in unwatched.problems()):
         assert time.monotonic() < ends_at, f"only heard {unwatched.problems()}"
         page.wait_for_timeout(50)  # listens meanwhile

@@ -16,7 +16,7 @@ from infra.local.layout import CHECKOUT
 from infra.local.secrets import read_secrets
 from tests.support.alert_drills import DRILLS
 from tests.support.console import commands, run
-from tests.support.deadlines import ENOUGH_SECONDS, deadline
+from tests.support.deadlines import ENOUGH_SECONDS, patience
 from tests.support.observed_stack import observed_stack
 from tests.support.prometheus import RUNBOOKS, Alert, alerts, program, prometheus_of
 from tests.support.scraped_world import World, withdraw
@@ -75,7 +75,7 @@ def follow(world: World, runbook: Path) -> str:
     environment["PATH"] = os.pathsep.join([os.environ["PATH"], str(postgres.program("psql").parent)])
     environment |= {"COLUMNS": "200", "PAGER": "cat"}
     begin, look = (commands(text) for text in here)
-    ran = run(begin + look, shell="bash", folder=folder(world), environment=environment, seconds=deadline(90))
+    ran = run(begin + look, shell="bash", folder=folder(world), environment=environment, seconds=patience(90))
     return "\n".join(f"$ {command.text}\n{output}" for command, output in ran[len(begin) :])
 
 

@@ -65,10 +65,10 @@ async def until_a_lock_is_awaited(sessionmaker: SessionMaker, *, by: int = 1) ->
 
 def until_far_from_midnight(timezone: str = "Asia/Kolkata") -> None:
     """If the day ends within a minute, wait for the next: a test cannot hold the clock of a whole stack."""
-    zone = ZoneInfo(timezone)
+    zone, minute = ZoneInfo(timezone), timedelta(seconds=patience(60))
 
     def is_far() -> bool:
         local = clock.now().astimezone(zone)
-        return (local + timedelta(minutes=1)).date() == local.date()
+        return (local + minute).date() == local.date()
 
     eventually(is_far, "the next day begins", seconds=120)

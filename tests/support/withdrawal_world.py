@@ -30,7 +30,7 @@ from shared.withdrawals.bank_calls import BankCall
 from shared.withdrawals.facts import Fact
 from shared.withdrawals.freezes import Freezes
 from shared.withdrawals.notices import PayoutOutcome, apply_payout_notice
-from tests.support.deadlines import ENOUGH_SECONDS, deadline
+from tests.support.deadlines import ENOUGH_SECONDS, deadline, patience
 from tests.support.factories import create_user
 from tests.support.number_keys import NUMBER_KEYS
 from tests.support.simulated_bank import BankClient as BankConsole
@@ -174,7 +174,7 @@ class World:
 
     async def work_until(self, is_done: Callable[[], Awaitable[bool]], seconds: float = ENOUGH_SECONDS) -> None:
         """Be the worker for the people of this test, all at the same time, until it is done."""
-        ends_at = time.monotonic() + deadline(seconds)
+        ends_at = time.monotonic() + patience(seconds)
         while not await is_done():
             assert time.monotonic() < ends_at, "not in time"
             await asyncio.gather(*(self.engine.advance(owner) for owner in self.owners))

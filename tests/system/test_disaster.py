@@ -20,7 +20,7 @@ from infra.local.secrets import read_secrets
 from infra.local.stack import Stack
 from shared.clock import rfc3339
 from tests.support.archiving import ask, create_archiving_database, ok, run, until_archived
-from tests.support.deadlines import deadline
+from tests.support.deadlines import patience
 from tests.support.waiting import eventually
 from tests.support.whole_stack import FAST
 
@@ -179,7 +179,7 @@ def until_all(holder: Holder, path: str, status: str) -> None:
         lambda: {item["status"] for item in holder.get(f"{path}?limit=100")["items"]},
         lambda found: found == {status},
         f"{path} are all {status}",
-        seconds=deadline(60),
+        seconds=patience(60),
     )
 
 

@@ -16,7 +16,7 @@ from infra.cli.main import app
 from infra.local.layout import CHECKOUT
 from infra.local.stack import Stack
 from tests.support.console import commands, is_as_shown, run
-from tests.support.deadlines import deadline
+from tests.support.deadlines import deadline, patience
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("battered")]
 
@@ -65,7 +65,7 @@ def test_every_command_prints_what_is_shown_below_it(document: str, seeded_stack
     here = _ADDRESS.sub(lambda address: f"{address[1]}:{base + int(address[2])}", text)
     own = {"BATUA_HOME": str(seeded_stack.layout.home), "BATUA_PORT_BASE": str(base)}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BATUA_")} | own
-    ran = run(commands(here), shell="bash", folder=folder, environment=environment, seconds=deadline(SECONDS))
+    ran = run(commands(here), shell="bash", folder=folder, environment=environment, seconds=patience(SECONDS))
     assert len(ran) > 10
     for command, printed in ran:
         assert is_as_shown(command.output, printed), f"$ {command.text}\n{printed}"

@@ -19,7 +19,7 @@ from shared.banks.notices import PaymentNotice
 from shared.banks.signatures import sign
 from shared.banks.table import BANKS
 from shared.ids import new_token
-from tests.support.deadlines import deadline
+from tests.support.deadlines import deadline, patience
 from tests.support.waiting import until_far_from_midnight
 
 pytestmark = pytest.mark.xdist_group("system")
@@ -30,7 +30,7 @@ def until_settled(holder: Holder, on_ramp_id: str, *, seconds: float = 20) -> st
         lambda: str(holder.get(f"/on-ramps/{on_ramp_id}")["status"]),
         lambda status: status != "pending",
         "the on-ramp settles",
-        seconds=deadline(seconds),
+        seconds=patience(seconds),
     )
 
 
@@ -127,7 +127,7 @@ def test_a_bank_that_cannot_be_reached_is_said_so_and_the_key_is_free(
         lambda: {item["code"]: item["up"] for item in asha.get("/banks")["items"]},
         lambda up: not up["hdfc"],
         "the bank is shown as down",
-        seconds=deadline(),
+        seconds=patience(),
     )
     assert banks["axis"]
     bank.misbehave()
@@ -142,7 +142,7 @@ def test_mail_is_delivered_for_what_happened(stack: Stack, person: Callable[...,
         files = [path.read_text(encoding="utf-8", errors="replace") for path in stack.layout.mail.glob("*.eml")]
         return [text for text in files if bela.profile["email"] in text]
 
-    mails = wait_for(subjects, lambda found: len(found) >= 2, "a welcome and a receipt", seconds=deadline(90))
+    mails = wait_for(subjects, lambda found: len(found) >= 2, "a welcome and a receipt", seconds=patience(90))
     assert len(mails) == 2
 
 
@@ -164,7 +164,7 @@ def test_services_killed_in_the_middle_of_everything_lose_nothing(
 
     def pay(number: int) -> int:
         body = {"to": bela.wallet_id, "amount": 1_00, "pin": PIN}
-        ends_at = time.monotonic() + deadline(60)
+        ends_at = time.monotonic() + patience(60)
         while time.monotonic() < ends_at:  # what a phone does: the same request with the same key until it is answered
             try:
                 answer = asha.request("POST", "/transfers", json=body, headers={"Idempotency-Key": f"k{number}"})
@@ -181,7 +181,7 @@ def test_services_killed_in_the_middle_of_everything_lose_nothing(
         answers = [phones.submit(pay, number) for number in range(60)]
         for service in ("user_app", "postgres"):
             pid = stack.kill(service)
-            stack.wait_until_back(service, after_pid=pid, seconds=deadline(60))
+            stack.wait_until_back(service, after_pid=pid, seconds=patience(60))
         # Keys that were in flight in the killed process would stay so in Redis for half a minute.
         redis = Redis.from_url(stack.environment()["BATUA_REDIS_URL"])
         redis.flushall()

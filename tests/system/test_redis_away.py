@@ -9,7 +9,7 @@ from redis import Redis
 
 from infra.demo.actors import PIN, Holder, SimulatedBank, wait_for
 from infra.local.stack import Stack
-from tests.support.deadlines import deadline
+from tests.support.deadlines import patience
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("system")
@@ -39,7 +39,7 @@ def until_paid(holder: Holder, reference: str, seconds: float = 40) -> None:
         lambda: holder.get(f"/withdrawals/{reference}")["status"],
         lambda status: status == "succeeded",
         "the withdrawal is paid",
-        seconds=deadline(seconds),
+        seconds=patience(seconds),
     )
 
 
@@ -72,7 +72,7 @@ def test_everything_goes_on_without_redis_withdrawals_too(
         lambda: asha.get(f"/on-ramps/{asked['id']}")["status"],
         lambda status: status == "success",
         "the webhook settles",
-        seconds=deadline(),
+        seconds=patience(),
     )
     until_paid(asha, withdraw(asha))  # no hint arrives: the worker's own sweep finds it
     stack.start_process("redis")

@@ -76,6 +76,9 @@ class CommandLine:
     def is_up(self) -> bool:
         return "Batua is up" in self.output()
 
+    def is_starting(self) -> bool:
+        return "Starting Batua in" in self.output()
+
     def end(self) -> None:
         self.process.terminate()
         self.process.wait(READY_SECONDS)
@@ -256,13 +259,18 @@ def test_of_two_stacks_that_start_at_one_moment_on_one_port_base_one_is_up_and_s
 ) -> None:
     base = free_port_base()
     commands = [command_line(base, name=name, processes=1) for name in ("one", "other")]
-    assert wait_until(lambda: any(command.is_up() for command in commands), READY_SECONDS)
-    (refused,) = [command for command in commands if not command.is_up()]
-    assert refused.process.wait(READY_SECONDS) == 1
+    assert wait_until(lambda: any(command.is_starting() for command in commands), READY_SECONDS)
+    (command,) = [command for command in commands if command.is_starting()]
+    (refused,) = [each for each in commands if each is not command]
+    command.process.send_signal(signal.SIGSTOP)  # so that it still starts when the other comes, however late
+    try:
+        assert refused.process.wait(READY_SECONDS) == 1
+    finally:
+        command.process.send_signal(signal.SIGCONT)
     assert len(refused.output().splitlines()) == 1
     assert f"another stack is starting on port base {base}" in refused.output()
 
-    (command,) = [command for command in commands if command.is_up()]
+    command.wait_until_up()
     pids = [psutil.Process(int(command.layout.pid_file(name).read_text())) for name in PROCESSES]
     command.process.send_signal(signal.SIGTERM)
     assert command.process.wait(READY_SECONDS) == 0

@@ -12,7 +12,7 @@ from redis import Redis
 from infra.demo.actors import Holder, wait_for
 from infra.local.layout import SERVICES
 from infra.local.stack import Stack
-from tests.support.deadlines import deadline
+from tests.support.deadlines import patience
 from tests.support.waiting import eventually
 from tests.system.test_redis_away import until_paid, withdraw
 
@@ -112,6 +112,6 @@ def test_outages_leave_nothing_open(stack: Stack, person: Callable[..., Holder],
         more = {service: count - before[service] for service, count in descriptors(stack).items()}
         return {service: count for service, count in more.items() if count > COMES_AND_GOES}
 
-    wait_for(more, lambda more: not more, "each service has as many descriptors as before", seconds=deadline())
+    wait_for(more, lambda more: not more, "each service has as many descriptors as before", seconds=patience())
     eventually(lambda: clients(stack) <= clients_before + COMES_AND_GOES, "Redis has as many clients as before")
     prove()

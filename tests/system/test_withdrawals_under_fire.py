@@ -23,7 +23,7 @@ from infra.local.stack import Stack
 from shared.config import DatabaseSettings
 from shared.db.engine import create_engine, create_sessionmaker
 from shared.models import Withdrawal
-from tests.support.deadlines import deadline
+from tests.support.deadlines import patience
 from tests.support.waiting import eventually_async
 
 pytestmark = pytest.mark.xdist_group("system")
@@ -59,7 +59,7 @@ def until_finished(holders: Iterable[Holder], *, seconds: float = 90) -> None:
             partial(counts_of, holder),
             lambda counts: set(counts) <= FINAL,
             "every withdrawal is finished",
-            seconds=deadline(seconds),
+            seconds=patience(seconds),
         )
 
 
@@ -128,7 +128,7 @@ def test_people_do_not_wait_for_each_other(bank: SimulatedBank, person: Callable
             lambda references=references: len({call["reference"] for call in bank.calls_for(references)}),  # type: ignore[misc]
             lambda count: count == len(people),
             "all eight are at the bank",
-            seconds=deadline(),
+            seconds=patience(),
         )
         bank.misbehave()
         until_finished(people)
@@ -166,9 +166,9 @@ def test_a_worker_killed_while_the_bank_works_finishes_after_its_restart(
     asha = person()
     bank.misbehave(hold_at=point, idempotency=False)
     reference = withdraw(asha)
-    wait_for(lambda: bank.calls_for({reference}), bool, "the bank has the payout", seconds=deadline())
+    wait_for(lambda: bank.calls_for({reference}), bool, "the bank has the payout", seconds=patience())
     pid = stack.kill("withdraw_worker")
-    stack.wait_until_back("withdraw_worker", after_pid=pid, seconds=deadline(60))
+    stack.wait_until_back("withdraw_worker", after_pid=pid, seconds=patience(60))
     bank.misbehave(idempotency=False)
     until_finished([asha])
     assert statuses(asha) == {reference: "succeeded"}
@@ -183,10 +183,10 @@ async def test_a_worker_killed_with_every_slot_in_use_pays_each_exactly_once(
     bank.misbehave(hold_at="after_work", idempotency=False)
     async with queue_of(stack, SLOTS) as (references, statuses_now):
         wait_for(
-            lambda: len(bank.calls_for(references)), lambda count: count == SLOTS, "all at the bank", seconds=deadline()
+            lambda: len(bank.calls_for(references)), lambda count: count == SLOTS, "all at the bank", seconds=patience()
         )
         pid = stack.kill("withdraw_worker")
-        stack.wait_until_back("withdraw_worker", after_pid=pid, seconds=deadline(60))
+        stack.wait_until_back("withdraw_worker", after_pid=pid, seconds=patience(60))
         bank.misbehave(idempotency=False)
         await eventually_async(lambda: are_all(statuses_now, "succeeded"), "all are paid", seconds=60)
     calls = Counter(call["reference"] for call in bank.calls_for(references))
@@ -205,7 +205,7 @@ async def test_a_worker_that_is_told_to_stop_leaves_no_call_unrecorded(
                 partial(bank.calls_for, references),
                 lambda calls: len(calls) >= SLOTS,
                 "slots are used",
-                seconds=deadline(),
+                seconds=patience(),
             )
             stack.stop_process("withdraw_worker")
             # It waited for its calls, which the bank held until they timed out, and began no other.
@@ -232,7 +232,7 @@ def test_a_worker_killed_at_any_moment_loses_nothing_and_pays_nothing_twice(
         references |= {withdraw(holder) for holder in people for _ in range(2)}
         time.sleep(dice.uniform(0, 0.5))  # not to wait for anything: to fall on a random moment
         pid = stack.kill("withdraw_worker")
-        stack.wait_until_back("withdraw_worker", after_pid=pid, seconds=deadline(60))
+        stack.wait_until_back("withdraw_worker", after_pid=pid, seconds=patience(60))
     until_finished(people)
     assert {status for holder in people for status in statuses(holder).values()} == {"succeeded"}
     assert_paid_exactly_once(bank, references)
@@ -250,7 +250,7 @@ def test_a_bank_that_is_down_delays_and_loses_nothing(
         lambda: statuses(asha)[first],
         lambda status: status in {"waiting", "unknown"},
         "the first waits for the bank",
-        seconds=deadline(),
+        seconds=patience(),
     )
     assert statuses(asha)[second] == "queued"
     assert asha.balance() == {"balance": 1000_00, "held": 20_00, "available": 980_00}
@@ -286,7 +286,7 @@ def test_a_bank_that_answers_later_or_takes_it_back_is_followed(
         lambda: statuses(bela)[taken_back],
         lambda status: status == "reversed",
         "the money comes back",
-        seconds=deadline(30),
+        seconds=patience(30),
     )
     assert bela.balance() == {"balance": 1000_00, "held": 0, "available": 1000_00}
     prove()

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from shared.callers import Caller, CallerLeft, WhileWanted
+from tests.support.deadlines import deadline
 
 
 async def _served(caller: Caller, work: Callable[[], Awaitable[object]]) -> asyncio.Task[object]:
@@ -84,7 +85,7 @@ async def test_a_cancellation_and_a_timeout_keep_their_meaning() -> None:
     task.cancel()
     caller.leave()
     with pytest.raises(CallerLeft):  # the server stops: whichever comes first ends the task
-        await asyncio.wait_for(asyncio.shield(task), 1)
+        await asyncio.wait_for(asyncio.shield(task), deadline())
 
     async def give_up() -> None:
         async with asyncio.timeout(0):

@@ -19,7 +19,7 @@ from sqlalchemy import func, select
 from shared.db.engine import SessionMaker
 from shared.models import Account, Entry, OnRamp
 from tests.support.bank_notices import SignedRequest, create_on_ramp, payment_notice, signed, webhook_values
-from tests.support.deadlines import deadline
+from tests.support.deadlines import deadline, patience
 from tests.support.factories import create_user
 from tests.support.ports import free_ports
 from tests.support.processes import listens
@@ -89,7 +89,7 @@ async def launch(database_url: str, port: int, tmp_path: Path) -> AsyncIterator[
 async def deliver(port: int, request: SignedRequest) -> list[int]:
     """Send as a bank does, each time on a new connection, until it is taken. The answers; 0 where none came."""
     answers: list[int] = []
-    ends_at = time.monotonic() + deadline()
+    ends_at = time.monotonic() + patience()
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=deadline()) as client:
         while 200 not in answers and time.monotonic() < ends_at:
             try:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.support.apps import PASSWORD, PIN
-from tests.support.deadlines import deadline
+from tests.support.deadlines import deadline, patience
 from tests.support.events import listening_to
 from tests.support.number_keys import NUMBER_KEY
 from tests.support.peppers import PEPPER
@@ -58,9 +58,9 @@ async def test_open_streams_end_at_once_when_the_server_stops(
 
 
 async def _sign_up(url: str) -> str:
-    ends_at = time.monotonic() + deadline(60)
+    ends_at = time.monotonic() + patience(60)
     body = {"email": f"shop{time.time_ns()}@example.com", "password": PASSWORD, "pin": PIN, "business_name": "Chai"}
-    async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=deadline(60)) as client:
         while True:
             try:
                 answer = await client.post("/api/v1/auth/register", json=body)

@@ -184,7 +184,7 @@ async def test_a_server_that_hangs_ends_the_batch_within_its_time(fresh_sessionm
 
     await put_in(fresh_sessionmaker, 3)
     async with listening(Hanging()) as box, asyncio.timeout(deadline()):
-        assert await deliver_due(fresh_sessionmaker, box.settings(timeout_seconds=1)) == 0
+        assert await deliver_due(fresh_sessionmaker, box.settings(timeout_seconds=3)) == 0
         release.set()
     assert sorted(row.attempts for row in await rows(fresh_sessionmaker)) == [0, 0, 1]
 

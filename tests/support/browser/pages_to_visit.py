@@ -10,7 +10,7 @@ from infra.local.secrets import read_secrets
 from infra.local.stack import Stack
 from tests.support.browser.steps import pay
 from tests.support.browser.visits import App
-from tests.support.deadlines import deadline
+from tests.support.deadlines import patience
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class Scene:
             lambda: str(self.asha.get(f"/on-ramps/{on_ramp_id}")["status"]),
             lambda status: status != "pending",
             "the bank's notice arrives",
-            seconds=deadline(),
+            seconds=patience(),
         )
 
     def _withdrawal(self) -> str:

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from infra.demo.actors import PIN, Holder
 from shared.ids import new_token
-from tests.support.deadlines import deadline
+from tests.support.deadlines import patience
 
 ACCOUNT = {
     "Account number": "50100012345678",
@@ -101,7 +101,7 @@ def withdraw(page: Page, rupees: str) -> None:
 def follow_without_a_script(page: Page) -> None:
     """Refresh the page until there is nothing more to wait for."""
     again = page.get_by_role("link", name=re.compile("Refresh"))
-    ends_at = time.monotonic() + deadline()
+    ends_at = time.monotonic() + patience()
     while again.is_visible():
         assert time.monotonic() < ends_at, "it takes too long"
         again.click()

@@ -10,6 +10,7 @@ import pytest
 from infra.local.layout import Layout
 from infra.local.leftovers import end_leftovers, find
 from infra.local.readiness import wait_until
+from tests.support.deadlines import deadline
 
 Start = Callable[..., subprocess.Popen[bytes]]
 
@@ -42,7 +43,7 @@ def test_a_process_that_says_it_is_this_homes_is_ended(layout: Layout, start: St
     process = start(BATUA_HOME=str(layout.home), BATUA_PROCESS="smtp")
     layout.pid_file("smtp").write_text(f"{process.pid}\n", encoding="ascii")
     # Between fork and exec the child still shows our own environment.
-    assert wait_until(lambda: find(layout, "smtp") is not None, 5)
+    assert wait_until(lambda: find(layout, "smtp") is not None, deadline())
     assert end_leftovers(layout) == ["smtp"]
     assert process.poll() is not None
     assert not layout.pid_file("smtp").exists()
@@ -70,7 +71,7 @@ def test_processes_that_shared_a_port_of_this_home_are_ended_without_a_pid_file(
     ours = start(BATUA_HOME=str(layout.home), BATUA_PROCESS="user_app")
     another_homes = start(BATUA_HOME="/another/home", BATUA_PROCESS="user_app")
     a_command = start(BATUA_HOME=str(layout.home), BATUA_PROCESS="command")
-    assert wait_until(lambda: psutil.Process(ours.pid).environ().get("BATUA_PROCESS") == "user_app", 5)
+    assert wait_until(lambda: psutil.Process(ours.pid).environ().get("BATUA_PROCESS") == "user_app", deadline())
     assert end_leftovers(layout) == []
     assert ours.poll() is not None
     assert another_homes.poll() is None
