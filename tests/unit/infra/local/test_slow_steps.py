@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,19 @@ from infra.local.errors import MigrationTooSlow
 from infra.local.stack import Stack
 
 SOON = 0.01
-"""No program has ended by then."""
+
+
+def hanging(folder: Path, name: str = "program") -> Path:
+    """A program that does not end by itself."""
+    program = folder / name
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o700)
+    return program
 
 
 def too_slow(home: Path, monkeypatch: pytest.MonkeyPatch, **environment: str) -> MigrationTooSlow:
     monkeypatch.setattr(stack, "MIGRATION_SECONDS", SOON)
+    monkeypatch.setattr(sys, "executable", str(hanging(home)))
     slow = Stack(home, 20000, environment)
     slow.layout.make_directories()
     slow._secrets = local_secrets(slow.layout)
@@ -53,9 +62,7 @@ def test_the_command_says_it_in_one_sentence(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_database_that_is_not_made_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hanging = tmp_path / "initdb"
-    hanging.write_text("#!/bin/sh\nexec sleep 60\n")
-    hanging.chmod(0o700)
+    hanging(tmp_path, "initdb")
     monkeypatch.setattr(postgres, "program", lambda name: tmp_path / name)
     monkeypatch.setattr(postgres, "INITDB_TIMEOUT_SECONDS", 0.1)
     with pytest.raises(postgres.DatabaseNotCreated, match="initdb had not ended"):
