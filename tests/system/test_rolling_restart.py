@@ -60,7 +60,7 @@ class Deployment:
 @pytest.fixture
 def deployment(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Deployment]:
     """Each replica is one process with few connections to Postgres. The delay is many checks of the proxy long."""
-    common: dict[str, Any] = {"database_pool_size": 3, "shutdown_delay_seconds": min(60, deadline(2))}
+    common: dict[str, Any] = {"database_pool_size": 3, "shutdown_delay_seconds": min(60, deadline(4))}
     common["trusted_proxies"] = ["127.0.0.0/8"]
     settings: dict[str, BaseModel] = {
         "user_app": user_app_settings(database_url, redis_url, **common),
