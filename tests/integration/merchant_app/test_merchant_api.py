@@ -51,6 +51,7 @@ async def test_a_payment_shows_everywhere_at_once(asha: Signed, shop: Signed) ->
     assert ",CREDIT,payment,200.01,300.01,Asha Rao," in csv
 
 
+@pytest.mark.usefixtures("midday")
 async def test_days_are_those_of_the_shops_own_zone(merchant_app: RunningApp, asha: Signed) -> None:
     shops = [await merchant_app.shop(timezone=zone) for zone in ("Pacific/Kiritimati", "Pacific/Pago_Pago")]
     for shop in shops:

@@ -1,5 +1,6 @@
 import os
 import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,7 +39,10 @@ def test_a_port_without_a_listener_is_free(taken_port: int) -> None:
     require_free_ports(Layout(Path("/anywhere"), port - 1), ["user_app"])
 
 
-def test_two_stacks_may_not_start_on_one_port_base_at_the_same_time() -> None:
+def test_two_stacks_may_not_start_on_one_port_base_at_the_same_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # beside it, another run may do the same
     refused = pytest.raises(AnotherIsStarting, match="port base 10900")
     with alone_on(10900), alone_on(10800), refused, alone_on(10900):
         pass
