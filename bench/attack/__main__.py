@@ -1,11 +1,13 @@
 """`make attack`: what a stranger's sign-in and payments take while one attacker does the worst, beside peace.
 
 Starts a stack of its own on loopback, attacks it in each way for some seconds, and proves the books. The stranger is
-measured in peace right before each attack, and then during it.
+measured in peace right before each attack, and then during it. Both stand for other machines: the attacker's own work
+comes after that of the services, and the stranger's before it, where the user who runs this may say so (root).
 
 Exits non-zero when the stranger is refused, when an attack leaves much in Redis, when the books are not right, or when
 the goal is missed: of each kind of request, the median during the attack is at most three times the median in peace,
-and the slowest at most three times the slowest in peace. Other work on the machine delays either, by chance, so the
+and the slowest at most three times the slowest in as much peace, which is the median of those before all attacks: that
+of one differs twofold from the next by chance. Other work on the machine delays either, by chance, so the
 goal is judged only where that took a small share of the CPU meanwhile, which the table shows; `--report-only` never
 judges it.
 """
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import logging
 import multiprocessing
 import os
@@ -40,6 +43,7 @@ from bench.listening import processes_of, wait_until_all_listen
 from bench.measure import cpu_used
 from bench.stack import proven, started_stack
 from infra.demo.actors import PIN, Holder
+from infra.local.launch import AUTOGROUP
 from infra.local.stack import ALL, Stack
 
 GOAL = 3.0
@@ -49,7 +53,7 @@ SECONDS = 10.0
 CALM_SECONDS = 2.0
 """After an attack, before the next measurement in peace."""
 STOP_SECONDS = 90.0
-LOWEST_PRIORITY = 19
+HIGHEST_PRIORITY, LOWEST_PRIORITY = -20, 19
 QUIET = 0.1
 """Share of the CPU that other work may use: more decides a comparison of times by chance."""
 MOST_IN_REDIS_BYTES = 8 * 1024 * 1024
@@ -88,9 +92,11 @@ def main() -> int:
         stack = started_stack(Path(home), PROCESSES, SETTINGS)
         try:
             wait_until_all_listen(stack.pid("user_app"), processes_of(stack))
-            stranger = Stranger(stack.url("user_app"))
-            findings = [attacked(stack, stranger, attack, console) for attack in ATTACKS if chosen.only in attack.name]
-            stranger.close()
+            with before_all_others():
+                stranger = Stranger(stack.url("user_app"))
+                chosen_ones = [attack for attack in ATTACKS if chosen.only in attack.name]
+                findings = [attacked(stack, stranger, attack, console) for attack in chosen_ones]
+                stranger.close()
             proof = asyncio.run(proven(stack))
         finally:
             stack.stop()
@@ -194,12 +200,41 @@ def _attack(attack: Attack, target: Target, is_over: Event, theirs: Connection) 
     theirs.send(answers)
 
 
+@contextmanager
+def before_all_others() -> Iterator[None]:
+    """The stranger is on another machine: its own work waits neither for the services nor for a collection of garbage.
+
+    Only root may go first. The session, which has others of the user's programs, gets back the niceness that it had.
+    """
+    gc.collect()
+    gc.freeze()
+    own, session = os.getpriority(os.PRIO_PROCESS, 0), _niceness_of_session()
+    with suppress(OSError):
+        _set_priority(HIGHEST_PRIORITY, HIGHEST_PRIORITY)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            _set_priority(own, session)
+        gc.unfreeze()
+
+
 def _leave_the_cores_to_others() -> None:
     """An attacker is on another machine: its own work takes no CPU from the services, nor from the stranger."""
-    os.nice(LOWEST_PRIORITY)
-    with suppress(OSError):  # where the kernel shares the CPU between sessions, not processes
+    with suppress(OSError):
         os.setsid()
-        Path("/proc/self/autogroup").write_text(f"{LOWEST_PRIORITY}")
+    _set_priority(LOWEST_PRIORITY, LOWEST_PRIORITY)
+
+
+def _set_priority(own: int, session: int) -> None:
+    """The niceness of this process, and of its session where the kernel shares the CPU between sessions."""
+    os.setpriority(os.PRIO_PROCESS, 0, own)
+    with suppress(FileNotFoundError):
+        AUTOGROUP.write_text(f"{session}")
+
+
+def _niceness_of_session() -> int:
+    return int(AUTOGROUP.read_text().split()[-1]) if AUTOGROUP.exists() else 0
 
 
 @contextmanager
@@ -221,20 +256,24 @@ def _after(seconds: float) -> Callable[[], bool]:
     return lambda: time.monotonic() >= ends_at
 
 
-def ratios(finding: Finding, kind: str) -> tuple[float, float]:
+def slowest_in_peace(findings: list[Finding], kind: str) -> float:
+    """Seconds of the slowest request in SECONDS of peace: the median of all that were measured."""
+    return statistics.median(max(each.peace[kind]) for each in findings)
+
+
+def ratios(finding: Finding, kind: str, slowest_in_peace: float) -> tuple[float, float]:
     """How many times as long as in peace: the median, and the slowest."""
     peace, during = finding.peace[kind], finding.during[kind]
-    return statistics.median(during) / statistics.median(peace), max(during) / max(peace)
-
-
-def is_met(finding: Finding, kind: str) -> bool:
-    """Whether the goal is reached."""
-    return max(ratios(finding, kind)) <= GOAL
+    return statistics.median(during) / statistics.median(peace), max(during) / slowest_in_peace
 
 
 def misses(findings: list[Finding]) -> bool:
     """Whether the goal is missed where it is judged."""
-    return any(is_judged(each) and not is_met(each, kind) for each in findings for kind in each.peace)
+    return any(
+        is_judged(each) and max(ratios(each, kind, slowest_in_peace(findings, kind))) > GOAL
+        for each in findings
+        for kind in each.peace
+    )
 
 
 def is_judged(finding: Finding) -> bool:
@@ -265,9 +304,9 @@ def table(findings: list[Finding]) -> Table:
                 f"{statistics.median(times) * 1000:.0f} / {max(times) * 1000:.0f}"
                 for times in (finding.peace[kind], finding.during[kind])
             )
-            median, slowest = ratios(finding, kind)
+            median, slowest = ratios(finding, kind, slowest_in_peace(findings, kind))
             missed = "[red]not met[/]" if is_judged(finding) else "not judged"
-            verdict = "[green]met[/]" if is_met(finding, kind) else missed
+            verdict = "[green]met[/]" if max(median, slowest) <= GOAL else missed
             shown.add_row(*names, kind, peace, during, f"{median:.1f} / {slowest:.1f}", verdict)
             names = [""] * len(names)
         shown.add_section()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
-from http import HTTPStatus
 
 import httpx
 
@@ -41,7 +40,7 @@ class Stranger:
 
     def measure(self, is_over: Callable[[], bool]) -> Times:
         """Rounds of one sign-in, one payment with PIN and some with a PIN token, until told; the first one is whole."""
-        token = self.holder.post("/auth/pin", {"pin": PIN}, expect_status=HTTPStatus.OK).json()["pin_token"]
+        token = self._wallet.post("/auth/pin", json={"pin": PIN}).raise_for_status().json()["pin_token"]
         times: Times = {SIGN_IN: [], WITH_PIN: [], WITH_TOKEN: []}
 
         def pay_by_token() -> httpx.Response:

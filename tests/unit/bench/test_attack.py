@@ -11,8 +11,8 @@ from bench.attack.stranger import SIGN_IN
 PEACE = [0.2, 0.2, 0.4]
 
 
-def finding(during: list[float], *, others: float = 0.0) -> Finding:
-    return Finding("any", Answers(), 0, {SIGN_IN: PEACE}, {SIGN_IN: during}, others)
+def finding(during: list[float], *, peace: list[float] = PEACE, others: float = 0.0) -> Finding:
+    return Finding("any", Answers(), 0, {SIGN_IN: peace}, {SIGN_IN: during}, others)
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,14 @@ def test_the_median_and_the_slowest_are_at_most_three_times_those_in_peace(
     during: list[float], is_missed: bool
 ) -> None:
     assert misses([finding(PEACE), finding(during)]) == is_missed
+
+
+@pytest.mark.parametrize(("slowest", "is_missed"), [(1.19, False), (1.21, True)])
+def test_the_slowest_is_compared_with_the_usual_slowest_in_peace(slowest: float, is_missed: bool) -> None:
+    lucky, usual, unlucky = ([0.2, 0.2, seconds] for seconds in (0.2, 0.4, 4.0))
+    for peace in (lucky, unlucky):
+        others = [finding(PEACE, peace=each) for each in (lucky, usual, unlucky) if each is not peace]
+        assert misses([finding([0.2, 0.2, slowest], peace=peace), *others]) == is_missed
 
 
 def test_a_machine_that_does_other_work_is_not_judged() -> None:
