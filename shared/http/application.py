@@ -19,6 +19,7 @@ from shared.http.errors import JsonRequired
 from shared.http.health import Dependency, health_router
 from shared.http.literal_routes import LiteralRoutes
 from shared.http.middleware import RequestMiddleware
+from shared.http.paced_addresses import PacedAddresses
 from shared.http.per_address import AddressLimit
 from shared.http.refusal import Refusal
 from shared.http.security_headers import SecurityHeaders
@@ -79,13 +80,15 @@ def create_application(
     app.state.body_seconds = body_seconds
     if isinstance(settings, ProxySettings):
         app.state.address_limit = AddressLimit(settings.connections_per_address, settings.trusted_proxies)
+    refusal_delay = settings.refusal_delay_seconds if isinstance(settings, ServingSettings) else 0
     app.add_middleware(
         RequestMiddleware,
         service=title,
         security_headers=security_headers,
         body_limit=BodyLimit(limit_bytes=body_limit_bytes, larger=larger_bodies, within_seconds=body_seconds),
         shortcuts=Shortcuts(literal_routes),
-        slowed_refusals=SlowedRefusals(settings.refusal_delay_seconds if isinstance(settings, ServingSettings) else 0),
+        slowed_refusals=SlowedRefusals(refusal_delay),
+        paced_addresses=PacedAddresses(refusal_delay),
         trusted_proxies=settings.trusted_proxies if isinstance(settings, ProxySettings) else (),
     )
     add_error_handlers(app)

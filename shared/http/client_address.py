@@ -56,6 +56,15 @@ def network_of_request(scope: Scope) -> str | None:
     return network_of(str(source_of(request, settings).nearest or peer_of(request) or "unknown"))
 
 
+def network_of_caller(scope: Scope) -> str | None:
+    """The network of one caller. None if it is not known: a proxy that we trust speaks for many."""
+    settings = scope["app"].state.settings
+    if not isinstance(settings, ProxySettings):
+        return None
+    caller = source_of(Request(scope), settings).caller
+    return None if caller is None or is_in(caller, settings.trusted_proxies) else network_of(str(caller))
+
+
 def peer_of(request: Request) -> str | None:
     """The other end of the connection. Our own server says it, whatever wraps the application has made of the scope."""
     caller: Caller | None = request.scope.get("extensions", {}).get(callers.EXTENSION)

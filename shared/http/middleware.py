@@ -23,11 +23,12 @@ from shared.callers import Caller, CallerLeft
 from shared.db.outages import is_outage
 from shared.errors import BatuaError
 from shared.http.body_limit import BodyLimit
-from shared.http.client_address import is_in, network_of_request, peer_of
+from shared.http.client_address import is_in, network_of_caller, network_of_request, peer_of
 from shared.http.errors import InternalError, ServiceUnavailable
 from shared.http.exchange import EXTENSION, Exchange
 from shared.http.forwarded import peer_address
 from shared.http.outage_log import OutageLog
+from shared.http.paced_addresses import Asked, PacedAddresses
 from shared.http.security_headers import RawHeader, SecurityHeaders
 from shared.http.shortcuts import Shortcuts
 from shared.http.slowed_refusals import ONE_TOO_MANY, SlowedRefusals
@@ -61,6 +62,7 @@ class RequestMiddleware:
         body_limit: BodyLimit,
         shortcuts: Shortcuts,
         slowed_refusals: SlowedRefusals,
+        paced_addresses: PacedAddresses,
         trusted_proxies: Sequence[Network],
     ) -> None:
         self._app = app
@@ -69,6 +71,7 @@ class RequestMiddleware:
         self._body_limit = body_limit
         self._shortcuts = shortcuts
         self._slowed_refusals = slowed_refusals
+        self._paced_addresses = paced_addresses
         self._trusted_proxies = trusted_proxies
         self._outages = OutageLog()
 
@@ -110,11 +113,13 @@ class RequestMiddleware:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 if status == HTTPStatus.TOO_MANY_REQUESTS or scope.get("state", _NONE).get(ONE_TOO_MANY):
+                    self._slow_down(scope)
                     await self._slowed_refusals.wait()
                 message["headers"] = self._security_headers.completed(message.get("headers", ()), named)
             await send(message)
 
         try:
+            await self._wait_for_turn(scope)
             response = None if exchange is None else await self._take_shortcut(scope, exchange)
             if response is None:
                 await self._app(scope, receive, send_completed)
@@ -137,6 +142,16 @@ class RequestMiddleware:
             await refusal(scope, receive, send_completed)
         finally:
             self._record(scope, status or 500, time.perf_counter() - started)
+
+    async def _wait_for_turn(self, scope: Scope) -> None:
+        asked = _asked(scope) if self._paced_addresses else None
+        if asked is not None:
+            await self._paced_addresses.wait(asked)
+
+    def _slow_down(self, scope: Scope) -> None:
+        asked = _asked(scope)
+        if asked is not None and "owner_id" not in (facts.get() or _NONE):
+            self._paced_addresses.slow_down(asked)
 
     async def _take_shortcut(self, scope: Scope, exchange: Exchange) -> Response | None:
         """The response of a shortcut; None for a request that has none, or has not arrived."""
@@ -170,6 +185,12 @@ class RequestMiddleware:
     def _is_trusted(self, scope: Scope) -> bool:
         address = peer_address(peer_of(Request(scope)) or "")
         return address is not None and is_in(address, self._trusted_proxies)
+
+
+def _asked(scope: Scope) -> Asked | None:
+    """What may be paced; None for a caller whose address is not known."""
+    network = network_of_caller(scope)
+    return None if network is None else Asked(network, scope["method"], scope["path"])
 
 
 def _facts_of_span(method: str, route: str, status: int) -> spans.Attributes:
