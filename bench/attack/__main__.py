@@ -229,7 +229,7 @@ def _leave_the_cores_to_others() -> None:
 def _set_priority(own: int, session: int) -> None:
     """The niceness of this process, and of its session where the kernel shares the CPU between sessions."""
     os.setpriority(os.PRIO_PROCESS, 0, own)
-    with suppress(FileNotFoundError):
+    with suppress(OSError):  # there may be none, and Linux lets a process that is not root's set it once in 0.1 s
         AUTOGROUP.write_text(f"{session}")
 
 
