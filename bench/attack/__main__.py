@@ -37,7 +37,7 @@ from redis import Redis
 from rich.console import Console
 from rich.table import Table
 
-from bench.attack.attacks import ATTACKS, Answers, Attack, Target
+from bench.attack.attacks import ATTACKS, Answers, Attack, Target, check_pins, fill_redis
 from bench.attack.stranger import Stranger, Times
 from bench.listening import processes_of, wait_until_all_listen
 from bench.measure import cpu_used
@@ -50,6 +50,8 @@ GOAL = 3.0
 """Times what it takes in peace."""
 SECONDS = 10.0
 """In peace, and again under attack: the slowest of more requests is slower."""
+REHEARSED = tuple(attack for attack in ATTACKS if attack.run in (fill_redis, check_pins) and not attack.redis)
+REHEARSED_SECONDS = 1.0
 CALM_SECONDS = 2.0
 """After an attack, before the next measurement in peace."""
 STOP_SECONDS = 90.0
@@ -94,6 +96,7 @@ def main() -> int:
             wait_until_all_listen(stack.pid("user_app"), processes_of(stack))
             with before_all_others():
                 stranger = Stranger(stack.url("user_app"))
+                rehearse(stack, stranger)
                 chosen_ones = [attack for attack in ATTACKS if chosen.only in attack.name]
                 findings = [attacked(stack, stranger, attack, console) for attack in chosen_ones]
                 stranger.close()
@@ -109,14 +112,28 @@ def main() -> int:
     return 1 if wrong or (misses(findings) and not chosen.report_only) else 0
 
 
-def attacked(stack: Stack, stranger: Stranger, attack: Attack, console: Console) -> Finding:
-    """Measure in peace, then while the attack goes on."""
+def rehearse(stack: Stack, stranger: Stranger) -> None:
+    """Let the services do what they will do under attack, as those do that have run for a while: processes that have
+    just started have yet to open connections to Postgres, which has yet to plan their statements."""
+    for attack in REHEARSED:
+        with running(attack, target_of(stack, stranger)) as attacker:
+            attacker.begin()
+            time.sleep(REHEARSED_SECONDS)
+            attacker.stop()
+
+
+def target_of(stack: Stack, stranger: Stranger) -> Target:
+    """What a new attacker is after."""
     url = stack.url("user_app")
     mallory = Holder(url, first_name="Mallory", last_name="Rao")
     pin_token = mallory.post("/auth/pin", {"pin": PIN}, expect_status=HTTPStatus.OK).json()["pin_token"]
-    email, wallet = str(stranger.holder.profile["email"]), stranger.holder.wallet_id
-    target = Target(url, mallory.token, pin_token, email, wallet)
     mallory.close()
+    return Target(url, mallory.token, pin_token, str(stranger.holder.profile["email"]), stranger.holder.wallet_id)
+
+
+def attacked(stack: Stack, stranger: Stranger, attack: Attack, console: Console) -> Finding:
+    """Measure in peace, then while the attack goes on."""
+    target = target_of(stack, stranger)
     console.print(f"In peace, for {SECONDS:.0f} s; then as long: {attack.name}")
     stranger.measure(lambda: True)  # warm
     with other_work() as around_peace:
@@ -125,7 +142,7 @@ def attacked(stack: Stack, stranger: Stranger, attack: Attack, console: Console)
         before = redis.info("memory")["used_memory"]
         with running(attack, target) as attacker:
             is_time = _after(SECONDS)
-            during = stranger.measure(lambda: is_time() or attacker.has_ended())
+            during = stranger.measure(lambda: is_time() or attacker.has_ended(), attacker.begin)
             grown = redis.info("memory")["used_memory"] - before
             answers = attacker.stop()
     time.sleep(CALM_SECONDS)
@@ -161,8 +178,13 @@ def _busy_seconds() -> float:
 class Attacker:
     """The process that attacks."""
 
+    may_begin: Event
     is_over: Event
     ours: Connection
+
+    def begin(self) -> None:
+        """Let it attack: until then, it waits."""
+        self.may_begin.set()
 
     def has_ended(self) -> bool:
         """Whether it has done all that it wanted."""
@@ -180,22 +202,24 @@ class Attacker:
 @contextmanager
 def running(attack: Attack, target: Target) -> Iterator[Attacker]:
     """The attack in a process of its own, until the end of the block."""
-    is_over = multiprocessing.Event()
+    may_begin, is_over = multiprocessing.Event(), multiprocessing.Event()
     ours, theirs = multiprocessing.Pipe(duplex=False)
-    process = multiprocessing.Process(target=_attack, args=(attack, target, is_over, theirs))
+    process = multiprocessing.Process(target=_attack, args=(attack, target, may_begin, is_over, theirs))
     process.start()
     try:
-        yield Attacker(is_over, ours)
+        yield Attacker(may_begin, is_over, ours)
     finally:
         is_over.set()
+        may_begin.set()
         process.join(STOP_SECONDS)
         process.kill()
         process.join()
 
 
-def _attack(attack: Attack, target: Target, is_over: Event, theirs: Connection) -> None:
+def _attack(attack: Attack, target: Target, may_begin: Event, is_over: Event, theirs: Connection) -> None:
     _leave_the_cores_to_others()
     answers = Answers()
+    may_begin.wait()
     asyncio.run(attack.run(target, is_over.is_set, answers))
     theirs.send(answers)
 

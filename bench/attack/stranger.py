@@ -22,6 +22,9 @@ PAYMENT_PAISE = 100
 TOKEN_PAYMENTS = 10
 """With a PIN token, in each round: they are short, so that one says little."""
 PAUSE_SECONDS = 0.02
+FIRST_SECONDS, FIRST_PAUSE_SECONDS = 1.0, 0.004
+"""With nothing but payments with a PIN token, one right after the other: the moment at which all requests of an attack
+come at once passes between none of them."""
 
 SIGN_IN, WITH_PIN, WITH_TOKEN = "sign-in", "payment with PIN", "payment with PIN token"
 Times = dict[str, list[float]]
@@ -38,8 +41,10 @@ class Stranger:
         self._wallet = self._client({"Authorization": f"Bearer {self.holder.token}"})
         friend.close()
 
-    def measure(self, is_over: Callable[[], bool]) -> Times:
-        """Rounds of one sign-in, one payment with PIN and some with a PIN token, until told; the first one is whole."""
+    def measure(self, is_over: Callable[[], bool], begin: Callable[[], None] = lambda: None) -> Times:
+        """Payments with a PIN token, then rounds of one sign-in, one payment with PIN and some with a PIN token, until
+        told; the first round is whole. What is measured is told to `begin` between the first payments.
+        """
         token = self._wallet.post("/auth/pin", json={"pin": PIN}).raise_for_status().json()["pin_token"]
         times: Times = {SIGN_IN: [], WITH_PIN: [], WITH_TOKEN: []}
 
@@ -48,8 +53,14 @@ class Stranger:
 
         round_of = [(SIGN_IN, self._sign_in), (WITH_PIN, lambda: self._pay({"pin": PIN}, {}))]
         round_of += [(WITH_TOKEN, pay_by_token)] * TOKEN_PAYMENTS
+        self._timed(times[WITH_TOKEN], pay_by_token)
+        begin()
+        ends_at = time.monotonic() + FIRST_SECONDS
+        while time.monotonic() < ends_at:
+            self._timed(times[WITH_TOKEN], pay_by_token)
+            time.sleep(FIRST_PAUSE_SECONDS)
         for kind, send in itertools.cycle(round_of):
-            if times[WITH_TOKEN] and is_over():
+            if times[WITH_PIN] and kind == SIGN_IN and is_over():
                 break
             self._timed(times[kind], send)
             time.sleep(PAUSE_SECONDS)
