@@ -67,6 +67,7 @@ def create_app(settings: BankWebhookSettings | None = None) -> FastAPI:
         json_only=False,
         body_limit_bytes=2 * MAX_BODY_BYTES,
         body_seconds=chosen.webhook_body_seconds,
+        has_few_callers=True,
     )
     app.add_exception_handler(SignatureInvalid, _ask_for_signature)
     return app

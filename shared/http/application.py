@@ -13,19 +13,21 @@ from shared.api_reference.mount import mount_api_reference
 from shared.config import ProxySettings, Settings
 from shared.http import openapi
 from shared.http.body_limit import BodyLimit
+from shared.http.client_address import CallerNetworks
 from shared.http.departure import Departure
 from shared.http.error_handlers import add_error_handlers
 from shared.http.errors import JsonRequired
+from shared.http.fair_share import FairShare
 from shared.http.health import Dependency, health_router
 from shared.http.literal_routes import LiteralRoutes
 from shared.http.middleware import RequestMiddleware
-from shared.http.paced_addresses import PacedAddresses
 from shared.http.per_address import AddressLimit
 from shared.http.refusal import Refusal
 from shared.http.security_headers import SecurityHeaders
 from shared.http.shortcuts import Shortcuts
 from shared.http.slowed_refusals import SlowedRefusals
 from shared.http.vocabulary import DESCRIPTION
+from shared.runtime import recent_callers
 from shared.runtime.metrics_server import MetricsSettings, serve_metrics
 from shared.runtime.serving_settings import ServingSettings
 from shared.termination import delay_termination
@@ -52,12 +54,13 @@ def create_application(
     body_limit_bytes: int = BODY_LIMIT_BYTES,
     body_seconds: float = BODY_SECONDS,
     larger_bodies: Mapping[str, int] = NO_LARGER_BODIES,
+    has_few_callers: bool = False,
 ) -> FastAPI:
     """A FastAPI application whose every error is problem+json and in its OpenAPI document.
 
     `lifespan` sets `app.state.resources`. `json_only=False` leaves the content type to routes that check something
     else first. `body_limit_bytes` holds for every path but those of `larger_bodies`; a body may take `body_seconds`
-    to arrive.
+    to arrive. `has_few_callers`: one network address may have all of the event loop (fair_share.py).
     """
     app = FastAPI(
         title=title,
@@ -88,7 +91,8 @@ def create_application(
         body_limit=BodyLimit(limit_bytes=body_limit_bytes, larger=larger_bodies, within_seconds=body_seconds),
         shortcuts=Shortcuts(literal_routes),
         slowed_refusals=SlowedRefusals(refusal_delay),
-        paced_addresses=PacedAddresses(refusal_delay),
+        fair_share=FairShare(recent_callers.of_this_process()),
+        caller_networks=CallerNetworks(None if has_few_callers else settings),
         trusted_proxies=settings.trusted_proxies if isinstance(settings, ProxySettings) else (),
     )
     add_error_handlers(app)

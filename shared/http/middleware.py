@@ -23,12 +23,12 @@ from shared.callers import Caller, CallerLeft
 from shared.db.outages import is_outage
 from shared.errors import BatuaError
 from shared.http.body_limit import BodyLimit
-from shared.http.client_address import is_in, network_of_caller, network_of_request, peer_of
+from shared.http.client_address import CallerNetworks, is_in, network_of_request, peer_of
 from shared.http.errors import InternalError, ServiceUnavailable
 from shared.http.exchange import EXTENSION, Exchange
+from shared.http.fair_share import FairShare, SharedRequest
 from shared.http.forwarded import peer_address
 from shared.http.outage_log import OutageLog
-from shared.http.paced_addresses import Asked, PacedAddresses
 from shared.http.security_headers import RawHeader, SecurityHeaders
 from shared.http.shortcuts import Shortcuts
 from shared.http.slowed_refusals import ONE_TOO_MANY, SlowedRefusals
@@ -62,7 +62,8 @@ class RequestMiddleware:
         body_limit: BodyLimit,
         shortcuts: Shortcuts,
         slowed_refusals: SlowedRefusals,
-        paced_addresses: PacedAddresses,
+        fair_share: FairShare,
+        caller_networks: CallerNetworks,
         trusted_proxies: Sequence[Network],
     ) -> None:
         self._app = app
@@ -71,7 +72,8 @@ class RequestMiddleware:
         self._body_limit = body_limit
         self._shortcuts = shortcuts
         self._slowed_refusals = slowed_refusals
-        self._paced_addresses = paced_addresses
+        self._fair_share = fair_share
+        self._caller_networks = caller_networks
         self._trusted_proxies = trusted_proxies
         self._outages = OutageLog()
 
@@ -89,21 +91,32 @@ class RequestMiddleware:
             caller.is_served()
         token, noted = request_id.set(name), facts.set({})
         network = request_network.set(partial(network_of_request, scope))
+        shared = self._fair_share.request_of(self._caller_networks.of(scope))
         try:
             began_at = None if caller is None else caller.began_at
             bounded = self._body_limit.bounded(scope["path"], headers, receive, began_at)
             exchange = extensions.get(EXTENSION)
             if not spans.are_on():
-                await self._serve(scope, bounded, send, name=name, exchange=exchange)
+                await shared.measured(self._serve(scope, bounded, send, name=name, exchange=exchange, shared=shared))
                 return
             with spans.begin_trace(scope["method"], "server", parent=self._parent(scope, headers)):
-                await self._serve(scope, bounded, send, name=name, exchange=exchange)
+                await shared.measured(self._serve(scope, bounded, send, name=name, exchange=exchange, shared=shared))
         finally:
+            shared.end()
             request_network.reset(network)
             request_id.reset(token)
             facts.reset(noted)
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send, *, name: str, exchange: Exchange | None) -> None:
+    async def _serve(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        name: str,
+        exchange: Exchange | None,
+        shared: SharedRequest,
+    ) -> None:
         started = time.perf_counter()
         status: int | None = None
         named = (b"x-request-id", name.encode("ascii"))
@@ -113,16 +126,16 @@ class RequestMiddleware:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 if status == HTTPStatus.TOO_MANY_REQUESTS or scope.get("state", _NONE).get(ONE_TOO_MANY):
-                    self._slow_down(scope)
                     await self._slowed_refusals.wait()
                 message["headers"] = self._security_headers.completed(message.get("headers", ()), named)
             await send(message)
 
         try:
-            await self._wait_for_turn(scope)
-            response = None if exchange is None else await self._take_shortcut(scope, exchange)
+            await shared.wait_for_turn()
+            body = None if exchange is None else exchange.whole_body()
+            response = None if body is None else await self._take_shortcut(scope, body)
             if response is None:
-                await self._app(scope, receive, send_completed)
+                await self._app(scope, receive if body is not None else shared.receiving(receive), send_completed)
             elif exchange is not None and self._sends_whole(response, exchange, named):
                 status = response.status_code
             else:
@@ -130,35 +143,29 @@ class RequestMiddleware:
         except CallerLeft:
             status = _CALLER_LEFT
         except Exception as error:
-            outage = is_outage(error)
-            if outage:
-                self._outages.write(error)
+            if shared.has_left:  # whatever reads the body says it in words of its own
+                status = _CALLER_LEFT
             else:
-                _logger.error("request failed", exc_info=error)
-            if status is not None:  # the response has begun: the connection breaks
-                raise
-            answer = scope["app"].exception_handlers[BatuaError]
-            refusal: Response = await answer(Request(scope), ServiceUnavailable() if outage else InternalError())
-            await refusal(scope, receive, send_completed)
+                await self._fail(error, scope, receive, send_completed, has_begun=status is not None)
         finally:
             self._record(scope, status or 500, time.perf_counter() - started)
 
-    async def _wait_for_turn(self, scope: Scope) -> None:
-        asked = _asked(scope) if self._paced_addresses else None
-        if asked is not None:
-            await self._paced_addresses.wait(asked)
+    async def _fail(self, error: Exception, scope: Scope, receive: Receive, send: Send, *, has_begun: bool) -> None:
+        """Answer an error that nothing else has. Raises it again if the response has begun: the connection breaks."""
+        outage = is_outage(error)
+        if outage:
+            self._outages.write(error)
+        else:
+            _logger.error("request failed", exc_info=error)
+        if has_begun:
+            raise error
+        answer = scope["app"].exception_handlers[BatuaError]
+        refusal: Response = await answer(Request(scope), ServiceUnavailable() if outage else InternalError())
+        await refusal(scope, receive, send)
 
-    def _slow_down(self, scope: Scope) -> None:
-        asked = _asked(scope)
-        if asked is not None and "owner_id" not in (facts.get() or _NONE):
-            self._paced_addresses.slow_down(asked)
-
-    async def _take_shortcut(self, scope: Scope, exchange: Exchange) -> Response | None:
-        """The response of a shortcut; None for a request that has none, or has not arrived."""
-        body = exchange.whole_body()
-        if body is None or not self._body_limit.allows(scope["path"], body):
-            return None
-        return await self._shortcuts.answer(scope, body)
+    async def _take_shortcut(self, scope: Scope, body: bytes) -> Response | None:
+        """The response of a shortcut; None for a request that has none."""
+        return await self._shortcuts.answer(scope, body) if self._body_limit.allows(scope["path"], body) else None
 
     def _sends_whole(self, response: Response, exchange: Exchange, named: RawHeader) -> bool:
         """Whether a response has been sent past the messages. A refusal is not: it may end the connection."""
@@ -185,12 +192,6 @@ class RequestMiddleware:
     def _is_trusted(self, scope: Scope) -> bool:
         address = peer_address(peer_of(Request(scope)) or "")
         return address is not None and is_in(address, self._trusted_proxies)
-
-
-def _asked(scope: Scope) -> Asked | None:
-    """What may be paced; None for a caller whose address is not known."""
-    network = network_of_caller(scope)
-    return None if network is None else Asked(network, scope["method"], scope["path"])
 
 
 def _facts_of_span(method: str, route: str, status: int) -> spans.Attributes:

@@ -16,8 +16,7 @@ class ServingSettings(Settings):
     """Processes that share the service's port. 0 is one per core, but no more than 4 (on Linux; elsewhere one)."""
     refusal_delay_seconds: float = Field(default=1.0, ge=0, le=5)
     """How late a refusal of one request too many (429) is sent, so that a caller who asks again at once takes little
-    from others. Of an address that was refused without a session, the next requests for the same begin a fiftieth of it
-    apart. 0 sends a refusal at once and paces none."""
+    from others. 0 sends a refusal at once."""
     shutdown_delay_seconds: float | None = Field(default=None, ge=0, le=60)
     """How long a service that is told to stop says so at `/readyz` (503) and serves on, before it closes its port:
     longer than a proxy takes to notice. Not set: 5 in production, 0 elsewhere."""

@@ -22,6 +22,7 @@ import uvicorn
 from prometheus_client import values
 from prometheus_client.multiprocess import mark_process_dead
 
+from shared.runtime import recent_callers
 from shared.serving.address import Service, add_service, bind, read_service
 
 BACKLOG = 2048
@@ -123,11 +124,14 @@ def main() -> None:
     add_service(parser)
     parser.add_argument("--slot", required=True, type=int)
     parser.add_argument("--supervisor-pipe", required=True, type=int)
+    parser.add_argument("--recent-callers", type=int)
     arguments = parser.parse_args()
     service = read_service(arguments)
     watch = threading.Thread(target=_end_with, args=(arguments.supervisor_pipe, service.stop_seconds), daemon=True)
     watch.start()
     _count_in(arguments.slot)
+    if arguments.recent_callers is not None:
+        recent_callers.share_memory(arguments.recent_callers, arguments.slot - 1)
     serve(service, bind(service.host, service.port))
 
 

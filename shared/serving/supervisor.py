@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from shared.runtime import recent_callers
 from shared.runtime.logs import configure_logging
 from shared.serving.address import Service, add_service, claim, read_service
 
@@ -178,10 +179,15 @@ def _starter(service: Service, count: int, metrics: Path) -> Start:
     reading, _writing = os.pipe()
     environment = os.environ | {"BATUA_PROCESSES": str(count), "PROMETHEUS_MULTIPROC_DIR": str(metrics)}
     command = [sys.executable, "-m", PROCESS, *service.arguments(), "--supervisor-pipe", str(reading)]
+    handed_on = [reading]
+    memory = recent_callers.create_memory(count)
+    if memory is not None:
+        handed_on.append(memory)
+        command += ["--recent-callers", str(memory)]
 
     def start(slot: int) -> subprocess.Popen[bytes]:
         return subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [*command, "--slot", str(slot)], env=environment, pass_fds=[reading], stdin=subprocess.DEVNULL
+            [*command, "--slot", str(slot)], env=environment, pass_fds=handed_on, stdin=subprocess.DEVNULL
         )
 
     return start

@@ -66,6 +66,15 @@ async def test_every_process_answers_what_each_of_them_takes(two: Processes, bot
     assert set(re.findall(r'"pid": (\d+)', two.log())) >= {str(pid) for pid in two.pids()}
 
 
+def test_the_processes_share_whom_they_served_last(two: Processes) -> None:
+    shared = []
+    for pid in two.pids():
+        maps = Path(f"/proc/{pid}/maps").read_text(encoding="utf-8").splitlines()
+        shared += [line.split()[4] for line in maps if "batua-recent-callers" in line]
+    assert len(shared) == 2, "one piece in each process"
+    assert len(set(shared)) == 1, "and it is the same"
+
+
 async def are_counted(service: Processes, number: float) -> bool:
     return await requests_counted(service, "/readyz") == number
 

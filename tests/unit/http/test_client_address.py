@@ -12,7 +12,8 @@ from starlette.requests import Request
 from shared import callers
 from shared.callers import Caller
 from shared.config import ProxySettings
-from shared.http.client_address import MAX_HOPS, Source, is_in, source_of, walk
+from shared.http import client_address
+from shared.http.client_address import MAX_HOPS, CallerNetworks, Source, is_in, source_of, walk
 from shared.http.forwarded import Address, HeaderName
 
 PROXIES = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
@@ -188,3 +189,48 @@ def test_an_address_is_only_in_networks_of_its_own_ip_version() -> None:
     assert is_in(ip_address("10.1.2.3"), PROXIES)
     assert is_in(ip_address("fd00::5"), PROXIES)
     assert not is_in(ip_address(BANK), PROXIES)
+
+
+def scope_from(peer: str, *lines: str) -> dict[str, object]:
+    """A request through this peer."""
+    headers = [(b"x-forwarded-for", line.encode()) for line in lines]
+    return {"type": "http", "headers": headers, "extensions": {callers.EXTENSION: Caller(peer)}}
+
+
+@pytest.mark.parametrize(
+    ("peer", "lines", "network"),
+    [
+        (BANK, [], BANK),
+        (BANK, ["198.51.100.7"], BANK),
+        ("2001:db8::1:2", [], "2001:db8::/64"),
+        (PROXY, ["198.51.100.7"], "198.51.100.7"),
+        (PROXY, ["192.0.2.1", "198.51.100.7, 10.0.0.9"], "198.51.100.7"),
+        (PROXY, ["192.0.2.1", "198.51.100.8, 10.0.0.9"], "198.51.100.8"),
+        (PROXY, [], None),
+        (PROXY, ["unknown"], None),
+        (PROXY, ["x" * 1000 + ", 198.51.100.7"], "198.51.100.7"),
+        ("/run/batua.sock", [], None),
+    ],
+)
+def test_the_network_of_one_caller_is_found_again(peer: str, lines: list[str], network: str | None) -> None:
+    settings = ProxySettings.model_construct(forwarded_header="x-forwarded-for", trusted_proxies=PROXIES)
+    networks = CallerNetworks(settings)
+    for _ in range(2):
+        assert networks.of(scope_from(peer, *lines)) == network
+    assert networks.of(scope_from(PROXY, "203.0.113.9")) == "203.0.113.9"
+
+
+def test_headers_are_remembered_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_address, "REMEMBERED_NETWORKS", 2)
+    networks = CallerNetworks(
+        ProxySettings.model_construct(forwarded_header="x-forwarded-for", trusted_proxies=PROXIES)
+    )
+    for number in range(10):
+        assert networks.of(scope_from(PROXY, f"203.0.113.{number}")) == f"203.0.113.{number}"
+        long = f"{'x' * client_address.REMEMBERED_BYTES}, 203.0.113.{number}"
+        assert networks.of(scope_from(PROXY, long)) == f"203.0.113.{number}"
+    assert networks.remembered() == 2
+
+
+def test_a_service_that_asks_for_no_address_knows_none() -> None:
+    assert CallerNetworks(object()).of(scope_from(BANK)) is None
