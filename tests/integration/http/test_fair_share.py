@@ -12,10 +12,12 @@ from typing import Any
 import httpx
 import pytest
 from redis.asyncio import Redis
+from starlette.types import Message
 
 from services.user_app.settings import UserAppSettings
+from shared.callers import CallerLeft
 from shared.config import RateLimits
-from shared.http import fair_share
+from shared.http import fair_share, middleware
 from shared.http.fair_share import FairShare, SharedRequest
 from tests.support.apps import API, RunningApp, running, user_app_settings
 from tests.support.deadlines import deadline
@@ -95,6 +97,52 @@ async def test_who_asks_alone_is_served_at_once(user_app: RunningApp, monkeypatc
     assert (await sign_in(user_app, "198.51.100.7")).status_code == 401
     await seconds_of_three(user_app, "198.51.100.7")
     assert max(at_once) == 3
+
+
+async def test_a_request_has_a_turn_and_another_when_its_body_is_whole(
+    user_app: RunningApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[SharedRequest] = []
+
+    async def wait(self: SharedRequest) -> None:
+        waited.append(self)
+
+    monkeypatch.setattr(SharedRequest, "wait_for_turn", wait)
+    await user_app.client.get("/healthz")
+    assert len(waited) == 1
+    await sign_in(user_app, "198.51.100.7")
+    assert len(waited) == 1 + 2
+
+
+async def test_who_hangs_up_while_the_body_waits_is_no_failure(
+    user_app: RunningApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page's form is read by a dependency, which knows no word for it."""
+    turns = count()
+    statuses: list[int] = []
+
+    async def wait(_: SharedRequest) -> None:
+        if next(turns):
+            raise CallerLeft
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"email=a"}
+
+    async def send(message: Message) -> None:
+        raise AssertionError(message)
+
+    monkeypatch.setattr(SharedRequest, "wait_for_turn", wait)
+    monkeypatch.setattr(middleware, "log_request", lambda **said: statuses.append(said["status"]))
+    headers = [
+        (b"host", b"test"),
+        (b"sec-fetch-site", b"same-origin"),
+        (b"content-type", b"application/x-www-form-urlencoded"),
+        (b"content-length", b"7"),
+    ]
+    scope = {"type": "http", "method": "POST", "path": "/sign-in", "raw_path": b"/sign-in", "query_string": b""}
+    scope |= {"headers": headers, "http_version": "1.1", "scheme": "http", "client": ("127.0.0.1", 1), "root_path": ""}
+    await user_app.app(scope, receive, send)
+    assert statuses == [499]
 
 
 @pytest.mark.usefixtures("redis")
