@@ -59,8 +59,8 @@ def create_application(
     """A FastAPI application whose every error is problem+json and in its OpenAPI document.
 
     `lifespan` sets `app.state.resources`. `json_only=False` leaves the content type to routes that check something
-    else first. `body_limit_bytes` holds for every path but those of `larger_bodies`; a body may take `body_seconds`
-    to arrive. `has_few_callers`: one network address may have all of the event loop (fair_share.py).
+    else first. `body_limit_bytes` holds for every path but those of `larger_bodies`; a body may take `body_seconds`.
+    `has_few_callers`: one network address may have all of the event loop (fair_share.py).
     """
     app = FastAPI(
         title=title,
@@ -83,16 +83,14 @@ def create_application(
     app.state.body_seconds = body_seconds
     if isinstance(settings, ProxySettings):
         app.state.address_limit = AddressLimit(settings.connections_per_address, settings.trusted_proxies)
-    refusal_delay = settings.refusal_delay_seconds if isinstance(settings, ServingSettings) else 0
     app.add_middleware(
         RequestMiddleware,
         service=title,
         security_headers=security_headers,
         body_limit=BodyLimit(limit_bytes=body_limit_bytes, larger=larger_bodies, within_seconds=body_seconds),
         shortcuts=Shortcuts(literal_routes),
-        slowed_refusals=SlowedRefusals(refusal_delay),
-        fair_share=FairShare(recent_callers.of_this_process()),
-        caller_networks=CallerNetworks(None if has_few_callers else settings),
+        slowed_refusals=SlowedRefusals(settings.refusal_delay_seconds if isinstance(settings, ServingSettings) else 0),
+        fair_share=FairShare(recent_callers.of_this_process(), CallerNetworks(None if has_few_callers else settings)),
         trusted_proxies=settings.trusted_proxies if isinstance(settings, ProxySettings) else (),
     )
     add_error_handlers(app)

@@ -18,12 +18,13 @@ from collections.abc import Coroutine, Generator
 from time import monotonic
 from typing import Any, NamedTuple
 
-from starlette.types import Message, Receive
+from starlette.types import Message, Receive, Scope
 
 from shared.callers import CallerLeft, WhileWanted
+from shared.http.client_address import CallerNetworks
 from shared.runtime.recent_callers import RecentCallers
 
-SHARE = 1 / 4
+SHARE = 0.25
 """Of the time of an event loop."""
 EXPECTED_SECONDS = 0.004
 """What a request is taken to cost until it has cost more, or has ended."""
@@ -35,19 +36,24 @@ LONGEST_REST_SECONDS = 1.0
 """After whatever an address has used, the first of its requests that wait begins by then."""
 MOST_REMEMBERED = 10_000
 """Addresses of one process, about 500 bytes each. The one that asked the longest ago makes room."""
-_SHORTEST_WAIT_SECONDS = 0.001
+SHORTEST_WAIT_SECONDS = 0.001
 
 
 class FairShare:
     """The addresses that one process serves."""
 
-    def __init__(self, recent: RecentCallers) -> None:
+    def __init__(self, recent: RecentCallers, networks: CallerNetworks) -> None:
         self._recent = recent
+        self._networks = networks
         self._without_share = _Address(0, recent, has_share=False)
         self._addresses: OrderedDict[str, _Address] = OrderedDict()  # the one that asked the longest ago first
 
     def __len__(self) -> int:
         return len(self._addresses)
+
+    def request(self, scope: Scope) -> SharedRequest:
+        """The request of this scope, by the network of its caller."""
+        return self.request_of(self._networks.of(scope))
 
     def request_of(self, network: str | None) -> SharedRequest:
         """A request of this network. None, for a proxy that speaks for many, has no share, and counts as another."""
@@ -219,7 +225,7 @@ class _Address:
 
     def _set_timer(self, now: float) -> None:
         # Looks again before it is paid for: the others may have gone.
-        delay = min(max(self._paid_at - now, _SHORTEST_WAIT_SECONDS), RECENT_SECONDS)
+        delay = min(max(self._paid_at - now, SHORTEST_WAIT_SECONDS), RECENT_SECONDS)
         self._timer = asyncio.get_running_loop().call_later(delay, self._let_in)
 
     def _let_in(self) -> None:

@@ -23,7 +23,7 @@ from shared.callers import Caller, CallerLeft
 from shared.db.outages import is_outage
 from shared.errors import BatuaError
 from shared.http.body_limit import BodyLimit
-from shared.http.client_address import CallerNetworks, is_in, network_of_request, peer_of
+from shared.http.client_address import is_in, network_of_request, peer_of
 from shared.http.errors import InternalError, ServiceUnavailable
 from shared.http.exchange import EXTENSION, Exchange
 from shared.http.fair_share import FairShare, SharedRequest
@@ -63,7 +63,6 @@ class RequestMiddleware:
         shortcuts: Shortcuts,
         slowed_refusals: SlowedRefusals,
         fair_share: FairShare,
-        caller_networks: CallerNetworks,
         trusted_proxies: Sequence[Network],
     ) -> None:
         self._app = app
@@ -73,7 +72,6 @@ class RequestMiddleware:
         self._shortcuts = shortcuts
         self._slowed_refusals = slowed_refusals
         self._fair_share = fair_share
-        self._caller_networks = caller_networks
         self._trusted_proxies = trusted_proxies
         self._outages = OutageLog()
 
@@ -91,7 +89,7 @@ class RequestMiddleware:
             caller.is_served()
         token, noted = request_id.set(name), facts.set({})
         network = request_network.set(partial(network_of_request, scope))
-        shared = self._fair_share.request_of(self._caller_networks.of(scope))
+        shared = self._fair_share.request(scope)
         try:
             began_at = None if caller is None else caller.began_at
             bounded = self._body_limit.bounded(scope["path"], headers, receive, began_at)

@@ -10,6 +10,7 @@ from starlette.types import Message
 
 from shared.callers import Caller, CallerLeft
 from shared.http import fair_share
+from shared.http.client_address import CallerNetworks
 from shared.http.fair_share import FairShare, SharedRequest
 from shared.runtime.recent_callers import RecentCallers, record_bytes
 from tests.support.deadlines import deadline
@@ -25,7 +26,7 @@ def share(monkeypatch: pytest.MonkeyPatch) -> FairShare:
     long = deadline(600)
     for name in ("EXPECTED_SECONDS", "RECENT_SECONDS", "LONGEST_REST_SECONDS"):
         monkeypatch.setattr(fair_share, name, long)
-    return FairShare(RecentCallers(bytearray(record_bytes(1))))
+    return FairShare(RecentCallers(bytearray(record_bytes(1))), CallerNetworks(None))
 
 
 @pytest.fixture
