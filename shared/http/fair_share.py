@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -33,7 +33,8 @@ CREDIT_SECONDS = 0.032
 RECENT_SECONDS = 0.1
 """For so long an address that was served counts as one that asks."""
 LONGEST_REST_SECONDS = 1.0
-"""After whatever an address has used, the first of its requests that wait begins by then."""
+"""After whatever an address has used, the first of its requests that wait begins by then. If none costs more than
+expected, each after it begins EXPECTED_SECONDS / SHARE later at most."""
 MOST_REMEMBERED = 10_000
 """Addresses of one process, about 500 bytes each. The one that asked the longest ago makes room."""
 SHORTEST_WAIT_SECONDS = 0.001
@@ -154,17 +155,16 @@ class _Measured(Generator[Any, None, None]):
 
     def send(self, value: None) -> Any:
         """Run a step."""
-        began = monotonic()
-        try:
-            return self._coroutine.send(value)
-        finally:
-            self._request.work(began, monotonic())
+        return self._run(self._coroutine.send, value)
 
     def throw(self, *error: Any) -> Any:
         """Run a step that begins with an error."""
+        return self._run(self._coroutine.throw, *error)
+
+    def _run(self, resume: Callable[..., Any], *given: Any) -> Any:
         began = monotonic()
         try:
-            return self._coroutine.throw(*error)
+            return resume(*given)
         finally:
             self._request.work(began, monotonic())
 
