@@ -79,10 +79,6 @@ class CallerNetworks:
         find = self._remembered if sum(map(len, lines)) <= REMEMBERED_BYTES else self._find
         return find(_peer_of(scope), lines)
 
-    def remembered(self) -> int:
-        """How many headers."""
-        return self._remembered.cache_info().currsize
-
     def _find(self, peer: str | None, lines: tuple[bytes, ...]) -> str | None:
         assert self._settings is not None
         trusted = self._settings.trusted_proxies

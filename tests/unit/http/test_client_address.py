@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 import pytest
@@ -15,6 +16,7 @@ from shared.config import ProxySettings
 from shared.http import client_address
 from shared.http.client_address import MAX_HOPS, CallerNetworks, Source, is_in, source_of, walk
 from shared.http.forwarded import Address, HeaderName
+from shared.production import Network
 
 PROXIES = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
 PROXY, BANK = "10.0.0.1", "203.0.113.7"
@@ -221,15 +223,22 @@ def test_the_network_of_one_caller_is_found_again(peer: str, lines: list[str], n
 
 
 def test_headers_are_remembered_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    walked: list[tuple[str, ...]] = []
+
+    def counted(peer: str | None, header: HeaderName, lines: Sequence[str], trusted: Sequence[Network]) -> Source:
+        walked.append(tuple(lines))
+        return walk(peer, header, lines, trusted)
+
+    monkeypatch.setattr(client_address, "walk", counted)
     monkeypatch.setattr(client_address, "REMEMBERED_NETWORKS", 2)
     networks = CallerNetworks(
         ProxySettings.model_construct(forwarded_header="x-forwarded-for", trusted_proxies=PROXIES)
     )
-    for number in range(10):
-        assert networks.of(scope_from(PROXY, f"203.0.113.{number}")) == f"203.0.113.{number}"
-        long = f"{'x' * client_address.REMEMBERED_BYTES}, 203.0.113.{number}"
-        assert networks.of(scope_from(PROXY, long)) == f"203.0.113.{number}"
-    assert networks.remembered() == 2
+    one, two, three = (f"203.0.113.{number}" for number in range(3))
+    long = f"{'x' * client_address.REMEMBERED_BYTES}, {one}"
+    for address in (one, two, one, long, long, three, one, two):
+        assert networks.of(scope_from(PROXY, address)) == address.removeprefix("x" * 100 + ", ")
+    assert [lines for (lines,) in walked] == [one, two, long, long, three, two], "two has made room for three"
 
 
 def test_a_service_that_asks_for_no_address_knows_none() -> None:
