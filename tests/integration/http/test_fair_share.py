@@ -18,9 +18,10 @@ from services.user_app.settings import UserAppSettings
 from shared.callers import CallerLeft
 from shared.config import RateLimits
 from shared.http import fair_share, middleware
-from shared.http.fair_share import FairShare, SharedRequest
+from shared.http.fair_share import SharedRequest
 from tests.support.apps import API, RunningApp, running, user_app_settings
 from tests.support.deadlines import deadline
+from tests.support.fair_share import networks_asked
 
 DELAY_SECONDS = 0.5
 """How late each refusal is: the requests here last as long."""
@@ -153,14 +154,7 @@ async def test_who_hangs_up_while_the_body_waits_is_no_failure(
 async def test_who_is_not_told_by_a_trusted_proxy_has_no_share(
     user_app: RunningApp, monkeypatch: pytest.MonkeyPatch, forwarded: str | None, network: str | None
 ) -> None:
-    asked: list[str | None] = []
-
-    def request_of(self: FairShare, network: str | None) -> SharedRequest:
-        asked.append(network)
-        return original(self, network)
-
-    original = FairShare.request_of
-    monkeypatch.setattr(FairShare, "request_of", request_of)
+    asked = networks_asked(monkeypatch)
     headers = {} if forwarded is None else {"X-Forwarded-For": forwarded}
     for _ in range(2):
         await user_app.client.get("/healthz", headers=headers)
