@@ -43,7 +43,7 @@ class Stranger:
 
     def measure(self, is_over: Callable[[], bool], begin: Callable[[], None] = lambda: None) -> Times:
         """Payments with a PIN token, then rounds of one sign-in, one payment with PIN and some with a PIN token, until
-        told; the first round is whole. What is measured is told to `begin` between the first payments.
+        told; the first round is whole. `begin` is called between two of the first payments, to let an attack begin.
         """
         token = self._wallet.post("/auth/pin", json={"pin": PIN}).raise_for_status().json()["pin_token"]
         times: Times = {SIGN_IN: [], WITH_PIN: [], WITH_TOKEN: []}
