@@ -10,12 +10,11 @@ from fastapi.responses import StreamingResponse
 
 from shared.api.transactions import transaction_of
 from shared.api.wallet import WalletOut
-from shared.db.retries import in_transaction
-from shared.http.dependencies import Caller, CurrentResources, CurrentToken
+from shared.http.dependencies import CurrentResources, CurrentToken, SignedInCaller
 from shared.http.on_ramps import on_ramp_body
 from shared.http.problems import problem_responses
 from shared.http.withdrawals import recent_withdrawal_body
-from shared.ledger.accounts import Wallet, wallet_of
+from shared.ledger.accounts import Wallet
 from shared.ledger.statement import Line
 from shared.live.errors import StreamsExhausted, TooManyStreams
 from shared.live.feed import MAX_CURSOR_LENGTH, Cursor, Event, Feed
@@ -76,7 +75,7 @@ async def _current_hub(request: Request) -> Hub:
 )
 async def stream_events(
     *,
-    caller: Caller,
+    signed_in: SignedInCaller,
     token: CurrentToken,
     resources: CurrentResources,
     hub: Annotated[Hub, Depends(_current_hub)],
@@ -84,10 +83,9 @@ async def stream_events(
     after: After = None,
 ) -> EventStream:
     """Balance, transactions, on-ramps and withdrawals, live."""
-    wallet = await in_transaction(resources.lookup_sessionmaker, lambda session: wallet_of(session, caller.owner_id))
-    account_id = wallet.id
-    feed = Feed(caller.owner_id, account_id, _cursor(last_event_id) or _cursor(after))
-    listener = await hub.join(caller.owner_id, account_id)
+    caller = signed_in.identity
+    feed = Feed(caller.owner_id, _cursor(last_event_id) or _cursor(after))
+    listener = await hub.join(caller.owner_id, signed_in.wallet.account_id)
     sent = chunks(resources, hub=hub, listener=listener, feed=feed, body_of=_body_of, identity=caller, token=token)
     return EventStream(sent, on_close=lambda: hub.leave(listener))
 

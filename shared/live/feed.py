@@ -11,13 +11,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from shared import clock
+from shared.db.reads import Reads
 from shared.ledger import statement
 from shared.ledger.accounts import Wallet
 from shared.ledger.statement import Line
-from shared.models import Account
 from shared.on_ramps.queries import recent_on_ramps
 from shared.on_ramps.views import OnRampView
 from shared.withdrawals.queries import recent_withdrawals
@@ -70,49 +68,48 @@ class Event:
 class Feed:
     """Reads what is new for one listener. Without a cursor it begins with the present state."""
 
-    def __init__(self, owner_id: UUID, account_id: UUID, cursor: Cursor | None) -> None:
+    def __init__(self, owner_id: UUID, cursor: Cursor | None) -> None:
         self._owner_id = owner_id
-        self._account_id = account_id
         self._cursor = cursor
         self._wallet: Wallet | None = None
         self._sent: dict[UUID, Subject] = {}
         """Each on-ramp and withdrawal as it was sent last, by its id."""
 
-    async def read_events(self, session: AsyncSession) -> tuple[list[Event], bool]:
-        """About BATCH new events at most, and whether there are more. The cost does not grow with the history."""
-        read_at = clock.now()
-        account = await session.get_one(Account, self._account_id, populate_existing=True)
-        before = self._start(account)
-        upto = min(account.seq, before.seq + BATCH)
-        transactions = await self._transactions(session, before, upto)
-        if upto < account.seq:
+    async def read_events(self, reads: Reads, wallet: Wallet, asked_at: datetime) -> tuple[list[Event], bool]:
+        """About BATCH new events at most, and whether there are more. The cost does not grow with the history.
+
+        `wallet` is as Postgres showed it after `asked_at` (UTC).
+        """
+        before = self._start(wallet)
+        upto = min(wallet.seq, before.seq + BATCH)
+        transactions = await self._transactions(reads, wallet, before, upto)
+        if upto < wallet.seq:
             self._cursor = replace(before, seq=upto)
             return transactions, True
-        after = Cursor(upto, read_at)
-        events = transactions + await self._changes(session, before.at - OVERLAP, replace(before, seq=upto))
-        wallet = Wallet.of(account)
+        after = Cursor(upto, asked_at)
+        events = transactions + await self._changes(reads, before.at - OVERLAP, replace(before, seq=upto))
         if wallet != self._wallet or events:
             events.append(Event("balance", wallet, after))
         self._wallet, self._cursor = wallet, after
         return events, False
 
-    def _start(self, account: Account) -> Cursor:
-        if self._cursor is None or self._cursor.seq > account.seq:
-            return Cursor(account.seq, clock.now())
+    def _start(self, wallet: Wallet) -> Cursor:
+        if self._cursor is None or self._cursor.seq > wallet.seq:
+            return Cursor(wallet.seq, clock.now())
         at = min(self._cursor.at, clock.now())
-        return Cursor(max(self._cursor.seq, account.seq - MAX_REPLAYED), at)
+        return Cursor(max(self._cursor.seq, wallet.seq - MAX_REPLAYED), at)
 
-    async def _transactions(self, session: AsyncSession, before: Cursor, upto: int) -> list[Event]:
+    async def _transactions(self, reads: Reads, wallet: Wallet, before: Cursor, upto: int) -> list[Event]:
         count = upto - before.seq
         if count <= 0:
             return []
         # `seq` has no gaps, so this many lines up to `upto` are exactly those after the cursor.
-        page = await statement.read_page(session, self._account_id, limit=count, before_seq=upto + 1)
+        page = await statement.read_page(reads, wallet.account_id, limit=count, before_seq=upto + 1)
         return [Event("transaction", line, replace(before, seq=line.seq)) for line in page.lines[::-1]]
 
-    async def _changes(self, session: AsyncSession, since: datetime, cursor: Cursor) -> list[Event]:
-        on_ramps = await recent_on_ramps(session, owner_id=self._owner_id, since=since)
-        withdrawals = await recent_withdrawals(session, owner_id=self._owner_id, since=since)
+    async def _changes(self, reads: Reads, since: datetime, cursor: Cursor) -> list[Event]:
+        on_ramps = await recent_on_ramps(reads, owner_id=self._owner_id, since=since)
+        withdrawals = await recent_withdrawals(reads, owner_id=self._owner_id, since=since)
         found: list[tuple[Name, UUID, OnRampView | RecentWithdrawal]] = [("onramp", each.id, each) for each in on_ramps]
         found += [("withdrawal", each.withdrawal.id, each) for each in withdrawals]
         events = [Event(name, each, cursor) for name, id_, each in found if self._sent.get(id_) != each]

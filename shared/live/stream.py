@@ -16,6 +16,7 @@ from shared import clock
 from shared.auth.errors import TokenExpired, TokenInvalid, TokenRevoked
 from shared.auth.tokens import Identity
 from shared.db.outages import is_outage
+from shared.ledger.accounts import Wallet
 from shared.live.feed import Event, Feed
 from shared.live.hub import Hub, Listener
 from shared.runtime.resources import Resources
@@ -100,10 +101,11 @@ async def chunks(
         listener.woken.clear()
         try:
             async with listener.reading, hub.read_slots:
-                if not await _is_still_signed_in(resources, token):
+                asked_at = clock.now()
+                wallet = await _wallet_of_session(resources, token)
+                if wallet is None:
                     return
-                async with resources.read_sessionmaker() as session:
-                    events, has_more = await feed.read_events(session)
+                events, has_more = await feed.read_events(resources.reads, wallet, asked_at)
         except Exception as error:
             if not is_outage(error):
                 raise
@@ -122,9 +124,9 @@ def _retry_after(milliseconds: int) -> bytes:
     return f"retry: {milliseconds}\n\n".encode()
 
 
-async def _is_still_signed_in(resources: Resources, token: str) -> bool:
+async def _wallet_of_session(resources: Resources, token: str) -> Wallet | None:
+    """The wallet as it stands now; None when the session has ended."""
     try:
-        await resources.sessions.check(token)
+        return (await resources.sessions.check(token)).wallet
     except (TokenInvalid, TokenExpired, TokenRevoked):
-        return False
-    return True
+        return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from functools import partial
 from typing import Any, Literal
 from uuid import UUID
@@ -10,11 +11,12 @@ from uuid import UUID
 import httpx
 import pytest
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.banks.notices import PaymentNotice
 from shared.db.engine import SessionMaker
-from shared.ledger.accounts import wallet_of
+from shared.db.reads import Reads
+from shared.ledger.accounts import Wallet, wallet_of
 from shared.live import hub, stream
 from shared.live.feed import Feed
 from shared.models import OnRamp
@@ -277,13 +279,13 @@ async def test_the_streams_of_one_owner_read_in_turn(
     together: list[int] = []
     read_events = Feed.read_events
 
-    async def noted(self: Feed, session: AsyncSession) -> Any:
+    async def noted(self: Feed, reads: Reads, wallet: Wallet, asked_at: datetime) -> Any:
         nonlocal reading
         reading += 1
         together.append(reading)
         try:
             await asyncio.sleep(0.05)  # long enough for the others to begin, if they may
-            return await read_events(self, session)
+            return await read_events(self, reads, wallet, asked_at)
         finally:
             reading -= 1
 
