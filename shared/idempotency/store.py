@@ -12,7 +12,7 @@ or the request is still under way.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,7 +24,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
 from shared.db.locks import TRY_LOCK
-from shared.db.transaction import Transaction
 from shared.db.writes import Write
 from shared.errors import BatuaError
 from shared.idempotency.claims import Answer, Claim
@@ -99,8 +98,11 @@ LOOK_UP = f"""
     ) AS looked_up
     WHERE fingerprint IS NOT NULL OR NOT is_locked
 """  # noqa: S608 - a constant
-"""In SQL text, what `look_up` asks about the keys `$2` of the owners `$1`: the names of those that are not free, each
-with the fields of a Known."""
+"""In SQL text: locks those keys `$2` of the owners `$1` that are free until the transaction ends, and answers the names
+of the others, each with the fields of a Known.
+
+A key that another transaction works on is known to be in flight. It may be finished since, or be finished while this
+snapshot does not show it: then a later look (`Marks.run`) finds the answer, or `answered` cannot be written."""
 _INSERT_ANSWERED = """
     INSERT INTO idempotency_keys (owner_id, key, fingerprint, field_hashes, status, body, created_at)
     SELECT owner_id, key, fingerprint, field_hashes::jsonb, status, body::json, $7::timestamptz
@@ -179,21 +181,13 @@ async def claim_one(session: AsyncSession, claim: Claim, *, at: datetime | None 
     return claimed
 
 
-async def look_up(transaction: Transaction, claims: Sequence[Claim]) -> dict[KeyName, Known]:
-    """Lock those keys that are free until the transaction ends; what is known of the others, by name.
-
-    A key that another transaction works on is known to be in flight. It may be finished since, or be finished while
-    this snapshot does not show it: then a later look (`Marks.run`) finds the answer, or `answered` cannot be written.
-    """
-    if not claims:
-        return {}
-    names = _names(claims)
-    rows = await transaction.fetch(LOOK_UP, names["owner_ids"], names["keys"])
+def known_from(rows: Iterable[Sequence[Any]]) -> dict[KeyName, Known]:
+    """What rows of LOOK_UP say, by name."""
     return {(row[0], row[1]): Known.of(*row[2:]) for row in rows}
 
 
 def answered(pairs: Sequence[tuple[Claim, Answer]], *, at: datetime) -> Write:
-    """Keys that `look_up` found free, as rows with their answers. `at` is UTC."""
+    """Keys that LOOK_UP found free, as rows with their answers. `at` is UTC."""
     claims = [claim for claim, _ in pairs]
     names = _names(claims)
     columns = (

@@ -1,7 +1,7 @@
-"""Post money: a batch of commands in three statements, whatever its size.
+"""Post money: a batch of commands in two statements, whatever its size.
 
-Lock idempotency keys, lock accounts in id order, decide, and write everything at once. A batch of 1 and a batch of 500
-take the same path. The caller commits: everything in its transaction happens, or nothing does.
+Lock idempotency keys and accounts, decide, and write everything at once. A batch of 1 and a batch of 500 take the same
+path. The caller commits: everything in its transaction happens, or nothing does.
 """
 
 from __future__ import annotations
@@ -113,8 +113,7 @@ async def post_instructions(transaction: Transaction, instructions: Sequence[Ins
     key is written together with its answer, so a rejected instruction leaves its key free. Raises NotAllWritten if a
     key was taken in the meantime, and the driver's error after LOCK_SECONDS without a lock: roll back, and post again.
     """
-    known = await _look_up(transaction, instructions)
-    books = await _lock(transaction, _fresh(instructions, known), LockMode.IN_TIME)
+    known, books = await _look_up_and_lock(transaction, instructions, LockMode.IN_TIME)
     return await _post_decided(transaction, instructions, known, books)
 
 
@@ -122,10 +121,9 @@ async def post_unblocked(
     transaction: Transaction, instructions: Sequence[Instruction]
 ) -> list[InstructionOutcome | Blocked]:
     """The same, but wait for no account: what touches one that is locked elsewhere is Blocked, and the rest posted."""
-    known = await _look_up(transaction, instructions)
-    fresh = _fresh(instructions, known)
-    books = await _lock(transaction, fresh, LockMode.SKIP)
-    missing = [account_id for account_id in _touched(fresh) if account_id not in books.accounts]
+    known, books = await _look_up_and_lock(transaction, instructions, LockMode.SKIP)
+    touched = _touched(_fresh(instructions, known))
+    missing = [account_id for account_id in touched if account_id not in books.accounts]
     locked = await sql.existing_accounts(transaction, missing) if missing else set()
 
     def blocking(instruction: Instruction) -> UUID | None:
@@ -148,14 +146,14 @@ async def post_together(transaction: Transaction, together: Together) -> tuple[A
     A known key gets its first answer. Raises IdempotencyKeyReused, RequestInFlight; NotAllWritten, and the driver's
     error after LOCK_SECONDS, as `post_instructions` does.
     """
-    claim = together.claim
-    known = (await store.look_up(transaction, [claim])).get(claim.name)
-    if known is not None:
-        earlier = known.answer_to(claim)
+    claim, commands = together.claim, together.commands
+    found = await sql.look_up_and_lock(transaction, [claim], _touched(commands), commands, LockMode.IN_TIME)
+    if not isinstance(found, Books):
+        earlier = found[claim.name].answer_to(claim)
         if isinstance(earlier, BatuaError):
             raise earlier
         return earlier, ()
-    decided = await decide_locked(transaction, together.commands, LockMode.IN_TIME)
+    decided = decide_on(found, commands)
     conclusion = together.conclude(decided.outcomes)
     writes = [store.answered([(claim, conclusion.answer)], at=decided.at), rows_of(conclusion.messages)]
     if not conclusion.moves_money:
@@ -183,9 +181,16 @@ class Decided:
 _KnownKeys = dict[store.KeyName, store.Known]
 
 
-async def _look_up(transaction: Transaction, instructions: Sequence[Instruction]) -> _KnownKeys:
+async def _look_up_and_lock(
+    transaction: Transaction, instructions: Sequence[Instruction], mode: LockMode
+) -> tuple[_KnownKeys, Books]:
+    """What is known of the keys that are not free, and the books of the commands that are not answered by it."""
     claims = {each.claim.name: each.claim for each in instructions if each.claim is not None}
-    return await store.look_up(transaction, list(claims.values()))
+    commands = [each.command for each in instructions]
+    found = await sql.look_up_and_lock(transaction, list(claims.values()), _touched(commands), commands, mode)
+    if isinstance(found, Books):
+        return {}, found
+    return found, await _lock(transaction, _fresh(instructions, found), mode)
 
 
 def _fresh(instructions: Sequence[Instruction], known: _KnownKeys) -> list[Command]:
@@ -234,11 +239,9 @@ async def _lock(transaction: Transaction, commands: Sequence[Command], mode: Loc
     return await sql.lock_books(transaction, touched, commands, mode) if touched else Books({})
 
 
-async def decide_locked(
-    transaction: Transaction, commands: Sequence[Command], mode: LockMode = LockMode.WAIT
-) -> Decided:
+async def decide_locked(transaction: Transaction, commands: Sequence[Command]) -> Decided:
     """Lock the accounts, and decide. The caller writes `posting`, together with rows of its own."""
-    return decide_on(await _lock(transaction, commands, mode), commands)
+    return decide_on(await _lock(transaction, commands, LockMode.WAIT), commands)
 
 
 def decide_on(books: Books, commands: Sequence[Command]) -> Decided:

@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
+from typing import Any
 from uuid import UUID
 
 from shared.db.transaction import Transaction
 from shared.db.writes import Write, column
+from shared.idempotency.claims import Claim
+from shared.idempotency.store import LOOK_UP, KeyName, Known, known_from
 from shared.ledger.rules import (
     AccountState,
     Books,
@@ -47,7 +50,7 @@ _STATE = """
 # NO KEY UPDATE does not block inserts of rows that reference the account. Locking in id order prevents deadlocks
 # between two batches.
 _LOCK_ACCOUNTS = f"""
-    SELECT {_STATE} FROM accounts WHERE id = ANY($1::uuid[]) {{condition}}
+    SELECT {_STATE} FROM accounts WHERE id = ANY({{account_ids}}::uuid[]) AND {{condition}}
     ORDER BY id FOR NO KEY UPDATE {{unless_locked}}
 """  # noqa: S608 - a constant
 LOCK_WALLET = f"""
@@ -56,12 +59,28 @@ LOCK_WALLET = f"""
 """  # noqa: S608 - a constant
 """In SQL text: locks the wallet of an owner until the transaction ends, and answers it as an AccountState."""
 # The subquery is evaluated once, before any row is locked, and costs no round trip of its own.
-_SET_PATIENCE = f"AND (SELECT set_config('lock_timeout', '{LOCK_SECONDS}s', true)) IS NOT NULL"
-_LOCK = {
-    LockMode.WAIT: _LOCK_ACCOUNTS.format(condition="", unless_locked=""),
-    LockMode.IN_TIME: _LOCK_ACCOUNTS.format(condition=_SET_PATIENCE, unless_locked=""),
-    LockMode.SKIP: _LOCK_ACCOUNTS.format(condition=_SET_PATIENCE, unless_locked="SKIP LOCKED"),
+_SET_PATIENCE = f"(SELECT set_config('lock_timeout', '{LOCK_SECONDS}s', true)) IS NOT NULL"
+
+
+def _locking(mode: LockMode, account_ids: str, condition: str = "true") -> str:
+    """In SQL text: locks the accounts of a parameter, on a condition that no row decides, and answers their states."""
+    patient = condition if mode is LockMode.WAIT else f"{condition} AND {_SET_PATIENCE}"
+    unless_locked = "SKIP LOCKED" if mode is LockMode.SKIP else ""
+    return _LOCK_ACCOUNTS.format(account_ids=account_ids, condition=patient, unless_locked=unless_locked)
+
+
+_LOCK = {mode: _locking(mode, "$1") for mode in LockMode}
+# No account is waited for on behalf of a key that is not free: whether there is one is found out first.
+_LOOK_UP_AND_LOCK = {
+    mode: f"""
+        WITH known AS MATERIALIZED ({LOOK_UP}),
+        account AS MATERIALIZED ({_locking(mode, "$3", "NOT EXISTS (SELECT FROM known)")})
+        SELECT known.*, account.* FROM (SELECT) AS asked LEFT JOIN known ON true LEFT JOIN account ON true
+    """  # noqa: S608 - constants
+    for mode in LockMode
 }
+_KNOWN_SIZE = 6
+"""Columns of what is known of a key."""
 _EXISTING = "SELECT id FROM accounts WHERE id = ANY($1::uuid[])"
 # Holds and reversals change only under the lock on their accounts, so these reads need no lock of their own.
 _READ_HOLDS = "SELECT id, account_id, amount, status = 'active' FROM holds WHERE id = ANY($1::uuid[])"
@@ -84,7 +103,30 @@ async def lock_books(
     transaction: Transaction, account_ids: Sequence[UUID], commands: Sequence[Command], mode: LockMode
 ) -> Books:
     """Lock the accounts in id order until the transaction ends, and read every row that the commands need."""
-    accounts = {row[0]: AccountState(*row) for row in await transaction.fetch(_LOCK[mode], account_ids)}
+    return await _read_books(transaction, await transaction.fetch(_LOCK[mode], account_ids), commands)
+
+
+async def look_up_and_lock(
+    transaction: Transaction,
+    claims: Sequence[Claim],
+    account_ids: Sequence[UUID],
+    commands: Sequence[Command],
+    mode: LockMode,
+) -> Books | dict[KeyName, Known]:
+    """Lock those keys that are free. If all are, lock the accounts too, as `lock_books` does; else answer what is known
+    of the others, by name, and lock no account.
+    """
+    owner_ids, keys = [claim.owner_id for claim in claims], [claim.key for claim in claims]
+    rows = await transaction.fetch(_LOOK_UP_AND_LOCK[mode], owner_ids, keys, account_ids)
+    if rows[0][0] is not None:
+        return known_from(row[:_KNOWN_SIZE] for row in rows)
+    accounts = [row[_KNOWN_SIZE:] for row in rows if row[_KNOWN_SIZE] is not None]
+    return await _read_books(transaction, accounts, commands)
+
+
+async def _read_books(transaction: Transaction, locked: Sequence[Sequence[Any]], commands: Sequence[Command]) -> Books:
+    """The books of accounts that are locked, with the other rows that the commands need."""
+    accounts = {row[0]: AccountState(*row) for row in locked}
     hold_ids = [command.hold_id for command in commands if not isinstance(command, Transfer)]
     original_ids = [transfer.reverses for transfer in _transfers(commands) if transfer.reverses is not None]
     holds: Mapping[UUID, HoldState] = {}

@@ -13,12 +13,12 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.db.engine import SessionMaker
-from shared.db.transaction import Transaction
 from shared.idempotency import store
-from shared.idempotency.claims import Answer, Claim, claim_for
+from shared.idempotency.claims import Answer, claim_for
 from shared.idempotency.errors import RequestInFlight
 from shared.ids import new_id
 from shared.ledger import group_commit as group_commit_module
+from shared.ledger import sql
 from shared.ledger.group_commit import GroupCommit
 from shared.ledger.post import Instruction, InstructionOutcome, Replayed, post_instructions, post_one
 from shared.ledger.rules import Posted, Rejected, Transfer
@@ -26,6 +26,8 @@ from shared.models import Account, Entry, IdempotencyKey
 from tests.support.deadlines import deadline
 from tests.support.factories import create_user
 from tests.support.held_keys import HeldKey
+from tests.support.locks import let_batches_wait, locked
+from tests.support.waiting import until_a_lock_is_awaited
 
 
 def send(sender: Account, receiver: Account, key: str, amount: int = 100) -> Instruction:
@@ -99,22 +101,18 @@ async def test_a_key_that_is_finished_after_the_look_moves_money_once(
     """The snapshot of the look may be older than the commit that has just freed the key's lock."""
     asha, bela, ravi = await people(sessionmaker, 3)
     here, there = GroupCommit(engine), GroupCommit(engine)
-    look_up = store.look_up
-    looks: list[int] = []
-
-    async def look_too_early(transaction: Transaction, claims: Sequence[Claim]) -> dict[store.KeyName, store.Known]:
-        found = await look_up(transaction, claims)
-        looks.append(len(claims))
-        if len(looks) == 1:  # as if its snapshot had been taken before the key below was written
-            assert isinstance(await there.post(send(asha, ravi, "k2")), Posted)
-        return found
-
-    monkeypatch.setattr(store, "look_up", look_too_early)
+    let_batches_wait(monkeypatch)
     # The same lock number for no two keys: the copy is not kept out by the lock, so the primary key must decide.
-    monkeypatch.setattr(store, "LOOK_UP", store.LOOK_UP.replace(store._LOCK_NUMBER, "(random() * 1e15)::bigint"))
-    outcomes = await asyncio.gather(here.post(send(asha, ravi, "k2")), here.post(send(bela, ravi, "k")))
-    assert [type(outcome) for outcome in outcomes] == [Replayed, Posted]
-    assert looks == [2, 1, 2]
+    for mode, statement in sql._LOOK_UP_AND_LOCK.items():
+        each_its_own = statement.replace(store._LOCK_NUMBER, "(random() * 1e15)::bigint")
+        monkeypatch.setitem(sql._LOOK_UP_AND_LOCK, mode, each_its_own)
+    async with locked(sessionmaker, "accounts", asha.id):  # both have looked when they wait for the account
+        one = asyncio.gather(here.post(send(asha, ravi, "k2")), here.post(send(bela, ravi, "k")))
+        other = asyncio.create_task(there.post(send(asha, ravi, "k2")))
+        await until_a_lock_is_awaited(sessionmaker, by=2)
+    (here_told, neighbour), there_told = await one, await other
+    assert isinstance(neighbour, Posted)
+    assert {type(here_told), type(there_told)} == {Replayed, Posted}
     await asyncio.gather(here.close(), there.close())
     assert await balances(sessionmaker, [asha, bela, ravi]) == [900, 900, 1200]
 

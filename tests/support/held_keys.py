@@ -1,4 +1,4 @@
-"""Hold up a request when it has locked its idempotency key, and before it does anything else."""
+"""Hold up a request when it has locked its idempotency key, or a batch that has locked its accounts too."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from shared.idempotency import store
+from shared.ledger import sql
 
 
 class HeldKey:
@@ -17,8 +18,8 @@ class HeldKey:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.is_locked = asyncio.Event()
         self.go_on = asyncio.Event()
-        for name in ("claim_one", "look_up"):
-            monkeypatch.setattr(store, name, self._holding(getattr(store, name)))
+        for module, name in ((store, "claim_one"), (sql, "look_up_and_lock")):
+            monkeypatch.setattr(module, name, self._holding(getattr(module, name)))
 
     def _holding(self, lock: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def lock_and_wait(*arguments: Any) -> Any:

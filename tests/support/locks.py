@@ -6,9 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 
 from shared.db.engine import SessionMaker
+from shared.ledger import sql
+from shared.ledger.sql import LockMode
 
 
 @asynccontextmanager
@@ -26,3 +29,9 @@ async def locked(sessionmaker: SessionMaker, table: str, row: object) -> AsyncIt
     """Hold the row with this id while the block runs."""
     async with lock_held(sessionmaker, f"SELECT FROM {table} WHERE id = :id FOR UPDATE", id=row):
         yield
+
+
+def let_batches_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch waits for its accounts as long as the test holds them: it would be set aside in LOCK_SECONDS."""
+    for statements in (sql._LOCK, sql._LOOK_UP_AND_LOCK):
+        monkeypatch.setitem(statements, LockMode.IN_TIME, statements[LockMode.WAIT])

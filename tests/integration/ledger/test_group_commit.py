@@ -16,17 +16,15 @@ from shared.db.engine import SessionMaker, create_engine
 from shared.idempotency.claims import Answer, claim_for
 from shared.ids import new_id
 from shared.ledger import group_commit as group_commit_module
-from shared.ledger import sql
 from shared.ledger.errors import LedgerBusy
 from shared.ledger.group_commit import GroupCommit
 from shared.ledger.post import Conclusion, Instruction, Replayed, Together
 from shared.ledger.rules import Posted, Transfer
-from shared.ledger.sql import LockMode
 from shared.models import Account, Entry, IdempotencyKey
 from tests.support.deadlines import deadline
 from tests.support.factories import create_merchant, create_user
 from tests.support.held_keys import HeldKey
-from tests.support.locks import locked
+from tests.support.locks import let_batches_wait, locked
 from tests.support.waiting import until_a_lock_is_awaited
 
 
@@ -49,8 +47,7 @@ async def commits_so_far(sessionmaker: SessionMaker, shop: Account) -> int:
 async def test_instructions_that_arrive_during_a_batch_are_posted_together(
     sessionmaker: SessionMaker, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # In 0.2 seconds the first would be set aside, and posted later, together with the rest.
-    monkeypatch.setitem(sql._LOCK, LockMode.IN_TIME, sql._LOCK[LockMode.WAIT])
+    let_batches_wait(monkeypatch)
     async with sessionmaker.begin() as session:
         buyers = [await create_user(session, balance=100) for _ in range(30)]
         shop = await create_merchant(session)

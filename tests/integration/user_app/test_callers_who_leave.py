@@ -17,13 +17,12 @@ from sqlalchemy import select
 
 from shared.db.engine import SessionMaker
 from shared.fair_queue import FairQueue
-from shared.ledger import group_commit, sql
-from shared.ledger.sql import LockMode
+from shared.ledger import group_commit
 from shared.models import IdempotencyKey
 from shared.runtime.resources import Resources
 from tests.support.apps import PIN, RunningApp, Signed, application, user_app_settings
 from tests.support.deadlines import deadline
-from tests.support.locks import lock_held, locked
+from tests.support.locks import let_batches_wait, lock_held, locked
 from tests.support.serving import serving_beside
 from tests.support.waiting import eventually_async, until_a_lock_is_awaited
 
@@ -38,7 +37,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
     In 0.2 seconds what it wants would be set aside, and would not be posted when its caller leaves.
     """
-    monkeypatch.setitem(sql._LOCK, LockMode.IN_TIME, sql._LOCK[LockMode.WAIT])
+    let_batches_wait(monkeypatch)
     monkeypatch.setattr(group_commit, "TIMEOUT_SECONDS", deadline(60))
 
 
