@@ -11,11 +11,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
+import asyncpg
+
 from shared import clock
 from shared.db.reads import Reads
 from shared.ledger import statement
 from shared.ledger.accounts import Wallet
-from shared.ledger.statement import Line
+from shared.ledger.statement import Line, StatementPage
 from shared.on_ramps.queries import recent_on_ramps
 from shared.on_ramps.views import OnRampView
 from shared.withdrawals.queries import recent_withdrawals
@@ -78,7 +80,8 @@ class Feed:
     async def read_events(self, reads: Reads, wallet: Wallet, asked_at: datetime) -> tuple[list[Event], bool]:
         """About BATCH new events at most, and whether there are more. The cost does not grow with the history.
 
-        `wallet` is as Postgres showed it after `asked_at` (UTC).
+        `wallet` is as Postgres showed it after `asked_at` (UTC). Raises TargetServerAttributeNotMatched, and moves no
+        cursor, where the newest of its transactions is not shown.
         """
         before = self._start(wallet)
         upto = min(wallet.seq, before.seq + BATCH)
@@ -105,6 +108,8 @@ class Feed:
             return []
         # `seq` has no gaps, so this many lines up to `upto` are exactly those after the cursor.
         page = await statement.read_page(reads, wallet.account_id, limit=count, before_seq=upto + 1)
+        if _newest(page) < upto:  # behind a pooler, a standby may answer what the primary was asked
+            raise asyncpg.TargetServerAttributeNotMatched("a server that is behind answered in place of the primary")
         return [Event("transaction", line, replace(before, seq=line.seq)) for line in page.lines[::-1]]
 
     async def _changes(self, reads: Reads, since: datetime, cursor: Cursor) -> list[Event]:
@@ -115,3 +120,10 @@ class Feed:
         events = [Event(name, each, cursor) for name, id_, each in found if self._sent.get(id_) != each]
         self._sent = {id_: each for _, id_, each in found}
         return events
+
+
+def _newest(page: StatementPage) -> int:
+    """The number of the newest entry that a page knows of; those before its opening balance are archived."""
+    if page.lines:
+        return page.lines[0].seq
+    return 0 if page.opening is None else page.opening.seq

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Literal
@@ -13,6 +14,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from shared.auth.sessions import Sessions, SignedIn
 from shared.banks.notices import PaymentNotice
 from shared.db.engine import SessionMaker
 from shared.db.reads import Reads
@@ -270,6 +272,39 @@ async def test_the_streams_of_one_owner_share_the_readings(
             await second.until("balance")
             await eventually_async(partial(told, pauses, 2), "a stream pauses for both")
     await until_every_stream_is_closed(people)
+
+
+@pytest.mark.parametrize("entries", [0, 1])
+async def test_no_transaction_is_missed_when_a_server_that_is_behind_answers(
+    people: Served, asha: Signed, ravi: Signed, monkeypatch: pytest.MonkeyPatch, entries: int
+) -> None:
+    """As behind a pooler whose connections lead to a standby: the check of the session knows one entry more."""
+    for _ in range(entries):
+        await asha.send(ravi.wallet_id, 100)
+    is_behind, ahead = False, 0
+    check = Sessions.check
+
+    async def from_the_primary(self: Sessions, token: str, **how: bool) -> SignedIn:
+        nonlocal ahead
+        found = await check(self, token, **how)
+        if not is_behind or token != ravi.token:
+            return found
+        ahead += 1
+        return replace(found, wallet=replace(found.wallet, seq=found.wallet.seq + 1))
+
+    async def has_been_behind() -> bool:
+        return ahead > 0
+
+    monkeypatch.setattr(Sessions, "check", from_the_primary)
+    async with listening_to(people.url, ravi.token) as page:
+        await page.until("balance")
+        is_behind = True
+        await asha.send(ravi.wallet_id, 500)
+        await eventually_async(has_been_behind, "a reading meets the other server")
+        is_behind = False
+        await asha.send(ravi.wallet_id, 700)
+        heard = [await page.until("transaction") for _ in range(2)]
+    assert [each.data["amount"] for each in heard] == [500, 700]
 
 
 async def test_the_streams_of_one_owner_read_in_turn(
