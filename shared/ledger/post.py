@@ -1,7 +1,8 @@
-"""Post money: a batch of commands in two statements, whatever its size.
+"""Post money: a batch of transfers whose keys are free in two statements, whatever its size.
 
 Lock idempotency keys and accounts, decide, and write everything at once. A batch of 1 and a batch of 500 take the same
-path. The caller commits: everything in its transaction happens, or nothing does.
+path; a statement more each reads the holds and the payments that are reversed, and locks the accounts where some keys
+are known. The caller commits: everything in its transaction happens, or nothing does.
 """
 
 from __future__ import annotations
