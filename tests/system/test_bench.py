@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bench import phases, scale
+from bench import pgbench, phases, scale
 from bench.__main__ import HELLO, THIN
 from bench.goals import rows
 from bench.references.thin import DATABASE_URL
@@ -35,6 +35,8 @@ def test_transfers_are_measured_beside_their_references_and_the_books_are_right(
             serving(bench, THIN, bench.port(THIN_PORT_OFFSET), settings) as thin,
         ):
             phases.single_transfers(rounds, thin=thin, hello=hello)
+        in_a_second = f"{settings[DATABASE_URL]}?options=-c%20post_auth_delay%3D1"  # connects as on a busy machine
+        late = pgbench.run(in_a_second, people=PEOPLE, to_shop=False, seconds=1, folder=bench.folder)
         phases.round_trips(rounds, extra)
         costs = asyncio.run(scale.measure(bench, 300))
         proof = asyncio.run(proven(bench.stack))
@@ -49,6 +51,7 @@ def test_transfers_are_measured_beside_their_references_and_the_books_are_right(
         "thin transfers",
         "hello",
     }
+    assert late.transactions > 0
     assert extra.statements.all_calls > 0
     assert [row.work for row in rows(rounds, extra)][:3] == ["POST /transfers, spread", "spread", "to one shop"]
     assert [cost.size for cost in costs] == list(scale.SIZES)
