@@ -38,20 +38,6 @@ class Wallet:
         """What may move now."""
         return self.balance - self.held
 
-    @classmethod
-    def of(cls, account: Account) -> Wallet:
-        """The wallet as it stands on this row."""
-        assert account.handle is not None
-        return cls(
-            account.id,
-            account.handle,
-            account.balance,
-            account.held,
-            account.currency,
-            account.frozen_at is not None,
-            account.seq,
-        )
-
 
 async def open_account(
     session: AsyncSession,

@@ -28,7 +28,7 @@ from shared.inflow.commands import roll_up_all
 from shared.inflow.rollups import inflow_of_quarter_until, quarter_of
 from shared.inflow.views import Inflow
 from shared.ledger import statement
-from shared.ledger.accounts import Wallet, wallet_of
+from shared.ledger.accounts import wallet_of
 from shared.ledger.openings import Opening
 from shared.ledger.post import post_one
 from shared.ledger.rules import Transfer, TransferKind
@@ -285,12 +285,12 @@ async def test_a_part_of_a_quarter_that_is_archived_is_not_counted(scene: Scene)
 @pytest.mark.parametrize("batch", [1, 2, 100])
 async def test_events_begin_with_what_is_here(scene: Scene, monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
     monkeypatch.setattr(feed, "BATCH", batch)
-    async with scene.sessionmaker() as session:
-        wallet = Wallet.of(await wallet_of(session, scene.asha.id))
+    resources = scene.app.app.state.resources
+    wallet = (await resources.sessions.check(scene.asha.token)).wallet
     listener = Feed(scene.asha.id, Cursor(1, clock.now() - LONG_AGO))
     events, is_more = [], True
     while is_more:
-        found, is_more = await listener.read_events(scene.app.app.state.resources.reads, wallet, clock.now())
+        found, is_more = await listener.read_events(resources.reads, wallet, clock.now())
         events += found
     assert [event.name for event in events] == ["transaction", "balance"]
 
