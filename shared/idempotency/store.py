@@ -146,7 +146,7 @@ async def claim_all(
     result: dict[KeyName, Claimed] = dict.fromkeys(ours)
     others = [claim for claim in claims if claim.name not in ours]
     if others:  # looked at after their locks were tried
-        known = {(row[0], row[1]): Known.of(*row[2:]) for row in await session.execute(_SELECT, _names(others))}
+        known = known_from(await session.execute(_SELECT, _names(others)))
         result |= {claim.name: known.get(claim.name, _BUSY).answer_to(claim) for claim in others}
     return result
 
